@@ -1,0 +1,27 @@
+import type { ChangeEvent, Position } from "../schemas/change-event.ts";
+
+/** Some events and the position after them. `events` may be empty: an idle stream's position moves too. */
+export interface SourceBatch {
+  readonly events: readonly ChangeEvent[];
+  readonly position: Position;
+}
+
+/** MongoDB's side: the snapshot and the change stream as one sequence. */
+export interface ChangeSource {
+  /**
+   * Goes on after `from`, or begins a new pipeline where it is null. Ends when `signal` aborts, or when
+   * there is nothing more to do (snapshot mode `only`, or a given end time was passed).
+   */
+  read(from: Position | null, options: { signal: AbortSignal }): AsyncIterable<SourceBatch>;
+}
+
+/** Kafka's side: one session, that is one fenced transactional producer with the position it found. */
+export interface Session {
+  /** The last committed position of this pipeline; null when there is none. */
+  readonly position: Position | null;
+  /** Publishes the events and the position after them in one transaction. Any error ends the session. */
+  publish(events: readonly ChangeEvent[], position: Position): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type OpenSession = (options: { signal: AbortSignal }) => Promise<Session>;

@@ -1,0 +1,60 @@
+/** c: insert, u: update or replace, d: delete, r: snapshot read, t: truncate. The letters are Debezium's. */
+export type Operation = "c" | "u" | "d" | "r" | "t";
+
+/**
+ * The cluster time that an event's document is as of: `seconds << 32 | increment`. Fits PostgreSQL's
+ * bigint until 2038.
+ */
+export type Version = bigint;
+
+/** A change as the producer's source yields it, still in BSON. */
+export type ChangeEvent = DocumentEvent | TruncateEvent;
+
+export interface DocumentEvent {
+  readonly op: "c" | "u" | "d" | "r";
+  readonly collection: string;
+  /** A raw BSON document that has the key as its `_id`: the event's documentKey, or the document itself. */
+  readonly documentKey: Uint8Array;
+  /** The whole document in raw BSON exactly as it was at `version`; null exactly where op is d. */
+  readonly document: Uint8Array | null;
+  readonly version: Version;
+}
+
+export interface TruncateEvent {
+  readonly op: "t";
+  readonly collection: string;
+  readonly version: Version;
+}
+
+/** Where the producer stands; a durably stored one is a checkpoint. */
+export interface Position {
+  /** The change stream's resume token, `_data` of it. Null where only the time is known (start of a pipeline). */
+  readonly resumeToken: string | null;
+  /** The cluster time that goes with the token; the stream can be reopened at it (inclusive) without the token. */
+  readonly clusterTime: Version;
+  /** Which MongoDB cluster the token belongs to. */
+  readonly cluster: string;
+  /** The highest time at which an old backlog was resolved; 0 when none was. Until the stream has passed it, batches are resolved. */
+  readonly horizon: Version;
+  /** The snapshot of each collection. A collection that is absent has had none. */
+  readonly snapshots: Readonly<Record<string, SnapshotState>>;
+}
+
+export type SnapshotState =
+  | {
+      readonly state: "running";
+      /** canonical Extended JSON of `{_id}`, the last one read; null before the first chunk */ readonly after:
+        | string
+        | null;
+    }
+  | { readonly state: "done"; /** time of its last chunk */ readonly at: Version };
+
+/** A Version of a BSON Timestamp's (or resume token's) two parts. */
+export function versionOf(seconds: number, increment: number): Version {
+  return (BigInt(seconds) << 32n) | BigInt(increment);
+}
+
+/** The wall clock of a version, in ms since 1970 (to the second). */
+export function versionToMs(version: Version): number {
+  return Number(version >> 32n) * 1000;
+}
