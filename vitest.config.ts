@@ -1,7 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+const reportFile = process.env["HEADRACE_TEST_REPORT"];
+
 export default defineConfig({
   test: {
+    reporters: reportFile ? ["default", ["json", { outputFile: reportFile }]] : ["default"],
     projects: [
       {
         test: {
