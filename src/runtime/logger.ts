@@ -1,0 +1,119 @@
+import { pino } from "pino";
+import type { DestinationStream } from "pino";
+
+/** What every part of Headrace logs with; pino's shape. Errors go under `err`. Never a document's value. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  /** Fields of every line, e.g. the pipeline's name. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** Default: stderr, always, so that what a command prints to stdout stays clean. */
+  readonly destination?: DestinationStream;
+}
+
+/** Writes one JSON object a line. Credentials in URLs and fields named like secrets are masked. */
+export function createLogger({ level, fields, destination }: LoggerOptions): Logger {
+  return pino(
+    {
+      level,
+      base: fields ?? {},
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
+      redact: { paths: SECRET_FIELDS, censor: "***" },
+      hooks: { streamWrite: maskCredentials },
+    },
+    // Synchronous: the line that says why the process ends must not be lost with it.
+    destination ?? pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+const SECRET_FIELDS = ["password", "auth", "authorization", "secret"].flatMap((name) => [name, `*.${name}`]);
+
+/** `mongodb://user:pass@host` → `mongodb://***@host`, anywhere in the text. */
+export function maskCredentials(text: string): string {
+  return text.replaceAll(/(\w:\/\/)[^\s/?#"'<>]*@/g, "$1***@");
+}
+
+interface ErrorDescription {
+  readonly type: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly remedy?: string;
+  readonly details?: object;
+  readonly at?: readonly string[];
+  readonly causes?: readonly ErrorDescription[];
+}
+
+/**
+ * An error for a log: code, message, what to do, and the codes of its causes. Causes are the drivers'
+ * errors, whose messages may quote a document's value (PostgreSQL: `invalid input syntax … "…"`); so only
+ * the messages of our own and of the operating system's errors are kept.
+ */
+export function describeError(error: unknown): ErrorDescription {
+  const causes = causeChain(error).map((cause) => describeOne(cause, isOurs(cause) || isSystemError(cause)));
+  const own = describeOne(error, true);
+  return {
+    ...own,
+    ...(isOurs(error) ? {} : stackOf(error)),
+    ...(causes.length > 0 ? { causes } : {}),
+  };
+}
+
+/** The one line that says why the process ends. */
+export function logFatal(logger: Logger, error: unknown): void {
+  const { code, message, remedy } = describeError(error);
+  const summary = `${code === undefined ? "" : `${code}: `}${message ?? "unknown error"}`;
+  logger.error({ err: error, ...(remedy === undefined ? {} : { remedy }) }, summary);
+}
+
+function describeOne(error: unknown, withMessage: boolean): ErrorDescription {
+  if (!(error instanceof Error)) return { type: typeof error, ...(withMessage ? { message: String(error) } : {}) };
+  const { code, remedy, details } = error as { code?: unknown; remedy?: unknown; details?: unknown };
+  return {
+    type: error.name,
+    ...(typeof code === "string" || typeof code === "number" ? { code: String(code) } : {}),
+    ...(withMessage ? { message: error.message } : {}),
+    ...(typeof remedy === "string" ? { remedy } : {}),
+    ...(isOurs(error) && typeof details === "object" && details !== null && Object.keys(details).length > 0
+      ? { details }
+      : {}),
+  };
+}
+
+function causeChain(error: unknown): unknown[] {
+  const causes: unknown[] = [];
+  let cause = causeOf(error);
+  while (cause !== undefined && !causes.includes(cause)) {
+    causes.push(cause);
+    cause = causeOf(cause);
+  }
+  return causes;
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? error.cause : undefined;
+}
+
+/** Our errors say what to do; no driver's does. */
+function isOurs(error: unknown): boolean {
+  return error instanceof Error && typeof (error as { remedy?: unknown }).remedy === "string";
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && typeof (error as { syscall?: unknown }).syscall === "string";
+}
+
+function stackOf(error: unknown): { at: readonly string[] } | object {
+  const lines = error instanceof Error ? (error.stack ?? "").split("\n") : [];
+  const at = lines.map((line) => line.trim()).filter((line) => line.startsWith("at "));
+  return at.length > 0 ? { at: at.slice(0, 8) } : {};
+}
