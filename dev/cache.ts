@@ -1,0 +1,40 @@
+import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+
+/** The folder of finished downloads: HEADRACE_CACHE_DIR, else `headrace` in the user's cache directory. */
+export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
+  return env["HEADRACE_CACHE_DIR"] || join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "headrace");
+}
+
+/** Whether an entry is there, complete. */
+export async function isCached(cache: string, entry: string): Promise<boolean> {
+  return await exists(join(cache, entry));
+}
+
+/**
+ * The folder of a cache entry. Where there is none yet, `fill` gets an empty folder to fill, which becomes the entry
+ * by a rename: an entry is complete or not there, whatever is interrupted and however many processes fill it at once.
+ */
+export async function cached(cache: string, entry: string, fill: (folder: string) => Promise<void>): Promise<string> {
+  const target = join(cache, entry);
+  if (await exists(target)) return target;
+  await mkdir(dirname(target), { recursive: true });
+  const unfinished = await mkdtemp(`${target}.`);
+  try {
+    await fill(unfinished);
+    await rename(unfinished, target);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    // Another process was faster.
+    if (!(await exists(target))) throw error;
+  }
+  return target;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,55 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { serverEnvironment } from "./server-urls.ts";
+import type { ServerUrls } from "./server-urls.ts";
+
+/**
+ * The addresses in the one form that a POSIX shell (`set -a; . ./FILE`) and `node --env-file=FILE` read alike: single
+ * quotes, within which neither expands anything. The first line names the process whose stack it is.
+ */
+export function formatEnvFile(urls: ServerUrls, pid: number): string {
+  const lines = Object.entries(serverEnvironment(urls)).map(([variable, value]) => {
+    if (/['\r\n]/.test(value)) throw new Error(`${variable} holds a quote or a line break: write them as %27 or %0A.`);
+    return `${variable}='${value}'`;
+  });
+  return `# Headrace's servers, run by process ${pid}\n${lines.join("\n")}\n`;
+}
+
+/**
+ * Makes sure that a file can be written without taking it from somebody.
+ * Throws when it is another running stack's, or when it is no stack's file at all.
+ */
+export function claimEnvFile(path: string): void {
+  const text = readIfThere(path);
+  if (text === undefined) return;
+  const owner = /^# Headrace's servers, run by process (\d+)$/m.exec(text)?.[1];
+  if (owner === undefined)
+    throw new Error(`${path} is there and no stack has written it: choose another by --write-env.`);
+  if (isRunning(Number(owner))) {
+    throw new Error(
+      `${path} belongs to the stack of process ${owner}, which is running: choose another by --write-env.`,
+    );
+  }
+}
+
+export function writeEnvFile(path: string, urls: ServerUrls): void {
+  rmSync(path, { force: true });
+  writeFileSync(path, formatEnvFile(urls, process.pid), { flag: "wx", mode: 0o600 });
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

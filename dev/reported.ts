@@ -1,0 +1,12 @@
+/** Does something that takes a while, and reports that it began and how long it took. */
+export async function reported<T>(
+  report: (line: string) => void,
+  [begin, end]: readonly [string, string],
+  action: () => Promise<T>,
+): Promise<T> {
+  const began = performance.now();
+  report(`${begin} …`);
+  const result = await action();
+  report(`${end} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return result;
+}

@@ -1,0 +1,87 @@
+import { cacheFolder } from "./cache.ts";
+import { prepareKafka } from "./stack-kafka.ts";
+import { prepareMongodb } from "./stack-mongodb.ts";
+import { preparePostgres } from "./stack-postgres.ts";
+import { prepareRegistry } from "./stack-registry.ts";
+import type { ServerUrls } from "./server-urls.ts";
+import { serverVariables } from "./server-urls.ts";
+import type { Stack } from "./stack.ts";
+import { Supervisor } from "./supervisor.ts";
+
+/** What a local server is started with. */
+export interface LocalContext {
+  readonly supervisor: Supervisor;
+  /** Where finished downloads are kept. */
+  readonly cache: string;
+  readonly signal: AbortSignal;
+  readonly report: (line: string) => void;
+}
+
+/** Downloads what is not in the cache yet, starts the server and waits until a client can use it. Gives its address. */
+export type StartServer = (context: LocalContext) => Promise<string>;
+
+/**
+ * Finds out how a server can be started here, without downloading anything.
+ * Rejects with one sentence when something is missing.
+ */
+export type PrepareServer = (cache: string, signal: AbortSignal) => Promise<StartServer>;
+
+const local: Readonly<Record<keyof ServerUrls, PrepareServer>> = {
+  mongodbUri: prepareMongodb,
+  kafkaBrokers: prepareKafka,
+  schemaRegistryUrl: prepareRegistry,
+  postgresUrl: preparePostgres,
+};
+
+/** Starts as local processes, on free ports of 127.0.0.1 and with data in a temporary folder, what is not given. */
+export async function startLocalStack(
+  given: Partial<ServerUrls>,
+  { signal, report }: Pick<LocalContext, "signal" | "report">,
+): Promise<Stack> {
+  const cache = cacheFolder(process.env);
+  const wanted = serverVariables.map(([key]) => key).filter((key) => given[key] === undefined);
+  const starts = await allOf(wanted.map(async (key) => [key, await local[key](cache, signal)] as const));
+
+  const supervisor = await Supervisor.start();
+  try {
+    const context: LocalContext = { supervisor, cache, signal, report };
+    const started = await abortOthersOnFailure(context, (shared) =>
+      starts.map(async ([key, start]) => [key, await start(shared)] as const),
+    );
+    const urls = { ...given, ...Object.fromEntries(started) } as ServerUrls;
+    return { kind: "local", ...urls, stop: () => supervisor.stop() };
+  } catch (error) {
+    await supervisor.stop();
+    throw error;
+  }
+}
+
+/** As Promise.all, but with every failure's sentence in the one error. */
+async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(promises);
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
+  const [first, ...others] = failures;
+  if (first !== undefined && others.length === 0) throw first;
+  if (first !== undefined) throw new AggregateError(failures, failures.map((failure) => failure.message).join("\n"));
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}
+
+/** Waits for all to settle, so that nothing goes on in the background; rejects with what failed first. */
+async function abortOthersOnFailure<T>(
+  context: LocalContext,
+  start: (context: LocalContext) => readonly Promise<T>[],
+): Promise<T[]> {
+  const failed = new AbortController();
+  const shared = { ...context, signal: AbortSignal.any([context.signal, failed.signal]) };
+  const running = start(shared).map(async (promise) => {
+    try {
+      return await promise;
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  });
+  const results = await Promise.allSettled(running);
+  if (failed.signal.aborted) throw failed.signal.reason;
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}

@@ -1,0 +1,80 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { cached, isCached } from "./cache.ts";
+import { onFreePorts } from "./free-ports.ts";
+import { fillByMaven } from "./maven.ts";
+import { reported } from "./reported.ts";
+import type { LocalContext, StartServer } from "./stack-local.ts";
+import { findJava, findMaven } from "./tools.ts";
+
+// 3.x wants Java 21.
+const version = "2.6.13.Final";
+const entry = `apicurio-registry-${version}`;
+const name = `Schema registry (Apicurio ${version})`;
+
+const dependencies = `
+    <dependency>
+      <groupId>io.apicurio</groupId><artifactId>apicurio-registry-app</artifactId><version>${version}</version>
+      <classifier>all</classifier><type>tar.gz</type>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>
+  `;
+
+/** Apicurio Registry, in memory, with its implementation of Confluent's API. */
+export async function prepareRegistry(cache: string, signal: AbortSignal): Promise<StartServer> {
+  const java = await findJava("The schema registry", signal);
+  const maven = (await isCached(cache, entry)) ? undefined : await findMaven("The schema registry", signal);
+  return async (context) => {
+    const program = await cached(cache, entry, (folder) =>
+      reported(context.report, [`${name}: downloading (once)`, `${name}: downloaded`], () =>
+        fillByMaven({
+          maven: maven ?? "mvn",
+          folder,
+          dependencies,
+          goal: ["unpack-dependencies"],
+          signal: context.signal,
+        }),
+      ),
+    );
+    return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
+      onFreePorts(1, (ports) => startRegistry(context, java, program, ports)),
+    );
+  };
+}
+
+async function startRegistry(
+  { supervisor, signal }: LocalContext,
+  java: string,
+  program: string,
+  [port = 0]: readonly number[],
+): Promise<string> {
+  const jar = (await readdir(program)).find((file) => file.endsWith("-runner.jar"));
+  if (jar === undefined)
+    throw new Error(`${program} holds no *-runner.jar: remove the folder, it is downloaded again.`);
+  const folder = join(supervisor.folder, `registry-${port}`);
+  await mkdir(folder);
+  const url = `http://127.0.0.1:${port}/apis/ccompat/v7`;
+  const server = {
+    name: "The schema registry",
+    command: java,
+    args: [
+      "-Xmx512m",
+      "-XX:+UseSerialGC",
+      "-XX:TieredStopAtLevel=1",
+      "-Dquarkus.http.host=127.0.0.1",
+      `-Dquarkus.http.port=${port}`,
+      "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+      "-jar",
+      join(program, jar),
+    ],
+    cwd: folder,
+    logFile: join(folder, "server.log"),
+    stopSignal: "SIGKILL" as const,
+  };
+  await supervisor.serve(server, signal, async () => {
+    const response = await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(2000) });
+    await response.arrayBuffer();
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+  });
+  return url;
+}

@@ -1,0 +1,48 @@
+// The process of its own that starts and ends the servers: see supervisor.ts.
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import type { FromSupervisor, ProcessSpec, ToSupervisor } from "./supervisor.ts";
+
+const folder = process.argv[2];
+if (folder === undefined || process.send === undefined) throw new Error("To be started by supervisor.ts only.");
+
+const running = new Map<ChildProcess, ProcessSpec>();
+let stopping = false;
+
+process.on("message", ({ id, spec }: ToSupervisor) => {
+  const log = openSync(spec.logFile, "a");
+  const child = spawn(spec.command, spec.args, {
+    cwd: spec.cwd,
+    env: { ...process.env, ...spec.env },
+    stdio: ["ignore", log, log],
+    ...spec.user,
+  });
+  closeSync(log);
+  running.set(child, spec);
+  const end = (ended: string, ok: boolean): void => {
+    running.delete(child);
+    if (process.connected) process.send?.({ id, ended, ok } satisfies FromSupervisor);
+    if (stopping && running.size === 0) void finish();
+  };
+  child.once("error", (error) => end(error.message, false));
+  child.once("exit", (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`, code === 0));
+});
+
+process.once("disconnect", () => {
+  stopping = true;
+  if (running.size === 0) void finish();
+  for (const [child, spec] of running) {
+    child.kill(spec.stopSignal);
+    setTimeout(() => child.kill("SIGKILL"), 10_000).unref();
+  }
+});
+
+// Only the end of the process that started it ends this one, so that no server is left behind.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+
+async function finish(): Promise<void> {
+  await rm(folder as string, { recursive: true, force: true, maxRetries: 5 });
+  process.exit(0);
+}
