@@ -1,0 +1,17 @@
+import type { TestProject } from "vitest/node";
+import type { ServerUrls } from "../../dev/server-urls.ts";
+import { startStack } from "../../dev/stack.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    servers: ServerUrls;
+  }
+}
+
+/** Gives the tests of the project `servers` one stack; addresses in the environment replace its servers. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const stack = await startStack({ report: (line) => process.stderr.write(`${line}\n`) });
+  const { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl } = stack;
+  project.provide("servers", { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl });
+  return () => stack.stop();
+}

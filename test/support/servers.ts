@@ -1,0 +1,68 @@
+// What tests with servers need. To be imported at the top of a test file: what it makes is removed after that file.
+import { randomBytes } from "node:crypto";
+import { MongoClient } from "mongodb";
+import type { Db } from "mongodb";
+import { Pool, escapeIdentifier } from "pg";
+import { afterAll, inject } from "vitest";
+import type { ServerUrls } from "../../dev/server-urls.ts";
+
+const cleanups: (() => Promise<void>)[] = [];
+
+afterAll(async () => {
+  for (const cleanup of cleanups.toReversed()) await cleanup();
+});
+
+/** The addresses of the stack that the tests run on. */
+export function servers(): ServerUrls {
+  return inject("servers");
+}
+
+/** A name that no other test has, fit for a topic, a database, a collection, a schema and an Avro namespace. */
+export function uniqueName(prefix: string): string {
+  return `${prefix}_${randomBytes(6).toString("hex")}`;
+}
+
+/** An empty MongoDB database. */
+export interface FreshMongoDatabase {
+  readonly uri: string;
+  readonly name: string;
+  readonly client: MongoClient;
+  readonly db: Db;
+}
+
+export async function freshMongoDatabase(): Promise<FreshMongoDatabase> {
+  const uri = servers().mongodbUri;
+  const name = uniqueName("test");
+  const client = await MongoClient.connect(uri);
+  const db = client.db(name);
+  cleanups.push(async () => {
+    await db.dropDatabase();
+    await client.close();
+  });
+  return { uri, name, client, db };
+}
+
+/** An empty PostgreSQL schema. */
+export interface FreshPostgresSchema {
+  readonly url: string;
+  readonly schema: string;
+  /** Connections whose search path is the schema alone. */
+  readonly pool: Pool;
+  /** Drops the schema before the end of the test file; to call it is not needed. */
+  drop(): Promise<void>;
+}
+
+export async function freshPostgresSchema(): Promise<FreshPostgresSchema> {
+  const url = servers().postgresUrl;
+  const schema = uniqueName("test");
+  const pool = new Pool({ connectionString: url, options: `-c search_path=${schema}`, max: 4 });
+  const drop = async (): Promise<void> => {
+    await pool.query(`DROP SCHEMA IF EXISTS ${escapeIdentifier(schema)} CASCADE`);
+  };
+  await pool.query(`CREATE SCHEMA ${escapeIdentifier(schema)}`);
+  cleanups.push(async () => {
+    await drop();
+    await pool.end();
+  });
+  return { url, schema, pool, drop };
+}
