@@ -1,0 +1,111 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const cli = new URL("../src/cli/main.ts", import.meta.url).pathname;
+
+/** What a finished `headrace` command left. */
+export interface CommandResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs one `headrace` command to its end. */
+export async function headrace(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
+  const child = spawn(process.execPath, [cli, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const [exitCode] = (await once(child, "close")) as [number | null];
+  return { exitCode, stdout, stderr };
+}
+
+interface ProcessOptions {
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly logFile: string;
+}
+
+/** A `headrace produce` or `consume` in the background, its log in a file and its memory watched. */
+export class HeadraceProcess {
+  /** Highest resident memory seen, in bytes. */
+  peakMemoryBytes = 0;
+  readonly #options: ProcessOptions;
+  #child: ChildProcess | undefined;
+  readonly #exited = Promise.withResolvers<void>();
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+  }
+
+  get command(): string {
+    return this.#options.args.join(" ");
+  }
+
+  start(): void {
+    const { args, env, logFile } = this.#options;
+    const child = spawn(process.execPath, [cli, ...args], { env, stdio: ["ignore", "ignore", "pipe"] });
+    child.stderr.pipe(createWriteStream(logFile));
+    const sampling = setInterval(() => void this.#sampleMemory(), 250);
+    this.#child = child;
+    child.once("close", () => {
+      clearInterval(sampling);
+      this.#exited.resolve();
+    });
+  }
+
+  /** Waits until the process logs the message; resolves to the log line's time, in ms since 1970. */
+  async logged(message: string, { withinMs = 60_000 } = {}): Promise<number> {
+    const deadline = Date.now() + withinMs;
+    for (;;) {
+      const line = this.#logLines().find((each) => each.includes(message));
+      if (line !== undefined) return timeOf(line);
+      if (this.#child?.exitCode !== null) throw this.#failure();
+      if (Date.now() > deadline)
+        throw new Error(`headrace ${this.command} did not log "${message}":\n${this.#logTail()}`);
+      await sleep(50);
+    }
+  }
+
+  /** Rejects when the process ends by itself, with the end of its log. */
+  async unexpectedEnd(): Promise<never> {
+    await this.#exited.promise;
+    throw this.#failure();
+  }
+
+  /** Drains and ends the process; nothing to do where it was not started or has ended. */
+  async stop(): Promise<void> {
+    if (this.#child === undefined) return;
+    this.#child.kill("SIGTERM");
+    await this.#exited.promise;
+  }
+
+  #failure(): Error {
+    return new Error(
+      `headrace ${this.command} ended with exit code ${this.#child?.exitCode}; the end of its log:\n${this.#logTail()}`,
+    );
+  }
+
+  #logTail(): string {
+    return this.#logLines().slice(-15).join("\n");
+  }
+
+  #logLines(): string[] {
+    return readFileSync(this.#options.logFile, { encoding: "utf8", flag: "a+" }).trimEnd().split("\n");
+  }
+
+  async #sampleMemory(): Promise<void> {
+    const { stdout } = await run("ps", ["-o", "rss=", "-p", String(this.#child?.pid)]).catch(() => ({ stdout: "0" }));
+    this.peakMemoryBytes = Math.max(this.peakMemoryBytes, Number(stdout.trim()) * 1024);
+  }
+}
+
+function timeOf(line: string): number {
+  const { time } = JSON.parse(line) as { time: number | string };
+  return new Date(time).getTime();
+}
