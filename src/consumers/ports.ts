@@ -42,24 +42,40 @@ export interface TableName {
 /** applied: rows and progress are committed. fenced: the progress was not the expected one, nothing was done. */
 export type ApplyOutcome = "applied" | "fenced";
 
-/** A dead letter's place of origin and version, for replays. */
+/** A dead letter's place of origin; it names the dead letter, however often it came back. */
 export interface DeadLetterOrigin extends TopicPartition {
   readonly offset: bigint;
 }
 
+/** replayed: it was newer than what was known of its key. superseded: it was not, and nothing was changed. */
 export type ReplayOutcome = "replayed" | "superseded";
+
+/** How a dead letter was closed. One that has no outcome is open. */
+export type DeadLetterOutcome = ReplayOutcome | "discarded";
 
 /** PostgreSQL's side. Every method throws HeadraceError, classified. */
 export interface Sink {
-  /** The stored next offset of each partition; `0n` is stored for a partition that has none yet. */
+  /** The stored next offset of each partition, by `partitionKey`; `0n` is stored for a partition that has none yet. */
   readProgress(partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>>;
-  /** Creates or extends what the batch needs, applies it, and moves the progress, in one transaction. */
+  /**
+   * Creates or extends what the batch needs, applies it, and moves the progress, in one transaction. After a
+   * retryable error it is not known whether that transaction was committed: the same batch again is either
+   * applied or, when it had been, `fenced`.
+   */
   apply(batch: MicroBatch): Promise<ApplyOutcome>;
   /**
    * Applies one dead letter where it is strictly newer than what is known of its key, under the lock of its
    * origin's partition, and writes its outcome in the same transaction.
    */
   replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome>;
+}
+
+/** Which dead letters are closed, and how. PostgreSQL's side too. */
+export interface DeadLetterOutcomes {
+  /** The outcomes of those of the origins that are closed, by `originKey`. */
+  outcomesOf(origins: readonly DeadLetterOrigin[]): Promise<ReadonlyMap<string, DeadLetterOutcome>>;
+  /** Closes a dead letter without applying it. `table` is null where its record does not tell. */
+  discard(origin: DeadLetterOrigin, attempts: number, table: TableName | null): Promise<void>;
 }
 
 /** Where records go that can't be applied. Resolves when Kafka has acknowledged. */
@@ -78,4 +94,9 @@ export interface Failure {
 /** The key of a partition in maps. */
 export function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
+}
+
+/** The key of a dead letter in maps. */
+export function originKey({ topic, partition, offset }: DeadLetterOrigin): string {
+  return `${topic}/${partition}/${offset}`;
 }
