@@ -30,6 +30,7 @@ export const CONTRACT_ERRORS = {
   SCHEMA_UNKNOWN: "retryable",
   REGISTRY_UNAVAILABLE: "retryable",
   REGISTRY_UNEXPECTED: "fatal",
+  POSITION_INVALID: "fatal",
 } as const satisfies Record<string, "retryable" | "poison" | "fatal">;
 
 export type ContractErrorCode = keyof typeof CONTRACT_ERRORS;

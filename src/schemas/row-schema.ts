@@ -17,8 +17,12 @@ export interface RowSchema {
   readonly columns: readonly RowColumn[];
 }
 
-/** What PostgreSQL's driver is given for one column. Arrays and jsonb are text already. */
-export type ColumnValue = string | bigint | number | boolean | Buffer | null;
+/**
+ * A column's value as the text that PostgreSQL's input function of its type reads, exactly: numbers in decimal,
+ * `NaN`, `Infinity`; `true`, `false`; bytea as `\x…`; timestamps in UTC (`2024-01-31 00:00:00.000+00`, years
+ * beyond 9999 and ` BC` too); arrays as array literals. So every column goes to SQL as `text[]` and is cast there.
+ */
+export type ColumnValue = string | null;
 
 /** A decoded change event. */
 export interface Change {

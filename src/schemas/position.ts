@@ -1,0 +1,61 @@
+import { z } from "zod";
+import type { Position } from "./change-event.ts";
+import { ContractError } from "./contract-error.ts";
+
+/** Grows when a reader of the old form would misread the new one. */
+const FORMAT = 1;
+
+const version = z
+  .string()
+  .regex(/^\d{1,19}$/)
+  .transform(BigInt);
+
+const storedPosition = z.object({
+  format: z.literal(FORMAT),
+  resumeToken: z.string().nullable(),
+  clusterTime: version,
+  cluster: z.string(),
+  horizon: version,
+  snapshots: z.record(
+    z.string(),
+    z.discriminatedUnion("state", [
+      z.object({ state: z.literal("running"), after: z.string().nullable() }),
+      z.object({ state: z.literal("done"), at: version }),
+    ]),
+  ),
+});
+
+/** A position as JSON, its versions as decimal strings, as it is stored in Kafka. */
+export function encodePosition(position: Position): string {
+  return JSON.stringify({ format: FORMAT, ...position }, (_key, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
+}
+
+/** @throws ContractError POSITION_INVALID for what `encodePosition` did not write. */
+export function decodePosition(text: string): Position {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch (error) {
+    throw unreadable("it is no JSON", error);
+  }
+  const parsed = storedPosition.safeParse(stored);
+  if (!parsed.success) {
+    throw unreadable(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
+  }
+  const { format: _format, ...position } = parsed.data;
+  return position;
+}
+
+function unreadable(why: string, cause?: unknown): ContractError {
+  return new ContractError(
+    "POSITION_INVALID",
+    {
+      message: `The stored position cannot be read: ${why}.`,
+      remedy:
+        "A newer version of Headrace may have written it: use that one. Else delete the pipeline's positions topic, which begins with a new snapshot.",
+    },
+    cause,
+  );
+}
