@@ -80,8 +80,17 @@ export class HeadraceProcess {
 
   /** Drains and ends the process; nothing to do where it was not started or has ended. */
   async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  /** Ends the process as a crash would. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#child === undefined) return;
-    this.#child.kill("SIGTERM");
+    this.#child.kill(signal);
     await this.#exited.promise;
   }
 

@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { auditViolations, createAuditedTables } from "../support/audit-trail.ts";
+import { ModelWriter, printedSeed, seededRandom, type Fields } from "../support/model-writer.ts";
+import { freshPipeline } from "../support/pipeline.ts";
+
+test(
+  "a replay of dead letters on keys that are written and deleted meanwhile resurrects nothing and overwrites nothing",
+  async () => {
+    const pipeline = await freshPipeline({
+      collections: { items: {} },
+      deadLetters: { window: { max: 100_000, records: 100_000 } },
+    });
+    const { client, db, pool } = pipeline;
+    await createAuditedTables(pool, { items: "doc jsonb, CONSTRAINT unlucky CHECK ((doc->>'n')::bigint % 5 <> 0)" });
+    const writer = new ModelWriter({
+      client,
+      db,
+      random: seededRandom(printedSeed()),
+      collections: ["items"],
+      keys: 10,
+    });
+    const run = pipeline.start("run");
+
+    while (writer.operations < 500) await writer.step();
+    await expect.poll(() => openDeadLetters(pipeline), { timeout: 60_000, interval: 500 }).toBeGreaterThan(10);
+    await pool.query("ALTER TABLE items DROP CONSTRAINT unlucky");
+
+    const replaying = pipeline.run("dlq", "replay");
+    let replayed = false;
+    void replaying.then(() => (replayed = true));
+    while (!replayed) await writer.step();
+    const { exitCode, stdout, stderr } = await replaying;
+    expect(exitCode, stdout + stderr).toBe(0);
+
+    const verified = await pipeline.run("verify", "--json", "--wait", "120");
+    expect(verified.stdout, verified.stderr).toContain('"equal":true');
+    const { entries, violations } = await auditViolations(pool, writer, expectedRow);
+    expect(violations).toEqual([]);
+    expect(entries).toBeGreaterThan(100);
+    await run.stop();
+    await writer.close();
+  },
+  5 * 60_000,
+);
+
+async function openDeadLetters(pipeline: { run(...args: string[]): Promise<{ stdout: string }> }): Promise<number> {
+  const { stdout } = await pipeline.run("dlq", "list", "--json");
+  return (JSON.parse(stdout) as unknown[]).length;
+}
+
+function expectedRow(_table: string, key: string, fields: Fields): Record<string, unknown> {
+  return { doc: { _id: key, ...fields } };
+}

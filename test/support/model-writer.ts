@@ -1,0 +1,175 @@
+// Random writes on few keys, with the history of every key as the model to compare with.
+import type { ClientSession, Collection, Db, MongoClient } from "mongodb";
+
+/** A document of the model; `_id` apart. */
+export type Fields = Record<string, unknown>;
+
+interface State {
+  /** Cluster time of the write, as a version. */
+  readonly version: bigint;
+  /** The document from then on; null: there is none. */
+  readonly fields: Fields | null;
+}
+
+interface StoredDocument {
+  _id: string;
+  [field: string]: unknown;
+}
+
+/** A random number in [0, 1). */
+export type Random = () => number;
+
+/** Writes in sequence, so that every key's history is known exactly. */
+export class ModelWriter {
+  operations = 0;
+  readonly #client: MongoClient;
+  readonly #session: ClientSession;
+  readonly #db: Db;
+  readonly #random: Random;
+  readonly #collections: readonly string[];
+  readonly #keys: number;
+  readonly #histories = new Map<string, State[]>();
+
+  constructor(options: { client: MongoClient; db: Db; random: Random; collections: readonly string[]; keys: number }) {
+    this.#client = options.client;
+    this.#session = options.client.startSession({ causalConsistency: true });
+    this.#db = options.db;
+    this.#random = options.random;
+    this.#collections = options.collections;
+    this.#keys = options.keys;
+  }
+
+  /** One random operation: insert, replace, set, unset, rename, delete, delete and re-insert, or a transaction of some. */
+  async step(): Promise<void> {
+    if (this.#random() < 0.1) return this.#transaction();
+    const change = this.#pick();
+    await change.write(this.#session);
+    this.#record(change, operationVersion(this.#session));
+  }
+
+  /** What the key's document was at the version; null where it did not exist. */
+  fieldsAt(collection: string, key: string, version: bigint): Fields | null {
+    const history = this.#histories.get(`${collection}/${key}`) ?? [];
+    return history.findLast((state) => state.version <= version)?.fields ?? null;
+  }
+
+  async close(): Promise<void> {
+    await this.#session.endSession();
+  }
+
+  async #transaction(): Promise<void> {
+    const session = this.#client.startSession();
+    try {
+      const changes = distinct([this.#pick(), this.#pick(), this.#pick()]);
+      await session.withTransaction(async () => {
+        for (const change of changes) await change.write(session);
+      });
+      for (const change of changes) this.#record(change, operationVersion(session));
+    } finally {
+      await session.endSession();
+    }
+  }
+
+  #record(change: Change, version: bigint): void {
+    const history = this.#histories.get(change.key) ?? [];
+    history.push({ version, fields: change.fields });
+    this.#histories.set(change.key, history);
+    this.operations++;
+  }
+
+  #pick(): Change {
+    const collection = this.#collections[this.#below(this.#collections.length)] ?? "";
+    const id = `key ${this.#below(this.#keys)}`;
+    const key = `${collection}/${id}`;
+    const current = this.#histories.get(key)?.at(-1)?.fields ?? null;
+    const target = this.#db.collection<StoredDocument>(collection);
+    return { key, ...this.#mutation(target, id, current) };
+  }
+
+  #mutation(target: Collection<StoredDocument>, id: string, current: Fields | null): Mutation {
+    const n = this.operations;
+    if (current === null) {
+      const fields = this.#randomFields(n);
+      return { fields, write: (session) => target.insertOne({ _id: id, ...fields }, { session }) };
+    }
+    switch (this.#below(6)) {
+      case 0: {
+        const fields = this.#randomFields(n);
+        return { fields, write: (session) => target.replaceOne({ _id: id }, fields, { session }) };
+      }
+      case 1:
+        return { fields: null, write: (session) => target.deleteOne({ _id: id }, { session }) };
+      case 2: {
+        const { text: _text, ...rest } = current;
+        const fields = { ...rest, n };
+        return {
+          fields,
+          write: (session) => target.updateOne({ _id: id }, { $set: { n }, $unset: { text: "" } }, { session }),
+        };
+      }
+      case 3: {
+        const { text, ...rest } = current;
+        const fields = { ...rest, n, ...(text === undefined ? {} : { renamed: text }) };
+        return {
+          fields,
+          write: (session) => target.updateOne({ _id: id }, { $set: { n }, $rename: { text: "renamed" } }, { session }),
+        };
+      }
+      default: {
+        const nested = { a: this.#below(1_000), b: "x".repeat(this.#below(200)) };
+        const fields = { ...current, n, nested };
+        return { fields, write: (session) => target.updateOne({ _id: id }, { $set: { n, nested } }, { session }) };
+      }
+    }
+  }
+
+  #randomFields(n: number): Fields {
+    return {
+      n,
+      ...(this.#random() < 0.7 ? { text: `text ${this.#below(1e6)}` } : {}),
+      ...(this.#random() < 0.5 ? { nested: { a: this.#below(1_000), b: "y" } } : {}),
+    };
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+}
+
+interface Mutation {
+  readonly fields: Fields | null;
+  readonly write: (session: ClientSession) => Promise<unknown>;
+}
+
+interface Change extends Mutation {
+  readonly key: string;
+}
+
+/** A transaction changes each key once, so that each has one state at its time. */
+function distinct(changes: readonly Change[]): Change[] {
+  return [...new Map(changes.map((change) => [change.key, change])).values()];
+}
+
+function operationVersion(session: ClientSession): bigint {
+  const time = session.operationTime;
+  if (time === undefined) throw new Error("the server gave no operationTime");
+  return (BigInt(time.t) << 32n) | BigInt(time.i);
+}
+
+/** A seed that differs from run to run and is printed; HEADRACE_SEED runs a printed one again. */
+export function printedSeed(): number {
+  const seed = Number(process.env["HEADRACE_SEED"] ?? Date.now() % 2 ** 32);
+  process.stderr.write(`seed ${seed} (HEADRACE_SEED=${seed} runs it again)\n`);
+  return seed;
+}
+
+/** mulberry32: a small seeded generator, so that a failing run can be run again. */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
