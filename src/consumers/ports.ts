@@ -11,15 +11,53 @@ export interface LogRecord {
   readonly timestampMs: number;
 }
 
-/** A record with what it says, or with why that could not be read. Kafka tombstones are left out before. */
+/** A record with what it says. Kafka tombstones are left out before. */
 export interface DecodedRecord {
   readonly record: LogRecord;
   readonly change: Change;
 }
 
+/** A record that could not be read. */
+export interface UndecodableRecord {
+  readonly record: LogRecord;
+  readonly failure: RecordFailure;
+}
+
 export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
+}
+
+/** What one fetch gave of one partition. */
+export interface FetchedBatch extends TopicPartition {
+  /** The stored offset that the records follow. */
+  readonly startOffset: bigint;
+  /** The offset after the batch, control records included. */
+  readonly nextOffset: bigint;
+  /** In log order; none where all of them were control records or aborted. */
+  readonly records: readonly LogRecord[];
+  /** The end of the partition's log when the batch was fetched. */
+  readonly highWatermark: bigint;
+  /** Aborts when the partition is taken away or the run ends: what is not begun is left to whoever reads next. */
+  readonly signal: AbortSignal;
+  /** Says that everything below `offset` is stored: the group's offset moves there. */
+  commit(offset: bigint): Promise<void>;
+}
+
+/** Kafka's side: one member of the consumer group. */
+export interface RecordLog {
+  /**
+   * Reads until `signal` aborts, and then resolves once the batches in work have ended. Rejects with the first
+   * error that a callback throws, or with a HeadraceError of its own.
+   */
+  run(callbacks: RecordLogCallbacks, options: { signal: AbortSignal }): Promise<void>;
+}
+
+export interface RecordLogCallbacks {
+  /** Where to read on, by `partitionKey`: asked when partitions are assigned, and when a batch was left uncommitted. */
+  startOffsets(partitions: readonly TopicPartition[], signal: AbortSignal): Promise<ReadonlyMap<string, bigint>>;
+  /** One batch of a partition at a time, partitions in parallel. What it does not commit is read again. */
+  eachBatch(batch: FetchedBatch): Promise<void>;
 }
 
 /** Consecutive records of one partition, to be applied in one transaction. */
@@ -83,9 +121,12 @@ export interface DeadLetterWriter {
   write(record: LogRecord, failure: Failure): Promise<void>;
 }
 
-export interface Failure {
+export interface RecordFailure {
   readonly error: unknown;
   readonly stage: "KEY_CONVERTER" | "VALUE_CONVERTER" | "TASK_PUT";
+}
+
+export interface Failure extends RecordFailure {
   readonly table: TableName | null;
   /** How often applying it was tried, this time included. */
   readonly attempts: number;
