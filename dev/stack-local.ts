@@ -42,7 +42,7 @@ export async function startLocalStack(
   const wanted = serverVariables.map(([key]) => key).filter((key) => given[key] === undefined);
   const starts = await allOf(wanted.map(async (key) => [key, await local[key](cache, signal)] as const));
 
-  const supervisor = await Supervisor.start();
+  const supervisor = await Supervisor.start(report);
   try {
     const context: LocalContext = { supervisor, cache, signal, report };
     const started = await abortOthersOnFailure(context, (shared) =>

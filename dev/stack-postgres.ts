@@ -71,6 +71,7 @@ async function startPostgres(
   const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
   await supervisor.run(
     run("PostgreSQL's initdb", "initdb", [...initialise, ...locale, "--no-sync", "--no-instructions"]),
+    signal,
   );
   await rm(passwordFile);
 

@@ -1,41 +1,36 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { cached, isCached } from "./cache.ts";
+import { isCached } from "./cache.ts";
 import { onFreePorts } from "./free-ports.ts";
-import { fillByMaven } from "./maven.ts";
+import { downloadByMaven } from "./maven.ts";
 import { reported } from "./reported.ts";
 import type { LocalContext, StartServer } from "./stack-local.ts";
-import { findJava, findMaven } from "./tools.ts";
+import { findJava, requireMaven } from "./tools.ts";
 
 // 3.x wants Java 21.
 const version = "2.6.13.Final";
-const entry = `apicurio-registry-${version}`;
 const name = `Schema registry (Apicurio ${version})`;
 
-const dependencies = `
+const download = {
+  name,
+  entry: `apicurio-registry-${version}`,
+  sizeMegabytes: 95,
+  goal: "unpack-dependencies",
+  dependencies: `
     <dependency>
       <groupId>io.apicurio</groupId><artifactId>apicurio-registry-app</artifactId><version>${version}</version>
       <classifier>all</classifier><type>tar.gz</type>
       <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
     </dependency>
-  `;
+  `,
+} as const;
 
 /** Apicurio Registry, in memory, with its implementation of Confluent's API. */
 export async function prepareRegistry(cache: string, signal: AbortSignal): Promise<StartServer> {
   const java = await findJava("The schema registry", signal);
-  const maven = (await isCached(cache, entry)) ? undefined : await findMaven("The schema registry", signal);
+  if (!(await isCached(cache, download.entry))) await requireMaven("The schema registry", signal);
   return async (context) => {
-    const program = await cached(cache, entry, (folder) =>
-      reported(context.report, [`${name}: downloading (once)`, `${name}: downloaded`], () =>
-        fillByMaven({
-          maven: maven ?? "mvn",
-          folder,
-          dependencies,
-          goal: ["unpack-dependencies"],
-          signal: context.signal,
-        }),
-      ),
-    );
+    const program = await downloadByMaven(download, context);
     return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
       onFreePorts(1, (ports) => startRegistry(context, java, program, ports)),
     );

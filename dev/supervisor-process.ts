@@ -12,23 +12,31 @@ const running = new Map<ChildProcess, ProcessSpec>();
 let stopping = false;
 
 process.on("message", ({ id, spec }: ToSupervisor) => {
+  const report = (ended: string, ok: boolean): void => {
+    // Whoever started this may just be going: the channel's end then follows.
+    if (process.connected) process.send?.({ id, ended, ok } satisfies FromSupervisor, undefined, undefined, () => {});
+  };
+  try {
+    start(spec, report);
+  } catch (error) {
+    report((error as Error).message, false);
+  }
+});
+
+function start(spec: ProcessSpec, report: (ended: string, ok: boolean) => void): void {
   const log = openSync(spec.logFile, "a");
-  const child = spawn(spec.command, spec.args, {
-    cwd: spec.cwd,
-    env: { ...process.env, ...spec.env },
-    stdio: ["ignore", log, log],
-    ...spec.user,
-  });
+  const options = { cwd: spec.cwd, env: { ...process.env, ...spec.env }, ...spec.user };
+  const child = spawn(spec.command, spec.args, { ...options, stdio: ["ignore", log, log] });
   closeSync(log);
   running.set(child, spec);
   const end = (ended: string, ok: boolean): void => {
-    running.delete(child);
-    if (process.connected) process.send?.({ id, ended, ok } satisfies FromSupervisor);
+    if (!running.delete(child)) return;
+    report(ended, ok);
     if (stopping && running.size === 0) void finish();
   };
   child.once("error", (error) => end(error.message, false));
   child.once("exit", (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`, code === 0));
-});
+}
 
 process.once("disconnect", () => {
   stopping = true;

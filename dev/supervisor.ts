@@ -43,12 +43,14 @@ export class Supervisor {
   /** Temporary folder of everything that is started; removed at the end. */
   readonly folder: string;
   readonly #child: ChildProcess;
+  readonly #report: (line: string) => void;
   readonly #gone: Promise<unknown>;
   readonly #ends = new Map<number, (message: FromSupervisor) => void>();
   #lastId = 0;
 
-  private constructor(folder: string, child: ChildProcess) {
+  private constructor(folder: string, child: ChildProcess, report: (line: string) => void) {
     this.folder = folder;
+    this.#report = report;
     this.#child = child;
     this.#gone = once(child, "exit");
     child.on("message", (message: FromSupervisor) => this.#ends.get(message.id)?.(message));
@@ -57,7 +59,8 @@ export class Supervisor {
     });
   }
 
-  static async start(): Promise<Supervisor> {
+  /** `report` gets a line when a server ends that should run on. */
+  static async start(report: (line: string) => void): Promise<Supervisor> {
     const folder = await mkdtemp(join(tmpdir(), "headrace-stack-"));
     // A server that runs as another user has to get through to its own folder in it.
     await chmod(folder, 0o711);
@@ -69,38 +72,37 @@ export class Supervisor {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     await once(child, "spawn");
-    return new Supervisor(folder, child);
+    return new Supervisor(folder, child, report);
   }
 
   /** Runs a process until it ends. Rejects with ProcessFailed unless its exit code is 0. */
-  async run(spec: ProcessSpec): Promise<void> {
-    const { ended, ok } = await this.#start(spec);
+  async run(spec: ProcessSpec, signal: AbortSignal): Promise<void> {
+    const { ended, ok } = await Promise.race([this.#start(spec), rejectOnAbort(signal)]);
     if (!ok) throw new ProcessFailed(`${spec.name} failed: ${ended}.`, await logOf(spec));
   }
 
   /**
-   * Starts a server and returns once `ready` resolves.
-   * Rejects with ProcessFailed when it ends before that or takes longer than two minutes.
+   * Starts a server and returns once `ready`, which is tried again and again, resolves.
+   * Rejects with ProcessFailed when the server ends before that or takes longer than two minutes.
    */
   async serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<void> {
-    const deadline = AbortSignal.timeout(120_000);
-    const state: { ended?: string } = {};
-    const end = this.#start(spec).then(({ ended }) => (state.ended = ended));
+    const deadline = performance.now() + 120_000;
+    const end = this.#start(spec);
+    const aborted = rejectOnAbort(signal);
     for (;;) {
-      signal.throwIfAborted();
-      const outcome = await Promise.race([
-        ready().then(
-          () => "ready",
-          (error: unknown) => ({ error }),
-        ),
-        end,
-      ]);
-      if (state.ended !== undefined)
-        throw new ProcessFailed(`${spec.name} did not start: ${state.ended}.`, await logOf(spec));
-      if (outcome === "ready") return;
-      if (deadline.aborted) throw new ProcessFailed(`${spec.name} did not get ready in time.`, await logOf(spec));
-      await Promise.race([sleep(50, undefined, { signal }), end]);
+      const outcome = await Promise.race([attempt(ready), end, aborted]);
+      if (outcome === "ready") break;
+      if (outcome !== "not ready") {
+        throw new ProcessFailed(`${spec.name} did not start: ${outcome.ended}.`, await logOf(spec));
+      }
+      if (performance.now() > deadline) {
+        throw new ProcessFailed(`${spec.name} was not ready after two minutes.`, await logOf(spec));
+      }
+      await sleep(50);
     }
+    void end.then(({ ended }) => {
+      if (this.#child.connected) this.#report(`${spec.name} ended by itself: ${ended}`);
+    });
   }
 
   /** Ends all processes, removes the folder and waits until that is done. */
@@ -113,9 +115,24 @@ export class Supervisor {
     const id = ++this.#lastId;
     const { promise, resolve } = Promise.withResolvers<FromSupervisor>();
     this.#ends.set(id, resolve);
-    this.#child.send({ id, spec } satisfies ToSupervisor);
+    this.#child.send({ id, spec } satisfies ToSupervisor, (error) => {
+      if (error !== null) resolve({ id, ended: error.message, ok: false });
+    });
     return promise;
   }
+}
+
+async function attempt(ready: () => Promise<void>): Promise<"ready" | "not ready"> {
+  return await ready().then(
+    () => "ready",
+    () => "not ready",
+  );
+}
+
+async function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  signal.throwIfAborted();
+  await once(signal, "abort");
+  throw signal.reason;
 }
 
 async function logOf(spec: ProcessSpec): Promise<string> {

@@ -44,9 +44,9 @@ export async function findJava(purpose: string, signal: AbortSignal): Promise<st
   return java;
 }
 
-/** The command of Maven, which downloads what is written in Java. */
-export async function findMaven(purpose: string, signal: AbortSignal): Promise<string> {
-  if (await works(["mvn", "--version"], signal)) return "mvn";
+/** Makes sure that Maven, which downloads what is written in Java, is on the PATH. */
+export async function requireMaven(purpose: string, signal: AbortSignal): Promise<void> {
+  if (await works(["mvn", "--version"], signal)) return;
   throw new Error(
     `${purpose} is downloaded by Maven, which is not here: install it (package maven) so that mvn is on the PATH.`,
   );
@@ -62,7 +62,8 @@ export async function findPip(purpose: string, signal: AbortSignal): Promise<rea
   );
 }
 
-async function works(command: readonly [string, ...string[]], signal: AbortSignal): Promise<boolean> {
+/** Whether a command is here and ends well. */
+export async function works(command: readonly [string, ...string[]], signal: AbortSignal): Promise<boolean> {
   const worked = await runTool(command[0], command, signal).then(
     () => true,
     () => false,
