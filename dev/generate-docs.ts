@@ -1,0 +1,65 @@
+import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { allowedText, configJsonSchema, settings } from "../src/config/config-reference.ts";
+import type { Setting } from "../src/config/config-reference.ts";
+
+/** Files that are made from the config's schema, by path from the repository's top. */
+export function generatedDocs(): ReadonlyMap<string, string> {
+  return new Map([
+    ["docs/configuration.md", configurationPage()],
+    ["docs/headrace.schema.json", `${JSON.stringify(configJsonSchema, null, 2)}\n`],
+  ]);
+}
+
+function configurationPage(): string {
+  const sections = [...settings()].filter(({ path }) => path.length === 1).map(section);
+  return `${INTRODUCTION}\n${sections.join("\n")}`;
+}
+
+const INTRODUCTION = `# Configuration
+
+<!-- Made by \`node dev/generate-docs.ts\` from src/config/; change it there. -->
+
+Headrace reads one YAML file: \`headrace.yaml\`, or what \`--config FILE\` says. It is checked as a whole before anything else
+happens; every mistake is reported with its line and path. \`headrace.example.yaml\` is a commented example, and
+\`headrace.schema.json\`, beside this page, lets an editor complete and check the file.
+
+\`\${NAME}\` in a value stands for the environment variable NAME, which must be set; \`$\${\` stands for the text \`\${\`. Keep
+passwords out of the file this way. Lengths of time are in ms, sizes in bytes.
+`;
+
+function section(top: Setting): string {
+  const [name = ""] = top.path;
+  const inside = [...settings()].filter(({ path }) => path.length > 1 && path[0] === name);
+  const lines = inside.length > 0 ? table(inside) : [allowed(top)];
+  const required = top.required ? "Must be given." : "";
+  return [`## ${name}`, "", `${top.node.description ?? ""} ${required}`.trim(), "", ...lines, ""].join("\n");
+}
+
+function table(rows: readonly Setting[]): string[] {
+  const lines = rows.map((setting) => {
+    const cells = [
+      `\`${setting.path.join(".")}\``,
+      allowed(setting),
+      defaultText(setting),
+      setting.node.description ?? "",
+    ];
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  });
+  return ["| key | allowed | default | meaning |", "| --- | --- | --- | --- |", ...lines];
+}
+
+function allowed({ node }: Setting): string {
+  return allowedText(node);
+}
+
+function defaultText({ node, required }: Setting): string {
+  if (required) return "must be given";
+  const { default: value } = node;
+  const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+  return isScalar ? `\`${value}\`` : "";
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [file, text] of generatedDocs()) await writeFile(new URL(`../${file}`, import.meta.url), text);
+}

@@ -1,0 +1,81 @@
+import * as z from "zod";
+import { configSchema } from "./config-schema.ts";
+
+/** What is used of JSON Schema. */
+export interface SchemaNode {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly pattern?: string;
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly additionalProperties?: SchemaNode | false;
+  readonly items?: SchemaNode;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly required?: readonly string[];
+}
+
+/** The config's schema as JSON Schema, as a file has it: before defaults and environment. */
+export const configJsonSchema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }) as SchemaNode;
+
+/** The schema of what may stand at a path; null where nothing may. */
+export function schemaAt(path: readonly PropertyKey[], node: SchemaNode = configJsonSchema): SchemaNode | null {
+  const [key, ...rest] = path;
+  if (key === undefined) return node;
+  for (const branch of node.anyOf ?? [node]) {
+    const child =
+      typeof key === "number"
+        ? branch.items
+        : (branch.properties?.[String(key)] ?? (branch.additionalProperties || null));
+    if (child) return schemaAt(rest, child);
+  }
+  return null;
+}
+
+/** What is allowed, in words: `a whole number from 1 to 10000`. */
+export function allowedText(node: SchemaNode): string {
+  if (node.anyOf !== undefined) return node.anyOf.map(allowedText).join(" or ");
+  if (node.enum !== undefined) return `one of ${node.enum.join(", ")}`;
+  if (node.type === "integer") return `a whole number${rangeText(node)}`;
+  return TYPE_TEXTS[node.type ?? "string"] ?? "text";
+}
+
+const TYPE_TEXTS: Readonly<Record<string, string>> = {
+  boolean: "true or false",
+  array: "a list",
+  object: "a mapping",
+  string: "text",
+};
+
+function rangeText({ minimum, maximum = Number.MAX_SAFE_INTEGER }: SchemaNode): string {
+  if (minimum === undefined) return "";
+  return maximum === Number.MAX_SAFE_INTEGER ? ` of ${minimum} or more` : ` from ${minimum} to ${maximum}`;
+}
+
+/** The keys that a mapping at a node may have; empty where it may have any. */
+export function knownKeys(node: SchemaNode): readonly string[] {
+  return (node.anyOf ?? [node]).flatMap((branch) => Object.keys(branch.properties ?? {}));
+}
+
+export interface Setting {
+  readonly path: readonly string[];
+  readonly node: SchemaNode;
+  readonly required: boolean;
+}
+
+/** Every setting of the config, in the schema's order; `<collection>` and `<column>` stand for names of one's own. */
+export function* settings(node: SchemaNode = configJsonSchema, path: readonly string[] = []): Generator<Setting> {
+  for (const branch of node.anyOf ?? [node]) {
+    for (const [key, child] of Object.entries(branch.properties ?? {})) {
+      yield { path: [...path, key], node: child, required: branch.required?.includes(key) ?? false };
+      yield* settings(child, [...path, key]);
+    }
+    if (branch.additionalProperties) {
+      const placeholder = path.at(-1) === "columns" ? "<column>" : "<collection>";
+      yield { path: [...path, placeholder], node: branch.additionalProperties, required: false };
+      yield* settings(branch.additionalProperties, [...path, placeholder]);
+    }
+  }
+}

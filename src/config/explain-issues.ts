@@ -1,0 +1,87 @@
+import type * as z from "zod";
+import type { Mistake } from "./config-mistakes.ts";
+import { allowedText, knownKeys, schemaAt } from "./config-reference.ts";
+import { closest } from "./closest.ts";
+
+type Issue = z.core.$ZodIssue;
+type Path = readonly PropertyKey[];
+
+/** The value at a path; undefined where there is none. */
+export function valueAt(data: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, key) =>
+      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
+    data,
+  );
+}
+
+/**
+ * zod's issues in the words of whoever wrote the file.
+ * @param isSecret of a value at a path: then what was found is not shown.
+ */
+export function explainIssues(issues: readonly Issue[], data: unknown, isSecret: (path: Path) => boolean): Mistake[] {
+  return issues.flatMap((issue) => explain(issue, [], { data, isSecret }));
+}
+
+interface Context {
+  readonly data: unknown;
+  readonly isSecret: (path: Path) => boolean;
+}
+
+function explain(issue: Issue, base: Path, context: Context): Mistake[] {
+  const path = [...base, ...issue.path];
+  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...path, key]));
+  if (issue.code === "invalid_union") return explainUnion(issue, path, context);
+  if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ path, message }));
+  if (issue.code === "custom" || issue.code === "invalid_format") {
+    return [{ path, message: withFound(issue.message, path, context) }];
+  }
+  return [notAllowed(path, context)];
+}
+
+/** The branch that was meant is the one that does not refuse the value as a whole. */
+function explainUnion(issue: z.core.$ZodIssueInvalidUnion, path: Path, context: Context): Mistake[] {
+  const meant = issue.errors.find(([first]) => first !== undefined && !(isTypeIssue(first) && first.path.length === 0));
+  return meant === undefined ? [notAllowed(path, context)] : meant.flatMap((inner) => explain(inner, path, context));
+}
+
+function isTypeIssue(issue: Issue): boolean {
+  return issue.code === "invalid_type";
+}
+
+function notAllowed(path: Path, context: Context): Mistake {
+  const node = schemaAt(path);
+  const allowed = node === null ? "" : allowedText(node);
+  const value = valueAt(context.data, path);
+  if (value === undefined) return { path, message: `is missing; give ${allowed}` };
+  const suggestion = typeof value === "string" ? suggestionText(value, node?.enum ?? []) : "";
+  return { path, message: `${foundText(path, context)} is not allowed; allowed is ${allowed}${suggestion}` };
+}
+
+function unknownKey(path: Path): Mistake {
+  const parent = schemaAt(path.slice(0, -1));
+  const known = parent === null ? [] : knownKeys(parent);
+  const suggestion = suggestionText(String(path.at(-1)), known);
+  return { path, message: `unknown key${suggestion === "" ? `; known are ${known.join(", ")}` : suggestion}` };
+}
+
+function suggestionText(word: string, candidates: readonly string[]): string {
+  const suggestion = closest(word, candidates);
+  return suggestion === null ? "" : `; did you mean ${suggestion}?`;
+}
+
+/** A message about a single value says which, unless that is a secret or said already. */
+function withFound(message: string, path: Path, context: Context): string {
+  const value = valueAt(context.data, path);
+  const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+  if (!isScalar || message.includes(JSON.stringify(value))) return message;
+  return `${foundText(path, context)} ${message}`;
+}
+
+/** What stands there; not itself where it is a secret. */
+function foundText(path: Path, { data, isSecret }: Context): string {
+  const value = valueAt(data, path);
+  if (isSecret(path)) return "the value";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" && value !== null ? "a mapping" : JSON.stringify(value);
+}

@@ -1,0 +1,104 @@
+import { readFile } from "node:fs/promises";
+import { isNode, LineCounter, parseDocument } from "yaml";
+import type { Document } from "yaml";
+import { ConfigError } from "./config-mistakes.ts";
+import type { Mistake } from "./config-mistakes.ts";
+import { configSchema } from "./config-schema.ts";
+import type { Config } from "./config-schema.ts";
+import { schemaAt } from "./config-reference.ts";
+import { pathKey, substituteEnvironment } from "./environment.ts";
+import type { Environment, Substituted } from "./environment.ts";
+import { explainIssues, valueAt } from "./explain-issues.ts";
+
+/** Keys whose values may be or hold a secret. */
+const SECRET_KEYS: readonly PropertyKey[] = ["uri", "url", "username", "password"];
+
+/**
+ * Reads a config file.
+ * @throws ConfigError with everything that is wrong in it, or where it cannot be read.
+ */
+export async function loadConfig(file: string, environment: Environment = process.env): Promise<Config> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const message = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
+    throw new ConfigError(file, [{ path: [], message: `${message}; give the right one with --config` }], error);
+  }
+  return parseConfig(text, { file, environment });
+}
+
+/**
+ * Makes a config of YAML.
+ * @param file its name, for messages.
+ * @throws ConfigError with everything that is wrong in it.
+ */
+export function parseConfig(
+  text: string,
+  { file, environment }: { readonly file: string; readonly environment: Environment },
+): Config {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, merge: true });
+  const yamlMistakes = [...document.errors, ...document.warnings].map(({ message, pos: [start] }) => ({
+    path: [],
+    message,
+    line: lineCounter.linePos(start).line,
+  }));
+  if (yamlMistakes.length > 0) throw new ConfigError(file, yamlMistakes);
+
+  const substituted = substituteEnvironment(document.toJS() ?? {}, environment);
+  const result = validate(substituted);
+  if (result.mistakes.length === 0 && result.config !== undefined) return result.config;
+  const withLines = result.mistakes.map((mistake) => ({
+    ...mistake,
+    line: lineOf(mistake.path, document, lineCounter),
+  }));
+  throw new ConfigError(
+    file,
+    withLines.sort((a, b) => (a.line ?? 0) - (b.line ?? 0)),
+  );
+}
+
+function validate(substituted: Substituted): { readonly config?: Config; readonly mistakes: readonly Mistake[] } {
+  const data = typedFromEnvironment(substituted);
+  const result = configSchema.safeParse(data);
+  const unset = new Set(substituted.mistakes.map(({ path }) => pathKey(path)));
+  const isSecret = (path: readonly PropertyKey[]): boolean =>
+    path.some((key) => SECRET_KEYS.includes(key)) || substituted.fromEnvironment.has(pathKey(path));
+  const issues = result.success ? [] : explainIssues(result.error.issues, data, isSecret);
+  const mistakes = [...substituted.mistakes, ...issues.filter(({ path }) => !unset.has(pathKey(path)))];
+  return result.success ? { config: result.data, mistakes } : { mistakes };
+}
+
+/** The environment has only texts: one that stands where a number or a boolean is wanted becomes that. */
+function typedFromEnvironment({ data, fromEnvironment }: Substituted): unknown {
+  for (const key of fromEnvironment) {
+    const path = JSON.parse(key) as (string | number)[];
+    const parent = valueAt(data, path.slice(0, -1)) as Record<string | number, unknown>;
+    const last = path.at(-1) ?? "";
+    parent[last] = typedText(String(parent[last]), typesAt(path));
+  }
+  return data;
+}
+
+function typesAt(path: readonly PropertyKey[]): readonly (string | undefined)[] {
+  const node = schemaAt(path);
+  return (node?.anyOf ?? [node]).map((branch) => branch?.type);
+}
+
+function typedText(text: string, types: readonly (string | undefined)[]): unknown {
+  if (types.includes("integer") && /^-?\d+$/.test(text)) return Number(text);
+  if (types.includes("boolean") && (text === "true" || text === "false")) return text === "true";
+  return text;
+}
+
+/** The line of the thing at a path, or of the nearest thing around it that is in the file. */
+function lineOf(path: readonly PropertyKey[], document: Document, lineCounter: LineCounter): number | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    const start = isNode(node) ? node.range?.[0] : undefined;
+    if (start !== undefined) return lineCounter.linePos(start).line;
+  }
+  return undefined;
+}

@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { closest } from "../../src/config/closest.ts";
+
+test("finds the word that was meant", () => {
+  expect(closest("brokrs", ["brokers", "partitions"])).toBe("brokers");
+  expect(closest("TABLE", ["table"])).toBe("table");
+  expect(closest("tabel", ["path", "table"])).toBe("table");
+});
+
+test("suggests nothing that is far", () => {
+  expect(closest("retries", ["brokers", "ssl"])).toBeNull();
+  expect(closest("x", [])).toBeNull();
+});

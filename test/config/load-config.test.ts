@@ -1,0 +1,287 @@
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { ConfigError, pathText } from "../../src/config/config-mistakes.ts";
+import { configSchema } from "../../src/config/config-schema.ts";
+import { loadConfig, parseConfig } from "../../src/config/load-config.ts";
+
+const MINIMAL = {
+  name: "shop",
+  mongodb: { uri: "mongodb://localhost:27017", database: "shop" },
+  kafka: { brokers: "localhost:9092" },
+  schemaRegistry: { url: "http://localhost:8081" },
+  postgres: { url: "postgres://localhost/shop" },
+};
+
+function parse(data: object, environment: Record<string, string> = {}) {
+  return parseConfig(stringify(data), { file: "headrace.yaml", environment });
+}
+
+/** What is wrong with a config, as `path: message`. */
+function mistakesOf(text: string, environment: Record<string, string> = {}): string[] {
+  try {
+    parseConfig(text, { file: "headrace.yaml", environment });
+  } catch (error) {
+    if (error instanceof ConfigError) return error.mistakes.map(({ path, message }) => `${pathText(path)}: ${message}`);
+    throw error;
+  }
+  throw new Error("the config was accepted");
+}
+
+const mistakesIn = (change: object, environment?: Record<string, string>) =>
+  mistakesOf(stringify({ ...MINIMAL, ...change }), environment);
+
+describe("a config that loads", () => {
+  test("needs only the name, the addresses and the database", () => {
+    expect(parse(MINIMAL)).toMatchObject({
+      kafka: { brokers: ["localhost:9092"], partitions: 4, replicationFactor: 1, retentionMs: 604_800_000, ssl: false },
+      postgres: { schema: "public" },
+      snapshot: { mode: "initial" },
+      batch: { rows: 2_000 },
+      log: { level: "info" },
+    });
+    expect(parse(MINIMAL).collections).toBeUndefined();
+    expect(parse(MINIMAL).http).toBeUndefined();
+  });
+
+  test.each([
+    ["a text with commas", "a:1, b:2"],
+    ["a list", ["a:1", "b:2"]],
+  ])("takes brokers as %s", (_, brokers) => {
+    expect(parse({ ...MINIMAL, kafka: { brokers } }).kafka.brokers).toEqual(["a:1", "b:2"]);
+  });
+
+  test("gives collections their tables, modes, paths and types", () => {
+    const collections = {
+      products: {
+        idType: "integer",
+        columns: {
+          sku: "TEXT",
+          width: { path: "dims.w", type: "float8" },
+          odd: { path: ["a.b", "Release Date"], type: "numeric(10, 2)" },
+          "dims.h": "int",
+        },
+      },
+      carts: null,
+      orders: { table: "Orders 2" },
+    };
+    const { products, carts, orders } = parse({ ...MINIMAL, collections }).collections ?? {};
+    expect(products?.table).toBe("products");
+    expect(products?.mapping).toMatchObject({ collection: "products", mode: "columns", idType: "integer" });
+    expect(products?.mapping.columns.map(({ name, path, type }) => [name, path, type.sql])).toEqual([
+      ["sku", ["sku"], "text"],
+      ["width", ["dims", "w"], "double precision"],
+      ["odd", ["a.b", "Release Date"], "numeric(10,2)"],
+      ["dims.h", ["dims", "h"], "integer"],
+    ]);
+    expect(carts).toEqual({
+      table: "carts",
+      mapping: { collection: "carts", mode: "document", columns: [], idType: undefined },
+    });
+    expect(orders?.table).toBe("Orders 2");
+  });
+
+  test("is the example, with the environment that it names", () => {
+    const text = readFileSync(new URL("../../headrace.example.yaml", import.meta.url), "utf8");
+    const environment = {
+      MONGODB_URI: "mongodb://localhost:27017",
+      KAFKA_BROKERS: "localhost:9092",
+      SCHEMA_REGISTRY_URL: "http://localhost:8081",
+      POSTGRES_URL: "postgres://localhost/shop",
+    };
+    const config = parseConfig(text, { file: "headrace.example.yaml", environment });
+    expect(Object.keys(config.collections ?? {})).toEqual(["products", "carts"]);
+    expect(config.collections?.["products"]?.mapping.columns).toHaveLength(5);
+  });
+
+  test("may share parts by YAML's anchors and merge keys", () => {
+    const text = `${stringify(MINIMAL)}
+collections:
+  a: &base { columns: { x: text } }
+  b: { <<: *base, table: bb }
+`;
+    const { a, b } = parseConfig(text, { file: "headrace.yaml", environment: {} }).collections ?? {};
+    expect(b?.table).toBe("bb");
+    expect(b?.mapping.columns).toEqual(a?.mapping.columns);
+  });
+
+  test("written out with its defaults loads to the same", () => {
+    const settings = fc.record(
+      {
+        snapshot: fc.record({ mode: fc.constantFrom("initial", "always", "never", "only") }),
+        kafka: fc.record({
+          brokers: fc.array(
+            fc.domain().map((host) => `${host}:9092`),
+            { minLength: 1, maxLength: 3 },
+          ),
+          partitions: fc.integer({ min: 1, max: 10_000 }),
+          ssl: fc.boolean(),
+        }),
+        batch: fc.record({ rows: fc.integer({ min: 1, max: 100_000 }) }, { requiredKeys: [] }),
+        deadLetters: fc.record({ window: fc.record({ max: fc.nat() }) }, { requiredKeys: [] }),
+        http: fc.record({ port: fc.integer({ min: 0, max: 65_535 }) }),
+        log: fc.record({ level: fc.constantFrom("debug", "info", "warn", "error") }),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(settings, (changes) => {
+        const config = parse({ ...MINIMAL, ...changes });
+        expect(config).toMatchObject(changes);
+        expect(configSchema.parse(config)).toEqual(config);
+      }),
+    );
+  });
+});
+
+describe("the environment", () => {
+  test("gives texts, numbers and booleans, also inside a text", () => {
+    const config = parse(
+      {
+        ...MINIMAL,
+        mongodb: { uri: "mongodb://${HOST}:${PORT}/?x=$${y}", database: "${DB}" },
+        kafka: { brokers: ["${HOST}:9092"], partitions: "${PARTITIONS}", ssl: "${SSL}" },
+      },
+      { HOST: "db", PORT: "1", DB: "12", PARTITIONS: "8", SSL: "true" },
+    );
+    expect(config.mongodb).toEqual({ uri: "mongodb://db:1/?x=${y}", database: "12" });
+    expect(config.kafka).toMatchObject({ brokers: ["db:9092"], partitions: 8, ssl: true });
+  });
+
+  test("a variable's own ${…} is not substituted again, nor is YAML in it read", () => {
+    const config = parse({ ...MINIMAL, postgres: { url: "postgres://me:${PW}@h/d" } }, { PW: "${HOME}: { a: [" });
+    expect(config.postgres.url).toBe("postgres://me:${HOME}: { a: [@h/d");
+  });
+
+  test("an unset variable is one mistake, at its path", () => {
+    expect(mistakesIn({ postgres: { url: "${NO_SUCH}" } })).toEqual([
+      "postgres.url: the environment variable NO_SUCH is not set",
+    ]);
+  });
+
+  test.each(["${}", "${a b}", "${x:-y}", "${x"])("%s is a mistake", (text) => {
+    expect(mistakesIn({ postgres: { url: `postgres://${text}` } })).toEqual([
+      "postgres.url: write ${NAME} for an environment variable, or $${ for the text ${",
+    ]);
+  });
+
+  test("what it holds is not shown in a mistake", () => {
+    const mistakes = mistakesIn({ kafka: { brokers: "a:1", partitions: "${SECRET}" } }, { SECRET: "hunter2" });
+    expect(mistakes).toEqual(["kafka.partitions: the value is not allowed; allowed is a whole number from 1 to 10000"]);
+  });
+});
+
+describe("mistakes", () => {
+  test("are all reported at once, with line, path, what was found and what is allowed", () => {
+    const text = `name: "sh op"
+mongodb: { uri: "\${NO_SUCH}", database: admin }
+kafka:
+  brokers: "a:1, b"
+  partitions: four
+  brokrs: x
+  sasl: { mechanism: plane, username: u, password: p }
+schemaRegistry: { url: ftp://me:hunter2@x }
+snapshot: { mode: initil }
+collections:
+  products:
+    columns:
+      sku: txt
+      _id: text
+      width: { path: dims..w, type: float8 }
+      height: { pth: h, type: float8 }
+      depth: 7
+  carts: { table: products }
+  orders: { columns: {} }
+  system.x: {}
+`;
+    const wrong = () => parseConfig(text, { file: "shop.yaml", environment: {} });
+    expect(wrong).toThrow(ConfigError);
+    let message = "";
+    try {
+      wrong();
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    for (const line of [
+      'line 1, name: "sh op" is not a name',
+      "line 2, mongodb.uri: the environment variable NO_SUCH is not set",
+      `line 2, mongodb.database: "admin" is one of MongoDB's own databases`,
+      "line 4, kafka.brokers[1]: is not host:port",
+      'line 5, kafka.partitions: "four" is not allowed; allowed is a whole number from 1 to 10000',
+      "line 6, kafka.brokrs: unknown key; did you mean brokers?",
+      'line 7, kafka.sasl.mechanism: "plane" is not allowed; allowed is one of plain,',
+      "line 8, schemaRegistry.url: the value is not an address",
+      "  postgres: is missing",
+      'line 9, snapshot.mode: "initil" is not allowed; allowed is one of initial, always, never, only; did you mean initial?',
+      'line 13, collections.products.columns.sku: Column type "txt" is not',
+      "line 14, collections.products.columns._id: ",
+      'line 15, collections.products.columns.width.path: "dims..w" has an empty name',
+      "line 16, collections.products.columns.height.pth: unknown key; did you mean path?",
+      "line 17, collections.products.columns.depth: 7 is not allowed",
+      "line 18, collections.carts: goes to the table products, as the collection products does",
+      "line 19, collections.orders.columns: is empty",
+      'line 20, collections["system.x"]: ',
+    ]) {
+      expect(message).toContain(line);
+    }
+    expect(message).toContain("shop.yaml has 18 mistakes");
+    expect(message).not.toContain("hunter2");
+  });
+
+  test.each(["_id", "_version", "_extra", "doc"])("the column name %s is reserved", (name) => {
+    expect(mistakesIn({ collections: { a: { columns: { [name]: "text" } } } })).toEqual([
+      expect.stringContaining(`collections.a.columns.${name}: "${name}" is a column that Headrace fills itself`),
+    ]);
+  });
+
+  test("names that PostgreSQL would cut off are refused", () => {
+    const long = "ü".repeat(32);
+    expect(
+      mistakesIn({
+        collections: { [long]: {}, b: { table: `${long}2` }, c: { columns: { [long]: "text" } }, d: { table: "" } },
+      }),
+    ).toEqual([
+      expect.stringContaining("its name is no table's name"),
+      expect.stringContaining("collections.b.table: "),
+      expect.stringContaining("collections.c.columns"),
+      expect.stringContaining("collections.d.table: "),
+    ]);
+    expect(parse({ ...MINIMAL, collections: { [long]: { table: "short" } } }).collections?.[long]?.table).toBe("short");
+  });
+
+  test.each([
+    ["headrace", "is Headrace's own schema"],
+    ["pg_catalog", "is one of PostgreSQL's own schemas"],
+  ])("the schema %s is not for tables", (schema, message) => {
+    expect(mistakesIn({ postgres: { url: "postgres://h/d", schema } })).toEqual([expect.stringContaining(message)]);
+  });
+
+  test("of YAML are reported with their line", () => {
+    expect(mistakesOf("name: a\nname: b\n")).toEqual([": Map keys must be unique"]);
+    expect(mistakesOf("hello")).toEqual([': "hello" is not allowed; allowed is a mapping']);
+    expect(mistakesOf("")).toHaveLength(5);
+  });
+});
+
+describe("loadConfig", () => {
+  test("reads a file", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "headrace-config-"));
+    try {
+      const file = join(folder, "shop.yaml");
+      await writeFile(file, stringify(MINIMAL));
+      expect((await loadConfig(file, {})).name).toBe("shop");
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("says that there is no such file", async () => {
+    await expect(loadConfig("/no/such.yaml", {})).rejects.toThrow(
+      "/no/such.yaml has a mistake:\n  there is no such file; give the right one with --config",
+    );
+  });
+});
