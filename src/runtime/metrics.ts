@@ -1,0 +1,66 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+
+/** What a process counts. Labels are names of things, never values of documents. */
+export interface Metrics {
+  readonly eventsPublished: Counter<"collection" | "op">;
+  readonly positionTimestamp: Gauge;
+  readonly rowsApplied: Counter<"table">;
+  readonly deadLetters: Counter<"table">;
+  readonly misfits: Counter<"collection" | "column">;
+  readonly retries: Counter<"what">;
+  readonly lag: Gauge<"topic" | "partition">;
+  /** In Prometheus's text format. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  return {
+    eventsPublished: new Counter({
+      name: "headrace_events_published_total",
+      help: "Change events committed to Kafka",
+      labelNames: ["collection", "op"],
+      registers,
+    }),
+    positionTimestamp: new Gauge({
+      name: "headrace_position_timestamp_seconds",
+      help: "Cluster time of the producer's last committed position, in seconds since 1970",
+      registers,
+    }),
+    rowsApplied: new Counter({
+      name: "headrace_rows_applied_total",
+      help: "Records committed to PostgreSQL",
+      labelNames: ["table"],
+      registers,
+    }),
+    deadLetters: new Counter({
+      name: "headrace_dead_letters_total",
+      help: "Records written to the dead letter topic",
+      labelNames: ["table"],
+      registers,
+    }),
+    misfits: new Counter({
+      name: "headrace_misfits_total",
+      help: "Values that did not fit their column or were changed to be written",
+      labelNames: ["collection", "column"],
+      registers,
+    }),
+    retries: new Counter({
+      name: "headrace_retries_total",
+      help: "Failures after which something was tried again",
+      labelNames: ["what"],
+      registers,
+    }),
+    lag: new Gauge({
+      name: "headrace_lag_records",
+      help: "Records (control records included) of a partition that are not applied yet",
+      labelNames: ["topic", "partition"],
+      registers,
+    }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
