@@ -1,0 +1,149 @@
+import { createHash } from "node:crypto";
+import { parseColumnType } from "../schemas/column-type.ts";
+import type { IdType } from "../schemas/collection-schema.ts";
+import type { Change, RowColumn, RowSchema } from "../schemas/row-schema.ts";
+import type { RowGroup, Upsert } from "./plan-batch.ts";
+import type { TableName } from "./ports.ts";
+import { textArray } from "./postgres-array.ts";
+
+/** A statement to be prepared under its name once per connection. */
+export interface SqlText {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A prepared statement with its parameters. */
+export interface Statement extends SqlText {
+  readonly values: readonly (string | Buffer)[];
+}
+
+/** The statements that write rows of one RowSchema into one table. */
+export interface TableStatements {
+  readonly relation: string;
+  readonly upsert: SqlText;
+  readonly delete: SqlText;
+}
+
+/** What the statements are made from. */
+export interface StatementTarget {
+  readonly table: TableName;
+  readonly rowSchema: RowSchema;
+  /**
+   * Columns that other RowSchemas of this table fill and this one doesn't have. An update resets them to their
+   * default, so that no value of an older state of the document stays in them: what the record has for them is in its
+   * `_extra`. Columns that no RowSchema ever had are the user's own and never touched.
+   */
+  readonly resetColumns: readonly string[];
+  /** The schema of Headrace's own tables. */
+  readonly internalSchema: string;
+}
+
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A table's name as SQL takes it, and as Headrace's own tables name it. */
+export function quoteTable({ schema, table }: TableName): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
+}
+
+/** The type of the `_id` column. */
+export function idColumnType(idType: IdType): "text" | "bigint" | "uuid" {
+  if (idType === "integer") return "bigint";
+  return idType === "uuid" ? "uuid" : "text";
+}
+
+/**
+ * Builds the texts, once per table and RowSchema; the number of rows is not part of them. All parameters but the
+ * first are arrays with an element per row, cast on the server to the columns' types without length or precision: what
+ * is too long then fails at the assignment, where a cast to `varchar(n)` would cut it silently.
+ *
+ * A row is written where neither the row nor its tombstone is newer than the change. Both statements rely on the
+ * caller's lock on the partition's progress: on their own, an upsert beside a delete of the same key could pass its
+ * look at the tombstones before the delete commits.
+ */
+export function buildStatements(target: StatementTarget): TableStatements {
+  return {
+    relation: quoteTable(target.table),
+    upsert: named(upsertText(target)),
+    delete: named(deleteText(target)),
+  };
+}
+
+/** The statements that apply a group: none, one or two. */
+export function groupStatements(statements: TableStatements, group: RowGroup): readonly Statement[] {
+  const { upserts, deletes, rowSchema } = group;
+  return [
+    ...(upserts.length > 0 ? [upsertStatement(statements, rowSchema, upserts)] : []),
+    ...(deletes.length > 0 ? [deleteStatement(statements, deletes)] : []),
+  ];
+}
+
+function upsertStatement(sql: TableStatements, rowSchema: RowSchema, upserts: readonly Upsert[]): Statement {
+  const columns = rowSchema.columns.map((_, index) => textArray(upserts.map(({ values }) => values[index] ?? null)));
+  return { ...sql.upsert, values: [sql.relation, ...keysAndVersions(upserts), ...columns] };
+}
+
+function deleteStatement(sql: TableStatements, deletes: readonly Change[]): Statement {
+  return { ...sql.delete, values: [sql.relation, ...keysAndVersions(deletes)] };
+}
+
+function keysAndVersions(changes: readonly Change[]): readonly Buffer[] {
+  return [textArray(changes.map(({ key }) => key)), textArray(changes.map(({ version }) => String(version)))];
+}
+
+function upsertText({ table, rowSchema, resetColumns, internalSchema }: StatementTarget): string {
+  const columns = rowSchema.columns.map((column, index) => ({
+    name: quoteIdentifier(column.name),
+    parameter: `$${index + 4}::text[]`,
+    alias: `c${index}`,
+    value: castValue(column, `new.c${index}`),
+  }));
+  const names = ['"_id"', '"_version"', ...columns.map(({ name }) => name)];
+  const parameters = ["$2::text[]", "$3::text[]", ...columns.map(({ parameter }) => parameter)];
+  const aliases = ["key", "version", ...columns.map(({ alias }) => alias)];
+  const values = [
+    `new.key::${idColumnType(rowSchema.idType)}`,
+    "new.version::bigint",
+    ...columns.map(({ value }) => value),
+  ];
+  const assignments = [
+    '"_version" = EXCLUDED."_version"',
+    ...columns.map(({ name }) => `${name} = EXCLUDED.${name}`),
+    ...resetColumns.map((name) => `${quoteIdentifier(name)} = DEFAULT`),
+  ];
+  return `INSERT INTO ${quoteTable(table)} AS target (${names.join(", ")})
+SELECT ${values.join(", ")}
+FROM unnest(${parameters.join(", ")}) AS new (${aliases.join(", ")})
+WHERE NOT EXISTS (
+  SELECT FROM ${quoteIdentifier(internalSchema)}.tombstones AS tombstone
+  WHERE tombstone.relation = $1::text AND tombstone.key = new.key AND tombstone.version > new.version::bigint)
+ON CONFLICT ("_id") DO UPDATE SET ${assignments.join(", ")}
+WHERE target."_version" IS NULL OR target."_version" <= EXCLUDED."_version"`;
+}
+
+function deleteText({ table, rowSchema, internalSchema }: StatementTarget): string {
+  return `WITH gone AS (
+  SELECT key, version::bigint AS version FROM unnest($2::text[], $3::text[]) AS parameters (key, version)
+), deleted AS (
+  DELETE FROM ${quoteTable(table)} AS target USING gone
+  WHERE target."_id" = gone.key::${idColumnType(rowSchema.idType)}
+    AND (target."_version" IS NULL OR target."_version" <= gone.version)
+)
+INSERT INTO ${quoteIdentifier(internalSchema)}.tombstones AS known (relation, key, version, deleted_at)
+SELECT $1::text, key, version, now() FROM gone
+ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, deleted_at = EXCLUDED.deleted_at
+WHERE known.version < EXCLUDED.version`;
+}
+
+function castValue({ sqlType }: RowColumn, value: string): string {
+  const { base, isArray } = parseColumnType(sqlType);
+  // PostgreSQL reads "character" without a length as character(1).
+  const type = base === "character" ? "bpchar" : base;
+  return `${value}::${type}${isArray ? "[]" : ""}`;
+}
+
+/** Named by content, so that a connection prepares a text once, however often it is built. */
+function named(text: string): SqlText {
+  return { name: `headrace_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`, text };
+}
