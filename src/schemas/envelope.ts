@@ -20,10 +20,6 @@ export interface AvroRecord {
   readonly [property: `headrace.${string}`]: string;
 }
 
-/** The `source.version` that is written; the shape of the envelope, not the program's. */
-export const SOURCE_VERSION = "1";
-export const SOURCE_CONNECTOR = "mongodb";
-
 /** `Key {_id}`. */
 export function keyDefinition(namespace: string, idType: IdType): AvroRecord {
   return {
@@ -68,7 +64,7 @@ export function envelopeDefinition(namespace: string, idType: IdType, fields: re
   };
 }
 
-/** `ts_ms` is the cluster time's wall clock, `snapshot` "true" or "false", `cluster_time` the version. */
+/** `version` is Headrace's own, `ts_ms` the cluster time's wall clock, `snapshot` "true" or "false", `cluster_time` the version. */
 const SOURCE: AvroRecord = {
   type: "record",
   name: "Source",

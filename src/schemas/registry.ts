@@ -1,5 +1,9 @@
-import type { Type } from "avsc";
+import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/confluent-schema-registry";
+import avsc from "avsc";
+import { avroType } from "./avro-type.ts";
+import { ContractError } from "./contract-error.ts";
 import type { AvroRecord } from "./envelope.ts";
+import { type Credentials, RegistryRefusal, registryTransport, withoutCredentials } from "./registry-transport.ts";
 
 /** A schema as the registry holds it. */
 export interface RegisteredSchema {
@@ -7,12 +11,13 @@ export interface RegisteredSchema {
   /** As it was registered, own properties included. Another program's schema may be of any shape. */
   readonly definition: unknown;
   /** Longs are bigint. The same object for the same id. */
-  readonly type: Type;
+  readonly type: avsc.Type;
 }
 
 /**
  * The registry's side of the contract. Every method throws ContractError: REGISTRY_UNAVAILABLE (retryable) where
  * it is unreachable, overloaded or broken, REGISTRY_UNEXPECTED for any other refusal (credentials, for example).
+ * Nothing is retried in here.
  */
 export interface SchemaRegistry {
   /**
@@ -22,7 +27,7 @@ export interface SchemaRegistry {
   register(subject: string, definition: AvroRecord): Promise<number>;
   /** The newest schema of a subject; undefined where there is none. */
   latest(subject: string): Promise<RegisteredSchema | undefined>;
-  /** @throws ContractError SCHEMA_UNKNOWN where the registry has no such id. */
+  /** @throws ContractError SCHEMA_UNKNOWN where the registry has no such id; RECORD_UNDECODABLE where it is no Avro. */
   schema(id: number): Promise<RegisteredSchema>;
   /** What `schema`, `latest` or `register` has got before, without asking. */
   cached(id: number): RegisteredSchema | undefined;
@@ -31,9 +36,125 @@ export interface SchemaRegistry {
 export interface SchemaRegistryOptions {
   /** With its path, if it has one (`http://host:8080/apis/ccompat/v7`); may hold credentials. */
   readonly url: string;
-  readonly auth?: { readonly username: string; readonly password: string } | undefined;
+  readonly auth?: Credentials | undefined;
 }
 
-export function createSchemaRegistry(_options: SchemaRegistryOptions): SchemaRegistry {
-  throw new Error("not built yet");
+/** @throws ContractError REGISTRY_UNEXPECTED where `url` is none. */
+export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): SchemaRegistry {
+  const endpoint = withoutCredentials(url);
+  const definitions = new WeakMap<avsc.Type, unknown>();
+  const client = new Client(
+    { host: endpoint.url, middlewares: [registryTransport(auth ?? endpoint.auth) as unknown as ClientMiddleware] },
+    {
+      [SchemaType.AVRO]: {
+        // avsc drops properties that it does not know from its types, the names and types of columns among them.
+        typeHook(definition) {
+          const type = avroType(definition);
+          definitions.set(type, definition);
+          return type;
+        },
+      },
+    },
+  );
+  const known = new Map<number, RegisteredSchema>();
+
+  async function schema(id: number): Promise<RegisteredSchema> {
+    const before = known.get(id);
+    if (before !== undefined) return before;
+    const type = await fetchType(client, id);
+    // Two that ask at once are given a type each; the first one stays.
+    const registered = known.get(id) ?? { id, definition: definitions.get(type), type };
+    known.set(id, registered);
+    return registered;
+  }
+
+  return {
+    async register(subject, definition) {
+      const { id } = await client
+        .register(
+          { type: SchemaType.AVRO, schema: JSON.stringify(definition) },
+          { subject, compatibility: COMPATIBILITY.BACKWARD },
+        )
+        .catch((error: unknown) => {
+          throw registerError(subject, error);
+        });
+      await schema(id);
+      return id;
+    },
+    async latest(subject) {
+      const id = await client.getLatestSchemaId(subject).catch((error: unknown) => {
+        if (error instanceof RegistryRefusal && error.status === 404) return undefined;
+        throw asContractError(error);
+      });
+      return id === undefined ? undefined : await schema(id);
+    },
+    schema,
+    cached: (id) => known.get(id),
+  };
+}
+
+type ClientMiddleware = NonNullable<ConstructorParameters<typeof Client>[0]["middlewares"]>[number];
+
+async function fetchType(client: Client, id: number): Promise<avsc.Type> {
+  let schema: unknown;
+  try {
+    schema = await client.getSchema(id);
+  } catch (error) {
+    if (error instanceof ContractError) throw error;
+    if (!(error instanceof RegistryRefusal)) throw notAvro(id, error);
+    throw error.status === 404 ? unknownSchema(id, error) : asContractError(error);
+  }
+  if (!avsc.Type.isType(schema)) throw notAvro(id);
+  return schema as avsc.Type;
+}
+
+function registerError(subject: string, error: unknown): unknown {
+  const isRefusal = error instanceof RegistryRefusal && (error.status === 409 || error.status === 422);
+  const isOtherLevel = error instanceof Error && error.name === "ConfluentSchemaRegistryCompatibilityError";
+  if (!isRefusal && !isOtherLevel) return asContractError(error);
+  return new ContractError(
+    "SCHEMA_REFUSED",
+    {
+      message: `The schema registry refuses the schema of subject ${subject}: ${error.message}`,
+      remedy: isOtherLevel
+        ? `Set the compatibility of ${subject} to BACKWARD, or delete its own setting.`
+        : "Give the changed column another name, or give its old type back; to begin anew, remove the collection with `headrace remove`.",
+    },
+    error,
+  );
+}
+
+/** Leaves what is no answer of the registry as it is: a bug. */
+function asContractError(error: unknown): unknown {
+  if (!(error instanceof RegistryRefusal)) return error;
+  return new ContractError(
+    "REGISTRY_UNEXPECTED",
+    {
+      message: `The schema registry answers with status ${error.status}: ${error.message}`,
+      remedy: "Look into the registry's log; Headrace needs its Confluent API (v1).",
+    },
+    error,
+  );
+}
+
+function unknownSchema(id: number, cause: RegistryRefusal): ContractError {
+  return new ContractError(
+    "SCHEMA_UNKNOWN",
+    {
+      message: `The schema registry has no schema with the id ${id}.`,
+      remedy: "Check that producer and consumer use one registry, and that it has kept its data.",
+    },
+    cause,
+  );
+}
+
+function notAvro(id: number, cause?: unknown): ContractError {
+  return new ContractError(
+    "RECORD_UNDECODABLE",
+    {
+      message: `The registry's schema ${id} is not of Headrace's Avro.`,
+      remedy: "Find out which other program writes to this topic.",
+    },
+    cause,
+  );
 }

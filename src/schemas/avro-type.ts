@@ -1,0 +1,32 @@
+import avsc from "avsc";
+
+/** Longs as bigint: avsc's own are numbers, exact to 2^53 only. */
+const BIGINT_LONG = avsc.types.LongType.__with({
+  fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
+  toBuffer(value: bigint) {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(value);
+    return bytes;
+  },
+  fromJSON: BigInt,
+  toJSON: String,
+  isValid: (value: unknown) => typeof value === "bigint" && BigInt.asIntN(64, value) === value,
+  compare: (left: bigint, right: bigint) => (left < right ? -1 : left > right ? 1 : 0),
+});
+
+/**
+ * avsc's type of an Avro definition as JSON. Values of unions stand for themselves, longs are bigint.
+ * @throws Error where it is no Avro.
+ */
+export function avroType(definition: unknown): avsc.Type {
+  return avsc.Type.forSchema(definition as avsc.Schema, {
+    wrapUnions: "never",
+    omitRecordMethods: true,
+    // Not `registry: {long}`: avsc looks into that for the bare name only, not for `{type: "long", logicalType}`.
+    typeHook: (schema) => (isLong(schema) ? BIGINT_LONG : undefined),
+  });
+}
+
+function isLong(schema: unknown): boolean {
+  return schema === "long" || (schema as { type?: unknown } | null)?.type === "long";
+}

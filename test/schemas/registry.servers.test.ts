@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import { parseColumnType } from "../../src/schemas/column-type.ts";
+import { envelopeDefinition, keyDefinition } from "../../src/schemas/envelope.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import { servers, uniqueName } from "../support/servers.ts";
+
+const registry = () => createSchemaRegistry({ url: servers().schemaRegistryUrl });
+
+function valueDefinition(namespace: string, types: Record<string, string>) {
+  const fields = Object.entries(types).map(([column, sql]) => ({ column, type: parseColumnType(sql) }));
+  return envelopeDefinition(namespace, "string", fields);
+}
+
+describe("the schema registry", () => {
+  it("gives a registered schema back by its id, with the properties of its fields", async () => {
+    const subject = uniqueName("subject");
+    const definition = valueDefinition(subject, { "a name": "numeric(10,2)" });
+    const id = await registry().register(subject, definition);
+    const other = registry();
+    expect(other.cached(id)).toBeUndefined();
+    const found = await other.schema(id);
+    expect(found).toMatchObject({ id, definition });
+    expect(other.cached(id)).toBe(found);
+    expect((await other.latest(subject))?.id).toBe(id);
+  });
+
+  it("gives one object to everybody who asks for an id at once", async () => {
+    const subject = uniqueName("subject");
+    const id = await registry().register(subject, keyDefinition(subject, "string"));
+    const other = registry();
+    const [first, second] = await Promise.all([other.schema(id), other.schema(id)]);
+    expect(first).toBe(second);
+  });
+
+  it("gives the same schema the same id, and one that differs in a column's SQL type alone another", async () => {
+    const subject = uniqueName("subject");
+    const id = await registry().register(subject, valueDefinition(subject, { a: "text" }));
+    expect(await registry().register(subject, valueDefinition(subject, { a: "text" }))).toBe(id);
+    const narrower = valueDefinition(subject, { a: "varchar(10)" });
+    const second = await registry().register(subject, narrower);
+    expect(second).not.toBe(id);
+    expect((await registry().schema(second)).definition).toEqual(narrower);
+    expect((await registry().latest(subject))?.id).toBe(second);
+  });
+
+  it("takes new columns and columns that go", async () => {
+    const subject = uniqueName("subject");
+    await registry().register(subject, valueDefinition(subject, { a: "text" }));
+    await registry().register(subject, valueDefinition(subject, { a: "text", b: "bigint" }));
+    await registry().register(subject, valueDefinition(subject, { b: "bigint" }));
+  });
+
+  it("refuses a column that changes from bigint to text, and says whose", async () => {
+    const subject = uniqueName("subject");
+    await registry().register(subject, valueDefinition(subject, { a: "bigint" }));
+    await expect(registry().register(subject, valueDefinition(subject, { a: "text" }))).rejects.toMatchObject({
+      code: "SCHEMA_REFUSED",
+      kind: "fatal",
+      message: expect.stringContaining(subject),
+    });
+  });
+
+  it("knows no schema of an id that was never given, and no latest of an unknown subject", async () => {
+    await expect(registry().schema(2_000_000_000)).rejects.toMatchObject({ code: "SCHEMA_UNKNOWN", kind: "retryable" });
+    expect(await registry().latest(uniqueName("nothing"))).toBeUndefined();
+  });
+
+  it("does not take a wrong path for an unknown schema", async () => {
+    const { origin } = new URL(servers().schemaRegistryUrl);
+    const wrong = createSchemaRegistry({ url: `${origin}/nowhere` });
+    await expect(wrong.schema(1)).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED" });
+    await expect(wrong.latest("any")).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED" });
+  });
+});
