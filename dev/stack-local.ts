@@ -24,7 +24,7 @@ export type StartServer = (context: LocalContext) => Promise<string>;
  * Finds out how a server can be started here, without downloading anything.
  * Rejects with one sentence when something is missing.
  */
-export type PrepareServer = (cache: string, signal: AbortSignal) => Promise<StartServer>;
+type PrepareServer = (cache: string, signal: AbortSignal) => Promise<StartServer>;
 
 const local: Readonly<Record<keyof ServerUrls, PrepareServer>> = {
   mongodbUri: prepareMongodb,
@@ -56,13 +56,14 @@ export async function startLocalStack(
   }
 }
 
-/** As Promise.all, but with every failure's sentence in the one error. */
+/** As Promise.all, but one error says everything that is missing. */
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   const results = await Promise.allSettled(promises);
   const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
-  const [first, ...others] = failures;
-  if (first !== undefined && others.length === 0) throw first;
-  if (first !== undefined) throw new AggregateError(failures, failures.map((failure) => failure.message).join("\n"));
+  if (failures.length > 0) {
+    const sentences = new Set(failures.map((failure) => failure.message));
+    throw new AggregateError(failures, [...sentences].join("\n"));
+  }
   return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 

@@ -27,8 +27,8 @@ const download = {
 
 /** Apicurio Registry, in memory, with its implementation of Confluent's API. */
 export async function prepareRegistry(cache: string, signal: AbortSignal): Promise<StartServer> {
-  const java = await findJava("The schema registry", signal);
-  if (!(await isCached(cache, download.entry))) await requireMaven("The schema registry", signal);
+  const java = await findJava(signal);
+  if (!(await isCached(cache, download.entry))) await requireMaven(signal);
   return async (context) => {
     const program = await downloadByMaven(download, context);
     return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>

