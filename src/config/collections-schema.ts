@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { mappingMistakes } from "../schemas/collection-schema.ts";
 import type { CollectionMapping, ColumnMapping } from "../schemas/collection-schema.ts";
 import { parseColumnType } from "../schemas/column-type.ts";
 import type { ColumnType } from "../schemas/column-type.ts";
@@ -10,8 +11,8 @@ export interface CollectionConfig {
   readonly mapping: CollectionMapping;
 }
 
-/** Column names that Headrace fills itself. */
-const RESERVED_COLUMNS: readonly string[] = ["_id", "_version", "_extra", "doc"];
+/** For checks that run also where others have refused something, so that all mistakes are reported at once. */
+const EVEN_IF_REFUSED = { when: () => true };
 
 /** PostgreSQL cuts longer names off without a word. */
 const MAX_IDENTIFIER_BYTES = 63;
@@ -19,13 +20,6 @@ const MAX_IDENTIFIER_BYTES = 63;
 const identifier = z.string().superRefine((name, context) => {
   const complaint = identifierComplaint(name);
   if (complaint !== null) context.addIssue(complaint);
-});
-
-const columnName = identifier.superRefine((name, context) => {
-  if (!RESERVED_COLUMNS.includes(name)) return;
-  context.addIssue(
-    `${JSON.stringify(name)} is a column that Headrace fills itself: choose another name, and say the field as \`path: ${name}\``,
-  );
 });
 
 const collectionName = z.string().superRefine((name, context) => {
@@ -67,38 +61,37 @@ const column = z
     "PostgreSQL type of the column, such as `text`, `numeric(10,2)`, `timestamptz` or `text[]`; or `{path, type}` where the field is not called like the column.",
   );
 
-const collection = z.preprocess(
+const collectionShape = z.strictObject({
+  table: identifier
+    .optional()
+    .describe(
+      "Table, in the schema `postgres.schema`. Created or extended where that is needed. Default: the collection's name.",
+    ),
+  idType: z
+    .enum(["objectId", "string", "integer", "uuid", "mixed"])
+    .optional()
+    .describe("Type of the collection's `_id`; `mixed` where several occur. Default: found out once and kept."),
+  columns: z
+    .record(z.string(), column)
+    .refine((columns) => Object.keys(columns).length > 0, "is empty: leave it out for document mode")
+    .optional()
+    .describe(
+      "The table's columns by name. What is not declared here or does not fit goes to the column `_extra`. Left out: document mode, the whole document in the column `doc`.",
+    ),
+});
+
+type CollectionInput = z.output<typeof collectionShape>;
+
+const collection = z
   // `carts:` with nothing behind it is null in YAML.
-  (value) => value ?? {},
-  z.strictObject({
-    table: identifier
-      .optional()
-      .describe(
-        "Table, in the schema `postgres.schema`. Created or extended where that is needed. Default: the collection's name.",
-      ),
-    idType: z
-      .enum(["objectId", "string", "integer", "uuid", "mixed"])
-      .optional()
-      .describe("Type of the collection's `_id`; `mixed` where several occur. Default: found out once and kept."),
-    columns: z
-      .record(columnName, column)
-      .refine((columns) => Object.keys(columns).length > 0, "is empty: leave it out for document mode")
-      .optional()
-      .describe(
-        "The table's columns by name. What is not declared here or does not fit goes to the column `_extra`. Left out: document mode, the whole document in the column `doc`.",
-      ),
-  }),
-);
-
-const describedCollection = collection.describe("How the collection is replicated; nothing (`{}`) is document mode.");
-
-type CollectionInput = z.output<typeof collection>;
+  .preprocess((value) => value ?? {}, collectionShape.superRefine(checkMapping, EVEN_IF_REFUSED))
+  .describe("How the collection is replicated; nothing (`{}`) is document mode.");
 
 /** The collections of a config by name, with the defaults that depend on their names. */
 export const collectionsSchema = z
-  .record(collectionName, describedCollection)
+  .record(collectionName, collection)
   .refine((inputs) => Object.keys(inputs).length > 0, "is empty: leave it out for every collection of the database")
-  .superRefine(checkTables, { when: () => true })
+  .superRefine(checkTables, EVEN_IF_REFUSED)
   .transform((inputs): Readonly<Record<string, CollectionConfig>> => {
     return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, collectionConfig(name, input)]));
   })
@@ -123,6 +116,19 @@ function columnMapping([name, input]: [string, z.output<typeof column>]): Column
   return { name, path: input.path ?? name.split("."), type: input.type };
 }
 
+/** What the contract says of the columns; those that were refused already are left out. */
+function checkMapping(input: CollectionInput, context: z.RefinementCtx): void {
+  const columns = Object.entries(input?.columns ?? {}).filter(([, value]) => isParsedColumn(value));
+  const { mapping } = collectionConfig("", { columns: Object.fromEntries(columns) });
+  for (const message of mappingMistakes(mapping)) context.addIssue({ code: "custom", path: ["columns"], message });
+}
+
+function isParsedColumn(input: unknown): boolean {
+  if (typeof input !== "object" || input === null) return false;
+  const { sql, type, path = [] } = input as { sql?: unknown; type?: unknown; path?: unknown };
+  return typeof sql === "string" || (typeof type === "object" && Array.isArray(path));
+}
+
 function identifierComplaint(name: string): string | null {
   if (name === "") return "is empty";
   if (name.includes("\0")) return "holds a NUL character";
@@ -130,7 +136,6 @@ function identifierComplaint(name: string): string | null {
   return bytes > MAX_IDENTIFIER_BYTES ? `has ${bytes} bytes; PostgreSQL's names have at most 63` : null;
 }
 
-/** Runs also where other checks have refused something, so that all mistakes are reported at once. */
 function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
   const owners = new Map<string, string>();
   for (const [name, input] of Object.entries(inputs)) {

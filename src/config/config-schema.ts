@@ -37,6 +37,14 @@ const kafka = z.strictObject({
     .min(-1)
     .default(7 * DAY_MS)
     .describe("How long the topics keep records, in ms (default 7 days; -1: for ever)."),
+  sessionTimeoutMs: z
+    .int()
+    .min(1_000)
+    .max(1_800_000)
+    .default(30_000)
+    .describe(
+      "A consumer that the brokers have not heard of for this long, in ms, loses its partitions to the others. Brokers allow 6000 to 1800000 unless they are set otherwise.",
+    ),
   ssl: z
     .union([
       z.boolean(),

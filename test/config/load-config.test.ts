@@ -194,6 +194,8 @@ collections:
       width: { path: dims..w, type: float8 }
       height: { pth: h, type: float8 }
       depth: 7
+      weight: jsonb
+      g: { path: weight.g, type: float8 }
   carts: { table: products }
   orders: { columns: {} }
   system.x: {}
@@ -218,23 +220,24 @@ collections:
       "  postgres: is missing",
       'line 9, snapshot.mode: "initil" is not allowed; allowed is one of initial, always, never, only; did you mean initial?',
       'line 13, collections.products.columns.sku: Column type "txt" is not',
-      "line 14, collections.products.columns._id: ",
+      'line 13, collections.products.columns: column "_id" has a name that Headrace keeps for itself',
+      'line 13, collections.products.columns: columns "weight" and "g" read overlapping paths',
       'line 15, collections.products.columns.width.path: "dims..w" has an empty name',
       "line 16, collections.products.columns.height.pth: unknown key; did you mean path?",
       "line 17, collections.products.columns.depth: 7 is not allowed",
-      "line 18, collections.carts: goes to the table products, as the collection products does",
-      "line 19, collections.orders.columns: is empty",
-      'line 20, collections["system.x"]: ',
+      "line 20, collections.carts: goes to the table products, as the collection products does",
+      "line 21, collections.orders.columns: is empty",
+      'line 22, collections["system.x"]: ',
     ]) {
       expect(message).toContain(line);
     }
-    expect(message).toContain("shop.yaml has 18 mistakes");
+    expect(message).toContain("shop.yaml has 20 mistakes");
     expect(message).not.toContain("hunter2");
   });
 
   test.each(["_id", "_version", "_extra", "doc"])("the column name %s is reserved", (name) => {
-    expect(mistakesIn({ collections: { a: { columns: { [name]: "text" } } } })).toEqual([
-      expect.stringContaining(`collections.a.columns.${name}: "${name}" is a column that Headrace fills itself`),
+    expect(mistakesIn({ collections: { a: { columns: { [name]: { path: "a", type: "text" } } } } })).toEqual([
+      expect.stringMatching(new RegExp(`^collections\\.a\\.columns: column "${name}" has a name that Headrace keeps`)),
     ]);
   });
 
