@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, chown, cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { access, chmod, constants, chown, cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Client } from "pg";
 import { onFreePorts } from "./free-ports.ts";
@@ -65,7 +65,7 @@ async function startPostgres(
     // Immediate shutdown. Not SIGKILL, which would leave its shared memory behind.
     stopSignal: "SIGQUIT" as const,
   });
-  for (const program of ["initdb", "postgres"]) await chmod(join(programs, "bin", program), 0o755);
+  for (const program of ["initdb", "postgres"]) await makeExecutable(join(programs, "bin", program));
   const initialise = ["--pgdata", data, "--username=postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`];
   // The same texts and the same order of texts on every machine, whatever its locale.
   const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
@@ -87,6 +87,11 @@ function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (option: string): number => Number(execFileSync("id", [option, "nobody"], { encoding: "utf8" }));
   return { uid: id("-u"), gid: id("-g") };
+}
+
+/** Some ways of installing a package lose this; where nothing is lost, the file may be another user's. */
+async function makeExecutable(file: string): Promise<void> {
+  await access(file, constants.X_OK).catch(() => chmod(file, 0o755));
 }
 
 async function answers(url: string): Promise<void> {
