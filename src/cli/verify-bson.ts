@@ -1,0 +1,200 @@
+import { isUtf8 } from "node:buffer";
+import { Decimal128 } from "bson";
+
+/**
+ * A BSON value with nothing lost: types are told apart, int64s and dates are exact. Written for `verify`
+ * alone, so that a mistake in what the pipeline reads documents with can't hide here too.
+ */
+export type BsonValue =
+  | { readonly kind: "double"; readonly value: number }
+  | { readonly kind: "string"; readonly value: string }
+  | BsonDocument
+  | { readonly kind: "array"; readonly items: readonly BsonValue[] }
+  | { readonly kind: "binary"; readonly subType: number; readonly bytes: Buffer }
+  | { readonly kind: "undefined" }
+  | { readonly kind: "objectId"; readonly hex: string }
+  | { readonly kind: "boolean"; readonly value: boolean }
+  | { readonly kind: "date"; /** ms since 1970 */ readonly ms: bigint }
+  | { readonly kind: "null" }
+  | { readonly kind: "regex"; readonly pattern: string; readonly options: string }
+  | { readonly kind: "dbPointer"; readonly namespace: string; readonly hex: string }
+  | { readonly kind: "code"; readonly code: string; readonly scope: BsonDocument | undefined }
+  | { readonly kind: "symbol"; readonly value: string }
+  | { readonly kind: "int32"; readonly value: number }
+  | { readonly kind: "timestamp"; readonly seconds: number; readonly increment: number }
+  | { readonly kind: "int64"; readonly value: bigint }
+  | { readonly kind: "decimal128"; /** as Decimal128's canonical form writes it */ readonly text: string }
+  | { readonly kind: "minKey" }
+  | { readonly kind: "maxKey" };
+
+/** Fields in their order; of a name that occurs twice, the last value. */
+export interface BsonDocument {
+  readonly kind: "document";
+  readonly fields: ReadonlyMap<string, BsonValue>;
+}
+
+/**
+ * Reads a raw BSON document. In strings and names, invalid UTF-8 becomes U+FFFD; NUL stays.
+ * @throws Error where the bytes are no BSON
+ */
+export function readBson(raw: Uint8Array): BsonDocument {
+  return new Reader(raw).document();
+}
+
+/** A document's `_id`, and whether its strings and names are UTF-8 without NUL (a key's text is not mended). */
+export interface DocumentId {
+  readonly id: BsonValue;
+  readonly textIsValid: boolean;
+}
+
+/** @throws Error where the bytes are no BSON document with an `_id` */
+export function readId(raw: Uint8Array): DocumentId {
+  const reader = new Reader(raw);
+  const id = reader.field("_id");
+  if (id === undefined) throw new Error("A document has no _id.");
+  return { id, textIsValid: reader.textIsValid };
+}
+
+class Reader {
+  readonly #bytes: Buffer;
+  /** Whether all strings and names that were read are UTF-8 without NUL. */
+  textIsValid = true;
+  #at = 0;
+
+  constructor(raw: Uint8Array) {
+    this.#bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
+  }
+
+  document(): BsonDocument {
+    const fields = new Map<string, BsonValue>();
+    this.#elements((name, value) => fields.set(name, value));
+    return { kind: "document", fields };
+  }
+
+  /** The value of a top-level field, without reading what stands behind it. */
+  field(wanted: string): BsonValue | undefined {
+    this.#int32();
+    for (let type = this.#byte(); type !== 0; type = this.#byte()) {
+      const name = this.#cString();
+      this.textIsValid = true;
+      const value = this.#value(type);
+      if (name === wanted) return value;
+    }
+    return undefined;
+  }
+
+  #elements(add: (name: string, value: BsonValue) => void): void {
+    const end = this.#at + this.#int32() - 1;
+    while (this.#at < end) {
+      const type = this.#byte();
+      const name = this.#cString();
+      add(name, this.#value(type));
+    }
+    if (this.#at !== end || this.#byte() !== 0) throw new Error("A document's length is not that of its elements.");
+  }
+
+  #array(): BsonValue {
+    const items: BsonValue[] = [];
+    this.#elements((_index, value) => items.push(value));
+    return { kind: "array", items };
+  }
+
+  #text(bytes: Buffer): string {
+    const text = bytes.toString("utf8");
+    if (text.includes("\0") || (text.includes("\ufffd") && !isUtf8(bytes))) this.textIsValid = false;
+    return text;
+  }
+
+  #value(type: number): BsonValue {
+    switch (type) {
+      case 0x01:
+        return { kind: "double", value: this.#take(8).readDoubleLE() };
+      case 0x02:
+        return { kind: "string", value: this.#string() };
+      case 0x03:
+        return this.document();
+      case 0x04:
+        return this.#array();
+      case 0x05:
+        return this.#binary();
+      case 0x06:
+        return { kind: "undefined" };
+      case 0x07:
+        return { kind: "objectId", hex: this.#take(12).toString("hex") };
+      case 0x08:
+        return { kind: "boolean", value: this.#byte() === 1 };
+      case 0x09:
+        return { kind: "date", ms: this.#int64() };
+      case 0x0a:
+        return { kind: "null" };
+      case 0x0b:
+        return { kind: "regex", pattern: this.#cString(), options: this.#cString() };
+      case 0x0c:
+        return { kind: "dbPointer", namespace: this.#string(), hex: this.#take(12).toString("hex") };
+      case 0x0d:
+        return { kind: "code", code: this.#string(), scope: undefined };
+      case 0x0e:
+        return { kind: "symbol", value: this.#string() };
+      case 0x0f:
+        this.#take(4); // the length of all of it
+        return { kind: "code", code: this.#string(), scope: this.document() };
+      case 0x10:
+        return { kind: "int32", value: this.#int32() };
+      case 0x11: {
+        const increment = this.#take(4).readUInt32LE();
+        return { kind: "timestamp", seconds: this.#take(4).readUInt32LE(), increment };
+      }
+      case 0x12:
+        return { kind: "int64", value: this.#int64() };
+      case 0x13:
+        return { kind: "decimal128", text: new Decimal128(Uint8Array.from(this.#take(16))).toString() };
+      case 0xff:
+        return { kind: "minKey" };
+      case 0x7f:
+        return { kind: "maxKey" };
+      default:
+        throw new Error(`BSON has no type 0x${type.toString(16)}.`);
+    }
+  }
+
+  #binary(): BsonValue {
+    const length = this.#int32();
+    const subType = this.#byte();
+    const content = this.#take(length);
+    // Subtype 2 repeats the length inside.
+    return { kind: "binary", subType, bytes: subType === 2 ? content.subarray(4) : content };
+  }
+
+  #take(length: number): Buffer {
+    const from = this.#at;
+    this.#at += length;
+    if (length < 0 || this.#at > this.#bytes.length) throw new Error("A value ends behind its document.");
+    return this.#bytes.subarray(from, this.#at);
+  }
+
+  #byte(): number {
+    return this.#take(1).readUInt8();
+  }
+
+  #int32(): number {
+    return this.#take(4).readInt32LE();
+  }
+
+  #int64(): bigint {
+    return this.#take(8).readBigInt64LE();
+  }
+
+  /** A string with its length, which counts the NUL at its end. */
+  #string(): string {
+    const withNul = this.#take(this.#int32());
+    return this.#text(withNul.subarray(0, withNul.length - 1));
+  }
+
+  #cString(): string {
+    const end = this.#bytes.indexOf(0, this.#at);
+    if (end < 0) throw new Error("A name has no end.");
+    const text = this.#text(this.#bytes.subarray(this.#at, end));
+    this.#at = end + 1;
+    return text;
+  }
+}

@@ -1,0 +1,108 @@
+import { Decimal128, EJSON, Long, ObjectId, UUID } from "bson";
+import type { IdType } from "../schemas/collection-schema.ts";
+import type { BsonValue, DocumentId } from "./verify-bson.ts";
+import { decimalParts, exactDecimal, integerOf } from "./verify-decimal.ts";
+import { EXTENDED, toJson, uuidOf, wrapped } from "./verify-json-forms.ts";
+import type { JsonForm } from "./verify-json-forms.ts";
+import { JsonNumber, isJsonObject, parseJson, stringifyJson } from "./verify-json.ts";
+import type { JsonValue } from "./verify-json.ts";
+
+/** Significant digits that a Decimal128 holds. */
+const DECIMAL128_DIGITS = 34;
+
+interface KeyRule {
+  /** The text that the `_id` column has to hold; undefined where the collection's keys have no room for the `_id`. */
+  keyOf(id: BsonValue): string | undefined;
+  /** What finds the document of a key; undefined where no document can have it. */
+  idOf(key: string): unknown;
+}
+
+const RULES: Readonly<Record<IdType, KeyRule>> = {
+  objectId: {
+    keyOf: (id) => (id.kind === "objectId" ? id.hex : undefined),
+    idOf: (key) => (/^[0-9a-f]{24}$/.test(key) ? new ObjectId(key) : undefined),
+  },
+  string: {
+    keyOf: (id) => (id.kind === "string" ? id.value : undefined),
+    idOf: (key) => key,
+  },
+  uuid: {
+    keyOf: (id) => (id.kind === "binary" ? uuidOf(id) : undefined),
+    idOf: (key) => (UUID.isValid(key) ? new UUID(key) : undefined),
+  },
+  integer: {
+    keyOf: (id) => int64Of(isNumber(id) ? numberText(id) : ""),
+    idOf: (key) => (int64Of(key) === undefined ? undefined : Long.fromString(key)),
+  },
+  mixed: { keyOf: mixedKey, idOf: idOfMixedKey },
+};
+
+/** The text that the `_id` column has to hold for a document; undefined where no row can stand for it. */
+export function expectedKey(idType: IdType, { id, textIsValid }: DocumentId): string | undefined {
+  return textIsValid ? RULES[idType].keyOf(id) : undefined;
+}
+
+/** A value that finds the document of a key in MongoDB by `_id`; undefined where no document can have that key. */
+export function idOfKey(idType: IdType, key: string): unknown {
+  return RULES[idType].idOf(key);
+}
+
+/** Canonical Extended JSON in which all that MongoDB holds equal has one text. The order of fields counts, as there. */
+export function mixedKey(id: BsonValue): string {
+  return stringifyJson(toJson(MIXED, id));
+}
+
+const MIXED: JsonForm = {
+  ...EXTENDED,
+  double: numberKey,
+  int32: numberKey,
+  int64: numberKey,
+  decimal128: numberKey,
+  symbol: ({ value }) => value,
+};
+
+type NumberValue = BsonValue & { readonly kind: "double" | "int32" | "int64" | "decimal128" };
+
+function isNumber(value: BsonValue): value is NumberValue {
+  return value.kind === "double" || value.kind === "int32" || value.kind === "int64" || value.kind === "decimal128";
+}
+
+function numberText(value: NumberValue): string {
+  return value.kind === "decimal128" ? value.text : String(value.value);
+}
+
+function numberKey(value: NumberValue): JsonValue {
+  const text = numberText(value);
+  const isFiniteDouble = value.kind === "double" && Number.isFinite(value.value);
+  const parts = isFiniteDouble ? exactDecimal(value.value) : decimalParts(text);
+  if (parts === undefined || parts.digits.length > DECIMAL128_DIGITS) return wrapped("$numberDouble", text);
+  const decimal = `${parts.sign}${parts.digits || "0"}E${parts.exponent}`;
+  const int64 = int64Of(decimal);
+  if (int64 !== undefined) return wrapped("$numberLong", int64);
+  return wrapped("$numberDecimal", Decimal128.fromString(decimal).toString());
+}
+
+function int64Of(text: string): string | undefined {
+  const integer = integerOf(text);
+  return integer === undefined || BigInt.asIntN(64, integer) !== integer ? undefined : String(integer);
+}
+
+function idOfMixedKey(key: string): unknown {
+  try {
+    return fromExtended(parseJson(key));
+  } catch {
+    return undefined; // not a text that a key can be
+  }
+}
+
+const WRAPPER = /^\$(?:oid|date|binary|regularExpression|timestamp|dbPointer|code|undefined|minKey|maxKey|number\w+)$/;
+
+/** Sub-documents become maps: an object would move names like "2" to the front, and MongoDB would find nothing. */
+function fromExtended(json: JsonValue): unknown {
+  if (json instanceof JsonNumber) throw new SyntaxError("Canonical Extended JSON has its numbers in wrappers.");
+  if (Array.isArray(json)) return json.map(fromExtended);
+  if (!isJsonObject(json)) return json;
+  const [first = ""] = json.keys();
+  if (WRAPPER.test(first)) return EJSON.parse(stringifyJson(json), { relaxed: false });
+  return new Map(Array.from(json, ([name, value]) => [name, fromExtended(value)]));
+}
