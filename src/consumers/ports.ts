@@ -48,7 +48,7 @@ export interface FetchedBatch extends TopicPartition {
 export interface RecordLog {
   /**
    * Reads until `signal` aborts, and then resolves once the batches in work have ended. Rejects with the first
-   * error that a callback throws, or with a HeadraceError of its own.
+   * error of a callback that is not the reason of the signal it was given, or with a HeadraceError of its own.
    */
   run(callbacks: RecordLogCallbacks, options: { signal: AbortSignal }): Promise<void>;
 }
@@ -80,10 +80,12 @@ export interface TableName {
 /** applied: rows and progress are committed. fenced: the progress was not the expected one, nothing was done. */
 export type ApplyOutcome = "applied" | "fenced";
 
-/** A dead letter's place of origin; it names the dead letter, however often it came back. */
-export interface DeadLetterOrigin extends TopicPartition {
+export interface PartitionOffset extends TopicPartition {
   readonly offset: bigint;
 }
+
+/** A dead letter's place of origin; it names the dead letter, however often it came back. */
+export type DeadLetterOrigin = PartitionOffset;
 
 /** replayed: it was newer than what was known of its key. superseded: it was not, and nothing was changed. */
 export type ReplayOutcome = "replayed" | "superseded";

@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Kafka } from "kafkajs";
+import { errorKind } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { retry } from "../runtime/retry.ts";
+import { GroupSession } from "./kafka-group-session.ts";
+import type { GroupSessionOptions } from "./kafka-group-session.ts";
+import { listTopics } from "./kafka-offsets.ts";
+import type { RecordLog, RecordLogCallbacks } from "./ports.ts";
+
+const TOPIC_POLL_MS = 5_000;
+
+export interface TopicSelection {
+  /** Whether a topic of the cluster is one of the pipeline's. */
+  readonly includes: (topic: string) => boolean;
+  /** Which topics are known to come, for the log. */
+  readonly expected: readonly string[];
+}
+
+export interface KafkaConsumerOptions {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  readonly topics: TopicSelection;
+  readonly logger: Logger;
+  /** Default 30,000. Longer than any pause in which this process cannot send heartbeats. */
+  readonly sessionTimeoutMs?: number;
+  /** Default a tenth of the session's timeout. */
+  readonly heartbeatIntervalMs?: number;
+  /** Default 60,000. */
+  readonly rebalanceTimeoutMs?: number;
+  /** Default 500. */
+  readonly maxWaitMs?: number;
+  /** Compressed, of a fetch from one broker. Default 4 MB. */
+  readonly maxBytes?: number;
+  /** Default 1 MB. */
+  readonly maxBytesPerPartition?: number;
+  /** Default 4. */
+  readonly partitionsInParallel?: number;
+  /** How often new topics are looked for. Default 5,000. */
+  readonly topicPollMs?: number;
+}
+
+/**
+ * Reads the pipeline's topics as a member of the consumer group, in one session after the other: a new one begins
+ * when topics come or go, and when Kafka was away.
+ */
+export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
+  return {
+    async run(callbacks, { signal }) {
+      const session = (topics: readonly string[]) => runSession(topics, callbacks, options, signal);
+      try {
+        while (!signal.aborted) {
+          await retrying(async () => session(await waitForTopics(options, signal)), options, signal);
+        }
+      } catch (error) {
+        if (!signal.aborted || error !== signal.reason) throw error;
+      }
+    },
+  };
+}
+
+/** Ends when `signal` aborts, when the topics change, or when Kafka went away after the group had been joined. */
+async function runSession(
+  topics: readonly string[],
+  callbacks: RecordLogCallbacks,
+  options: KafkaConsumerOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = new AbortController();
+  const either = AbortSignal.any([signal, ended.signal]);
+  const session = new GroupSession(sessionOptions(options), callbacks);
+  const watching = watchTopics(topics, options, either).finally(() => ended.abort());
+  try {
+    await session.run(topics, either);
+  } catch (err) {
+    if (errorKind(err) !== "retryable" || !session.hasJoined) throw err;
+    options.logger.warn({ err }, "the consumer lost Kafka and joins again");
+  } finally {
+    ended.abort();
+    await watching;
+  }
+}
+
+async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal): Promise<readonly string[]> {
+  const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
+  for (let polls = 0; ; polls++) {
+    const found = await listTopics(kafka, topics.includes);
+    if (found.length > 0) return found;
+    if (polls === 0) logger.info({ topics: topics.expected }, "waiting for the producer to make the topics");
+    await pause(topicPollMs, signal);
+  }
+}
+
+/** Resolves when there are other topics than before, or when `signal` aborts. kafkajs looks at them only once. */
+async function watchTopics(
+  known: readonly string[],
+  options: KafkaConsumerOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
+  try {
+    for (;;) {
+      await pause(topicPollMs, signal);
+      const found = await retrying(() => listTopics(kafka, topics.includes), options, signal);
+      if (found.join() === known.join()) continue;
+      logger.info({ topics: found }, "the topics have changed, joining again");
+      return;
+    }
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+  }
+}
+
+function retrying<T>(operation: () => Promise<T>, { logger }: KafkaConsumerOptions, signal: AbortSignal): Promise<T> {
+  return retry(operation, {
+    signal,
+    onRetry: (err, attempt, delayMs) => logger.warn({ err, attempt, delayMs }, "Kafka is away, trying again"),
+  });
+}
+
+/** Throws the signal's reason when it aborts. */
+async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
+
+function sessionOptions(options: KafkaConsumerOptions): GroupSessionOptions {
+  const { sessionTimeoutMs = 30_000 } = options;
+  return {
+    kafka: options.kafka,
+    groupId: options.groupId,
+    logger: options.logger,
+    sessionTimeoutMs,
+    heartbeatIntervalMs: options.heartbeatIntervalMs ?? sessionTimeoutMs / 10,
+    rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? 60_000,
+    maxWaitMs: options.maxWaitMs ?? 500,
+    maxBytes: options.maxBytes ?? 4 * 1024 * 1024,
+    maxBytesPerPartition: options.maxBytesPerPartition ?? 1024 * 1024,
+    partitionsInParallel: options.partitionsInParallel ?? 4,
+  };
+}

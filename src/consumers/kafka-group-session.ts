@@ -1,0 +1,270 @@
+import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
+import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { withHeartbeats } from "./kafka-heartbeats.ts";
+import { fetchLogBounds } from "./kafka-offsets.ts";
+import { toLogRecord } from "./kafka-record.ts";
+import { checkStartOffset } from "./log-bounds.ts";
+import { partitionKey } from "./ports.ts";
+import type { LogRecord, RecordLogCallbacks, TopicPartition } from "./ports.ts";
+
+export interface GroupSessionOptions {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  /** The coordinator gives the partitions away when it has heard nothing for so long. */
+  readonly sessionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** How long a rebalance waits for members that still work on a batch. */
+  readonly rebalanceTimeoutMs: number;
+  /** How long a fetch waits for records; a seek takes effect after it. */
+  readonly maxWaitMs: number;
+  /** Of one fetch, compressed. A single larger record passes. */
+  readonly maxBytes: number;
+  readonly maxBytesPerPartition: number;
+  readonly partitionsInParallel: number;
+  readonly logger: Logger;
+}
+
+/** What this member has between two rebalances. */
+interface Assignment {
+  /** Aborts when the next assignment begins, or the session ends. */
+  readonly controller: AbortController;
+  /** The stored offset of each partition, once it is known. */
+  readonly offsets: Map<string, bigint>;
+}
+
+/** What kafkajs fetched of a partition. */
+interface Fetched extends TopicPartition {
+  readonly firstOffset: bigint;
+  readonly nextOffset: bigint;
+  readonly highWatermark: bigint;
+  readonly records: readonly LogRecord[];
+}
+
+/** Kafka's part of a batch: how the group's offset moves, and what is aborted when the membership is in doubt. */
+interface Membership {
+  readonly commit: (offset: bigint) => Promise<void>;
+  readonly lost: AbortController;
+}
+
+/**
+ * One kafkajs consumer, from joining the group to leaving it, over topics that exist. Its own notion of where to
+ * read is overruled: after each join the stored offsets are sought.
+ */
+export class GroupSession {
+  readonly #options: GroupSessionOptions;
+  readonly #callbacks: RecordLogCallbacks;
+  readonly #consumer: Consumer;
+  readonly #ended = Promise.withResolvers<void>();
+  #failure: { readonly error: unknown } | undefined;
+  #hasJoined = false;
+  #assignment = newAssignment();
+  /** The end of each partition's queue: batches and control records come from two sides. */
+  readonly #queues = new Map<string, Promise<void>>();
+
+  constructor(options: GroupSessionOptions, callbacks: RecordLogCallbacks) {
+    this.#options = options;
+    this.#callbacks = callbacks;
+    this.#consumer = options.kafka.consumer({
+      groupId: options.groupId,
+      sessionTimeout: options.sessionTimeoutMs,
+      heartbeatInterval: options.heartbeatIntervalMs,
+      rebalanceTimeout: options.rebalanceTimeoutMs,
+      maxWaitTimeInMs: options.maxWaitMs,
+      maxBytes: options.maxBytes,
+      maxBytesPerPartition: options.maxBytesPerPartition,
+      metadataMaxAge: 30_000,
+      readUncommitted: false,
+      allowAutoTopicCreation: false,
+      // A crash ends the session; the caller makes another.
+      retry: { initialRetryTime: 200, retries: 5, restartOnFailure: () => Promise.resolve(false) },
+    });
+  }
+
+  get hasJoined(): boolean {
+    return this.#hasJoined;
+  }
+
+  /** Reads until `signal` aborts. @throws the first error of a callback, or HeadraceError */
+  async run(topics: readonly string[], signal: AbortSignal): Promise<void> {
+    const end = () => this.#ended.resolve();
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    try {
+      await Promise.race([this.#ended.promise, this.#start(topics)]);
+      await this.#ended.promise;
+    } finally {
+      signal.removeEventListener("abort", end);
+      this.#assignment.controller.abort(new Error("the session ends"));
+      await this.#consumer.disconnect();
+      await Promise.all(this.#queues.values());
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  async #start(topics: readonly string[]): Promise<void> {
+    const { events } = this.#consumer;
+    // Without this a crashed consumer would leave the process up and idle.
+    this.#consumer.on(events.CRASH, ({ payload }) => this.#fail(kafkaError(payload.error, "reading records")));
+    this.#consumer.on(events.GROUP_JOIN, ({ payload }) => this.#assign(payload.memberAssignment));
+    this.#consumer.on(events.END_BATCH_PROCESS, ({ payload }) => {
+      if (payload.batchSize === 0) this.#passControlRecords(payload);
+    });
+    try {
+      await this.#consumer.connect();
+      await this.#consumer.subscribe({ topics: [...topics], fromBeginning: true });
+      await this.#consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: this.#options.partitionsInParallel,
+        eachBatch: (payload) => this.#eachBatch(payload),
+      });
+    } catch (error) {
+      throw kafkaError(error, "joining the consumer group");
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#assignment.controller.abort(new Error("the session ends"));
+    this.#ended.resolve();
+  }
+
+  /** Nothing is fetched until the stored offsets are known; kafkajs itself sends heartbeats meanwhile. */
+  #assign(assigned: Readonly<Record<string, readonly number[]>>): void {
+    this.#assignment.controller.abort(new Error("the group was rebalanced"));
+    const assignment = newAssignment();
+    this.#assignment = assignment;
+    this.#hasJoined = true;
+    const topics = Object.entries(assigned).map(([topic, partitions]) => ({ topic, partitions: [...partitions] }));
+    const partitions = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })));
+    this.#options.logger.info({ partitions: partitions.map(partitionKey) }, "partitions assigned");
+    if (partitions.length === 0) return;
+    this.#consumer.pause(topics);
+    void this.#guard(assignment.controller.signal, async () => {
+      await this.#seek(assignment, partitions);
+      this.#consumer.resume(topics);
+    });
+  }
+
+  /** Goes on at the stored offsets. */
+  async #seek(assignment: Assignment, partitions: readonly TopicPartition[]): Promise<void> {
+    const { signal } = assignment.controller;
+    const offsets = await this.#callbacks.startOffsets(partitions, signal);
+    await this.#checkOffsets(partitions, offsets);
+    signal.throwIfAborted();
+    for (const partition of partitions) {
+      const offset = offsetIn(offsets, partition);
+      assignment.offsets.set(partitionKey(partition), offset);
+      this.#consumer.seek({ ...partition, offset: String(offset) });
+    }
+  }
+
+  async #eachBatch(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload;
+    const { topic, partition } = batch;
+    const assignment = this.#assignment;
+    if (payload.isStale() || !payload.isRunning()) return;
+    const lost = new AbortController();
+    const commit = async (offset: bigint): Promise<void> => {
+      payload.resolveOffset(String(offset - 1n));
+      const partitions = [{ partition, offset: String(offset) }];
+      await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
+    };
+    const fetched: Fetched = {
+      topic,
+      partition,
+      firstOffset: BigInt(batch.firstOffset() ?? batch.lastOffset()),
+      nextOffset: BigInt(batch.lastOffset()) + 1n,
+      highWatermark: BigInt(batch.highWatermark),
+      records: batch.messages.map((message) => toLogRecord(topic, partition, message)),
+    };
+    await withHeartbeats(
+      payload,
+      this.#options.heartbeatIntervalMs / 2,
+      (reason) => lost.abort(reason),
+      () => this.#enqueue(assignment, fetched, { commit, lost }),
+    );
+    // To kafkajs, which knows its own errors: it joins the group again, or connects again.
+    if (lost.signal.aborted) throw lost.signal.reason;
+  }
+
+  /** kafkajs passes these by itself, but the stored offset must not stay behind: retention would seem to lose history. */
+  #passControlRecords(payload: BatchEvent): void {
+    const { topic, partition } = payload;
+    const fetched: Fetched = {
+      topic,
+      partition,
+      firstOffset: BigInt(payload.firstOffset ?? payload.lastOffset),
+      nextOffset: BigInt(payload.lastOffset) + 1n,
+      highWatermark: BigInt(payload.highWatermark),
+      records: [],
+    };
+    const commit = (offset: bigint) => this.#consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
+    void this.#enqueue(this.#assignment, fetched, { commit, lost: new AbortController() });
+  }
+
+  #enqueue(assignment: Assignment, fetched: Fetched, membership: Membership): Promise<void> {
+    const key = partitionKey(fetched);
+    const queue = (this.#queues.get(key) ?? Promise.resolve()).then(() => {
+      const signal = AbortSignal.any([assignment.controller.signal, membership.lost.signal]);
+      return this.#guard(signal, () => this.#process(assignment, fetched, membership, signal));
+    });
+    this.#queues.set(key, queue);
+    return queue;
+  }
+
+  async #process(assignment: Assignment, fetched: Fetched, membership: Membership, signal: AbortSignal): Promise<void> {
+    const key = partitionKey(fetched);
+    const startOffset = assignment.offsets.get(key);
+    signal.throwIfAborted();
+    if (startOffset === undefined) return;
+    // Out of range, kafkajs jumps to the log's start without a word. Compaction too leaves gaps; #seek tells them apart.
+    if (fetched.firstOffset !== startOffset) await this.#checkOffsets([fetched], assignment.offsets);
+    if (fetched.firstOffset >= startOffset) {
+      const commit = async (offset: bigint): Promise<void> => {
+        assignment.offsets.set(key, offset);
+        await membership.commit(offset).catch((error: unknown) => {
+          membership.lost.abort(error);
+          throw error;
+        });
+      };
+      await this.#callbacks.eachBatch({ ...fetched, startOffset, signal, commit });
+    }
+    if (assignment.offsets.get(key) !== fetched.nextOffset) await this.#seek(assignment, [fetched]);
+  }
+
+  async #checkOffsets(partitions: readonly TopicPartition[], offsets: ReadonlyMap<string, bigint>): Promise<void> {
+    const bounds = await fetchLogBounds(this.#options.kafka, partitions);
+    for (const partition of partitions) {
+      // A partition without bounds was deleted between; kafkajs will say so.
+      const logBounds = bounds.get(partitionKey(partition));
+      if (logBounds !== undefined) checkStartOffset(partition, offsetIn(offsets, partition), logBounds);
+    }
+  }
+
+  /** What was left because `signal` aborted is no failure. */
+  async #guard(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) this.#fail(error);
+    }
+  }
+}
+
+interface BatchEvent extends TopicPartition {
+  readonly firstOffset: string | null;
+  readonly lastOffset: string;
+  readonly highWatermark: string;
+}
+
+function newAssignment(): Assignment {
+  return { controller: new AbortController(), offsets: new Map() };
+}
+
+function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicPartition): bigint {
+  const offset = offsets.get(partitionKey(partition));
+  if (offset === undefined) throw new Error(`no stored offset for ${partitionKey(partition)}`);
+  return offset;
+}

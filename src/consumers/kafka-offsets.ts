@@ -1,0 +1,59 @@
+import type { Admin, Kafka } from "kafkajs";
+import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { partitionKey } from "./ports.ts";
+import type { LogBounds } from "./log-bounds.ts";
+import type { PartitionOffset, TopicPartition } from "./ports.ts";
+
+/**
+ * An admin client lives for one question: it asks again for every topic that it was ever asked about, and fails
+ * once one of those is deleted.
+ * @throws HeadraceError
+ */
+export async function withAdmin<T>(kafka: Kafka, doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
+  try {
+    await admin.connect();
+    return await use(admin);
+  } catch (error) {
+    throw kafkaError(error, doing);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** What the logs of the partitions hold, by `partitionKey`. @throws HeadraceError */
+export function fetchLogBounds(
+  kafka: Kafka,
+  partitions: readonly TopicPartition[],
+): Promise<ReadonlyMap<string, LogBounds>> {
+  return withAdmin(kafka, "reading the topics' offsets", async (admin) => {
+    const bounds = new Map<string, LogBounds>();
+    for (const topic of new Set(partitions.map(({ topic }) => topic))) {
+      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+        bounds.set(partitionKey({ topic, partition }), { low: BigInt(low), high: BigInt(high) });
+      }
+    }
+    return bounds;
+  });
+}
+
+/** Where the topics end now, as targets of a run that is to end there. @throws HeadraceError */
+export function fetchEndOffsets(kafka: Kafka, topics: Iterable<string>): Promise<PartitionOffset[]> {
+  return withAdmin(kafka, "reading the topics' end", async (admin) => {
+    const ends: PartitionOffset[] = [];
+    for (const topic of new Set(topics)) {
+      for (const { partition, high } of await admin.fetchTopicOffsets(topic)) {
+        ends.push({ topic, partition, offset: BigInt(high) });
+      }
+    }
+    return ends;
+  });
+}
+
+/** @throws HeadraceError */
+export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Promise<string[]> {
+  return withAdmin(kafka, "listing the topics", async (admin) => {
+    const topics = await admin.listTopics();
+    return topics.filter(wanted).sort();
+  });
+}
