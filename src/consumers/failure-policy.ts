@@ -20,7 +20,10 @@ export function createFailurePolicy(
   now: () => number = () => performance.now(),
 ): (error: unknown) => unknown {
   let firstFailureAt: number | undefined;
-  const patient = (patienceMs: number): boolean => now() - (firstFailureAt ??= now()) < patienceMs;
+  const patient = (patienceMs: number): boolean => {
+    firstFailureAt ??= now();
+    return now() - firstFailureAt < patienceMs;
+  };
   return (error) => {
     if (isMendable(error) && patient(constraintPatienceMs)) {
       const { code, message, remedy, details } = error;
