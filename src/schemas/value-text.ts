@@ -1,0 +1,43 @@
+import type { AvroWriter } from "./avro-writer.ts";
+
+const HEX = Buffer.from("0123456789abcdef");
+const DASH = 0x2d;
+/** Of three, so that no padding comes before the end. */
+const BASE64_BYTES = 48 * 1024;
+
+/** All digits of an int64. */
+export function int64Text(bytes: Buffer, start: number): string {
+  const high = bytes.readInt32LE(start + 4);
+  const isSafe = high >= -0x200000 && high < 0x200000;
+  return String(isSafe ? high * 0x100000000 + bytes.readUInt32LE(start) : bytes.readBigInt64LE(start));
+}
+
+/** 36 characters of 16 bytes. */
+export function appendUuid(out: AvroWriter, bytes: Buffer, start: number): void {
+  appendHex(out, bytes, start, start + 4);
+  for (let at = start + 4; at < start + 10; at += 2) {
+    out.appendByte(DASH);
+    appendHex(out, bytes, at, at + 2);
+  }
+  out.appendByte(DASH);
+  appendHex(out, bytes, start + 10, start + 16);
+}
+
+export function appendHex(out: AvroWriter, bytes: Buffer, start: number, end: number): void {
+  out.ensure(2 * (end - start));
+  const target = out.bytes;
+  let position = out.position;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    target[position++] = HEX[byte >> 4] as number;
+    target[position++] = HEX[byte & 0xf] as number;
+  }
+  out.position = position;
+}
+
+/** In pieces, so that a large binary does not become a large string first. */
+export function appendBase64(out: AvroWriter, bytes: Buffer, start: number, end: number): void {
+  for (let at = start; at < end; at += BASE64_BYTES) {
+    out.appendAscii(bytes.toString("base64", at, Math.min(at + BASE64_BYTES, end)));
+  }
+}
