@@ -7,6 +7,7 @@ import { GroupSession } from "./kafka-group-session.ts";
 import type { GroupSessionOptions } from "./kafka-group-session.ts";
 import { listTopics } from "./kafka-offsets.ts";
 import type { RecordLog, RecordLogCallbacks } from "./ports.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 const TOPIC_POLL_MS = 5_000;
 
@@ -46,15 +47,12 @@ export interface KafkaConsumerOptions {
  */
 export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
   return {
-    async run(callbacks, { signal }) {
-      const session = (topics: readonly string[]) => runSession(topics, callbacks, options, signal);
-      try {
-        while (!signal.aborted) {
-          await retrying(async () => session(await waitForTopics(options, signal)), options, signal);
-        }
-      } catch (error) {
-        if (!signal.aborted || error !== signal.reason) throw error;
-      }
+    run(callbacks, { signal }) {
+      const session = async (): Promise<void> =>
+        runSession(await waitForTopics(options, signal), callbacks, options, signal);
+      return untilAborted(signal, async () => {
+        while (!signal.aborted) await retrying(session, options, signal);
+      });
     },
   };
 }
@@ -92,23 +90,16 @@ async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal)
 }
 
 /** Resolves when there are other topics than before, or when `signal` aborts. kafkajs looks at them only once. */
-async function watchTopics(
-  known: readonly string[],
-  options: KafkaConsumerOptions,
-  signal: AbortSignal,
-): Promise<void> {
+function watchTopics(known: readonly string[], options: KafkaConsumerOptions, signal: AbortSignal): Promise<void> {
   const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
-  try {
-    for (;;) {
+  return untilAborted(signal, async () => {
+    let found = known;
+    while (found.join() === known.join()) {
       await pause(topicPollMs, signal);
-      const found = await retrying(() => listTopics(kafka, topics.includes), options, signal);
-      if (found.join() === known.join()) continue;
-      logger.info({ topics: found }, "the topics have changed, joining again");
-      return;
+      found = await retrying(() => listTopics(kafka, topics.includes), options, signal);
     }
-  } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error;
-  }
+    logger.info({ topics: found }, "the topics have changed, joining again");
+  });
 }
 
 function retrying<T>(operation: () => Promise<T>, { logger }: KafkaConsumerOptions, signal: AbortSignal): Promise<T> {

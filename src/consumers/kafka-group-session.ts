@@ -7,6 +7,7 @@ import { toLogRecord } from "./kafka-record.ts";
 import { checkStartOffset } from "./log-bounds.ts";
 import { partitionKey } from "./ports.ts";
 import type { LogRecord, RecordLogCallbacks, TopicPartition } from "./ports.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 export interface GroupSessionOptions {
   readonly kafka: Kafka;
@@ -243,13 +244,8 @@ export class GroupSession {
     }
   }
 
-  /** What was left because `signal` aborted is no failure. */
   async #guard(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (!signal.aborted || error !== signal.reason) this.#fail(error);
-    }
+    await untilAborted(signal, work).catch((error: unknown) => this.#fail(error));
   }
 }
 

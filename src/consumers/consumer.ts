@@ -1,0 +1,98 @@
+import type { Logger } from "../runtime/logger.ts";
+import type { Change } from "../schemas/row-schema.ts";
+import { bisect } from "./bisect.ts";
+import { cutBatch } from "./cut-batch.ts";
+import type { MicroBatchLimits } from "./cut-batch.ts";
+import { DeadLetterWindow } from "./dead-letter-window.ts";
+import type { DeadLetterLimits } from "./dead-letter-window.ts";
+import { decodeRecords } from "./decode-records.ts";
+import { createRetrier } from "./failure-policy.ts";
+import type { PatienceOptions } from "./failure-policy.ts";
+import type {
+  DeadLetterWriter,
+  FetchedBatch,
+  LogRecord,
+  PartitionOffset,
+  RecordLog,
+  Sink,
+  TableName,
+  TopicPartition,
+} from "./ports.ts";
+import { reachTarget } from "./progress-target.ts";
+
+export interface ConsumerOptions {
+  readonly log: RecordLog;
+  readonly sink: Sink;
+  readonly deadLetters: DeadLetterWriter;
+  /** What a record says; throws poison where that cannot be read. */
+  readonly decode: (record: LogRecord) => Promise<Change>;
+  readonly tableOf: (topic: string) => TableName;
+  readonly limits: MicroBatchLimits;
+  readonly deadLetterLimits: DeadLetterLimits;
+  readonly patience: PatienceOptions;
+  readonly logger: Logger;
+  readonly observer: ConsumerObserver;
+}
+
+/** For metrics and a live line. */
+export interface ConsumerObserver {
+  applied(batch: FetchedBatch, records: number, nextOffset: bigint): void;
+  deadLettered(record: LogRecord, error: unknown): void;
+}
+
+/**
+ * Brings what the topics say into the tables, until `signal` aborts or the stored progress has reached `until`.
+ * @throws HeadraceError, or whatever bug there was; nothing is committed that was not applied
+ */
+export async function runConsumer(
+  options: ConsumerOptions,
+  { signal, until }: { signal: AbortSignal; until?: Promise<readonly PartitionOffset[]> | undefined },
+): Promise<void> {
+  const ended = new AbortController();
+  const either = AbortSignal.any([signal, ended.signal]);
+  const window = new DeadLetterWindow(options.deadLetterLimits);
+  const startOffsets = (partitions: readonly TopicPartition[], within: AbortSignal) =>
+    createRetrier(options, { signal: within })(() => options.sink.readProgress(partitions));
+  const eachBatch = (batch: FetchedBatch) => consumeBatch(batch, window, options);
+
+  const parts = [options.log.run({ startOffsets, eachBatch }, { signal: either })];
+  if (until !== undefined) parts.push(reachTarget(until, (ends) => startOffsets(ends, either), either));
+  const results = await Promise.allSettled(parts.map((part) => part.finally(() => ended.abort())));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** One fetch of one partition: micro-batch after micro-batch, each in one transaction with the progress. */
+async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, options: ConsumerOptions): Promise<void> {
+  const { topic, partition } = batch;
+  const { sink, deadLetters, decode, logger, observer } = options;
+  const table = options.tableOf(topic);
+  let expectedOffset = batch.startOffset;
+  for (const piece of cutBatch(batch.records, batch.nextOffset, options.limits)) {
+    const retrying = createRetrier(options, batch);
+    const records = await decodeRecords(piece.records, (record) => retrying(() => decode(record)));
+    const outcome = await bisect(records, piece.nextOffset, {
+      apply: async (changes, nextOffset) => {
+        const result = await retrying(() =>
+          sink.apply({ topic, partition, table, expectedOffset, nextOffset, changes }),
+        );
+        if (result === "applied") {
+          expectedOffset = nextOffset;
+          window.applied(changes.length);
+        }
+        return result;
+      },
+      bury: async (record, failure) => {
+        window.deadLetter(failure.error);
+        await retrying(() => deadLetters.write(record, { ...failure, table, attempts: 1 }));
+        observer.deadLettered(record, failure.error);
+      },
+    });
+    if (outcome === "fenced") {
+      logger.info({ topic, partition, expectedOffset }, "the progress is not the expected one, reading it again");
+      return;
+    }
+    await batch.commit(piece.nextOffset);
+    observer.applied(batch, records.length, piece.nextOffset);
+  }
+}
