@@ -41,10 +41,11 @@ export function readBson(raw: Uint8Array): BsonDocument {
   return new Reader(raw).document();
 }
 
-/** A document's `_id`, and whether its strings and names are UTF-8 without NUL (a key's text is not mended). */
+/** A document's `_id`. In a key nothing may be mended or left out, or two keys could become one. */
 export interface DocumentId {
   readonly id: BsonValue;
-  readonly textIsValid: boolean;
+  /** Whether its strings and names are UTF-8 without NUL, and no name occurs twice in a sub-document. */
+  readonly isClean: boolean;
 }
 
 /** @throws Error where the bytes are no BSON document with an `_id` */
@@ -52,13 +53,12 @@ export function readId(raw: Uint8Array): DocumentId {
   const reader = new Reader(raw);
   const id = reader.field("_id");
   if (id === undefined) throw new Error("A document has no _id.");
-  return { id, textIsValid: reader.textIsValid };
+  return { id, isClean: reader.isClean };
 }
 
 class Reader {
   readonly #bytes: Buffer;
-  /** Whether all strings and names that were read are UTF-8 without NUL. */
-  textIsValid = true;
+  isClean = true;
   #at = 0;
 
   constructor(raw: Uint8Array) {
@@ -67,7 +67,12 @@ class Reader {
 
   document(): BsonDocument {
     const fields = new Map<string, BsonValue>();
-    this.#elements((name, value) => fields.set(name, value));
+    let count = 0;
+    this.#elements((name, value) => {
+      fields.set(name, value);
+      count++;
+    });
+    if (fields.size < count) this.isClean = false;
     return { kind: "document", fields };
   }
 
@@ -76,7 +81,7 @@ class Reader {
     this.#int32();
     for (let type = this.#byte(); type !== 0; type = this.#byte()) {
       const name = this.#cString();
-      this.textIsValid = true;
+      this.isClean = true;
       const value = this.#value(type);
       if (name === wanted) return value;
     }
@@ -101,7 +106,7 @@ class Reader {
 
   #text(bytes: Buffer): string {
     const text = bytes.toString("utf8");
-    if (text.includes("\0") || (text.includes("\ufffd") && !isUtf8(bytes))) this.textIsValid = false;
+    if (text.includes("\0") || (text.includes("\ufffd") && !isUtf8(bytes))) this.isClean = false;
     return text;
   }
 

@@ -47,9 +47,9 @@ const FITS: Readonly<Record<ColumnBase, (value: BsonValue, type: ColumnType) => 
   "double precision": (value) => double(doubleOf(value)),
   numeric: (value, type) => numeric(value, type),
   boolean: (value) => (value.kind === "boolean" ? exactly(value.value ? "t" : "f") : undefined),
-  date: (value) => (value.kind === "date" && value.ms % MS_PER_DAY === 0n ? time(value.ms, END_OF_DATES) : undefined),
-  "timestamp without time zone": (value) => (value.kind === "date" ? time(value.ms, END_OF_TIMESTAMPS) : undefined),
-  "timestamp with time zone": (value) => (value.kind === "date" ? time(value.ms, END_OF_TIMESTAMPS) : undefined),
+  date: (value) => (value.kind === "date" && value.ms % MS_PER_DAY === 0n ? time(value.ms) : undefined),
+  "timestamp without time zone": (value) => (value.kind === "date" ? time(value.ms) : undefined),
+  "timestamp with time zone": (value) => (value.kind === "date" ? time(value.ms) : undefined),
   uuid: (value) => uuid(value),
   bytea: (value) =>
     value.kind === "binary" && value.subType !== 3 && value.subType !== 4
@@ -59,10 +59,9 @@ const FITS: Readonly<Record<ColumnBase, (value: BsonValue, type: ColumnType) => 
 };
 
 const MS_PER_DAY = 86_400_000n;
-/** ms since 1970: 4714-11-24 BC, and the first days after PostgreSQL's last ones (294276 and 5874897). */
+/** What PostgreSQL's timestamps hold, in ms since 1970: 4714-11-24 BC to before the year 294277. */
 const START_OF_TIME = -210_866_803_200_000n;
-const END_OF_TIMESTAMPS = 9_224_318_016_000_000n;
-const END_OF_DATES = 185_331_720_384_000_000n;
+const END_OF_TIME = 9_224_318_016_000_000n;
 
 function exactly(expected: string): Holds {
   return (text) => text === expected;
@@ -87,17 +86,19 @@ function characters(content: string): number {
 }
 
 function integer(value: BsonValue, bits: number): Holds | undefined {
-  if (value.kind === "double" && (Math.abs(value.value) > 2 ** 53 || Object.is(value.value, -0))) return undefined;
+  if (value.kind === "double" && Math.abs(value.value) > 2 ** 53) return undefined;
   const number = numberText(value);
   const exact = number === undefined ? undefined : integerOf(number);
   if (exact === undefined || BigInt.asIntN(bits, exact) !== exact) return undefined;
   return (text) => integerOf(text) === exact;
 }
 
+/** A number's text; undefined for the negative zeros, which exact types of PostgreSQL do not have, and what is no number. */
 function numberText(value: BsonValue): string | undefined {
-  if (value.kind === "decimal128") return value.text;
-  if (value.kind === "double" || value.kind === "int32" || value.kind === "int64") return String(value.value);
-  return undefined;
+  if (value.kind === "int32" || value.kind === "int64") return String(value.value);
+  if (value.kind === "double") return Object.is(value.value, -0) ? undefined : String(value.value);
+  if (value.kind !== "decimal128") return undefined;
+  return /^-0(?:\.0*)?(?:E|$)/.test(value.text) ? undefined : value.text;
 }
 
 /** The double that a number is without a loss. */
@@ -111,11 +112,15 @@ function double(expected: number | undefined): Holds | undefined {
   return expected === undefined ? undefined : (text) => Object.is(Number(text), expected);
 }
 
-/** A float4 prints the shortest text that reads as itself; the doubles of up to six digits come back from it. */
+/**
+ * A float4 prints the shortest text that reads as itself, so that doubles of up to six digits come back from it; but
+ * not below 2^-126, where it has fewer digits.
+ */
 function real(expected: number | undefined): Holds | undefined {
   if (expected === undefined) return undefined;
   const single = Math.fround(expected);
-  const fits = Object.is(single, expected) || Number(single.toPrecision(6)) === expected;
+  const isShort = Math.abs(expected) >= 2 ** -126 && Number(single.toPrecision(6)) === expected;
+  const fits = isShort || Object.is(single, expected);
   return fits ? (text) => Object.is(Math.fround(Number(text)), single) : undefined;
 }
 
@@ -132,8 +137,8 @@ function numeric(value: BsonValue, { length: precision, scale = 0 }: ColumnType)
   return (text) => decimalOf(text) === expected;
 }
 
-function time(ms: bigint, end: bigint): Holds | undefined {
-  return ms >= START_OF_TIME && ms < end ? (text) => microsecondsOf(text) === ms * 1000n : undefined;
+function time(ms: bigint): Holds | undefined {
+  return ms >= START_OF_TIME && ms < END_OF_TIME ? (text) => microsecondsOf(text) === ms * 1000n : undefined;
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

@@ -89,6 +89,8 @@ function plainLength(text: string): number {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] = match;
   const digits = whole.length + fraction.length;
   const point = whole.length + Number(exponent);
-  if (point >= digits) return sign.length + point;
-  return sign.length + 1 + (point > 0 ? digits : 1 + digits - point);
+  // Zero has no sign, and no zeros in front of its point.
+  const isZero = /^0*$/.test(whole + fraction);
+  if (point >= digits) return isZero ? 1 : sign.length + point;
+  return (isZero ? 0 : sign.length) + 1 + (point > 0 ? digits : 1 + digits - point);
 }

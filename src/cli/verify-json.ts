@@ -24,7 +24,7 @@ export function stringifyJson(json: JsonValue): string {
  * Whether two JSON values are the same whatever the order of names, numbers by their exact value. Several notations
  * are in use for the double of Extended JSON (`1e+300`, `1.0E300`): there the double counts.
  */
-export function isSameJson(one: JsonValue, other: JsonValue | undefined): boolean {
+export function isSameJson(one: JsonValue | undefined, other: JsonValue | undefined): boolean {
   if (one instanceof JsonNumber) return other instanceof JsonNumber && isSameNumber(one.text, other.text);
   if (isJsonArray(one)) {
     return isJsonArray(other) && one.length === other.length && one.every((item, i) => isSameJson(item, other[i]));
@@ -42,7 +42,7 @@ function isSameNumber(one: string, other: string): boolean {
   return one === other || decimalOf(one) === decimalOf(other);
 }
 
-function isSameDouble(one: JsonValue, other: JsonValue | undefined): boolean {
+function isSameDouble(one: JsonValue | undefined, other: JsonValue | undefined): boolean {
   if (one === other) return true;
   if (typeof one !== "string" || typeof other !== "string") return false;
   const areFinite = decimalParts(one) !== undefined && decimalParts(other) !== undefined;
@@ -57,9 +57,14 @@ export function isJsonObject(json: JsonValue | undefined): json is ReadonlyMap<s
   return json instanceof Map;
 }
 
-/** @throws SyntaxError where the text is no JSON */
-export function parseJson(text: string): JsonValue {
-  return new Parser(text).all();
+/** Undefined where the text is no JSON, or is nested deeper than the stack. */
+export function parseJson(text: string): JsonValue | undefined {
+  try {
+    return new Parser(text).all();
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;

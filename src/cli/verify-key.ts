@@ -23,7 +23,7 @@ const RULES: Readonly<Record<IdType, KeyRule>> = {
     idOf: (key) => (/^[0-9a-f]{24}$/.test(key) ? new ObjectId(key) : undefined),
   },
   string: {
-    keyOf: (id) => (id.kind === "string" ? id.value : undefined),
+    keyOf: (id) => (id.kind === "string" || id.kind === "symbol" ? id.value : undefined), // equal for MongoDB
     idOf: (key) => key,
   },
   uuid: {
@@ -31,15 +31,18 @@ const RULES: Readonly<Record<IdType, KeyRule>> = {
     idOf: (key) => (UUID.isValid(key) ? new UUID(key) : undefined),
   },
   integer: {
-    keyOf: (id) => int64Of(isNumber(id) ? numberText(id) : ""),
+    keyOf: (id) => (isNumber(id) ? int64Of(exactText(id)) : undefined),
     idOf: (key) => (int64Of(key) === undefined ? undefined : Long.fromString(key)),
   },
-  mixed: { keyOf: mixedKey, idOf: idOfMixedKey },
+  mixed: {
+    keyOf: (id) => (hasDollarNames(id) ? undefined : mixedKey(id)),
+    idOf: (key) => fromExtended(parseJson(key)),
+  },
 };
 
 /** The text that the `_id` column has to hold for a document; undefined where no row can stand for it. */
-export function expectedKey(idType: IdType, { id, textIsValid }: DocumentId): string | undefined {
-  return textIsValid ? RULES[idType].keyOf(id) : undefined;
+export function expectedKey(idType: IdType, { id, isClean }: DocumentId): string | undefined {
+  return isClean ? RULES[idType].keyOf(id) : undefined;
 }
 
 /** A value that finds the document of a key in MongoDB by `_id`; undefined where no document can have that key. */
@@ -67,19 +70,32 @@ function isNumber(value: BsonValue): value is NumberValue {
   return value.kind === "double" || value.kind === "int32" || value.kind === "int64" || value.kind === "decimal128";
 }
 
-function numberText(value: NumberValue): string {
-  return value.kind === "decimal128" ? value.text : String(value.value);
+/** A number's exact value, not the shortest text that reads as the same double. NaN and Infinity are themselves. */
+function exactText(value: NumberValue): string {
+  if (value.kind === "decimal128") return value.text;
+  if (value.kind !== "double" || !Number.isFinite(value.value)) return String(value.value);
+  const { sign, digits, exponent } = exactDecimal(value.value);
+  return `${sign}${digits || "0"}E${exponent}`;
 }
 
 function numberKey(value: NumberValue): JsonValue {
-  const text = numberText(value);
-  const isFiniteDouble = value.kind === "double" && Number.isFinite(value.value);
-  const parts = isFiniteDouble ? exactDecimal(value.value) : decimalParts(text);
-  if (parts === undefined || parts.digits.length > DECIMAL128_DIGITS) return wrapped("$numberDouble", text);
-  const decimal = `${parts.sign}${parts.digits || "0"}E${parts.exponent}`;
-  const int64 = int64Of(decimal);
+  const text = exactText(value);
+  const int64 = int64Of(text);
   if (int64 !== undefined) return wrapped("$numberLong", int64);
-  return wrapped("$numberDecimal", Decimal128.fromString(decimal).toString());
+  const parts = decimalParts(text);
+  if (parts === undefined) return wrapped("$numberDouble", text); // NaN, Infinity
+  const { sign, digits, exponent } = parts;
+  if (digits.length > DECIMAL128_DIGITS) return wrapped("$numberDouble", String(Number(text)));
+  return wrapped("$numberDecimal", Decimal128.fromString(`${sign}${digits}E${exponent}`).toString());
+}
+
+/** Such names would make another type's notation; MongoDB refuses them at the top of an `_id`. DBRefs have three. */
+function hasDollarNames(id: BsonValue): boolean {
+  if (id.kind === "array") return id.items.some(hasDollarNames);
+  if (id.kind !== "document") return false;
+  return [...id.fields].some(
+    ([name, value]) => (name.startsWith("$") && !["$ref", "$id", "$db"].includes(name)) || hasDollarNames(value),
+  );
 }
 
 function int64Of(text: string): string | undefined {
@@ -87,22 +103,22 @@ function int64Of(text: string): string | undefined {
   return integer === undefined || BigInt.asIntN(64, integer) !== integer ? undefined : String(integer);
 }
 
-function idOfMixedKey(key: string): unknown {
-  try {
-    return fromExtended(parseJson(key));
-  } catch {
-    return undefined; // not a text that a key can be
-  }
-}
-
 const WRAPPER = /^\$(?:oid|date|binary|regularExpression|timestamp|dbPointer|code|undefined|minKey|maxKey|number\w+)$/;
 
 /** Sub-documents become maps: an object would move names like "2" to the front, and MongoDB would find nothing. */
-function fromExtended(json: JsonValue): unknown {
-  if (json instanceof JsonNumber) throw new SyntaxError("Canonical Extended JSON has its numbers in wrappers.");
+function fromExtended(json: JsonValue | undefined): unknown {
+  if (json instanceof JsonNumber) return undefined; // in canonical Extended JSON numbers have wrappers
   if (Array.isArray(json)) return json.map(fromExtended);
   if (!isJsonObject(json)) return json;
   const [first = ""] = json.keys();
-  if (WRAPPER.test(first)) return EJSON.parse(stringifyJson(json), { relaxed: false });
+  if (WRAPPER.test(first)) return fromWrapper(json);
   return new Map(Array.from(json, ([name, value]) => [name, fromExtended(value)]));
+}
+
+function fromWrapper(json: JsonValue): unknown {
+  try {
+    return EJSON.parse(stringifyJson(json), { relaxed: false });
+  } catch {
+    return undefined; // a text that no document's key is
+  }
 }

@@ -118,9 +118,9 @@ describe("reading BSON", () => {
       raw.set(bytes, raw.indexOf("xy"));
       return raw;
     };
-    expect(readId(withBytes([0xff, 0x61]))).toEqual({ id: { kind: "string", value: "\ufffda" }, textIsValid: false });
-    expect(readId(withBytes([0x61, 0]))).toEqual({ id: { kind: "string", value: "a\0" }, textIsValid: false });
-    expect(readId(serialize({ bad: "a\0", _id: "\ufffd" }))).toMatchObject({ textIsValid: true });
+    expect(readId(withBytes([0xff, 0x61]))).toEqual({ id: { kind: "string", value: "\ufffda" }, isClean: false });
+    expect(readId(withBytes([0x61, 0]))).toEqual({ id: { kind: "string", value: "a\0" }, isClean: false });
+    expect(readId(serialize({ bad: "a\0", _id: "\ufffd" }))).toMatchObject({ isClean: true });
   });
 
   test("bytes that are no BSON are refused, not read past their end", () => {

@@ -2,29 +2,49 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decimalOf, exactDecimal, integerOf } from "../../src/cli/verify-decimal.ts";
 import { isSameJson, parseJson, stringifyJson } from "../../src/cli/verify-json.ts";
+import type { JsonValue } from "../../src/cli/verify-json.ts";
 
-const same = (one: string, other: string): boolean => isSameJson(parseJson(one), parseJson(other));
+const same = (one: string, other: string): boolean => isSameJson(parsed(one), parsed(other));
+
+function parsed(text: string): JsonValue {
+  const json = parseJson(text);
+  if (json === undefined) throw new Error(`no JSON: ${text}`);
+  return json;
+}
 
 describe("JSON", () => {
   test("is parsed as JSON.parse does", () => {
     fc.assert(
       fc.property(fc.json({ stringUnit: "binary" }), fc.nat({ max: 3 }), (text, indent) => {
         const spaced = JSON.stringify(JSON.parse(text), null, indent);
-        expect(JSON.parse(stringifyJson(parseJson(spaced)))).toEqual(JSON.parse(text));
+        expect(JSON.parse(stringifyJson(parsed(spaced)))).toEqual(JSON.parse(text));
       }),
     );
   });
 
   test("that is broken is refused", () => {
-    for (const text of ["", "{", "[1", '{"a"}', '{"a":}', "[1 2]", "tru", '"a', '"a\\"', "1 1", "nul", "{1:2}", "-"]) {
-      expect(() => parseJson(text), text).toThrow(SyntaxError);
+    for (const text of [
+      "",
+      "{",
+      "[1",
+      '{"a"}',
+      '{"a":}',
+      "[1 2]",
+      "tru",
+      '"a',
+      '"a\\"',
+      "1 1",
+      "nul",
+      "{1:2}",
+      "-",
+      "[".repeat(100_000),
+    ]) {
+      expect(parseJson(text), text).toBeUndefined();
     }
   });
 
   test("names keep their order, also such as an object would move", () => {
-    expect(stringifyJson(parseJson('{"b": 1, "2": 2, "__proto__": 3, "1": 4}'))).toBe(
-      '{"b":1,"2":2,"__proto__":3,"1":4}',
-    );
+    expect(stringifyJson(parsed('{"b": 1, "2": 2, "__proto__": 3, "1": 4}'))).toBe('{"b":1,"2":2,"__proto__":3,"1":4}');
   });
 
   test("numbers are compared by value, to the last digit", () => {

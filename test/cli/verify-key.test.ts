@@ -1,8 +1,24 @@
-import { BSONSymbol, Binary, Decimal128, Double, EJSON, Int32, Long, ObjectId, UUID, serialize } from "bson";
+import {
+  BSONSymbol,
+  Binary,
+  Decimal128,
+  Double,
+  EJSON,
+  Int32,
+  Long,
+  MinKey,
+  ObjectId,
+  Timestamp,
+  UUID,
+  serialize,
+} from "bson";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readId } from "../../src/cli/verify-bson.ts";
 import { expectedKey, idOfKey } from "../../src/cli/verify-key.ts";
 import type { IdType } from "../../src/schemas/collection-schema.ts";
+import { ContractError } from "../../src/schemas/contract-error.ts";
+import { canonicalKey } from "../../src/schemas/document-key.ts";
 
 const key = (idType: IdType, _id: unknown): string | undefined => expectedKey(idType, readId(serialize({ _id })));
 
@@ -15,12 +31,14 @@ describe("keys of one type", () => {
       expect(key("integer", seven)).toBe("7");
     }
     expect(key("integer", new Double(-0))).toBe("0");
+    expect(key("integer", new Double(2 ** 62))).toBe("4611686018427387904");
     expect(key("integer", Long.MIN_VALUE)).toBe("-9223372036854775808");
   });
 
   test("have no room for another type", () => {
     expect(key("objectId", "0123456789abcdef01234567")).toBeUndefined();
     expect(key("string", new ObjectId())).toBeUndefined();
+    expect(key("string", new BSONSymbol("a"))).toBe("a");
     expect(key("string", "a\0b")).toBeUndefined();
     expect(key("string", "a\\u0000b")).toBe("a\\u0000b");
     expect(key("uuid", new Binary(Buffer.alloc(16), 0))).toBeUndefined();
@@ -58,11 +76,60 @@ describe("mixed keys", () => {
     );
   });
 
+  test("that could be mistaken for another are none", () => {
+    expect(key("mixed", { a: { $oid: "0123456789abcdef01234567" } })).toBeUndefined();
+    const twice = Buffer.from(serialize({ _id: { a: 1, b: 2 } }));
+    twice[twice.lastIndexOf("b\0")] = 0x61;
+    expect(expectedKey("mixed", readId(twice))).toBeUndefined();
+  });
+
   test("with NUL anywhere are none", () => {
     expect(key("mixed", { a: ["\0"] })).toBeUndefined();
     expect(key("mixed", { a: "\\u0000" })).toBe('{"a":"\\\\u0000"}');
   });
 });
+
+test("keys are those of the writer, found in two ways", () => {
+  const scalar = fc.oneof(
+    fc.double().map((value) => new Double(value)),
+    fc.integer({ min: -99, max: 99 }).map((value) => new Double(2 ** value)),
+    fc.integer().map((value) => new Int32(value)),
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((value) => Long.fromBigInt(value)),
+    fc.tuple(fc.integer(), fc.integer({ min: -40, max: 40 })).map(([n, e]) => Decimal128.fromString(`${n}E${e}`)),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => new Decimal128(bytes)),
+    fc.string({ unit: "binary" }),
+    fc.uint8Array({ minLength: 12, maxLength: 12 }).map((bytes) => new ObjectId(bytes)),
+    fc.uint8Array({ minLength: 15, maxLength: 16 }).map((bytes) => new Binary(Buffer.from(bytes), 4)),
+    fc.date({ noInvalidDate: true }),
+    fc.constantFrom(null, true, false, new BSONSymbol("s"), new MinKey(), new Timestamp({ t: 1, i: 2 })),
+  );
+  const name = fc.oneof(
+    fc.constantFrom("$ref", "$x", "1", "b"),
+    fc.string().filter((text) => !text.includes("\0")),
+  );
+  const id = fc.oneof(
+    scalar,
+    fc.array(fc.tuple(name, fc.oneof(scalar, fc.array(scalar)))).map((entries) => new Map<string, unknown>(entries)),
+  );
+  const idType = fc.constantFrom<IdType>("objectId", "string", "integer", "uuid", "mixed");
+  fc.assert(
+    fc.property(idType, id, (type, _id) => {
+      const raw = serialize({ _id });
+      expect(expectedKey(type, readId(raw))).toBe(writtenKey(type, raw));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+/** The key that the producer gives; undefined for a dead letter. */
+function writtenKey(idType: IdType, raw: Uint8Array): string | undefined {
+  try {
+    return canonicalKey(idType, raw);
+  } catch (error) {
+    if (error instanceof ContractError) return undefined;
+    throw error;
+  }
+}
 
 describe("the _id of a key", () => {
   test("has that key again", () => {
@@ -77,10 +144,10 @@ describe("the _id of a key", () => {
         new Map<string, unknown>([
           ["b", 1],
           ["1", "x"],
-          ["$db", true],
+          ["x", true],
         ]),
       ],
-      ["mixed", { n: { $numberText: 1 }, t: [null, true] }],
+      ["mixed", { n: { $ref: "c", $id: 1 }, t: [null, true] }],
       ["mixed", new Binary(Buffer.from("a"), 5)],
       ["mixed", null],
       ["mixed", new Double(0.1)],
