@@ -12,7 +12,7 @@ const mongodb = z.strictObject({
   uri: z
     .string()
     .regex(/^mongodb(\+srv)?:\/\/./, "is not a MongoDB address: it begins with mongodb:// or mongodb+srv://")
-    .describe("Connection string of a replica set or a sharded cluster. The user needs read rights only."),
+    .describe("Connection string of a replica set. The user needs the role `read` on the database, nothing more."),
   database: z
     .string()
     .regex(/^[^\s/\\."$*<>:|?\0]{1,63}$/, "is not a name of a MongoDB database")

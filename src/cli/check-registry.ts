@@ -1,0 +1,103 @@
+import type { CollectionConfig } from "../config/collections-schema.ts";
+import type { Config } from "../config/config-schema.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import { collectionSchema } from "../schemas/collection-schema.ts";
+import type { CollectionSchema, IdType } from "../schemas/collection-schema.ts";
+import type { SchemaRegistry } from "../schemas/registry.ts";
+import { withoutCredentials } from "../schemas/registry-transport.ts";
+import { topicOf } from "../schemas/topics.ts";
+import { look } from "./check-result.ts";
+import type { CheckResult } from "./check-result.ts";
+import { schemaRegistry } from "./connections.ts";
+
+/** Looks whether the registry would take the collections' schemas. Registers nothing. */
+export async function* checkRegistry(
+  config: Config,
+  collections: readonly CollectionConfig[],
+): AsyncGenerator<CheckResult> {
+  const registry = schemaRegistry(config);
+  const [first] = collections;
+  const topic = topicOf(config.name, config.mongodb.database, first?.mapping.collection ?? "none");
+  const reachable = await look("schemaRegistry", "can be reached", async () => {
+    await registry.latest(`${topic}-key`);
+  });
+  yield reachable;
+  if (reachable.problem !== null) return;
+  yield await look("schemaRegistry", "takes the collections' schemas", async () => {
+    const refusals: string[] = [];
+    for (const { mapping } of collections) {
+      const schema = await plannedSchema(config, mapping, registry);
+      if (schema !== null) refusals.push(...(await refusalsOf(config, schema, registry)));
+    }
+    if (refusals.length > 0) throw schemasRefused(refusals);
+  });
+}
+
+/** Null for a collection that nothing was registered for yet: whatever comes will be taken. */
+async function plannedSchema(
+  config: Config,
+  mapping: CollectionConfig["mapping"],
+  registry: SchemaRegistry,
+): Promise<CollectionSchema | null> {
+  const { name } = config;
+  const { database } = config.mongodb;
+  const topic = topicOf(name, database, mapping.collection);
+  const registered = await registry.latest(`${topic}-key`);
+  if (registered === undefined) return null;
+  const { "headrace.idType": idType } = registered.definition as { "headrace.idType"?: IdType };
+  return collectionSchema(mapping, mapping.idType ?? idType ?? "mixed", { name, database, topic });
+}
+
+async function refusalsOf(config: Config, schema: CollectionSchema, registry: SchemaRegistry): Promise<string[]> {
+  const refusals: string[] = [];
+  for (const [subject, definition] of [
+    [schema.keySubject, schema.keySchema],
+    [schema.valueSubject, schema.valueSchema],
+  ] as const) {
+    const known = await registry.latest(subject);
+    const reason = known === undefined ? null : await incompatibility(config, subject, definition);
+    if (reason !== null) refusals.push(`${subject}: ${reason}`);
+  }
+  return refusals;
+}
+
+/** What Confluent's API answers to a compatibility question. */
+interface CompatibilityAnswer {
+  readonly is_compatible?: boolean;
+  /** Confluent's words. */
+  readonly messages?: readonly string[];
+  /** Apicurio's. */
+  readonly reason?: string;
+}
+
+/** Asks the registry, by its own rules; the client has no call for it. */
+async function incompatibility(config: Config, subject: string, definition: object): Promise<string | null> {
+  const { url, auth: urlAuth } = withoutCredentials(config.schemaRegistry.url);
+  const auth = config.schemaRegistry.auth ?? urlAuth;
+  const response = await fetch(
+    `${url}/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`,
+    {
+      method: "POST",
+      headers: { "content-type": "application/vnd.schemaregistry.v1+json", ...basicAuth(auth) },
+      body: JSON.stringify({ schema: JSON.stringify(definition) }),
+      signal: AbortSignal.timeout(10_000),
+    },
+  );
+  if (!response.ok) return `the registry answers the question with status ${response.status}`;
+  const answer = (await response.json()) as CompatibilityAnswer;
+  if (answer.is_compatible !== false) return null;
+  return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
+}
+
+function basicAuth(auth: { username: string; password: string } | undefined): Record<string, string> {
+  if (auth === undefined) return {};
+  return { authorization: `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}` };
+}
+
+function schemasRefused(refusals: readonly string[]): HeadraceError {
+  return new HeadraceError("SCHEMA_REFUSED", "fatal", {
+    message: `The registry would refuse schemas, as they are not compatible with those it has: ${refusals.join("; ")}`,
+    remedy:
+      "Take the change of the column back (a column's type may not be replaced), give the column another name, or use another pipeline name.",
+  });
+}

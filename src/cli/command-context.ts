@@ -1,0 +1,65 @@
+import type { Command } from "commander";
+import { ConfigError } from "../config/config-mistakes.ts";
+import type { Config } from "../config/config-schema.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
+import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
+import type { Logger } from "../runtime/logger.ts";
+
+/** What every command gets. */
+export interface CommandContext {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Aborts at the first SIGTERM or SIGINT. */
+  readonly signal: AbortSignal;
+}
+
+/** `service`: works until it is stopped, says everything in its log. `question`: answers a person and ends. */
+type CommandKind = "service" | "question";
+
+/**
+ * Makes a command work on a config: adds `--config`, loads it, and ends the process with the exit code.
+ * @param run resolves to an exit code, or to nothing for 0; reads its own options from the command.
+ */
+export function onConfig(
+  command: Command,
+  kind: CommandKind,
+  run: (context: CommandContext) => Promise<number | void>,
+): Command {
+  return command.option("-c, --config <file>", "config file", "headrace.yaml").action(async () => {
+    const { config } = command.opts<{ config: string }>();
+    const exitCode = await runWithConfig(config, kind, run);
+    // Clients keep timers and sockets for a while; what matters is closed.
+    process.exit(exitCode);
+  });
+}
+
+async function runWithConfig(
+  file: string,
+  kind: CommandKind,
+  run: (context: CommandContext) => Promise<number | void>,
+): Promise<number> {
+  let config: Config;
+  try {
+    config = await loadConfig(file);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return EXIT_USAGE;
+  }
+  const logger = createLogger({ level: config.log.level, fields: { pipeline: config.name } });
+  return runToExitCode((signal) => run({ config, logger, signal }), {
+    onFatal: (error) => (kind === "service" ? logFatal(logger, error) : printFatal(error)),
+    onDrain: (stopSignal) => logger.info({ signal: stopSignal }, "stopping; a second signal ends at once"),
+  });
+}
+
+function printFatal(error: unknown): void {
+  const { code, message, remedy, causes = [], at = [] } = describeError(error);
+  const lines = [
+    `error: ${code === undefined ? "" : `${code}: `}${message ?? "unknown"}`,
+    ...causes.map((cause) => `  because of ${[cause.type, cause.code, cause.message].filter(Boolean).join(" ")}`),
+    ...(remedy === undefined ? at.map((frame) => `  ${frame}`) : [`  ${remedy}`]),
+  ];
+  process.stderr.write(`${lines.join("\n")}\n`);
+}
