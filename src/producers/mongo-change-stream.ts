@@ -1,0 +1,141 @@
+import type { Db, Document } from "mongodb";
+import { Timestamp } from "mongodb";
+import type { Position, Version } from "../schemas/change-event.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import { closeCursor, cursorCommand, startCursorSession } from "./mongo-cursor.ts";
+import type { CursorBatch } from "./mongo-cursor.ts";
+import { isCursorNotFound } from "./mongo-errors.ts";
+import { readStreamEvent } from "./mongo-stream-event.ts";
+import type { StreamEvent } from "./post-images.ts";
+
+/** Consecutive events of the stream, and where it stands after them. */
+export interface StreamBatch {
+  readonly events: readonly StreamEvent[];
+  /** `_data` of the token. */
+  readonly resumeToken: string;
+  /** Of the token: no later event is older. */
+  readonly clusterTime: Version;
+}
+
+export interface ChangeStreamOptions {
+  /** Null: all that are not MongoDB's own. */
+  readonly collections: readonly string[] | null;
+  /** Null: from now on. */
+  readonly start: Pick<Position, "resumeToken" | "clusterTime"> | null;
+  /** How long the server waits for events before it answers with none. */
+  readonly maxAwaitTimeMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Most events of one batch; hence most of one Kafka transaction. */
+const BATCH_EVENTS = 4_000;
+const DOING = "reading the change stream";
+
+/**
+ * Tails the database's change stream. The first batch is empty: it says where the stream begins. A cursor that
+ * the server has dropped (it was idle too long, the primary changed) is opened again at the last token.
+ * @throws HeadraceError, classified; HISTORY_LOST where the oplog no longer reaches back to `start`
+ */
+export async function* changeStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
+  let last: StreamBatch | null = null;
+  for (;;) {
+    try {
+      for await (const batch of openStream(db, { ...options, start: last ?? options.start })) {
+        if (last !== null && batch.clusterTime < last.clusterTime) throw timeFell();
+        last = batch;
+        yield batch;
+      }
+      return;
+    } catch (error) {
+      if (!isCursorNotFound(error)) throw error;
+    }
+  }
+}
+
+/** Ends only with an invalidate, which leaves nothing to read. */
+async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
+  const session = startCursorSession(db);
+  const run = { session, signal: options.signal, doing: DOING };
+  const more = { collection: "$cmd.aggregate", maxTimeMS: options.maxAwaitTimeMs, batchSize: BATCH_EVENTS };
+  let id = 0n;
+  try {
+    let reply = await cursorCommand(db, aggregateCommand(options), run);
+    for (;;) {
+      ({ id } = reply);
+      yield streamBatch(reply);
+      if (id === 0n) return;
+      reply = await cursorCommand(db, { getMore: id, ...more }, run);
+    }
+  } finally {
+    await closeCursor(db, more.collection, id, session);
+  }
+}
+
+function aggregateCommand({ start, collections }: ChangeStreamOptions): Document {
+  return {
+    aggregate: 1,
+    pipeline: [
+      { $changeStream: startOptions(start) },
+      { $match: collectionFilter(collections) },
+      // The largest part of an update's event; the document is read anyway.
+      { $project: { updateDescription: 0 } },
+    ],
+    cursor: { batchSize: 0 },
+    readConcern: { level: "majority" },
+  };
+}
+
+/** `startAfter` takes every token, that of an invalidate too. */
+function startOptions(start: ChangeStreamOptions["start"]): Document {
+  if (start === null) return {};
+  if (start.resumeToken !== null) return { startAfter: { _data: start.resumeToken } };
+  return { startAtOperationTime: versionTimestamp(start.clusterTime) };
+}
+
+/** A rename into a collection counts as an event of it; a dropped database's event names no collection. */
+function collectionFilter(collections: readonly string[] | null): Document {
+  if (collections === null) {
+    return { $or: [{ "ns.coll": { $not: /^(system|tmp\.agg_out)\./ } }, { "to.coll": { $exists: true } }] };
+  }
+  return {
+    $or: [
+      { "ns.coll": { $in: collections } },
+      { "to.coll": { $in: collections } },
+      { operationType: { $in: ["dropDatabase", "invalidate"] } },
+    ],
+  };
+}
+
+function streamBatch({ documents, resumeToken }: CursorBatch): StreamBatch {
+  const clusterTime = resumeToken === null ? undefined : tokenTime(resumeToken);
+  if (resumeToken === null || clusterTime === undefined) throw noToken();
+  const events = documents.map(readStreamEvent);
+  for (const [index, { version }] of events.entries()) {
+    if (version > clusterTime || version < (events[index - 1]?.version ?? 0n)) throw timeFell();
+  }
+  return { events, resumeToken, clusterTime };
+}
+
+/** A token is hex: the byte 82, then the seconds and the increment of its time, four bytes each. */
+export function tokenTime(resumeToken: string): Version | undefined {
+  const time = /^82([0-9A-F]{16})/i.exec(resumeToken)?.[1];
+  return time === undefined ? undefined : BigInt(`0x${time}`);
+}
+
+export function versionTimestamp(version: Version): Timestamp {
+  return new Timestamp({ t: Number(version >> 32n), i: Number(version & 0xffff_ffffn) });
+}
+
+function timeFell(): HeadraceError {
+  return new HeadraceError("STREAM_DISORDERED", "fatal", {
+    message: "MongoDB's change stream went back in time.",
+    remedy: "Start again; should it come back, report it with MongoDB's version.",
+  });
+}
+
+function noToken(): HeadraceError {
+  return new HeadraceError("RESUME_TOKEN_UNREADABLE", "fatal", {
+    message: "MongoDB's change stream gave no resume token that begins with a cluster time.",
+    remedy: "Use MongoDB 5.0 or later; should it be one, report it with its version.",
+  });
+}

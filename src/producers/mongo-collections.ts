@@ -1,0 +1,81 @@
+import type { Db } from "mongodb";
+import { HeadraceError } from "../runtime/errors.ts";
+import { mongoError } from "./mongo-errors.ts";
+
+/** What of a database is replicated. */
+export interface ReplicatedCollections {
+  readonly names: readonly string[];
+  /** Of a whole database: what cannot be replicated. */
+  readonly leftOut: readonly { readonly name: string; readonly why: string }[];
+}
+
+/**
+ * Finds the collections to replicate.
+ * @param wanted the collections of the config; null for all of the database
+ * @throws HeadraceError that names every collection that is not there or cannot be replicated
+ */
+export async function findCollections(db: Db, wanted: readonly string[] | null): Promise<ReplicatedCollections> {
+  const listed = await listCollections(db);
+  const capped = listed.filter(({ name, options }) => options?.capped === true && (wanted?.includes(name) ?? true));
+  if (capped.length > 0) throw cappedCollections(capped.map(({ name }) => name));
+  const unfit = new Map(listed.flatMap((info) => unfitness(info) ?? []));
+  if (wanted === null) {
+    const names = listed.map(({ name }) => name).filter((name) => !unfit.has(name) && !isInternal(name));
+    return { names: names.toSorted(), leftOut: [...unfit].map(([name, why]) => ({ name, why })) };
+  }
+  const known = new Set(listed.map(({ name }) => name));
+  const missing = wanted.filter((name) => !known.has(name));
+  if (missing.length > 0) throw unknownCollections(missing, db.databaseName);
+  const refused = wanted.filter((name) => unfit.has(name));
+  if (refused.length > 0) throw unfitCollections(refused.map((name) => `${quoted(name)} is ${unfit.get(name)}`));
+  return { names: wanted, leftOut: [] };
+}
+
+interface CollectionInfo {
+  readonly name: string;
+  readonly type?: string;
+  readonly options?: { readonly capped?: boolean };
+}
+
+async function listCollections(db: Db): Promise<CollectionInfo[]> {
+  try {
+    return await db.listCollections().toArray();
+  } catch (error) {
+    throw mongoError(error, "listing the collections");
+  }
+}
+
+function unfitness({ name, type }: CollectionInfo): [[name: string, why: string]] | undefined {
+  if (type === "view") return [[name, "a view"]];
+  return type === "timeseries" ? [[name, "a time-series collection"]] : undefined;
+}
+
+/** MongoDB's own: `system.views`, `system.buckets.…`, what `$out` writes to before it renames. */
+function isInternal(name: string): boolean {
+  return name.startsWith("system.") || name.startsWith("tmp.agg_out.");
+}
+
+function unknownCollections(names: readonly string[], database: string): HeadraceError {
+  return new HeadraceError("UNKNOWN_COLLECTION", "fatal", {
+    message: `The database ${quoted(database)} has no collection ${names.map(quoted).join(", ")}.`,
+    remedy: "Correct the name in `collections`, take it out, or create the collection first (db.createCollection).",
+  });
+}
+
+function cappedCollections(names: readonly string[]): HeadraceError {
+  return new HeadraceError("COLLECTION_CAPPED", "fatal", {
+    message: `Capped collections cannot be replicated, as MongoDB does not read them at a given time: ${names.map(quoted).join(", ")}.`,
+    remedy: "List the collections to replicate in `collections`, without the capped ones.",
+  });
+}
+
+function unfitCollections(refusals: readonly string[]): HeadraceError {
+  return new HeadraceError("COLLECTION_UNFIT", "fatal", {
+    message: `Not every collection of the config can be replicated: ${refusals.join(", ")}.`,
+    remedy: "Take it out of `collections`; replicate what a view reads instead.",
+  });
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name);
+}

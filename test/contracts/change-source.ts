@@ -1,0 +1,96 @@
+// What every ChangeSource keeps to, whatever is behind it.
+import { expect, test } from "vitest";
+import type { ChangeSource } from "../../src/producers/ports.ts";
+import type { Version } from "../../src/schemas/change-event.ts";
+import { collect, documentChanges, finalState, keyOfChange } from "../producers/source-collector.ts";
+
+export interface SourceUnderTest {
+  /** A source that ends when it has passed `until`, as a process of its own would have it. */
+  createSource(until: Version | undefined): ChangeSource;
+  /** Random writes on few keys, one after the other. */
+  write(count: number): Promise<void>;
+  /** The time after the last write. */
+  now(): Promise<Version>;
+  /** All documents in canonical Extended JSON by `collection/key`. */
+  documents(): Promise<Map<string, string>>;
+  /** The document that a key (`collection/key`) had at a version, by the writer's model; undefined where it had none. */
+  documentAt(key: string, version: Version): string | undefined;
+}
+
+export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): void {
+  test("a new pipeline begins with a position and no events", async () => {
+    const { createSource } = await setUp();
+    const [first] = await collect(createSource(undefined), null, () => true);
+    expect(first?.events).toEqual([]);
+    expect(first?.position.clusterTime).toBeGreaterThan(0n);
+  });
+
+  test("what is yielded at a version is the document at that version, while all of it changes", async () => {
+    const { createSource, write, now, documents, documentAt } = await setUp();
+    await write(300);
+    const writing = write(1_500);
+    const source = createSource(undefined);
+    let end: Version | undefined;
+    void writing.then(async () => {
+      end = await now();
+    });
+    const batches = await collect(source, null, ({ position }) => end !== undefined && position.clusterTime >= end);
+    await writing;
+    const changes = documentChanges(batches);
+    expect(changes.length).toBeGreaterThan(100);
+    for (const change of changes) {
+      const state = documentAt(keyOfChange(change), change.version);
+      expect(change.document === null ? undefined : finalState([change]).get(keyOfChange(change))).toBe(state);
+      expect(change.op === "d").toBe(change.document === null);
+    }
+    expect(finalState(changes)).toEqual(await documents());
+  });
+
+  test("going on from any position loses nothing", async () => {
+    const { createSource, write, now, documents } = await setUp();
+    await write(200);
+    const writing = write(300);
+    const batches = await collect(createSource(undefined), null, ({ events }) => events.some(({ op }) => op !== "r"));
+    await writing;
+    const until = await now();
+    const rest = await collect(createSource(until), batches.at(-1)?.position ?? null);
+    const all = [...batches, ...rest];
+    const expected = await documents();
+    for (let at = 0; at < all.length; at += Math.ceil(all.length / 10)) {
+      const again = await collect(createSource(until), all[at]?.position ?? null);
+      expect(finalState(documentChanges([...all.slice(0, at + 1), ...again]))).toEqual(expected);
+    }
+  });
+
+  test("positions and versions of the stream never fall", async () => {
+    const { createSource, write, now } = await setUp();
+    await write(100);
+    const writing = write(500);
+    const batches = await collect(createSource(undefined), null, ({ events }) => events.some(({ op }) => op === "d"));
+    await writing;
+    const rest = await collect(createSource(await now()), batches.at(-1)?.position ?? null);
+    let time = 0n;
+    const versions = new Map<string, Version>();
+    for (const { events, position } of [...batches, ...rest]) {
+      expect(position.clusterTime).toBeGreaterThanOrEqual(time);
+      time = position.clusterTime;
+      for (const change of documentChanges([{ events, position }]).filter(({ op }) => op !== "r")) {
+        expect(change.version).toBeLessThanOrEqual(time);
+        expect(change.version).toBeGreaterThanOrEqual(versions.get(keyOfChange(change)) ?? 0n);
+        versions.set(keyOfChange(change), change.version);
+      }
+    }
+  });
+
+  test("it ends when it is stopped, without an error", async () => {
+    const { createSource, write } = await setUp();
+    await write(10);
+    const stopping = new AbortController();
+    let batches = 0;
+    for await (const _batch of createSource(undefined).read(null, { signal: stopping.signal })) {
+      batches++;
+      stopping.abort(new Error("enough"));
+    }
+    expect(batches).toBe(1);
+  });
+}

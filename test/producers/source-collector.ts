@@ -1,0 +1,73 @@
+// Reads a ChangeSource to a condition, and what its events add up to.
+import { BSON } from "mongodb";
+import type { Db, Document, Timestamp } from "mongodb";
+import type { ChangeSource, SourceBatch } from "../../src/producers/ports.ts";
+import type { Logger } from "../../src/runtime/logger.ts";
+import { canonicalKey } from "../../src/schemas/document-key.ts";
+import type { ChangeEvent, Position, Version } from "../../src/schemas/change-event.ts";
+
+export type DocumentChange = Exclude<ChangeEvent, { op: "t" }>;
+
+/** The batches from `from` on, until one satisfies `isLast` or the source ends. */
+export async function collect(
+  source: ChangeSource,
+  from: Position | null,
+  isLast: (batch: SourceBatch) => boolean | Promise<boolean> = () => false,
+): Promise<SourceBatch[]> {
+  const batches: SourceBatch[] = [];
+  for await (const batch of source.read(from, { signal: AbortSignal.timeout(120_000) })) {
+    batches.push(batch);
+    if (await isLast(batch)) break;
+  }
+  return batches;
+}
+
+export function documentChanges(batches: readonly SourceBatch[]): DocumentChange[] {
+  return batches.flatMap(({ events }) => events.filter((event): event is DocumentChange => event.op !== "t"));
+}
+
+/** `collection/key` of an event's document. */
+export function keyOfChange({ collection, documentKey }: DocumentChange): string {
+  return `${collection}/${canonicalKey("mixed", documentKey)}`;
+}
+
+/** What a sink under the version guard ends with: canonical Extended JSON by key. */
+export function finalState(changes: readonly DocumentChange[]): Map<string, string> {
+  const newest = new Map<string, DocumentChange>();
+  for (const change of changes) {
+    const key = keyOfChange(change);
+    if (change.version >= (newest.get(key)?.version ?? 0n)) newest.set(key, change);
+  }
+  const state = new Map<string, string>();
+  for (const [key, { document }] of newest) if (document !== null) state.set(key, extendedJson(document));
+  return state;
+}
+
+function extendedJson(document: Uint8Array): string {
+  return BSON.EJSON.stringify(BSON.deserialize(document, { promoteValues: false }), { relaxed: false });
+}
+
+/** The same of a document that JavaScript has made. */
+export function extendedJsonOf(document: Document): string {
+  return extendedJson(BSON.serialize(document));
+}
+
+/** The time of the last write. */
+export async function clusterTimeOf(db: Db): Promise<Version> {
+  const { operationTime } = (await db.command({ ping: 1 })) as { operationTime: Timestamp };
+  return operationTime.toBigInt();
+}
+
+/** What the collections hold, as `finalState` gives it. */
+export async function contentOf(db: Db, collections: readonly string[]): Promise<Map<string, string>> {
+  const content = new Map<string, string>();
+  for (const collection of collections) {
+    for await (const document of db.collection(collection).find({}, { raw: true })) {
+      const raw = document as unknown as Uint8Array;
+      content.set(`${collection}/${canonicalKey("mixed", raw)}`, extendedJson(raw));
+    }
+  }
+  return content;
+}
+
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
