@@ -17,8 +17,8 @@ export async function* checkKafka(
   collections: readonly string[],
   logger: Logger,
 ): AsyncGenerator<CheckResult> {
-  const kafka = await kafkaClient(config, logger);
-  const admin = kafka.admin({ retry: { initialRetryTime: 200, retries: 3 } });
+  const kafka = await kafkaClient(config, logger, 2);
+  const admin = kafka.admin();
   const topics = collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
   try {
     const reachable = await look("kafka", "can be reached", () => asking("connecting", () => admin.connect()));

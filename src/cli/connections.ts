@@ -36,8 +36,11 @@ export function postgresPool({ name, postgres }: Config, logger: Logger): Pool {
   return pool;
 }
 
-/** @throws HeadraceError TLS_FILE_UNREADABLE */
-export async function kafkaClient({ name, kafka }: Config, logger: Logger): Promise<Kafka> {
+/**
+ * @param retries how often kafkajs itself tries again to connect
+ * @throws HeadraceError TLS_FILE_UNREADABLE
+ */
+export async function kafkaClient({ name, kafka }: Config, logger: Logger, retries = 5): Promise<Kafka> {
   const ssl = typeof kafka.ssl === "boolean" ? kafka.ssl : await readTlsFiles(kafka.ssl);
   return new Kafka({
     clientId: `headrace-${name}`,
@@ -45,6 +48,7 @@ export async function kafkaClient({ name, kafka }: Config, logger: Logger): Prom
     ssl,
     ...(kafka.sasl === undefined ? {} : { sasl: kafka.sasl as NonNullable<KafkaConfig["sasl"]> }),
     connectionTimeout: CONNECT_TIMEOUT_MS,
+    retry: { retries },
     logLevel: logLevel.WARN,
     // What it fails at is thrown and logged by whoever asked; here are only the steps on the way.
     logCreator:

@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { EXIT_USAGE } from "../runtime/lifecycle.ts";
+import { checkCommand } from "./check.ts";
+
+const { version, description } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+  description: string;
+};
+
+const program = new Command("headrace")
+  .description(`${description}.`)
+  .version(version)
+  .showHelpAfterError("(--help says what can be given)")
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
+  .addHelpText(
+    "after",
+    `
+Every command reads a YAML file, headrace.yaml or what --config says; headrace.example.yaml is an example.
+Exit codes: 0 done, 1 fatal error (or, of verify and check, something is wrong), 2 a mistake in the usage or the
+config, 130 and 143 stopped by a signal after what was begun has been finished.`,
+  );
+
+for (const command of [checkCommand()]) {
+  command.copyInheritedSettings(program);
+  program.addCommand(command);
+}
+
+// kafkajs 2.2.4 sets a timer to a negative time, which Node 24 warns of and takes for 1 ms, as is right.
+const emitWarning = process.emitWarning.bind(process) as (...warning: unknown[]) => void;
+process.emitWarning = (...warning: unknown[]) => {
+  if (warning[1] !== "TimeoutNegativeWarning") emitWarning(...warning);
+};
+
+// A reader that has seen enough, such as `head`, is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+await program.parseAsync();
