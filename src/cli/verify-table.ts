@@ -1,0 +1,107 @@
+import { Query, escapeIdentifier } from "pg";
+import type { ClientBase, QueryArrayConfig } from "pg";
+
+/** Texts as PostgreSQL prints them, in full digits, ISO dates, and UTC. */
+const SESSION = `
+  SET extra_float_digits = 1; SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET bytea_output = 'hex';
+  SET default_transaction_read_only = on`;
+
+const AS_TEXT = { getTypeParser: () => (text: string) => text };
+
+/** Called for one row: its key, and one text for each column that was asked for, null for NULL. */
+export type OnRow = (key: string, texts: readonly (string | null)[]) => void;
+
+/** Reads a table for `verify`. A table or column that is not there is as good as an empty one. */
+export class TableReader {
+  readonly #client: ClientBase;
+  readonly #relation: string;
+  /** Column names of the table with their types. */
+  readonly #types: ReadonlyMap<string, string>;
+
+  private constructor(client: ClientBase, relation: string, types: ReadonlyMap<string, string>) {
+    this.#client = client;
+    this.#relation = relation;
+    this.#types = types;
+  }
+
+  /** @param client is for this reader alone: settings of its session are changed */
+  static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
+    await client.query(SESSION);
+    const relation = `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
+    const { rows } = await client.query<{ name: string; type: string }>(
+      `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
+       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+      [relation],
+    );
+    return new TableReader(client, relation, new Map(rows.map(({ name, type }) => [name, type])));
+  }
+
+  /** The rows of these keys that are there, one after the other, so that no two large ones are held at a time. */
+  async rows(keys: readonly string[], columns: readonly string[], onRow: OnRow): Promise<void> {
+    const type = this.#keyType();
+    const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
+    if (type === undefined || possible.length === 0) return;
+    const selected = columns.map((name) => (this.#types.has(name) ? escapeIdentifier(name) : "NULL"));
+    await this.#stream(
+      `SELECT ${["_id", ...selected].join(", ")} FROM ${this.#relation} WHERE _id = ANY($1::${type.sql}[])`,
+      [possible],
+      ([key, ...texts]) => onRow(key ?? "", texts),
+    );
+  }
+
+  /** Up to `limit` keys in their order, those after a given one or, for null, the first. */
+  async keysAfter(after: string | null, limit: number): Promise<string[]> {
+    const keys: string[] = [];
+    if (this.#keyType() === undefined) return keys;
+    const where = after === null ? "" : "WHERE _id > $2";
+    await this.#stream(
+      `SELECT _id FROM ${this.#relation} ${where} ORDER BY _id LIMIT $1`,
+      after === null ? [limit] : [limit, after],
+      ([key]) => keys.push(key ?? ""),
+    );
+    return keys;
+  }
+
+  #keyType(): KeyType | undefined {
+    const name = this.#types.get("_id");
+    return name === undefined ? undefined : (KEY_TYPES[name] ?? TEXT_KEYS);
+  }
+
+  #stream(text: string, values: unknown[], onRow: (row: readonly (string | null)[]) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let failure: unknown;
+      const config: QueryArrayConfig = { text, values, rowMode: "array", types: AS_TEXT };
+      const query = new Query<(string | null)[]>(config);
+      query.on("row", (row: readonly (string | null)[]) => {
+        if (failure !== undefined) return;
+        try {
+          onRow(row);
+        } catch (error) {
+          failure = error ?? new Error("unknown");
+        }
+      });
+      query.on("error", reject);
+      query.on("end", () => (failure === undefined ? resolve() : reject(failure as Error)));
+      this.#client.query(query);
+    });
+  }
+}
+
+interface KeyType {
+  readonly sql: string;
+  /** Whether the text can be cast; a key that can't is in no row. */
+  canHold(key: string): boolean;
+}
+
+const INTEGER_KEYS: KeyType = {
+  sql: "bigint",
+  canHold: (key) => /^-?\d{1,19}$/.test(key) && BigInt.asIntN(64, BigInt(key)) === BigInt(key),
+};
+const TEXT_KEYS: KeyType = { sql: "text", canHold: () => true };
+const UUID_KEYS: KeyType = { sql: "uuid", canHold: (key) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key) };
+const KEY_TYPES: Readonly<Record<string, KeyType>> = {
+  smallint: INTEGER_KEYS,
+  integer: INTEGER_KEYS,
+  bigint: INTEGER_KEYS,
+  uuid: UUID_KEYS,
+};

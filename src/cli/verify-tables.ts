@@ -1,0 +1,65 @@
+import type { Db } from "mongodb";
+import type { ClientBase } from "pg";
+import type { CollectionConfig } from "../config/collections-schema.ts";
+import type { IdType } from "../schemas/collection-schema.ts";
+import { checkCollection } from "./verify-collection.ts";
+import { DocumentReader } from "./verify-documents.ts";
+import { CollectionTally, isEqual } from "./verify-result.ts";
+import type { CollectionResult, VerifyResult } from "./verify-result.ts";
+import { TableReader } from "./verify-table.ts";
+
+/** Both sides of a pipeline, and what is to be known of it. */
+export interface ComparedPipeline {
+  readonly db: Db;
+  /** A connection for this alone: settings of its session are changed. */
+  readonly client: ClientBase;
+  /** PostgreSQL's. */
+  readonly schema: string;
+  idTypeOf(collection: string): Promise<IdType>;
+  /** Waits until everything that was in MongoDB at the call is in the tables; false where it has given up. */
+  waitUntilCaughtUp(): Promise<boolean>;
+  /** Which of these keys have a dead letter that is open. */
+  openDeadLetters(collection: string, keys: ReadonlySet<string>): Promise<ReadonlySet<string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Compares collections with their tables, one after the other, by key and by value. */
+export async function compareTables(
+  pipeline: ComparedPipeline,
+  collections: readonly CollectionConfig[],
+): Promise<VerifyResult> {
+  let caughtUp: boolean | null = null;
+  const waiting: ComparedPipeline = {
+    ...pipeline,
+    async waitUntilCaughtUp() {
+      // Once in vain is enough: it does not run, or is far behind.
+      caughtUp = caughtUp !== false && (await pipeline.waitUntilCaughtUp());
+      return caughtUp;
+    },
+  };
+  const results: CollectionResult[] = [];
+  for (const collection of collections) results.push(await compareTable(waiting, collection));
+  return { equal: results.every(isEqual), caughtUp, collections: results };
+}
+
+async function compareTable(
+  pipeline: ComparedPipeline,
+  { table, mapping }: CollectionConfig,
+): Promise<CollectionResult> {
+  const { db, client, schema, signal } = pipeline;
+  const { collection } = mapping;
+  const tally = new CollectionTally();
+  const counts = await checkCollection({
+    mapping,
+    idType: mapping.idType ?? (await pipeline.idTypeOf(collection)),
+    documents: new DocumentReader(db, collection, { signal }),
+    table: await TableReader.open(client, schema, table),
+    waitUntilCaughtUp: () => pipeline.waitUntilCaughtUp(),
+    async record(findings) {
+      if (findings.size === 0) return;
+      const deadLettered = await pipeline.openDeadLetters(collection, new Set(findings.keys()));
+      for (const [key, finding] of findings) tally.add(key, finding, deadLettered.has(key));
+    },
+  });
+  return tally.result({ collection, table: `${schema}.${table}`, ...counts });
+}
