@@ -1,0 +1,100 @@
+import { expect, onTestFinished, test } from "vitest";
+import { startKafkaProxy } from "../support/kafka-proxy.ts";
+import { servers, uniqueName } from "../support/servers.ts";
+import { connectKafka, useKafka } from "./kafka-fixture.ts";
+import { sessionTimeoutMs, until, useReader } from "./kafka-reader.ts";
+import { MemoryProgress } from "./memory-progress.ts";
+
+const fixture = useKafka();
+const { startReading, freshTopic } = useReader(fixture);
+const ASSIGNED = "partitions assigned";
+
+test("a batch that takes longer than the session's timeout does not cost the membership", async () => {
+  const topic = await freshTopic();
+  await fixture.publish(topic, [{ value: "a" }]);
+  const progress = new MemoryProgress();
+  let begunAt = Infinity;
+  const release = Promise.withResolvers<void>();
+  progress.work = () => {
+    begunAt = performance.now();
+    return release.promise;
+  };
+  const reading = startReading(progress, topic);
+  // The coordinator forgets a silent member after that time: there is no other sign of not being forgotten.
+  await until(() => expect(performance.now() - begunAt).toBeGreaterThan(1.4 * sessionTimeoutMs));
+  release.resolve();
+  await until(() => expect(progress.values()).toEqual(["a"]));
+  await fixture.publish(topic, [{ value: "b" }]);
+  await until(() => expect(progress.values()).toEqual(["a", "b"]));
+  expect(reading.count(ASSIGNED)).toBe(1);
+});
+
+test("stored offsets that cannot be read for longer than the session's timeout do not cost the membership", async () => {
+  const topic = await freshTopic();
+  await fixture.publish(topic, [{ value: "a" }]);
+  const progress = new MemoryProgress();
+  const { startOffsets } = progress;
+  let begunAt = Infinity;
+  const release = Promise.withResolvers<void>();
+  progress.startOffsets = async (partitions) => {
+    begunAt = Math.min(begunAt, performance.now());
+    await release.promise;
+    return startOffsets(partitions);
+  };
+  const reading = startReading(progress, topic);
+  await until(() => expect(performance.now() - begunAt).toBeGreaterThan(1.4 * sessionTimeoutMs));
+  release.resolve();
+  await until(() => expect(progress.values()).toEqual(["a"]));
+  expect(reading.count(ASSIGNED)).toBe(1);
+});
+
+test("partitions that move between members are read without a loss and without a step back", async () => {
+  const topic = await freshTopic(4);
+  const groupId = `${fixture.prefix}.${uniqueName("group")}`;
+  // What both store in, as they do in one database.
+  const progress = new MemoryProgress();
+  const published: number[] = [];
+  const publish = async (): Promise<void> => {
+    const numbers = Array.from({ length: 40 }, (_, index) => published.length + index);
+    published.push(...numbers);
+    await fixture.publish(
+      topic,
+      numbers.map((number) => ({ partition: number % 4, value: String(number) })),
+    );
+  };
+  const read = () => progress.values().map(Number);
+  const allRead = () => until(() => expect(read().toSorted((a, b) => a - b)).toEqual(published));
+
+  await publish();
+  const first = startReading(progress, topic, { groupId });
+  await allRead();
+  const second = startReading(progress, topic, { groupId });
+  while (second.count(ASSIGNED) === 0) await publish();
+  await allRead();
+  const firstStopped = first.stop();
+  await publish();
+  await firstStopped;
+  const third = startReading(progress, topic, { groupId });
+  while (third.count(ASSIGNED) === 0) await publish();
+  await allRead();
+
+  for (const partition of [0, 1, 2, 3]) {
+    const numbers = read().filter((number) => number % 4 === partition);
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  }
+});
+
+test("the loss of the connections to Kafka is overcome", async () => {
+  const proxy = await startKafkaProxy(servers().kafkaBrokers);
+  onTestFinished(() => proxy.close());
+  const topic = await freshTopic();
+  await fixture.publish(topic, [{ value: "a" }]);
+  const progress = new MemoryProgress();
+  const reading = startReading(progress, topic, { kafka: connectKafka(proxy.brokers) });
+  await until(() => expect(progress.values()).toEqual(["a"]));
+  proxy.cut();
+  await fixture.publish(topic, [{ value: "b" }]);
+  await until(() => expect(reading.lines.some(({ fields }) => "err" in fields)).toBe(true));
+  proxy.restore();
+  await until(() => expect(progress.values()).toEqual(["a", "b"]));
+});
