@@ -1,8 +1,6 @@
 import { escapeAvroName } from "./avro-name.ts";
 import type { IdType, ValueField } from "./collection-schema.ts";
 import { type AvroType, avroTypeOf } from "./column-type.ts";
-import type { SchemaRegistry } from "./registry.ts";
-import type { Change } from "./row-schema.ts";
 
 export interface AvroField {
   readonly name: string;
@@ -83,18 +81,4 @@ const SOURCE: AvroRecord = {
 function idAvroType(idType: IdType): AvroType {
   if (idType === "integer") return "long";
   return idType === "uuid" ? { type: "string", logicalType: "uuid" } : "string";
-}
-
-/**
- * Reads a record of the log: null for a Kafka tombstone. Synchronous where both schemas are cached; a
- * RowSchema is one object for each value schema.
- * @throws ContractError RECORD_UNDECODABLE for anything that Headrace did not write; SCHEMA_UNKNOWN,
- *   REGISTRY_UNAVAILABLE, REGISTRY_UNEXPECTED from the registry.
- */
-export function decodeRecord(
-  _registry: SchemaRegistry,
-  _key: Buffer | null,
-  _value: Buffer | null,
-): Change | null | Promise<Change | null> {
-  throw new Error("not built yet");
 }

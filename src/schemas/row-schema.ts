@@ -19,7 +19,7 @@ export interface RowSchema {
 
 /**
  * A column's value as the text that PostgreSQL's input function of its type reads, exactly: numbers in decimal,
- * `NaN`, `Infinity`; `true`, `false`; bytea as `\x…`; timestamps in UTC (`2024-01-31 00:00:00.000+00`, years
+ * `NaN`, `Infinity`; `true`, `false`; bytea as `\x…`; times in ISO 8601 and UTC (years
  * beyond 9999 and ` BC` too); arrays as array literals. So every column goes to SQL as `text[]` and is cast there.
  */
 export type ColumnValue = string | null;

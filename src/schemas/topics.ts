@@ -5,7 +5,7 @@ import { ContractError } from "./contract-error.ts";
 const TOPIC_NAME_LIMIT = 249;
 
 /** The Confluent header: a zero byte and the schema id in four. */
-const HEADER_BYTES = 5;
+export const HEADER_BYTES = 5;
 
 /** The key of a truncate event: no Avro, no header. It goes to every partition, so it says nothing about one. */
 export const TRUNCATE_KEY: Buffer = Buffer.from("headrace.truncate", "utf8");
