@@ -44,16 +44,6 @@ export function parseDecimal(text: string): Decimal | undefined {
   return { isNegative: match[1] === "-", digits, exponent: digits === "" ? 0 : exponent };
 }
 
-/** The integer that a decimal is; undefined where it has a fraction, is the negative zero, or is beyond an int64. */
-export function decimalToInteger(text: string): bigint | undefined {
-  const decimal = parseDecimal(text);
-  if (decimal === undefined || decimal.exponent < 0 || isNegativeZero(text)) return undefined;
-  if (decimal.digits.length + decimal.exponent > 19) return undefined;
-  const magnitude = BigInt(decimal.digits + "0".repeat(decimal.exponent));
-  const integer = decimal.isNegative ? -magnitude : magnitude;
-  return BigInt.asIntN(64, integer) === integer ? integer : undefined;
-}
-
 /** Without an exponent, all digits kept, zero without sign; undefined where that takes more than `limit` characters. */
 export function plainDigits(text: string, limit: number): string | undefined {
   const unsigned = text.startsWith("-") ? text.slice(1) : text;

@@ -1,7 +1,8 @@
 import type { AvroWriter } from "./avro-writer.ts";
 import { BsonType } from "./bson-reader.ts";
+import { int64Of } from "./canonical-number.ts";
 import type { ColumnType } from "./column-type.ts";
-import { decimal128Text, decimalToInteger, isNegativeZero, parseDecimal } from "./decimal-text.ts";
+import { decimal128Text, isNegativeZero, parseDecimal } from "./decimal-text.ts";
 import { int64Text } from "./value-text.ts";
 
 /** From here on a float32 has all its 24 bits, so that 6 decimal digits survive it. */
@@ -36,7 +37,7 @@ export function fitBigint(out: AvroWriter, bytes: Buffer, type: number, start: n
       return true;
     }
     case BsonType.decimal128: {
-      const value = decimalToInteger(decimal128Text(bytes, start));
+      const value = integerOf(decimal128Text(bytes, start));
       if (value === undefined) return false;
       out.writeBigLong(value);
       return true;
@@ -89,12 +90,18 @@ function readInt32(bytes: Buffer, type: number, start: number): number {
       return Object.is(value | 0, value) ? value : Number.NaN;
     }
     case BsonType.decimal128: {
-      const value = decimalToInteger(decimal128Text(bytes, start));
+      const value = integerOf(decimal128Text(bytes, start));
       return value !== undefined && BigInt.asIntN(32, value) === value ? Number(value) : Number.NaN;
     }
     default:
       return Number.NaN;
   }
+}
+
+/** The int64 that a decimal is; undefined where it is none, or the negative zero. */
+function integerOf(text: string): bigint | undefined {
+  const decimal = isNegativeZero(text) ? undefined : parseDecimal(text);
+  return decimal === undefined ? undefined : int64Of(decimal);
 }
 
 /** A number that a double holds exactly. */
@@ -141,5 +148,6 @@ function fitsPrecision(text: string, precision: number, scale: number): boolean 
   if (text === "NaN") return true;
   const decimal = parseDecimal(text);
   if (decimal === undefined) return false;
+  if (decimal.digits === "") return true;
   return decimal.exponent >= -scale && decimal.digits.length + decimal.exponent <= precision - scale;
 }
