@@ -1,6 +1,8 @@
 import { MongoClient, MongoParseError } from "mongodb";
-import type { Db, Document } from "mongodb";
+import type { Db, Document, Timestamp } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
+import { versionOf } from "../schemas/change-event.ts";
+import type { Version } from "../schemas/change-event.ts";
 import { mongoError } from "./mongo-errors.ts";
 
 export interface MongoOptions {
@@ -61,6 +63,22 @@ export async function clusterIdentity(db: Db): Promise<string> {
     if (classified.code !== "MONGODB_FORBIDDEN") throw classified;
     return setName;
   }
+}
+
+export interface ClusterTimes {
+  /** Of the newest write. */
+  readonly latest: Version;
+  /** Of the newest write that a majority has; everything up to it can be read. */
+  readonly majority: Version;
+}
+
+/** Needs no rights. */
+export async function clusterTimes(db: Db): Promise<ClusterTimes> {
+  const { lastWrite } = (await adminCommand(db, { hello: 1 }, "asking for the cluster's time")) as {
+    lastWrite: { opTime: { ts: Timestamp }; majorityOpTime: { ts: Timestamp } };
+  };
+  const version = ({ ts }: { ts: Timestamp }): Version => versionOf(ts.t, ts.i);
+  return { latest: version(lastWrite.opTime), majority: version(lastWrite.majorityOpTime) };
 }
 
 /** Whether two identities can be those of one cluster; an id that was not readable at one time is no difference. */

@@ -31,6 +31,23 @@ export async function findCollections(db: Db, wanted: readonly string[] | null):
   return { names: wanted, leftOut: [] };
 }
 
+/** The first and the last `_id` of a collection in MongoDB's order, as raw BSON documents; none of an empty one. */
+export async function readIdEnds(db: Db, collection: string): Promise<readonly Uint8Array[]> {
+  try {
+    const ends = await Promise.all(
+      ([1, -1] as const).map((direction) =>
+        db
+          .collection(collection)
+          .find({}, { raw: true, projection: { _id: 1 }, sort: { _id: direction }, limit: 1 })
+          .toArray(),
+      ),
+    );
+    return ends.flat() as unknown as Uint8Array[];
+  } catch (error) {
+    throw mongoError(error, `reading the collection ${quoted(collection)}`);
+  }
+}
+
 interface CollectionInfo {
   readonly name: string;
   readonly type?: string;

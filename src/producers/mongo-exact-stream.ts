@@ -1,10 +1,10 @@
-import type { Db, Timestamp } from "mongodb";
+import type { Db } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { ChangeEvent, Position, Version } from "../schemas/change-event.ts";
-import { versionOf } from "../schemas/change-event.ts";
+import { clusterTimes } from "./mongo-client.ts";
 import { changeStream } from "./mongo-change-stream.ts";
 import type { ChangeStreamOptions, StreamBatch } from "./mongo-change-stream.ts";
-import { isSnapshotGone, mongoError } from "./mongo-errors.ts";
+import { isSnapshotGone } from "./mongo-errors.ts";
 import { CollectionGone, readImages } from "./mongo-post-images.ts";
 import type { ImageReaderOptions } from "./mongo-post-images.ts";
 import { planBatch } from "./post-images.ts";
@@ -67,7 +67,7 @@ async function* exactSteps(
   let at = batch.clusterTime;
   let resolves = at < horizon;
   for (;;) {
-    if (resolves) at = latest(at, horizon, await majorityTime(db));
+    if (resolves) at = latest(at, horizon, (await clusterTimes(db)).majority);
     const plan = planBatch(batch.events, options.keyOf, resolves ? batch.clusterTime : horizon);
     try {
       for await (const step of steps(db, { before: { ...before, horizon }, batch, plan, at, gone }, options)) {
@@ -117,17 +117,6 @@ async function* steps(
   const { resumeToken, clusterTime } = batch;
   const horizon = at > clusterTime ? latest(at, before.horizon) : before.horizon;
   yield { events, position: { resumeToken, clusterTime, horizon } };
-}
-
-/** The newest time that a majority has, hence that can be read. Needs no rights. */
-async function majorityTime(db: Db): Promise<Version> {
-  try {
-    const { lastWrite } = (await db.command({ hello: 1 })) as { lastWrite: { majorityOpTime: { ts: Timestamp } } };
-    const { t, i } = lastWrite.majorityOpTime.ts;
-    return versionOf(t, i);
-  } catch (error) {
-    throw mongoError(error, "asking for the cluster's time");
-  }
 }
 
 function latest(...versions: readonly Version[]): Version {

@@ -25,3 +25,27 @@ export interface Session {
 }
 
 export type OpenSession = (options: { signal: AbortSignal }) => Promise<Session>;
+
+/** Where a collection's records go. */
+export interface CollectionTopic {
+  readonly topic: string;
+  readonly partitions: number;
+  /** The topic's `max.message.bytes`. */
+  readonly maxMessageBytes: number;
+}
+
+/** The topics of the pipeline's collections. */
+export interface TopicCatalog {
+  /** Makes the topic where it is missing; a collection may be new. */
+  topicOf(collection: string): Promise<CollectionTopic>;
+}
+
+/** What a producer tells about its work, for metrics and status. Names of things only, never a document's value. */
+export interface ProducerObserver {
+  /** Committed to Kafka. */
+  published?(batch: SourceBatch): void;
+  /** A value did not fit its column and stays in `_extra`, or was changed to be written. */
+  misfit?(collection: string, column: string): void;
+  /** A record could not be made, and its key goes to the dead letters. */
+  deadLetter?(collection: string, code: string): void;
+}

@@ -6,15 +6,15 @@ import { collect, documentChanges, finalState, keyOfChange } from "../producers/
 
 export interface SourceUnderTest {
   /** A source that ends when it has passed `until`, as a process of its own would have it. */
-  createSource(until: Version | undefined): ChangeSource;
+  readonly createSource: (until: Version | undefined) => ChangeSource;
   /** Random writes on few keys, one after the other. */
-  write(count: number): Promise<void>;
+  readonly write: (count: number) => Promise<void>;
   /** The time after the last write. */
-  now(): Promise<Version>;
+  readonly now: () => Promise<Version>;
   /** All documents in canonical Extended JSON by `collection/key`. */
-  documents(): Promise<Map<string, string>>;
+  readonly documents: () => Promise<Map<string, string>>;
   /** The document that a key (`collection/key`) had at a version, by the writer's model; undefined where it had none. */
-  documentAt(key: string, version: Version): string | undefined;
+  readonly documentAt: (key: string, version: Version) => string | undefined;
 }
 
 export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): void {

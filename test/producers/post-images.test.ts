@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { imageEvent, planBatch } from "../../src/producers/post-images.ts";
 import type { DocumentStreamEvent } from "../../src/producers/post-images.ts";
@@ -39,7 +39,7 @@ function replay(commits: readonly { inTransaction: boolean; writes: readonly Wri
     if (inTransaction) version++;
     for (const { key, kind } of writes) {
       const states = history.get(key) ?? [];
-      const exists = states.at(-1)?.document != null;
+      const exists = (states.at(-1)?.document ?? null) !== null;
       if (kind !== "put" && !exists) continue;
       if (!inTransaction) version++;
       const document = kind === "delete" ? null : Buffer.from(`${key}${count++}`);

@@ -1,0 +1,48 @@
+/** A record to be written to Kafka. */
+export interface TopicRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timestampMs: number;
+}
+
+/** Most bytes of one partition in a request: what brokers take as one batch by default, less some overhead. */
+const PARTITION_BYTES = 900_000;
+/** Most bytes of a request. */
+const REQUEST_BYTES = 8 * 1024 * 1024;
+/** Most records of a request; kafkajs's work grows with the square of it. */
+const REQUEST_RECORDS = 4_000;
+/** What Kafka adds to a record, headers aside, at most. */
+const RECORD_OVERHEAD_BYTES = 36;
+
+/** What a record counts against a topic's `max.message.bytes`, compression not counted on. */
+export function recordBytes({ key, value, headers = {} }: Pick<TopicRecord, "key" | "value" | "headers">): number {
+  let bytes = RECORD_OVERHEAD_BYTES + (key?.byteLength ?? 0) + (value?.byteLength ?? 0);
+  for (const [name, text] of Object.entries(headers)) bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(text);
+  return bytes;
+}
+
+/** Cuts records into requests, in their order. A record that is larger than the limits has a request of its own. */
+export function* batchRecords(records: readonly TopicRecord[]): Generator<readonly TopicRecord[]> {
+  let batch: TopicRecord[] = [];
+  let bytes = 0;
+  const partitionBytes = new Map<string, number>();
+  for (const record of records) {
+    const own = recordBytes(record);
+    const partition = `${record.topic}/${record.partition}`;
+    const ofPartition = (partitionBytes.get(partition) ?? 0) + own;
+    const isFull = ofPartition > PARTITION_BYTES || bytes + own > REQUEST_BYTES || batch.length >= REQUEST_RECORDS;
+    if (isFull && batch.length > 0) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+      partitionBytes.clear();
+    }
+    batch.push(record);
+    bytes += own;
+    partitionBytes.set(partition, (partitionBytes.get(partition) ?? 0) + own);
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,188 @@
+import { randomUUID } from "node:crypto";
+import { CompressionCodecs, CompressionTypes } from "kafkajs";
+import type { Kafka, Message, Producer, TopicMessages, Transaction } from "kafkajs";
+import { HeadraceError } from "../runtime/errors.ts";
+import { zstdCodec } from "../runtime/zstd-codec.ts";
+import type { ChangeEvent, Position, Version } from "../schemas/change-event.ts";
+import { encodePosition } from "../schemas/position.ts";
+import { positionsTopic, transactionalId } from "../schemas/topics.ts";
+import { batchRecords } from "./batch-records.ts";
+import type { TopicRecord } from "./batch-records.ts";
+import { producerError } from "./kafka-errors.ts";
+import { MARKER_KEY, POSITION_KEY, readPositions } from "./kafka-positions.ts";
+import type { Instance, PositionsFound } from "./kafka-positions.ts";
+import type { OpenSession, Session } from "./ports.ts";
+
+/** Makes the records of events; whatever can fail for a reason of their own fails here, before a transaction. */
+export type MakeRecords = (events: readonly ChangeEvent[]) => Promise<readonly TopicRecord[]>;
+
+export interface SessionOptions {
+  readonly kafka: Kafka;
+  /** The pipeline's name. */
+  readonly name: string;
+  readonly makeRecords: MakeRecords;
+  /** Default: this process, as of now. */
+  readonly instance?: Instance;
+}
+
+/** Consecutive transactions wait for each other's end: short first waits, or each costs a third of a second. */
+const RETRY = { initialRetryTime: 5, multiplier: 1.5, maxRetryTime: 1_000, retries: 30 };
+
+CompressionCodecs[CompressionTypes.ZSTD] = () => zstdCodec;
+
+/**
+ * Opens the sessions of one process, one after the other. Each has a kafkajs producer of its own: after a
+ * transaction that has not ended in an acknowledged commit, kafkajs's sequence numbers are wrong, and the broker
+ * would take the next batch for a duplicate and drop it.
+ * @throws HeadraceError FENCED (fatal) where a younger process produces under the same name
+ */
+export function kafkaSessions(options: SessionOptions): OpenSession {
+  const { instance = { id: randomUUID(), startedAtMs: Date.now() } } = options;
+  let firstMarker: bigint | null = null;
+  return async ({ signal }) => {
+    signal.throwIfAborted();
+    const producer = createProducer(options);
+    try {
+      await producer.connect();
+      const marker = await commitMarker(producer, positionsTopic(options.name), instance);
+      const found = await findPosition(options, { marker, since: firstMarker, instance, signal });
+      firstMarker ??= marker;
+      return new KafkaSession(producer, options, found.position);
+    } catch (error) {
+      await producer.disconnect();
+      signal.throwIfAborted();
+      throw producerError(error, "opening a session");
+    }
+  };
+}
+
+class KafkaSession implements Session {
+  readonly position: Position | null;
+  readonly #producer: Producer;
+  readonly #options: SessionOptions;
+  #transaction: Transaction | undefined;
+  #hasEnded = false;
+  #clusterTime: Version;
+
+  constructor(producer: Producer, options: SessionOptions, position: Position | null) {
+    this.#producer = producer;
+    this.#options = options;
+    this.position = position;
+    this.#clusterTime = position?.clusterTime ?? 0n;
+  }
+
+  async publish(events: readonly ChangeEvent[], position: Position): Promise<void> {
+    if (this.#hasEnded) throw new Error("the session has ended");
+    if (position.clusterTime < this.#clusterTime) throw positionWentBack();
+    this.#hasEnded = true;
+    const { makeRecords, name } = this.#options;
+    const records = [...(await makeRecords(events)), positionRecord(name, position)];
+    try {
+      this.#transaction = await this.#producer.transaction();
+      for (const batch of batchRecords(records)) await this.#transaction.sendBatch(toRequest(batch));
+      await this.#transaction.commit();
+    } catch (error) {
+      throw producerError(error, "publishing");
+    }
+    this.#transaction = undefined;
+    this.#hasEnded = false;
+    this.#clusterTime = position.clusterTime;
+  }
+
+  async close(): Promise<void> {
+    this.#hasEnded = true;
+    try {
+      // Readers wait for a transaction that is left open; the broker aborts it only after a minute.
+      if (this.#transaction?.isActive() === true) await this.#transaction.abort();
+    } catch {
+      // The next session, or the broker, aborts it.
+    } finally {
+      await this.#producer.disconnect();
+    }
+  }
+}
+
+function createProducer({ kafka, name }: SessionOptions): Producer {
+  return kafka.producer({
+    idempotent: true,
+    transactionalId: transactionalId(name),
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+    retry: RETRY,
+    // The records say their partition.
+    createPartitioner: () => partitionOfMessage,
+  });
+}
+
+/** Beginning the transaction is what fences other producers of the name. Gives the marker's offset. */
+async function commitMarker(producer: Producer, topic: string, instance: Instance): Promise<bigint> {
+  const transaction = await producer.transaction();
+  const marker = { key: MARKER_KEY, value: JSON.stringify(instance), partition: 0 };
+  const [sent] = await transaction.send({ topic, messages: [marker] });
+  await transaction.commit();
+  if (sent?.baseOffset === undefined) throw new Error("the broker did not say the marker's offset");
+  return BigInt(sent.baseOffset);
+}
+
+interface FindOptions {
+  readonly marker: bigint;
+  readonly since: bigint | null;
+  readonly instance: Instance;
+  readonly signal: AbortSignal;
+}
+
+async function findPosition(
+  { kafka, name }: SessionOptions,
+  { marker, since, instance, signal }: FindOptions,
+): Promise<PositionsFound> {
+  const topic = positionsTopic(name);
+  const groupId = `${transactionalId(name)}.positions.${instance.id}`;
+  const found = await readPositions(kafka, { topic, groupId, marker, since, signal });
+  if (found.instances.some((other) => isYounger(other, instance))) throw fenced(name);
+  return found;
+}
+
+/** One rule for both sides of a quarrel, so that exactly one goes on. */
+function isYounger(a: Instance, b: Instance): boolean {
+  return a.startedAtMs === b.startedAtMs ? a.id > b.id : a.startedAtMs > b.startedAtMs;
+}
+
+function positionRecord(name: string, position: Position): TopicRecord {
+  return {
+    topic: positionsTopic(name),
+    partition: 0,
+    key: Buffer.from(POSITION_KEY),
+    value: Buffer.from(encodePosition(position)),
+    timestampMs: Date.now(),
+  };
+}
+
+function toRequest(records: readonly TopicRecord[]): { compression: CompressionTypes; topicMessages: TopicMessages[] } {
+  const topicMessages = [...Map.groupBy(records, ({ topic }) => topic)].map(([topic, ofTopic]) => ({
+    topic,
+    messages: ofTopic.map(toMessage),
+  }));
+  return { compression: CompressionTypes.ZSTD, topicMessages };
+}
+
+function toMessage({ partition, key, value, headers, timestampMs }: TopicRecord): Message {
+  return { partition, key, value, timestamp: String(timestampMs), ...(headers === undefined ? {} : { headers }) };
+}
+
+function partitionOfMessage({ message }: { message: Message }): number {
+  return message.partition ?? 0;
+}
+
+function fenced(name: string): HeadraceError {
+  return new HeadraceError("FENCED", "fatal", {
+    message: `A second producer of the pipeline ${JSON.stringify(name)} has been started and has taken over.`,
+    remedy: "Run one producer of each name; give a second pipeline another name.",
+  });
+}
+
+function positionWentBack(): HeadraceError {
+  return new HeadraceError("POSITION_WENT_BACK", "fatal", {
+    message: "The source gave a position before one that is stored already.",
+    remedy: "Start again; should it come back, report it.",
+  });
+}

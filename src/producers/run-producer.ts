@@ -1,0 +1,83 @@
+import type { Logger } from "../runtime/logger.ts";
+import type { CollectionMapping } from "../schemas/collection-schema.ts";
+import type { SchemaRegistry } from "../schemas/registry.ts";
+import { CollectionEncoders } from "./collection-encoders.ts";
+import { EventRecords } from "./event-records.ts";
+import { kafkaSessions } from "./kafka-session.ts";
+import { KafkaTopics } from "./kafka-topics.ts";
+import type { KafkaTopicsOptions, TopicSettings } from "./kafka-topics.ts";
+import { clusterTimes, connectMongo } from "./mongo-client.ts";
+import type { MongoOptions } from "./mongo-client.ts";
+import { findCollections, readIdEnds } from "./mongo-collections.ts";
+import { MongoSource } from "./mongo-source.ts";
+import type { SnapshotMode } from "./mongo-source.ts";
+import type { ProducerObserver } from "./ports.ts";
+import { produce } from "./producer.ts";
+
+export interface ProducerOptions {
+  /** The pipeline's name. */
+  readonly name: string;
+  /** Headrace's own. */
+  readonly version: string;
+  readonly mongodb: MongoOptions;
+  readonly kafka: KafkaTopicsOptions["kafka"];
+  readonly registry: SchemaRegistry;
+  readonly topics: TopicSettings;
+  /** Null: every collection of the database, in document mode. */
+  readonly collections: readonly CollectionMapping[] | null;
+  readonly snapshot: {
+    readonly mode: SnapshotMode;
+    /** Most documents of one read. */
+    readonly chunkDocuments: number;
+  };
+  /** Ends when what the source is at the start has been published. */
+  readonly once: boolean;
+  readonly observer: ProducerObserver;
+  readonly logger: Logger;
+}
+
+/**
+ * Runs the producer of a pipeline until `signal` aborts or, where that is asked for, there is nothing more to do.
+ * Before any data moves it looks at the collections, makes the topics and registers the schemas; what fails there
+ * is not tried again.
+ * @throws HeadraceError or ContractError
+ */
+export async function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
+  const { name, version, mongodb, kafka, registry, collections, snapshot, observer, logger } = options;
+  const { database } = mongodb;
+  const client = await connectMongo(mongodb);
+  try {
+    const db = client.db(database);
+    const wanted = collections?.map(({ collection }) => collection) ?? null;
+    const { names } = await findCollections(db, wanted);
+    const topics = new KafkaTopics({ kafka, name, database, ...options.topics });
+    const encoders = new CollectionEncoders({
+      name,
+      database,
+      version,
+      registry,
+      mappingOf: mappings(collections ?? []),
+      idEnds: (collection) => readIdEnds(db, collection),
+    });
+    await topics.prepareInternal();
+    await topics.prepare(names);
+    await encoders.prepare(names);
+    const records = new EventRecords({ name, topics, encoders, observer, logger });
+    const source = new MongoSource(db, {
+      collections: wanted,
+      snapshotMode: snapshot.mode,
+      chunkDocuments: snapshot.chunkDocuments,
+      until: options.once ? (await clusterTimes(db)).latest : undefined,
+      logger,
+    });
+    const openSession = kafkaSessions({ kafka, name, makeRecords: (events) => records.make(events) });
+    await produce({ openSession, source, observer, logger }, { signal });
+  } finally {
+    await client.close();
+  }
+}
+
+function mappings(declared: readonly CollectionMapping[]): (collection: string) => CollectionMapping {
+  const byName = new Map(declared.map((mapping) => [mapping.collection, mapping]));
+  return (collection) => byName.get(collection) ?? { collection, mode: "document", columns: [], idType: undefined };
+}
