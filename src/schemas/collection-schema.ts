@@ -118,6 +118,8 @@ function columnNameMistakes(columns: readonly ColumnMapping[]): string[] {
 function columnNameProblem(name: string): string | undefined {
   if (RESERVED_COLUMNS.has(name)) return "has a name that Headrace keeps for itself: choose another column name";
   if (SYSTEM_COLUMNS.has(name)) return "has the name of one of PostgreSQL's system columns";
+  // To set it on an object is to change its prototype: JavaScript's readers of Avro would lose the value.
+  if (name === "__proto__") return "has a name that not every reader of Avro can take";
   if (name === "") return "has an empty name";
   if (name.includes("\0") || !name.isWellFormed()) return "has a name that PostgreSQL cannot store";
   if (Buffer.byteLength(name) > IDENTIFIER_BYTES) return `has a name of more than ${IDENTIFIER_BYTES} bytes`;

@@ -34,37 +34,37 @@ export type ColumnBase =
 export type AvroType = string | { readonly type: AvroType; readonly [property: string]: unknown };
 
 /** Every accepted spelling, PostgreSQL's own aliases included. */
-const BASES: Readonly<Record<string, ColumnBase>> = {
-  text: "text",
-  "character varying": "character varying",
-  varchar: "character varying",
-  character: "character",
-  char: "character",
-  smallint: "smallint",
-  int2: "smallint",
-  integer: "integer",
-  int: "integer",
-  int4: "integer",
-  bigint: "bigint",
-  int8: "bigint",
-  real: "real",
-  float4: "real",
-  "double precision": "double precision",
-  float8: "double precision",
-  float: "double precision",
-  numeric: "numeric",
-  decimal: "numeric",
-  boolean: "boolean",
-  bool: "boolean",
-  date: "date",
-  timestamp: "timestamp without time zone",
-  "timestamp without time zone": "timestamp without time zone",
-  timestamptz: "timestamp with time zone",
-  "timestamp with time zone": "timestamp with time zone",
-  uuid: "uuid",
-  bytea: "bytea",
-  jsonb: "jsonb",
-};
+const BASES: ReadonlyMap<string, ColumnBase> = new Map([
+  ["text", "text"],
+  ["character varying", "character varying"],
+  ["varchar", "character varying"],
+  ["character", "character"],
+  ["char", "character"],
+  ["smallint", "smallint"],
+  ["int2", "smallint"],
+  ["integer", "integer"],
+  ["int", "integer"],
+  ["int4", "integer"],
+  ["bigint", "bigint"],
+  ["int8", "bigint"],
+  ["real", "real"],
+  ["float4", "real"],
+  ["double precision", "double precision"],
+  ["float8", "double precision"],
+  ["float", "double precision"],
+  ["numeric", "numeric"],
+  ["decimal", "numeric"],
+  ["boolean", "boolean"],
+  ["bool", "boolean"],
+  ["date", "date"],
+  ["timestamp", "timestamp without time zone"],
+  ["timestamp without time zone", "timestamp without time zone"],
+  ["timestamptz", "timestamp with time zone"],
+  ["timestamp with time zone", "timestamp with time zone"],
+  ["uuid", "uuid"],
+  ["bytea", "bytea"],
+  ["jsonb", "jsonb"],
+]);
 
 /** How many numbers in parentheses a base takes at most. */
 const MODIFIERS: Partial<Record<ColumnBase, number>> = { "character varying": 1, character: 1, numeric: 2 };
@@ -96,7 +96,7 @@ const SYNTAX = /^([a-z0-9 ]+?) ?(?:\( ?(\d{1,9}) ?(?:, ?(-?\d{1,9}) ?)?\))?([a-z
  */
 export function parseColumnType(text: string): ColumnType {
   const match = SYNTAX.exec(text.trim().toLowerCase().replace(/\s+/g, " "));
-  const base = match === null ? undefined : BASES[`${match[1]}${match[4]}`.trim()];
+  const base = match === null ? undefined : BASES.get(`${match[1]}${match[4]}`.trim());
   if (match === null || base === undefined) {
     throw invalidType(text, "is not a column type that Headrace can fill");
   }
@@ -137,7 +137,7 @@ function columnType(
 }
 
 function invalidType(text: string, problem: string): ContractError {
-  const allowed = [...new Set(Object.values(BASES))].map((base) => {
+  const allowed = [...new Set(BASES.values())].map((base) => {
     const modifiers = MODIFIERS[base] ?? 0;
     return modifiers === 0 ? base : `${base}${modifiers === 1 ? "(n)" : "(p,s)"}`;
   });

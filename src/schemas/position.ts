@@ -10,19 +10,23 @@ const version = z
   .regex(/^\d{1,19}$/)
   .transform(BigInt);
 
+const snapshotState = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("running"), after: z.string().nullable() }),
+  z.object({ state: z.literal("done"), at: version }),
+]);
+
 const storedPosition = z.object({
   format: z.literal(FORMAT),
   resumeToken: z.string().nullable(),
   clusterTime: version,
   cluster: z.string(),
   horizon: version,
-  snapshots: z.record(
-    z.string(),
-    z.discriminatedUnion("state", [
-      z.object({ state: z.literal("running"), after: z.string().nullable() }),
-      z.object({ state: z.literal("done"), at: version }),
-    ]),
-  ),
+  // Not z.record, which drops `__proto__`: a collection may have that name.
+  snapshots: z
+    .custom<object>((snapshots) => typeof snapshots === "object" && snapshots !== null)
+    .transform((snapshots) => Object.entries<unknown>({ ...snapshots }))
+    .pipe(z.array(z.tuple([z.string(), snapshotState])))
+    .transform((entries) => Object.fromEntries(entries)),
 });
 
 /** A position as JSON, its versions as decimal strings, as it is stored in Kafka. */
