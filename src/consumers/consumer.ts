@@ -1,11 +1,11 @@
 import type { Logger } from "../runtime/logger.ts";
-import type { Change } from "../schemas/row-schema.ts";
 import { bisect } from "./bisect.ts";
 import { cutBatch } from "./cut-batch.ts";
 import type { MicroBatchLimits } from "./cut-batch.ts";
 import { DeadLetterWindow } from "./dead-letter-window.ts";
 import type { DeadLetterLimits } from "./dead-letter-window.ts";
 import { decodeRecords } from "./decode-records.ts";
+import type { DecodeRecord } from "./decode-records.ts";
 import { createRetrier } from "./failure-policy.ts";
 import type { PatienceOptions } from "./failure-policy.ts";
 import type {
@@ -24,8 +24,8 @@ export interface ConsumerOptions {
   readonly log: RecordLog;
   readonly sink: Sink;
   readonly deadLetters: DeadLetterWriter;
-  /** What a record says; throws poison where that cannot be read. */
-  readonly decode: (record: LogRecord) => Promise<Change>;
+  /** What a record says, null for a Kafka tombstone; throws poison where that cannot be read. */
+  readonly decode: DecodeRecord;
   readonly tableOf: (topic: string) => TableName;
   readonly limits: MicroBatchLimits;
   readonly deadLetterLimits: DeadLetterLimits;
@@ -70,7 +70,7 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
   let expectedOffset = batch.startOffset;
   for (const piece of cutBatch(batch.records, batch.nextOffset, options.limits)) {
     const retrying = createRetrier(options, batch);
-    const records = await decodeRecords(piece.records, (record) => retrying(() => decode(record)));
+    const records = await decodeRecords(piece.records, (record) => retrying(async () => decode(record)));
     const outcome = await bisect(records, piece.nextOffset, {
       apply: async (changes, nextOffset) => {
         const result = await retrying(() =>

@@ -3,6 +3,7 @@ import type { Kafka } from "kafkajs";
 import { errorKind } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { retry } from "../runtime/retry.ts";
+import { registerZstd } from "./kafka-compression.ts";
 import { GroupSession } from "./kafka-group-session.ts";
 import type { GroupSessionOptions } from "./kafka-group-session.ts";
 import { listTopics } from "./kafka-offsets.ts";
@@ -46,6 +47,7 @@ export interface KafkaConsumerOptions {
  * when topics come or go, and when Kafka was away.
  */
 export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
+  registerZstd();
   return {
     run(callbacks, { signal }) {
       const session = async (): Promise<void> =>

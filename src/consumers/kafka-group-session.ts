@@ -236,7 +236,8 @@ export class GroupSession {
   }
 
   async #checkOffsets(partitions: readonly TopicPartition[], offsets: ReadonlyMap<string, bigint>): Promise<void> {
-    const bounds = await fetchLogBounds(this.#options.kafka, partitions);
+    const topics = partitions.map(({ topic }) => topic);
+    const bounds = await fetchLogBounds(this.#options.kafka, topics);
     for (const partition of partitions) {
       // A partition without bounds was deleted between; kafkajs will say so.
       const logBounds = bounds.get(partitionKey(partition));

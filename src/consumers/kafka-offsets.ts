@@ -2,7 +2,7 @@ import type { Admin, Kafka } from "kafkajs";
 import { kafkaError } from "../runtime/kafka-error-kinds.ts";
 import { partitionKey } from "./ports.ts";
 import type { LogBounds } from "./log-bounds.ts";
-import type { PartitionOffset, TopicPartition } from "./ports.ts";
+import type { PartitionOffset } from "./ports.ts";
 
 /**
  * An admin client lives for one question: it asks again for every topic that it was ever asked about, and fails
@@ -21,14 +21,11 @@ export async function withAdmin<T>(kafka: Kafka, doing: string, use: (admin: Adm
   }
 }
 
-/** What the logs of the partitions hold, by `partitionKey`. @throws HeadraceError */
-export function fetchLogBounds(
-  kafka: Kafka,
-  partitions: readonly TopicPartition[],
-): Promise<ReadonlyMap<string, LogBounds>> {
+/** What all partitions of the topics hold, by `partitionKey`. @throws HeadraceError */
+export function fetchLogBounds(kafka: Kafka, topics: readonly string[]): Promise<ReadonlyMap<string, LogBounds>> {
   return withAdmin(kafka, "reading the topics' offsets", async (admin) => {
     const bounds = new Map<string, LogBounds>();
-    for (const topic of new Set(partitions.map(({ topic }) => topic))) {
+    for (const topic of new Set(topics)) {
       for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
         bounds.set(partitionKey({ topic, partition }), { low: BigInt(low), high: BigInt(high) });
       }
@@ -37,8 +34,13 @@ export function fetchLogBounds(
   });
 }
 
-/** Where the topics end now, as targets of a run that is to end there. @throws HeadraceError */
-export function fetchEndOffsets(kafka: Kafka, topics: Iterable<string>): Promise<PartitionOffset[]> {
+/**
+ * Where the topics end now for those who read committed records, as targets of a run that is to end there. Kafka
+ * answers a commit before its markers are written: a transaction that was committed a moment ago counts only once its
+ * producer has begun another one.
+ * @throws HeadraceError
+ */
+export function fetchEndOffsets(kafka: Kafka, topics: readonly string[]): Promise<PartitionOffset[]> {
   return withAdmin(kafka, "reading the topics' end", async (admin) => {
     const ends: PartitionOffset[] = [];
     for (const topic of new Set(topics)) {

@@ -123,6 +123,15 @@ export interface DeadLetterWriter {
   write(record: LogRecord, failure: Failure): Promise<void>;
 }
 
+/** Reads the DLQ. */
+export interface DeadLetterReader {
+  /**
+   * Visits every record from the DLQ's start to the end that it has at the call, one after the other. Rejects with
+   * what `visit` throws, with the signal's reason, or with HeadraceError.
+   */
+  scan(visit: (record: LogRecord) => Promise<void>, options: { signal: AbortSignal }): Promise<void>;
+}
+
 export interface RecordFailure {
   readonly error: unknown;
   readonly stage: "KEY_CONVERTER" | "VALUE_CONVERTER" | "TASK_PUT";

@@ -37,6 +37,11 @@ const TOO_LARGE: KafkaErrorClass = {
   kind: "fatal",
   remedy: "Raise max.message.bytes of the topic.",
 };
+const TOPIC_MISSING: KafkaErrorClass = {
+  code: "KAFKA_TOPIC_MISSING",
+  kind: "retryable",
+  remedy: "The producer makes the pipeline's topics: start it, or find out who deleted the topic.",
+};
 const UNEXPECTED: KafkaErrorClass = {
   code: "KAFKA_UNEXPECTED",
   kind: "fatal",
@@ -54,6 +59,7 @@ const BY_TYPE: Readonly<Record<string, KafkaErrorClass>> = {
   ILLEGAL_SASL_STATE: LOGIN_FAILED,
   MESSAGE_TOO_LARGE: TOO_LARGE,
   RECORD_LIST_TOO_LARGE: TOO_LARGE,
+  UNKNOWN_TOPIC_OR_PARTITION: TOPIC_MISSING,
 };
 
 /** By kafkajs's class; these say `retriable: false` though only the single call must not be repeated. */

@@ -18,6 +18,11 @@ test.each([
     { name: "KafkaJSProtocolError", type: "LEADER_NOT_AVAILABLE", retriable: true },
     "retryable",
   ],
+  [
+    "a topic that is not there (yet)",
+    { name: "KafkaJSProtocolError", type: "UNKNOWN_TOPIC_OR_PARTITION", retriable: true },
+    "retryable",
+  ],
   ["a wrong password", { name: "KafkaJSSASLAuthenticationError", retriable: false }, "fatal"],
   [
     "missing rights, wrapped",
