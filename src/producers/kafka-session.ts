@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { CompressionCodecs, CompressionTypes } from "kafkajs";
-import type { Kafka, Message, Producer, TopicMessages, Transaction } from "kafkajs";
+import kafkajs from "kafkajs";
+import type { CompressionTypes, Kafka, Message, Producer, TopicMessages, Transaction } from "kafkajs";
 import { HeadraceError } from "../runtime/errors.ts";
 import { zstdCodec } from "../runtime/zstd-codec.ts";
 import type { ChangeEvent, Position, Version } from "../schemas/change-event.ts";
@@ -28,7 +28,9 @@ export interface SessionOptions {
 /** Consecutive transactions wait for each other's end: short first waits, or each costs a third of a second. */
 const RETRY = { initialRetryTime: 5, multiplier: 1.5, maxRetryTime: 1_000, retries: 30 };
 
-CompressionCodecs[CompressionTypes.ZSTD] = () => zstdCodec;
+// kafkajs has some of its exports only where Node does not see them by name.
+const { CompressionCodecs, CompressionTypes: Compression } = kafkajs;
+CompressionCodecs[Compression.ZSTD] = () => zstdCodec;
 
 /**
  * Opens the sessions of one process, one after the other. Each has a kafkajs producer of its own: after a
@@ -162,7 +164,7 @@ function toRequest(records: readonly TopicRecord[]): { compression: CompressionT
     topic,
     messages: ofTopic.map(toMessage),
   }));
-  return { compression: CompressionTypes.ZSTD, topicMessages };
+  return { compression: Compression.ZSTD, topicMessages };
 }
 
 function toMessage({ partition, key, value, headers, timestampMs }: TopicRecord): Message {

@@ -1,5 +1,5 @@
+import kafkajs from "kafkajs";
 import type { Admin, ITopicConfig, Kafka } from "kafkajs";
-import { ConfigResourceTypes } from "kafkajs";
 import { HeadraceError } from "../runtime/errors.ts";
 import { kafkaError } from "../runtime/kafka-error-kinds.ts";
 import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../schemas/topics.ts";
@@ -137,7 +137,7 @@ async function messageLimits(admin: Admin, wanted: readonly ITopicConfig[]): Pro
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: wanted.map(({ topic }) => ({
-      type: ConfigResourceTypes.TOPIC,
+      type: kafkajs.ConfigResourceTypes.TOPIC,
       name: topic,
       configNames: ["max.message.bytes"],
     })),

@@ -1,0 +1,29 @@
+import { describe } from "vitest";
+import { kafkaSessions } from "../../src/producers/kafka-session.ts";
+import { pipelineName, pipelineTopics, readTopic, testKafka } from "../producers/pipeline-topics.ts";
+import { sessionContract } from "./session.ts";
+import type { SessionsUnderTest } from "./session.ts";
+
+describe("KafkaSession", () => sessionContract(setUpKafkaSessions));
+
+async function setUpKafkaSessions(): Promise<SessionsUnderTest> {
+  const name = pipelineName();
+  const topics = pipelineTopics(name, "db");
+  await topics.prepareInternal();
+  const { topic } = await topics.topicOf("things");
+  let processes = 0;
+  return {
+    startProcess: () =>
+      kafkaSessions({
+        kafka: testKafka(),
+        name,
+        instance: { id: `instance ${processes}`, startedAtMs: processes++ },
+        makeRecords: async (events) =>
+          events.map(({ version }) => {
+            const key = Buffer.from(String(version));
+            return { topic, partition: 0, key, value: key, timestampMs: Date.now() };
+          }),
+      }),
+    published: async () => (await readTopic(topic)).map(({ message }) => BigInt(String(message.key))),
+  };
+}
