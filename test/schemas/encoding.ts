@@ -50,17 +50,16 @@ export function createTestEncoder(columns: readonly ColumnMapping[] | undefined,
   });
   const keyType = avroType(schema.keySchema);
   const valueType = avroType(schema.valueSchema);
+  const decodeValue = (value: Buffer) => valueType.fromBuffer(value.subarray(5)) as DecodedEnvelope;
   const decode = (event: EncodedEvent): DecodedEvent => {
-    const envelope = valueType.fromBuffer(event.value.subarray(5)) as DecodedEnvelope;
-    return {
-      ...event,
-      decodedKey: keyType.fromBuffer(event.key.subarray(5)),
-      envelope,
-      avscBytes: valueType.toBuffer(envelope),
-    };
+    const envelope = decodeValue(event.value);
+    const decodedKey = keyType.fromBuffer(event.key.subarray(5)) as unknown;
+    return { ...event, decodedKey, envelope, avscBytes: valueType.toBuffer(envelope) };
   };
   return {
     encoder,
+    decode,
+    decodeValue,
     encodeRaw: (document: Buffer) =>
       decode(
         encoder.encode({
