@@ -2,7 +2,7 @@ import { escapeAvroName } from "./avro-name.ts";
 import type { IdType, ValueField } from "./collection-schema.ts";
 import { type AvroType, avroTypeOf } from "./column-type.ts";
 
-export interface AvroField {
+interface AvroField {
   readonly name: string;
   readonly type: AvroType | AvroRecord | readonly (AvroType | AvroRecord)[];
   readonly default?: null;
