@@ -13,7 +13,11 @@ const PAGE_KEYS = 1_000;
 
 /** What is wrong with a key. */
 export type Finding =
-  | { readonly kind: "missing" | "extra" }
+  | {
+      readonly kind: "missing";
+      /** its `_id` can be no key: it stands under its Extended JSON */ readonly isKeyless?: true;
+    }
+  | { readonly kind: "extra" }
   | { readonly kind: "different"; /** never empty */ readonly columns: readonly string[] };
 
 export interface CollectionCheck {
@@ -23,7 +27,7 @@ export interface CollectionCheck {
   readonly table: TableReader;
   /** Waits until everything that was in MongoDB at the call is in the table; false where it has given up. */
   waitUntilCaughtUp(): Promise<boolean>;
-  /** Called for keys that differ for good, each once. */
+  /** Called for keys that differ for good, each once; not without any. */
   record(findings: ReadonlyMap<string, Finding>): Promise<void>;
 }
 
@@ -45,9 +49,7 @@ async function checkDocuments(check: CollectionCheck, suspects: Suspects): Promi
   for await (const batch of check.documents.all()) {
     documents += batch.length;
     const { keyless, findings } = await compareBatch(check, batch);
-    await suspects.add(findings.keys());
-    // No row can ever stand for these.
-    if (keyless.length > 0) await check.record(new Map(keyless.map((id) => [id, { kind: "missing" }])));
+    await suspects.add(findings.keys(), keyless);
   }
   return documents;
 }
@@ -72,24 +74,33 @@ async function checkKeys(check: CollectionCheck, suspects: Suspects): Promise<nu
 class Suspects {
   readonly #check: CollectionCheck;
   #keys = new Set<string>();
+  /** No row can ever stand for these, so that looking again is of no use. */
+  #keyless: string[] = [];
 
   constructor(check: CollectionCheck) {
     this.#check = check;
   }
 
-  async add(keys: Iterable<string>): Promise<void> {
+  async add(keys: Iterable<string>, keyless: readonly string[] = []): Promise<void> {
     for (const key of keys) this.#keys.add(key);
-    if (this.#keys.size >= SUSPECTS) await this.settle();
+    this.#keyless.push(...keyless);
+    if (this.#keys.size + this.#keyless.length >= SUSPECTS) await this.settle();
   }
 
   /** Looks at the keys again until they are equal, or have differed in every round. */
   async settle(): Promise<void> {
     let keys = [...this.#keys];
+    const keyless = new Map(this.#keyless.map((id): [string, Finding] => [id, { kind: "missing", isKeyless: true }]));
     this.#keys = new Set();
+    this.#keyless = [];
+    if (keyless.size > 0) await this.#check.record(keyless);
     for (let round = 1; keys.length > 0; round++) {
       const caughtUp = await this.#check.waitUntilCaughtUp();
       const findings = await examine(this.#check, keys);
-      if (!caughtUp || round === ROUNDS) return this.#check.record(findings);
+      if (!caughtUp || round === ROUNDS) {
+        if (findings.size > 0) await this.#check.record(findings);
+        return;
+      }
       keys = [...findings.keys()];
     }
   }

@@ -3,6 +3,7 @@ import type { ClientBase } from "pg";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import { checkCollection } from "./verify-collection.ts";
+import type { Finding } from "./verify-collection.ts";
 import { DocumentReader } from "./verify-documents.ts";
 import { CollectionTally, isEqual } from "./verify-result.ts";
 import type { CollectionResult, VerifyResult } from "./verify-result.ts";
@@ -19,7 +20,7 @@ export interface ComparedPipeline {
   /** Waits until everything that was in MongoDB at the call is in the tables; false where it has given up. */
   waitUntilCaughtUp(): Promise<boolean>;
   /** Which of these keys have a dead letter that is open. */
-  openDeadLetters(collection: string, keys: ReadonlySet<string>): Promise<ReadonlySet<string>>;
+  openDeadLetters(collection: string, findings: ReadonlyMap<string, Finding>): Promise<ReadonlySet<string>>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -56,8 +57,7 @@ async function compareTable(
     table: await TableReader.open(client, schema, table),
     waitUntilCaughtUp: () => pipeline.waitUntilCaughtUp(),
     async record(findings) {
-      if (findings.size === 0) return;
-      const deadLettered = await pipeline.openDeadLetters(collection, new Set(findings.keys()));
+      const deadLettered = await pipeline.openDeadLetters(collection, findings);
       for (const [key, finding] of findings) tally.add(key, finding, deadLettered.has(key));
     },
   });

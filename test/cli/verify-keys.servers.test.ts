@@ -86,7 +86,7 @@ describe("keys of one type", () => {
     await comparison.sql(createTable("bigint"));
     await insertRow(comparison, "1", '{"_id": 1}');
     const result = await comparison.compare({
-      openDeadLetters: async (_collection, keys) => new Set([...keys].filter((key) => key.includes("one"))),
+      openDeadLetters: async (_collection, found) => new Set([...found.keys()].filter((key) => key.includes("one"))),
     });
     expect(result.equal).toBe(false);
     expect(result.collections[0]).toMatchObject({

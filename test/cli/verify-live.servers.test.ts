@@ -76,8 +76,8 @@ test("keys with an open dead letter are listed apart and do not make the result 
   await comparison.sql("INSERT INTO things VALUES (1000, 1)");
   const asked: string[] = [];
   const result = await comparison.compare({
-    async openDeadLetters(collection, keys) {
-      asked.push(collection, ...keys);
+    async openDeadLetters(collection, found) {
+      asked.push(collection, ...found.keys());
       return new Set(["1", "2", "1000", "5"]);
     },
   });
