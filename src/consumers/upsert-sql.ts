@@ -22,6 +22,8 @@ export interface TableStatements {
   readonly relation: string;
   readonly upsert: SqlText;
   readonly delete: SqlText;
+  /** The newest version that is known of a key (column `known`), a deleted one's too; NULL where there is none. */
+  readonly knownVersion: SqlText;
 }
 
 /** What the statements are made from. */
@@ -67,6 +69,7 @@ export function buildStatements(target: StatementTarget): TableStatements {
     relation: quoteTable(target.table),
     upsert: named(upsertText(target)),
     delete: named(deleteText(target)),
+    knownVersion: named(knownVersionText(target)),
   };
 }
 
@@ -115,9 +118,9 @@ function upsertText({ table, rowSchema, resetColumns, internalSchema }: Statemen
   return `INSERT INTO ${quoteTable(table)} AS target (${names.join(", ")})
 SELECT ${values.join(", ")}
 FROM unnest(${parameters.join(", ")}) AS new (${aliases.join(", ")})
-WHERE NOT EXISTS (
-  SELECT FROM ${quoteIdentifier(internalSchema)}.tombstones AS tombstone
-  WHERE tombstone.relation = $1::text AND tombstone.key = new.key AND tombstone.version > new.version::bigint)
+WHERE COALESCE((
+  SELECT tombstone.version FROM ${quoteIdentifier(internalSchema)}.tombstones AS tombstone
+  WHERE tombstone.relation = $1::text AND tombstone.key = new.key), 0) <= new.version::bigint
 ON CONFLICT ("_id") DO UPDATE SET ${assignments.join(", ")}
 WHERE target."_version" IS NULL OR target."_version" <= EXCLUDED."_version"`;
 }
@@ -134,6 +137,13 @@ INSERT INTO ${quoteIdentifier(internalSchema)}.tombstones AS known (relation, ke
 SELECT $1::text, key, version, now() FROM gone
 ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, deleted_at = EXCLUDED.deleted_at
 WHERE known.version < EXCLUDED.version`;
+}
+
+/** A row that has no version (it was there before Headrace) is older than every change. */
+function knownVersionText({ table, rowSchema, internalSchema }: StatementTarget): string {
+  return `SELECT greatest(
+  (SELECT COALESCE("_version", -1) FROM ${quoteTable(table)} WHERE "_id" = $2::text::${idColumnType(rowSchema.idType)}),
+  (SELECT version FROM ${quoteIdentifier(internalSchema)}.tombstones WHERE relation = $1 AND key = $2::text)) AS known`;
 }
 
 function castValue({ sqlType }: RowColumn, value: string): string {
