@@ -1,8 +1,10 @@
 import type { Db } from "mongodb";
 import type { Config } from "../config/config-schema.ts";
 import { connectMongo } from "../producers/mongo-client.ts";
-import { findCollections } from "../producers/mongo-collections.ts";
+import { findCollections, readIdEnds } from "../producers/mongo-collections.ts";
 import { mongoError } from "../producers/mongo-errors.ts";
+import type { IdType } from "../schemas/collection-schema.ts";
+import { idTypeOf } from "../schemas/document-key.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 
@@ -14,10 +16,10 @@ export async function checkMongodb(config: Config): Promise<MongodbChecks> {
     const client = await connectMongo({ uri, database });
     db = client.db(database);
   });
-  if (db === undefined) return { results: [connected], collections: null };
+  if (db === undefined) return { results: [connected], idTypes: new Map() };
   try {
-    const { results, collections } = await checkDatabase(db, config);
-    return { results: [connected, ...results], collections };
+    const { results, idTypes } = await checkDatabase(db, config);
+    return { results: [connected, ...results], idTypes };
   } finally {
     await db.client.close();
   }
@@ -25,28 +27,23 @@ export async function checkMongodb(config: Config): Promise<MongodbChecks> {
 
 export interface MongodbChecks {
   readonly results: readonly CheckResult[];
-  /** The collections to replicate; null where they could not be found out. */
-  readonly collections: readonly string[] | null;
+  /** The collections to replicate, each with the type of its `_id`s where it has documents; none where that is not known. */
+  readonly idTypes: ReadonlyMap<string, IdType | undefined>;
 }
 
 async function checkDatabase(db: Db, { collections }: Config): Promise<MongodbChecks> {
-  let names: readonly string[] | null = null;
+  let names: readonly string[] = [];
+  const idTypes = new Map<string, IdType | undefined>();
   const found = await look("mongodb", "has the collections, of kinds that can be replicated", async () => {
     ({ names } = await findCollections(db, collections === undefined ? null : Object.keys(collections)));
   });
-  const results = [
-    found,
-    await look("mongodb", "lets the user read the collections", () => checkFind(db, names ?? [])),
-    await look("mongodb", "lets the user open a change stream on the database", () => checkChangeStream(db)),
-  ];
-  return { results, collections: names };
-}
-
-async function checkFind(db: Db, names: readonly string[]): Promise<void> {
-  for (const find of names) {
-    const command = { find, limit: 1, projection: { _id: 1 }, readConcern: { level: "snapshot" } };
-    await run(db, command, `reading the collection ${JSON.stringify(find)}`);
-  }
+  const readable = await look("mongodb", "lets the user read the collections", async () => {
+    for (const name of names) idTypes.set(name, idTypeOf(await readIdEnds(db, name)));
+  });
+  const streamable = await look("mongodb", "lets the user open a change stream on the database", () =>
+    checkChangeStream(db),
+  );
+  return { results: [found, readable, streamable], idTypes };
 }
 
 async function checkChangeStream(db: Db): Promise<void> {

@@ -1,97 +1,108 @@
-import type { Pool } from "pg";
 import type { Config } from "../config/config-schema.ts";
+import { readSchemaState, readTableState } from "../consumers/postgres-catalog.ts";
+import type { SchemaState, TableState } from "../consumers/postgres-catalog.ts";
+import type { PostgresClient, Row } from "../consumers/postgres-client.ts";
+import { planTable } from "../consumers/table-plan.ts";
 import { HeadraceError } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/logger.ts";
+import type { IdType } from "../schemas/collection-schema.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
-import { postgresPool } from "./connections.ts";
+import { postgresClient } from "./connections.ts";
+import { schemaOf } from "./planned-collections.ts";
+import type { PlannedCollection } from "./planned-collections.ts";
 
-/** Looks whether the sink can be written to. Reads only. */
-export async function* checkPostgres(config: Config, logger: Logger): AsyncGenerator<CheckResult> {
-  const pool = postgresPool(config, logger);
-  const { schema } = config.postgres;
+/** Looks whether the sink can be written to and the tables fit. Reads only. */
+export async function* checkPostgres(
+  config: Config,
+  planned: readonly PlannedCollection[],
+): AsyncGenerator<CheckResult> {
+  const postgres = postgresClient(config);
   try {
     const reachable = await look("postgres", "can be reached", async () => {
-      await pool.query("SELECT 1");
+      await one(postgres, "SELECT 1");
     });
     yield reachable;
     if (reachable.problem !== null) return;
-    yield await look("postgres", "is PostgreSQL 14 or later", () => checkVersion(pool));
-    yield await look("postgres", "takes writes", () => checkWritable(pool));
-    yield await look("postgres", `lets the user create tables in the schema ${schema}`, () =>
-      checkSchema(pool, schema),
+    yield await look("postgres", "is PostgreSQL 14 or later", () => checkVersion(postgres));
+    yield await look("postgres", "takes writes", () => checkWritable(postgres));
+    yield await look("postgres", "lets the user keep the progress in the schema headrace", () =>
+      checkOwnSchema(postgres),
     );
-    yield await look("postgres", "lets the user keep the progress in the schema headrace", () => checkOwnSchema(pool));
+    for (const collection of planned) yield* checkTable(config, collection, postgres);
   } finally {
-    await pool.end();
+    await postgres.close();
   }
 }
 
 const OLDEST_VERSION = 140_000;
 
-async function checkVersion(pool: Pool): Promise<void> {
-  const { number, text } = await one<{ number: number; text: string }>(
-    pool,
+async function checkVersion(postgres: PostgresClient): Promise<void> {
+  const { number, text } = await one(
+    postgres,
     "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text",
   );
-  if (number >= OLDEST_VERSION) return;
-  throw problem("POSTGRES_TOO_OLD", `It is PostgreSQL ${text}.`, "Use PostgreSQL 14 or later.");
+  if (Number(number) >= OLDEST_VERSION) return;
+  throw problem("POSTGRES_TOO_OLD", `It is PostgreSQL ${String(text)}.`, "Use PostgreSQL 14 or later.");
 }
 
-async function checkWritable(pool: Pool): Promise<void> {
-  const { readonly } = await one<{ readonly: boolean }>(
-    pool,
-    "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS readonly",
+async function checkWritable(postgres: PostgresClient): Promise<void> {
+  const { isReadOnly } = await one(
+    postgres,
+    `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS "isReadOnly"`,
   );
-  if (!readonly) return;
+  if (isReadOnly !== true) return;
   throw problem("POSTGRES_READ_ONLY", "It is a standby or set to read-only.", "Give the address of the primary.");
 }
 
-async function checkSchema(pool: Pool, schema: string): Promise<void> {
-  const { found, allowed, user } = await one<{ found: boolean; allowed: boolean | null; user: string }>(
-    pool,
-    `SELECT to_regnamespace(quote_ident($1)) IS NOT NULL AS found, current_user AS user,
-       has_schema_privilege(to_regnamespace(quote_ident($1)), 'USAGE, CREATE') AS allowed`,
-    [schema],
+async function checkOwnSchema(postgres: PostgresClient): Promise<void> {
+  const { exists, canCreate } = await postgres.session((session) => readSchemaState(session, "headrace"));
+  if (canCreate) return;
+  const { user, database } = await one(
+    postgres,
+    "SELECT quote_ident(current_user) AS user, quote_ident(current_database()) AS database",
   );
-  if (!found) {
-    throw problem("SCHEMA_MISSING", `There is no schema ${schema}.`, `Create it: CREATE SCHEMA ${quoted(schema)};`);
-  }
-  if (allowed !== true) throw missingRight(user, `GRANT USAGE, CREATE ON SCHEMA ${quoted(schema)} TO ${quoted(user)};`);
-}
-
-async function checkOwnSchema(pool: Pool): Promise<void> {
-  const { allowed, user, database, found } = await one<{
-    allowed: boolean;
-    user: string;
-    database: string;
-    found: boolean;
-  }>(
-    pool,
-    `SELECT to_regnamespace('headrace') IS NOT NULL AS found, current_user AS user, current_database() AS database,
-       CASE WHEN to_regnamespace('headrace') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
-       ELSE has_schema_privilege(to_regnamespace('headrace'), 'USAGE, CREATE') END AS allowed`,
+  const right = exists ? "USAGE, CREATE ON SCHEMA headrace" : `CREATE ON DATABASE ${String(database)}`;
+  throw problem(
+    "POSTGRES_RIGHTS_MISSING",
+    `The user ${String(user)} may not ${exists ? "make tables in it" : "create it"}.`,
+    `As an administrator: GRANT ${right} TO ${String(user)};`,
   );
-  if (allowed) return;
-  const grant = found ? "USAGE, CREATE ON SCHEMA headrace" : `CREATE ON DATABASE ${quoted(database)}`;
-  throw missingRight(user, `GRANT ${grant} TO ${quoted(user)};`);
 }
 
-async function one<Row extends object>(pool: Pool, sql: string, values: unknown[] = []): Promise<Row> {
-  const { rows } = await pool.query<Row>(sql, values);
-  const [row] = rows;
-  if (row === undefined) throw new Error("a query for one row gave none");
-  return row;
+/** One result where the table fits, else one for each problem. */
+async function* checkTable(
+  config: Config,
+  { config: collection, idType }: PlannedCollection,
+  postgres: PostgresClient,
+): AsyncGenerator<CheckResult> {
+  const table = { schema: config.postgres.schema, table: collection.table };
+  const what = `can hold the collection ${collection.mapping.collection} in ${table.schema}.${table.table}`;
+  let problems: readonly HeadraceError[] = [];
+  const looked = await look("postgres", what, async () => {
+    const [schema, state] = await postgres.session(async (session): Promise<[SchemaState, TableState | undefined]> => [
+      await readSchemaState(session, table.schema),
+      await readTableState(session, table),
+    ]);
+    const { fields, idType: known } = schemaOf(config, collection, idType ?? idTypeOfTable(state));
+    const columns = fields.map(({ column, type }) => ({ name: column, sqlType: type.sql }));
+    ({ problems } = planTable({ table, rowSchema: { idType: known, columns } }, schema, state));
+  });
+  if (problems.length === 0) yield looked;
+  for (const each of problems) yield await look("postgres", what, () => Promise.reject(each));
 }
 
-function missingRight(user: string, grant: string): HeadraceError {
-  return problem("POSTGRES_FORBIDDEN", `The user ${user} may not.`, `As an administrator: ${grant}`);
+/** Of a table that was there before the first document was: nothing else tells the type of its collection's `_id`s. */
+function idTypeOfTable(state: TableState | undefined): IdType {
+  const type = state?.columns.find(({ name }) => name === "_id")?.sqlType;
+  if (type === "bigint" || type === "integer") return "integer";
+  return type === "uuid" ? "uuid" : "string";
+}
+
+async function one(postgres: PostgresClient, text: string): Promise<Row> {
+  const [result] = await postgres.run({ text });
+  return result?.rows[0] ?? {};
 }
 
 function problem(code: string, message: string, remedy: string): HeadraceError {
   return new HeadraceError(code, "fatal", { message, remedy });
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

@@ -1,51 +1,33 @@
-import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Config } from "../config/config-schema.ts";
 import { HeadraceError } from "../runtime/errors.ts";
-import { collectionSchema } from "../schemas/collection-schema.ts";
-import type { CollectionSchema, IdType } from "../schemas/collection-schema.ts";
+import type { CollectionSchema } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { withoutCredentials } from "../schemas/registry-transport.ts";
-import { topicOf } from "../schemas/topics.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
-import { schemaRegistry } from "./connections.ts";
+import { schemaOf } from "./planned-collections.ts";
+import type { PlannedCollection } from "./planned-collections.ts";
 
 /** Looks whether the registry would take the collections' schemas. Registers nothing. */
 export async function* checkRegistry(
   config: Config,
-  collections: readonly CollectionConfig[],
+  planned: readonly PlannedCollection[],
+  registry: SchemaRegistry,
 ): AsyncGenerator<CheckResult> {
-  const registry = schemaRegistry(config);
-  const [first] = collections;
-  const topic = topicOf(config.name, config.mongodb.database, first?.mapping.collection ?? "none");
   const reachable = await look("schemaRegistry", "can be reached", async () => {
-    await registry.latest(`${topic}-key`);
+    await registry.latest(`${config.name}-key`);
   });
   yield reachable;
   if (reachable.problem !== null) return;
   yield await look("schemaRegistry", "takes the collections' schemas", async () => {
     const refusals: string[] = [];
-    for (const { mapping } of collections) {
-      const schema = await plannedSchema(config, mapping, registry);
-      if (schema !== null) refusals.push(...(await refusalsOf(config, schema, registry)));
+    for (const { config: collection, idType } of planned) {
+      // Without an _id type there are no documents yet, and nothing was registered that could be contradicted.
+      if (idType === undefined) continue;
+      refusals.push(...(await refusalsOf(config, schemaOf(config, collection, idType), registry)));
     }
     if (refusals.length > 0) throw schemasRefused(refusals);
   });
-}
-
-/** Null for a collection that nothing was registered for yet: whatever comes will be taken. */
-async function plannedSchema(
-  config: Config,
-  mapping: CollectionConfig["mapping"],
-  registry: SchemaRegistry,
-): Promise<CollectionSchema | null> {
-  const { name } = config;
-  const { database } = config.mongodb;
-  const topic = topicOf(name, database, mapping.collection);
-  const registered = await registry.latest(`${topic}-key`);
-  if (registered === undefined) return null;
-  const { "headrace.idType": idType } = registered.definition as { "headrace.idType"?: IdType };
-  return collectionSchema(mapping, mapping.idType ?? idType ?? "mixed", { name, database, topic });
 }
 
 async function refusalsOf(config: Config, schema: CollectionSchema, registry: SchemaRegistry): Promise<string[]> {

@@ -1,3 +1,5 @@
+import { errorKind } from "../runtime/errors.ts";
+import type { ErrorKind } from "../runtime/errors.ts";
 import { maskCredentials } from "../runtime/logger.ts";
 import type { ServerKind } from "./connections.ts";
 
@@ -11,6 +13,9 @@ export interface CheckResult {
 }
 
 export interface CheckProblem {
+  readonly code: string;
+  /** retryable: it may be gone in a moment. */
+  readonly kind: ErrorKind;
   readonly message: string;
   readonly remedy: string;
 }
@@ -33,10 +38,12 @@ export async function collect(checks: AsyncIterable<CheckResult>): Promise<reado
 }
 
 function problemOf(error: unknown): CheckProblem {
-  const { message, remedy } = error as { message?: unknown; remedy?: unknown };
+  const { code, message, remedy } = error as { code?: unknown; message?: unknown; remedy?: unknown };
   const ours = typeof message === "string" ? message : String(error);
   const because = innermostMessage(error);
   return {
+    code: typeof code === "string" ? code : "UNEXPECTED",
+    kind: errorKind(error),
     message: maskCredentials(because === "" || because === ours ? ours : `${ours} (${because})`),
     remedy: typeof remedy === "string" ? remedy : "The message is the server's own; look there.",
   };

@@ -1,39 +1,27 @@
 import { readFile } from "node:fs/promises";
 import { Kafka, logLevel } from "kafkajs";
 import type { KafkaConfig } from "kafkajs";
-import { MongoClient } from "mongodb";
-import { Pool } from "pg";
 import type { Config } from "../config/config-schema.ts";
 import { HeadraceError } from "../runtime/errors.ts";
+import { PostgresClient } from "../consumers/postgres-client.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createSchemaRegistry } from "../schemas/registry.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 
 /** How long one attempt to reach a server may take. */
 const CONNECT_TIMEOUT_MS = 5_000;
+/** A process that hangs inside a transaction must not hold its locks for ever. */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
 
-/** A client that connects at its first command; to be closed. */
-export function mongoClient({ name, mongodb }: Config): MongoClient {
-  return new MongoClient(mongodb.uri, {
-    appName: `headrace ${name}`,
-    serverSelectionTimeoutMS: CONNECT_TIMEOUT_MS,
-    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+/** Connects at its first query; to be closed. */
+export function postgresClient({ postgres }: Config): PostgresClient {
+  return new PostgresClient({
+    url: postgres.url,
+    connections: postgres.poolSize,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    statementTimeoutMs: postgres.statementTimeoutMs,
+    idleInTransactionTimeoutMs: IDLE_IN_TRANSACTION_TIMEOUT_MS,
   });
-}
-
-/** A pool that connects at its first query; to be ended. */
-export function postgresPool({ name, postgres }: Config, logger: Logger): Pool {
-  const pool = new Pool({
-    connectionString: postgres.url,
-    application_name: `headrace ${name}`,
-    max: postgres.poolSize,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    // A process that hangs inside a transaction must not hold its locks for ever.
-    idle_in_transaction_session_timeout: 60_000,
-  });
-  pool.on("error", (err) => logger.debug({ err }, "an idle PostgreSQL connection was lost"));
-  return pool;
 }
 
 /**

@@ -85,7 +85,12 @@ const postgres = z.strictObject({
     .refine((name) => name !== "headrace", "is Headrace's own schema")
     .refine((name) => !/^pg_|^information_schema$/.test(name), "is one of PostgreSQL's own schemas")
     .default("public")
-    .describe("Schema that the tables are in. Must exist."),
+    .describe("Schema that the tables are in. Created where it is missing."),
+  statementTimeoutMs: z
+    .int()
+    .min(1_000)
+    .default(60_000)
+    .describe("A statement that takes longer, in ms, is cancelled and tried again."),
   poolSize: z.int().min(1).max(1_000).default(8).describe("Most connections at a time, of each process."),
 });
 

@@ -1,0 +1,92 @@
+import { createLogUpdate } from "log-update";
+import type { Activity } from "./activity.ts";
+
+/** A line at the bottom of a terminal that is rewritten in place, with a log above it. */
+export interface LiveLine {
+  show(text: string): void;
+  /** Writes a line above. */
+  print(line: string): void;
+  /** Takes the line away. */
+  end(): void;
+}
+
+/** Null where the stream is no terminal: then there is only the log. */
+export function openLiveLine(stream: NodeJS.WriteStream): LiveLine | null {
+  if (!stream.isTTY) return null;
+  const update = createLogUpdate(stream);
+  return {
+    show: (text) => update(text),
+    print: (line) => update.persist(line.trimEnd()),
+    end: () => update.clear(),
+  };
+}
+
+const REFRESH_MS = 250;
+/** Rates are means over the last so many refreshes. */
+const RATE_SAMPLES = 12;
+
+/** Shows a process's activity until the returned function is called. */
+export function showActivity(line: LiveLine, activity: Activity): () => void {
+  const published = new Rate();
+  const applied = new Rate();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    published.sample(activity.published, now);
+    applied.sample(activity.applied, now);
+    line.show(
+      activityText(activity, { published: published.perSecond, applied: applied.perSecond, nowMs: Date.now() }),
+    );
+  }, REFRESH_MS);
+  return () => {
+    clearInterval(timer);
+    line.end();
+  };
+}
+
+export interface Rates {
+  readonly published: number;
+  readonly applied: number;
+  /** ms since 1970. */
+  readonly nowMs: number;
+}
+
+/** `published 12,000 (800/s), 2 s behind · applied 11,000 (700/s), lag 1,000 · 1 dead letter` */
+export function activityText(
+  activity: Pick<Activity, "published" | "applied" | "deadLetters" | "position" | "lag">,
+  { published, applied, nowMs }: Rates,
+): string {
+  const parts: string[] = [];
+  if (activity.position !== null) parts.push(producerText(activity.published, published, activity.position, nowMs));
+  if (activity.applied > 0 || activity.position === null) {
+    parts.push(`applied ${grouped(activity.applied)} (${grouped(applied)}/s), lag ${grouped(activity.lag)}`);
+  }
+  if (activity.deadLetters > 0) parts.push(`${grouped(activity.deadLetters)} dead letters`);
+  return parts.join(" · ");
+}
+
+function producerText(count: number, rate: number, position: NonNullable<Activity["position"]>, nowMs: number): string {
+  const running = Object.entries(position.snapshots).filter(([, { state }]) => state === "running");
+  const snapshot = running.length === 0 ? "" : `, snapshot of ${running.map(([name]) => name).join(", ")}`;
+  const behind = Math.max(0, Math.round((nowMs - Number(position.clusterTime >> 32n) * 1000) / 1000));
+  return `published ${grouped(count)} (${grouped(rate)}/s), ${grouped(behind)} s behind${snapshot}`;
+}
+
+function grouped(value: number | bigint): string {
+  return (typeof value === "number" ? Math.round(value) : value).toLocaleString("en");
+}
+
+/** How fast a count grows. */
+class Rate {
+  readonly #samples: { readonly count: number; readonly atMs: number }[] = [];
+
+  sample(count: number, atMs: number): void {
+    this.#samples.push({ count, atMs });
+    if (this.#samples.length > RATE_SAMPLES) this.#samples.shift();
+  }
+
+  get perSecond(): number {
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
+    if (first === undefined || last === undefined || last.atMs === first.atMs) return 0;
+    return ((last.count - first.count) / (last.atMs - first.atMs)) * 1000;
+  }
+}

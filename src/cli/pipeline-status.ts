@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Kafka } from "kafkajs";
+import type { Config } from "../config/config-schema.ts";
+import { fetchEndOffsets, listTopics } from "../consumers/kafka-offsets.ts";
+import { partitionKey } from "../consumers/ports.ts";
+import type { PartitionOffset } from "../consumers/ports.ts";
+import type { PostgresClient, Row } from "../consumers/postgres-client.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Position, Version } from "../schemas/change-event.ts";
+import { collectionOf, positionsTopic } from "../schemas/topics.ts";
+import { kafkaClient, postgresClient } from "./connections.ts";
+import { watchPosition } from "./position-watch.ts";
+import type { PositionWatch } from "./position-watch.ts";
+
+/** How far a pipeline is, as its servers know it, whether its processes run or not. */
+export interface PipelineReader {
+  /** The producer's committed position; null where there is none yet. */
+  position(): Promise<Position | null>;
+  /** Where the topics of the collections end now. */
+  ends(): Promise<readonly PartitionOffset[]>;
+  /** Up to where each partition is in the tables, by `partitionKey`; absent where nothing is. */
+  progress(): Promise<ReadonlyMap<string, bigint>>;
+  close(): Promise<void>;
+}
+
+/** Connects to Kafka and PostgreSQL; to be closed. */
+export async function openPipelineReader(config: Config, logger: Logger): Promise<PipelineReader> {
+  const { name } = config;
+  const kafka = await kafkaClient(config, logger);
+  const postgres = postgresClient(config);
+  let watch: PositionWatch | undefined;
+  return {
+    async position() {
+      watch ??= await watchWhereStarted(kafka, name);
+      return watch === undefined ? null : watch.latest();
+    },
+    async ends() {
+      const isOurs = (topic: string) => collectionOf(name, config.mongodb.database, topic) !== undefined;
+      return fetchEndOffsets(kafka, await listTopics(kafka, isOurs));
+    },
+    progress: () => readProgress(postgres),
+    async close() {
+      await watch?.close();
+      await postgres.close();
+    },
+  };
+}
+
+export interface CatchUpOptions {
+  /** A cluster time of the source. */
+  readonly clusterTime: Version;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+const POLL_MS = 100;
+
+/**
+ * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: when the producer's position has
+ * reached the time with its snapshots done, and then the consumers the ends that the topics have after that. Only
+ * looks on; the pipeline's processes must be running.
+ * @throws HeadraceError CATCH_UP_TIMEOUT (retryable); the signal's reason
+ */
+export async function waitUntilCaughtUp(
+  reader: PipelineReader,
+  { clusterTime, timeoutMs, signal }: CatchUpOptions,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  const until = async (what: string, isReached: () => Promise<boolean>): Promise<void> => {
+    while (!(await isReached())) {
+      if (performance.now() > deadline) throw timedOut(what, timeoutMs);
+      await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  };
+  await until("the producer (headrace produce)", async () => hasPassed(await reader.position(), clusterTime));
+  const ends = await reader.ends();
+  await until("the consumer (headrace consume)", async () => {
+    const progress = await reader.progress();
+    return ends.every((end) => lagOf(end, progress) === 0n);
+  });
+}
+
+function hasPassed(position: Position | null, clusterTime: Version): boolean {
+  if (position === null || position.clusterTime < clusterTime) return false;
+  return Object.values(position.snapshots).every(({ state }) => state === "done");
+}
+
+/** How many offsets of a partition are not in its table yet. */
+export function lagOf(end: PartitionOffset, progress: ReadonlyMap<string, bigint>): bigint {
+  const lag = end.offset - (progress.get(partitionKey(end)) ?? 0n);
+  return lag > 0n ? lag : 0n;
+}
+
+async function watchWhereStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {
+  const topics = await listTopics(kafka, (topic) => topic === positionsTopic(name));
+  return topics.length === 0 ? undefined : watchPosition(kafka, name);
+}
+
+async function readProgress(postgres: PostgresClient): Promise<ReadonlyMap<string, bigint>> {
+  if ((await query(postgres, "SELECT to_regclass('headrace.progress') AS found"))[0]?.["found"] === null)
+    return new Map();
+  const rows = await query(postgres, "SELECT topic, partition, next_offset FROM headrace.progress");
+  return new Map(
+    rows.map(({ topic, partition, next_offset: next }) => [
+      partitionKey({ topic: String(topic), partition: Number(partition) }),
+      BigInt(String(next)),
+    ]),
+  );
+}
+
+async function query(postgres: PostgresClient, text: string): Promise<readonly Row[]> {
+  const [result] = await postgres.run({ text });
+  return result?.rows ?? [];
+}
+
+function timedOut(what: string, timeoutMs: number): HeadraceError {
+  return new HeadraceError("CATCH_UP_TIMEOUT", "retryable", {
+    message: `After ${Math.round(timeoutMs / 1000)} s ${what} had not caught up.`,
+    remedy: "Check that it is running (headrace status shows how far it is), or allow more time.",
+  });
+}

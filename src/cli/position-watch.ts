@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import type { Consumer, Kafka } from "kafkajs";
+import { POSITION_KEY } from "../producers/kafka-positions.ts";
+import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import type { Position } from "../schemas/change-event.ts";
+import { decodePosition } from "../schemas/position.ts";
+import { consumerGroup, positionsTopic } from "../schemas/topics.ts";
+
+/** The producer's committed position, followed as it moves. */
+export interface PositionWatch {
+  /** The newest one; null where none was ever committed. @throws HeadraceError, ContractError */
+  latest(): Promise<Position | null>;
+  close(): Promise<void>;
+}
+
+/** How long the broker waits for records when there are none. */
+const WAIT_MS = 100;
+/** Where to begin: a transaction has two to four offsets, and the last one has a position. */
+const LAST_OFFSETS = 1_000n;
+
+/**
+ * Follows the positions topic, which must exist. kafkajs does not tell when a read_committed consumer has reached
+ * the end, which may lie before the high watermark; but a fetch that took as long as the broker waits found nothing.
+ */
+export async function watchPosition(kafka: Kafka, name: string): Promise<PositionWatch> {
+  const topic = positionsTopic(name);
+  const { from, leader } = await topicEnd(kafka, topic);
+  const consumer = kafka.consumer({
+    groupId: `${consumerGroup(name)}.status.${randomUUID()}`,
+    maxWaitTimeInMs: WAIT_MS,
+    allowAutoTopicCreation: false,
+    retry: { retries: 5, restartOnFailure: () => Promise.resolve(false) },
+  });
+  let newest: Buffer | null = null;
+  const caughtUp = Promise.withResolvers<void>();
+  // latest() reports it.
+  caughtUp.promise.catch(() => {});
+  onIdle(consumer, leader, caughtUp.resolve);
+  consumer.on(consumer.events.CRASH, ({ payload }) => caughtUp.reject(payload.error));
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachMessage: async ({ message: { key, value } }) => {
+        if (key?.toString() === POSITION_KEY && value !== null) newest = value;
+      },
+    });
+    consumer.seek({ topic, partition: 0, offset: String(from) });
+  } catch (error) {
+    await consumer.disconnect();
+    throw kafkaError(error, "reading the producer's position");
+  }
+  return {
+    async latest() {
+      try {
+        await caughtUp.promise;
+      } catch (error) {
+        throw kafkaError(error, "reading the producer's position");
+      }
+      return newest === null ? null : decodePosition(String(newest));
+    },
+    close: () => consumer.disconnect(),
+  };
+}
+
+/** kafkajs gives node ids as texts, unlike its types say. */
+function onIdle(consumer: Consumer, leader: number, tell: () => void): void {
+  const { FETCH_START, FETCH, START_BATCH_PROCESS } = consumer.events;
+  let foundNothing = false;
+  consumer.on(FETCH, ({ payload: { duration, nodeId } }) => {
+    if (`${nodeId}` === String(leader)) foundNothing = duration >= WAIT_MS;
+  });
+  consumer.on(START_BATCH_PROCESS, () => (foundNothing = false));
+  consumer.on(FETCH_START, ({ payload: { nodeId } }) => {
+    if (`${nodeId}` === String(leader) && foundNothing) tell();
+  });
+}
+
+async function topicEnd(kafka: Kafka, topic: string): Promise<{ from: bigint; leader: number }> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const [end] = await admin.fetchTopicOffsets(topic);
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const low = BigInt(end?.low ?? 0);
+    const near = BigInt(end?.high ?? 0) - LAST_OFFSETS;
+    return { from: near > low ? near : low, leader: topics[0]?.partitions[0]?.leader ?? -1 };
+  } catch (error) {
+    throw kafkaError(error, "reading the producer's position");
+  } finally {
+    await admin.disconnect();
+  }
+}

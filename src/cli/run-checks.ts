@@ -1,0 +1,90 @@
+import { collectionConfig } from "../config/collections-schema.ts";
+import type { CollectionConfig } from "../config/collections-schema.ts";
+import type { Config } from "../config/config-schema.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { logRetries, retry } from "../runtime/retry.ts";
+import { checkKafka } from "./check-kafka.ts";
+import { checkMongodb } from "./check-mongodb.ts";
+import type { MongodbChecks } from "./check-mongodb.ts";
+import { checkPostgres } from "./check-postgres.ts";
+import { checkRegistry } from "./check-registry.ts";
+import { collect } from "./check-result.ts";
+import type { CheckProblem, CheckResult } from "./check-result.ts";
+import { schemaRegistry, serverNames } from "./connections.ts";
+import type { ServerKind } from "./connections.ts";
+import { planCollections } from "./planned-collections.ts";
+
+export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRegistry", "postgres"];
+
+const NO_CHECKS: MongodbChecks = { results: [], idTypes: new Map() };
+
+/**
+ * Everything that can be known to go wrong at some of the servers, in the order of the data's way. Where MongoDB is
+ * not among them and the config names no collections, those are not known and left out.
+ */
+export async function runChecks(
+  config: Config,
+  servers: readonly ServerKind[],
+  logger: Logger,
+): Promise<readonly CheckResult[]> {
+  const has = (kind: ServerKind) => servers.includes(kind);
+  const mongodb = has("mongodb") ? checkMongodb(config) : Promise.resolve(NO_CHECKS);
+  const collections = await collectionsOf(config, mongodb);
+  const registry = schemaRegistry(config);
+  const planned = mongodb.then(({ idTypes }) => planCollections(config, collections, { registry, found: idTypes }));
+  const names = collections.map(({ mapping }) => mapping.collection);
+  const others = await Promise.all([
+    has("kafka") ? collect(checkKafka(config, names, logger)) : [],
+    has("schemaRegistry") ? planned.then((plan) => collect(checkRegistry(config, plan, registry))) : [],
+    has("postgres") ? planned.then((plan) => collect(checkPostgres(config, plan))) : [],
+  ]);
+  return [...(await mongodb).results, ...others.flat()];
+}
+
+/** Those of the config; where it names none, those that the database has. */
+async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): Promise<readonly CollectionConfig[]> {
+  if (config.collections !== undefined) return Object.values(config.collections);
+  const { idTypes } = await mongodb;
+  return [...idTypes.keys()].map((name) => collectionConfig(name));
+}
+
+/** How long a start is patient with servers that cannot be reached. */
+const START_PATIENCE_MS = 15_000;
+
+/**
+ * Resolves when the servers are as a command needs them.
+ * @throws HeadraceError, fatal, with everything that is wrong
+ */
+export async function requireServers(
+  config: Config,
+  servers: readonly ServerKind[],
+  { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const attempt = async (): Promise<void> => {
+    const problems = (await runChecks(config, servers, logger)).flatMap(({ server, problem }) =>
+      problem === null ? [] : [{ server, problem }],
+    );
+    if (problems.length > 0) throw checksFailed(config, problems);
+  };
+  await retry(attempt, {
+    signal,
+    maxElapsedMs: START_PATIENCE_MS,
+    maxDelayMs: 2_000,
+    onRetry: logRetries(logger, "starting"),
+  });
+}
+
+function checksFailed(
+  config: Config,
+  problems: readonly { readonly server: ServerKind; readonly problem: CheckProblem }[],
+): HeadraceError {
+  const names = serverNames(config);
+  const isPassing = problems.every(({ problem }) => problem.kind === "retryable");
+  const codes = new Set(problems.map(({ problem }) => problem.code));
+  const [code = ""] = codes;
+  return new HeadraceError(codes.size === 1 ? code : "CHECKS_FAILED", isPassing ? "retryable" : "fatal", {
+    message: problems.map(({ server, problem }) => `${names[server]}: ${problem.message}`).join("; "),
+    remedy: [...new Set(problems.map(({ problem }) => problem.remedy))].join(" "),
+  });
+}

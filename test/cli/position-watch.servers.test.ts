@@ -1,0 +1,57 @@
+import { Kafka, logLevel } from "kafkajs";
+import { expect, test } from "vitest";
+import { watchPosition } from "../../src/cli/position-watch.ts";
+import { POSITION_KEY } from "../../src/producers/kafka-positions.ts";
+import type { Position } from "../../src/schemas/change-event.ts";
+import { encodePosition } from "../../src/schemas/position.ts";
+import { positionsTopic } from "../../src/schemas/topics.ts";
+import { servers, uniqueName } from "../support/servers.ts";
+
+const at = (clusterTime: bigint): Position => ({
+  resumeToken: null,
+  clusterTime,
+  cluster: "rs0",
+  horizon: 0n,
+  snapshots: {},
+});
+
+test("gives the last committed position, past markers, open and aborted transactions, and follows it", async () => {
+  const kafka = new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
+  const name = uniqueName("watch");
+  const topic = positionsTopic(name);
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, transactionalId: name });
+  await producer.connect();
+  const write = async (key: string, value: string) => {
+    const transaction = await producer.transaction();
+    await transaction.send({ topic, messages: [{ key, value }] });
+    return transaction;
+  };
+  const empty = await watchPosition(kafka, name);
+  try {
+    expect(await empty.latest()).toBeNull();
+
+    await (await write(POSITION_KEY, encodePosition(at(1n)))).commit();
+    await (await write(POSITION_KEY, encodePosition(at(2n)))).commit();
+    await (await write(POSITION_KEY, encodePosition(at(3n)))).abort();
+    await (await write("marker", "{}")).commit();
+    const open = await write(POSITION_KEY, encodePosition(at(4n)));
+
+    const watch = await watchPosition(kafka, name);
+    try {
+      expect(await watch.latest()).toEqual(at(2n));
+      await open.commit();
+      await expect.poll(() => watch.latest()).toEqual(at(4n));
+      await expect.poll(() => empty.latest()).toEqual(at(4n));
+    } finally {
+      await watch.close();
+    }
+  } finally {
+    await empty.close();
+    await producer.disconnect();
+    await admin.deleteTopics({ topics: [topic] });
+    await admin.disconnect();
+  }
+});
