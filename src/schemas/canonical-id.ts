@@ -70,7 +70,7 @@ export function invalidKey(problem: string, cause?: unknown): ContractError {
 function canonicalDocument(bytes: Buffer, start: number, end: number): string {
   const fields = elements(bytes, start, end).map(({ nameStart, nameEnd, value }) => {
     const name = keyText(bytes, nameStart, nameEnd);
-    // MongoDB lets no top-level name of an `_id` begin so. Here it could make another type's notation.
+    // It could make another type's notation. MongoDB 6.0 stores none in an `_id`, at any depth.
     if (name.startsWith("$") && !DBREF_NAMES.has(name)) throw invalidKey('has a field whose name begins with "$"');
     return { name, value };
   });

@@ -60,6 +60,22 @@ describe("the schema registry", () => {
     });
   });
 
+  it("refuses to change a subject whose compatibility is set to something else", async () => {
+    const subject = uniqueName("subject");
+    await registry().register(subject, valueDefinition(subject, { a: "text" }));
+    const set = await fetch(`${servers().schemaRegistryUrl}/config/${subject}`, {
+      method: "PUT",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ compatibility: "FULL" }),
+    });
+    expect(set.ok).toBe(true);
+    await expect(registry().register(subject, valueDefinition(subject, { a: "text" }))).rejects.toMatchObject({
+      code: "SCHEMA_REFUSED",
+      message: expect.stringMatching(`${subject}.*BACKWARD != FULL`),
+      remedy: expect.stringContaining("BACKWARD"),
+    });
+  });
+
   it("knows no schema of an id that was never given, and no latest of an unknown subject", async () => {
     await expect(registry().schema(2_000_000_000)).rejects.toMatchObject({ code: "SCHEMA_UNKNOWN", kind: "retryable" });
     expect(await registry().latest(uniqueName("nothing"))).toBeUndefined();
