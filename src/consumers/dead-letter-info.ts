@@ -1,3 +1,4 @@
+import { deadLetterHeaders } from "../schemas/dead-letter.ts";
 import type { DeadLetterInfo } from "../schemas/dead-letter.ts";
 import type { Failure, LogRecord } from "./ports.ts";
 
@@ -8,8 +9,28 @@ export interface DeadLetterSource {
   readonly taskId: string;
 }
 
-/** What the headers of a dead letter say. Only our own errors become dead letters, and those quote no values. */
-export function describeDeadLetter(
+/** Kafka Connect's and our own names of what a dead letter says. */
+const DEAD_LETTER_HEADER = /^(__connect\.errors|headrace)\./;
+
+/** The record's own headers, and what is to be said of this failure; nothing of an earlier one. */
+export function headersOfDeadLetter(
+  record: LogRecord,
+  failure: Failure,
+  source: DeadLetterSource,
+  failedAt: Date,
+): Record<string, Buffer> {
+  const headers: Record<string, Buffer> = {};
+  for (const [name, value] of Object.entries(record.headers)) {
+    if (value !== undefined && !DEAD_LETTER_HEADER.test(name)) headers[name] = value;
+  }
+  for (const [name, text] of Object.entries(deadLetterHeaders(describeFailure(record, failure, source, failedAt)))) {
+    headers[name] = Buffer.from(text);
+  }
+  return headers;
+}
+
+/** Only our own errors become dead letters, and those quote no values. */
+function describeFailure(
   { topic, partition, offset }: LogRecord,
   { error, stage, table, attempts }: Failure,
   { pipeline, taskId }: DeadLetterSource,

@@ -3,8 +3,7 @@ import { Partitioners } from "kafkajs";
 import type { Kafka } from "kafkajs";
 import { kafkaError } from "../runtime/kafka-error-kinds.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { deadLetterHeaders } from "../schemas/dead-letter.ts";
-import { describeDeadLetter } from "./dead-letter-info.ts";
+import { headersOfDeadLetter } from "./dead-letter-info.ts";
 import type { DeadLetterSource } from "./dead-letter-info.ts";
 import { createKafkaRecordLog } from "./kafka-consumer.ts";
 import { fetchLogBounds, listTopics, withAdmin } from "./kafka-offsets.ts";
@@ -33,10 +32,7 @@ export function createKafkaDeadLetterWriter(
   });
   return {
     async write(record, failure) {
-      const headers = {
-        ...record.headers,
-        ...deadLetterHeaders(describeDeadLetter(record, failure, options, new Date())),
-      };
+      const headers = headersOfDeadLetter(record, failure, options, new Date());
       try {
         // Resolves at once when it is connected.
         await producer.connect();
