@@ -1,4 +1,5 @@
-import type { Abortable, Collection, Db, Document, FindOptions } from "mongodb";
+import type { Abortable, Collection, Db, Document, FindCursor, FindOptions } from "mongodb";
+import { mongoError } from "../producers/mongo-errors.ts";
 
 /** Documents in one reply of MongoDB. The server ends a reply at 16 MB, or after the document that passes it. */
 const BATCH_DOCUMENTS = 1_000;
@@ -6,7 +7,7 @@ const BATCH_DOCUMENTS = 1_000;
 /** Raw BSON documents, as many as one reply had. */
 export type DocumentBatch = readonly Uint8Array[];
 
-/** Reads a collection for `verify`. The driver's errors are thrown as they are. */
+/** Reads a collection for `verify`. What MongoDB throws is classified. */
 export class DocumentReader {
   readonly #collection: Collection<{ _id: unknown }>;
   readonly #options: FindOptions & Abortable;
@@ -34,10 +35,19 @@ export class DocumentReader {
   async *#read(filter: Document, options: FindOptions): AsyncGenerator<DocumentBatch, void, void> {
     await using cursor = this.#collection.find(filter, { ...this.#options, ...options });
     for (;;) {
-      // With `raw` the driver yields buffers, whatever its types say.
-      const first = (await cursor.next()) as Uint8Array | null;
+      const first = await this.#next(cursor);
       if (first === null) return;
       yield [first, ...(cursor.readBufferedDocuments() as unknown as Uint8Array[])];
+    }
+  }
+
+  /** With `raw` the driver yields buffers, whatever its types say. */
+  async #next(cursor: FindCursor): Promise<Uint8Array | null> {
+    try {
+      return (await cursor.next()) as Uint8Array | null;
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      throw mongoError(error, `reading the collection ${this.#collection.collectionName}`);
     }
   }
 }

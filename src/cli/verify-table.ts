@@ -1,5 +1,6 @@
 import { Query, escapeIdentifier } from "pg";
 import type { ClientBase, QueryArrayConfig } from "pg";
+import { classifyPostgresError } from "../consumers/postgres-errors.ts";
 
 /** Texts as PostgreSQL prints them, in full digits, ISO dates, and UTC. */
 const SESSION = `
@@ -11,7 +12,10 @@ const AS_TEXT = { getTypeParser: () => (text: string) => text };
 /** Called for one row: its key, and one text for each column that was asked for, null for NULL. */
 export type OnRow = (key: string, texts: readonly (string | null)[]) => void;
 
-/** Reads a table for `verify`. A table or column that is not there is as good as an empty one. */
+/**
+ * Reads a table for `verify`. A table or column that is not there is as good as an empty one. What PostgreSQL throws is
+ * classified.
+ */
 export class TableReader {
   readonly #client: ClientBase;
   readonly #relation: string;
@@ -80,7 +84,7 @@ export class TableReader {
           failure = error ?? new Error("unknown");
         }
       });
-      query.on("error", reject);
+      query.on("error", (error: Error) => reject(classifyPostgresError(error, { connectionLost: true })));
       query.on("end", () => (failure === undefined ? resolve() : reject(failure as Error)));
       this.#client.query(query);
     });
