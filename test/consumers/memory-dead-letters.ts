@@ -9,6 +9,7 @@ import type {
   DeadLetterWriter,
   Failure,
   LogRecord,
+  TableName,
 } from "../../src/consumers/ports.ts";
 
 /** A DLQ in memory, for tests of what is done with one. */
@@ -42,6 +43,7 @@ export class MemoryDeadLetters implements DeadLetterReader, DeadLetterWriter {
 }
 
 export class MemoryOutcomes implements DeadLetterOutcomes {
+  readonly discards: { offset: bigint; attempts: number; table: TableName | null }[] = [];
   readonly closed = new Map<string, DeadLetterOutcome>();
 
   outcomesOf(origins: readonly DeadLetterOrigin[]): Promise<ReadonlyMap<string, DeadLetterOutcome>> {
@@ -52,7 +54,8 @@ export class MemoryOutcomes implements DeadLetterOutcomes {
     return Promise.resolve(new Map(known));
   }
 
-  discard(origin: DeadLetterOrigin): Promise<void> {
+  discard(origin: DeadLetterOrigin, attempts: number, table: TableName | null): Promise<void> {
+    this.discards.push({ offset: origin.offset, attempts, table });
     this.closed.set(originKey(origin), "discarded");
     return Promise.resolve();
   }
