@@ -1,0 +1,273 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { originKey, partitionKey } from "../../src/consumers/ports.ts";
+import type { ApplyOutcome, DeadLetterOutcomes, Sink, TableName } from "../../src/consumers/ports.ts";
+import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
+
+/** What the suite needs of a sink: an empty one per test, and a look at its rows. */
+export interface SinkHarness {
+  /** Another one of the same storage, like another process's. */
+  open(): Sink & DeadLetterOutcomes;
+  readonly table: TableName;
+  /** The rows of the table, in the order of their keys. */
+  rows(): Promise<readonly SinkRow[]>;
+}
+
+export interface SinkRow {
+  readonly key: string;
+  readonly version: bigint | null;
+  readonly n: string | null;
+}
+
+const rowSchema: RowSchema = { idType: "string", columns: [{ name: "n", sqlType: "integer" }] };
+
+function upsert(key: string, version: bigint, n: string | null): Change {
+  return { op: "u", key, version, values: [n], rowSchema };
+}
+
+function deletion(key: string, version: bigint): Change {
+  return { op: "d", key, version, values: null, rowSchema };
+}
+
+const home = { topic: "shop.products", partition: 3 };
+
+/** What every Sink promises. */
+export function describeSink(name: string, makeHarness: () => Promise<SinkHarness>): void {
+  describe(name, () => {
+    let harness: SinkHarness;
+    let sink: Sink & DeadLetterOutcomes;
+
+    beforeEach(async () => {
+      harness = await makeHarness();
+      sink = harness.open();
+      await sink.readProgress([home]);
+    });
+
+    const apply = (
+      expectedOffset: bigint,
+      nextOffset: bigint,
+      changes: Change[],
+      by: Sink = sink,
+    ): Promise<ApplyOutcome> => by.apply({ ...home, table: harness.table, expectedOffset, nextOffset, changes });
+    const progress = async (): Promise<bigint | undefined> => (await sink.readProgress([home])).get(partitionKey(home));
+    const replay = (offset: bigint, change: Change, attempts = 1) =>
+      sink.replay({ ...home, offset }, attempts, harness.table, change);
+    const outcome = async (offset: bigint) =>
+      (await sink.outcomesOf([{ ...home, offset }])).get(originKey({ ...home, offset }));
+
+    describe("progress", () => {
+      test("begins at 0 for each partition that has none", async () => {
+        const other = { topic: "shop.products", partition: 4 };
+        const found = await sink.readProgress([home, other]);
+        expect(found).toEqual(
+          new Map([
+            [partitionKey(home), 0n],
+            [partitionKey(other), 0n],
+          ]),
+        );
+      });
+
+      test("moves with what is applied, and is what other sinks read", async () => {
+        expect(await apply(0n, 7n, [upsert("a", 1n, "1")])).toBe("applied");
+        expect(await harness.open().readProgress([home])).toEqual(new Map([[partitionKey(home), 7n]]));
+      });
+
+      test("moves over a stretch that holds no changes", async () => {
+        expect(await apply(0n, 5n, [])).toBe("applied");
+        expect(await progress()).toBe(5n);
+      });
+
+      test("of one partition leaves the others alone", async () => {
+        const other = { topic: "shop.carts", partition: 3 };
+        await apply(0n, 7n, []);
+        expect((await sink.readProgress([other])).get(partitionKey(other))).toBe(0n);
+      });
+
+      test("fences whoever expects another offset, and nothing is written", async () => {
+        await apply(0n, 7n, [upsert("a", 1n, "1")]);
+        expect(await apply(0n, 9n, [upsert("a", 2n, "2")])).toBe("fenced");
+        expect(await apply(8n, 9n, [upsert("a", 2n, "2")])).toBe("fenced");
+        expect(await progress()).toBe(7n);
+        expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
+      });
+
+      test("lets one of two sinks through that apply the same stretch at once", async () => {
+        const sinks = [sink, harness.open()];
+        const outcomes = await Promise.all(
+          sinks.map((each, index) => apply(0n, 1n, [upsert("a", 1n, String(index))], each)),
+        );
+        expect(outcomes.toSorted()).toEqual(["applied", "fenced"]);
+        const winner = outcomes.indexOf("applied");
+        expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: String(winner) }]);
+      });
+
+      test("of a partition that was never read fences", async () => {
+        const batch = { topic: "shop.unread", partition: 0, table: harness.table, expectedOffset: 0n, nextOffset: 1n };
+        expect(await sink.apply({ ...batch, changes: [upsert("a", 1n, "1")] })).toBe("fenced");
+      });
+    });
+
+    describe("apply", () => {
+      test("inserts, updates and deletes", async () => {
+        await apply(0n, 3n, [upsert("a", 1n, "1"), upsert("b", 2n, "2"), upsert("c", 3n, null)]);
+        await apply(3n, 5n, [upsert("a", 4n, "10"), deletion("b", 5n)]);
+        expect(await harness.rows()).toEqual([
+          { key: "a", version: 4n, n: "10" },
+          { key: "c", version: 3n, n: null },
+        ]);
+      });
+
+      test("takes several changes of one key in one batch, the last one counting", async () => {
+        await apply(0n, 5n, [
+          upsert("a", 1n, "1"),
+          upsert("a", 2n, "2"),
+          upsert("b", 3n, "3"),
+          deletion("b", 4n),
+          upsert("b", 4n, "4"),
+        ]);
+        expect(await harness.rows()).toEqual([
+          { key: "a", version: 2n, n: "2" },
+          { key: "b", version: 4n, n: "4" },
+        ]);
+      });
+
+      test("does not let an older change pass, nor bring a deleted row back", async () => {
+        await apply(0n, 2n, [upsert("a", 10n, "10"), deletion("b", 10n)]);
+        await apply(2n, 5n, [upsert("a", 9n, "9"), upsert("b", 9n, "9"), deletion("a", 9n)]);
+        expect(await harness.rows()).toEqual([{ key: "a", version: 10n, n: "10" }]);
+      });
+
+      test("takes a change of an equal version again", async () => {
+        await apply(0n, 1n, [upsert("a", 5n, "5")]);
+        expect(await apply(1n, 2n, [upsert("a", 5n, "5")])).toBe("applied");
+        expect(await harness.rows()).toEqual([{ key: "a", version: 5n, n: "5" }]);
+      });
+
+      test("makes a row again that is newer than its delete", async () => {
+        await apply(0n, 2n, [upsert("a", 1n, "1"), deletion("a", 2n)]);
+        await apply(2n, 3n, [upsert("a", 3n, "3")]);
+        expect(await harness.rows()).toEqual([{ key: "a", version: 3n, n: "3" }]);
+      });
+
+      test("remembers the newest delete of a key, not the last one that came", async () => {
+        await apply(0n, 1n, [deletion("a", 10n)]);
+        await apply(1n, 2n, [deletion("a", 5n)]);
+        await apply(2n, 3n, [upsert("a", 7n, "7")]);
+        expect(await harness.rows()).toEqual([]);
+      });
+
+      test("keeps versions beyond 2^53 apart", async () => {
+        const version = (1_800_000_000n << 32n) | 1n;
+        await apply(0n, 1n, [upsert("a", version + 1n, "2")]);
+        await apply(1n, 2n, [upsert("a", version, "1")]);
+        expect(await harness.rows()).toEqual([{ key: "a", version: version + 1n, n: "2" }]);
+      });
+
+      test("throws poison for a record that can't be written, and nothing of the batch is", async () => {
+        const batch = apply(0n, 2n, [upsert("a", 1n, "1"), upsert("b", 2n, "99999999999")]);
+        await expect(batch).rejects.toMatchObject({ name: "HeadraceError", kind: "poison" });
+        expect(await progress()).toBe(0n);
+        expect(await harness.rows()).toEqual([]);
+        expect(await apply(0n, 1n, [upsert("a", 1n, "1")])).toBe("applied");
+      });
+
+      test("works on partitions in parallel", async () => {
+        const partitions = Array.from({ length: 12 }, (_, partition) => ({ topic: "shop.products", partition }));
+        await sink.readProgress(partitions);
+        const outcomes = await Promise.all(
+          partitions.map((partition) =>
+            sink.apply({
+              ...partition,
+              table: harness.table,
+              expectedOffset: 0n,
+              nextOffset: 1n,
+              changes: [upsert(`k${partition.partition}`, 1n, String(partition.partition))],
+            }),
+          ),
+        );
+        expect(new Set(outcomes)).toEqual(new Set(["applied"]));
+        expect((await harness.rows()).length).toBe(12);
+      });
+    });
+
+    describe("replay", () => {
+      test("applies what is newer than the row, and leaves the progress alone", async () => {
+        await apply(0n, 5n, [upsert("a", 1n, "1")]);
+        expect(await replay(3n, upsert("a", 2n, "2"))).toBe("replayed");
+        expect(await harness.rows()).toEqual([{ key: "a", version: 2n, n: "2" }]);
+        expect(await progress()).toBe(5n);
+        expect(await outcome(3n)).toBe("replayed");
+      });
+
+      test("applies a change of a key that nothing is known of, as the first thing that a sink does", async () => {
+        const first = harness.open();
+        const origin = { topic: "shop.unread", partition: 9, offset: 3n };
+        expect(await first.replay(origin, 1, harness.table, upsert("a", 2n, "2"))).toBe("replayed");
+        expect(await harness.rows()).toEqual([{ key: "a", version: 2n, n: "2" }]);
+      });
+
+      test.each([
+        ["a newer row", upsert("a", 10n, "10"), upsert("a", 9n, "9")],
+        ["a row of the same version", upsert("a", 10n, "10"), upsert("a", 10n, "9")],
+        ["a newer delete", deletion("a", 10n), upsert("a", 9n, "9")],
+        ["a delete of the same version", deletion("a", 10n), upsert("a", 10n, "9")],
+        ["a newer row, of a delete", upsert("a", 10n, "10"), deletion("a", 9n)],
+        ["a row of the same version, of a delete", upsert("a", 10n, "10"), deletion("a", 10n)],
+      ])("is superseded by %s", async (_, known, old) => {
+        await apply(0n, 1n, [known]);
+        const before = await harness.rows();
+        expect(await replay(0n, old)).toBe("superseded");
+        expect(await harness.rows()).toEqual(before);
+        expect(await outcome(0n)).toBe("superseded");
+      });
+
+      test("deletes, and the delete is remembered", async () => {
+        await apply(0n, 1n, [upsert("a", 1n, "1")]);
+        expect(await replay(0n, deletion("a", 5n))).toBe("replayed");
+        await apply(1n, 2n, [upsert("a", 4n, "4")]);
+        expect(await harness.rows()).toEqual([]);
+      });
+
+      test("stays replayed when it is replayed again", async () => {
+        expect(await replay(0n, upsert("a", 1n, "1"))).toBe("replayed");
+        expect(await replay(0n, upsert("a", 1n, "1"))).toBe("superseded");
+        expect(await outcome(0n)).toBe("replayed");
+      });
+
+      test("that fails stays open", async () => {
+        await expect(replay(0n, upsert("a", 1n, "99999999999"), 2)).rejects.toMatchObject({ kind: "poison" });
+        expect(await outcome(0n)).toBeUndefined();
+        expect(await harness.rows()).toEqual([]);
+      });
+    });
+
+    describe("outcomes of dead letters", () => {
+      test("tell the closed ones, whatever else is asked for", async () => {
+        await replay(1n, upsert("a", 1n, "1"));
+        await sink.discard({ ...home, offset: 2n }, 1, harness.table);
+        await sink.discard({ ...home, offset: 3n }, 4, null);
+        const origins = [0n, 1n, 2n, 3n].map((offset) => ({ ...home, offset }));
+        const elsewhere = { topic: "shop.carts", partition: 3, offset: 1n };
+        expect(await harness.open().outcomesOf([...origins, elsewhere])).toEqual(
+          new Map([
+            [originKey({ ...home, offset: 1n }), "replayed"],
+            [originKey({ ...home, offset: 2n }), "discarded"],
+            [originKey({ ...home, offset: 3n }), "discarded"],
+          ]),
+        );
+      });
+
+      test("of nothing are nothing", async () => {
+        expect(await sink.outcomesOf([])).toEqual(new Map());
+      });
+
+      test("let a discarded one be replayed, and a replayed one not be discarded", async () => {
+        const origin = { ...home, offset: 1n };
+        await sink.discard(origin, 1, harness.table);
+        await replay(1n, upsert("a", 1n, "1"));
+        expect(await outcome(1n)).toBe("replayed");
+        await sink.discard(origin, 1, harness.table);
+        expect(await outcome(1n)).toBe("replayed");
+      });
+    });
+  });
+}
