@@ -76,6 +76,18 @@ export function text(value: string): Bson {
   return { type: "string", utf8: Buffer.from(value) };
 }
 
+export const int32 = (value: number): Bson => ({ type: "int32", value });
+export const int64 = (value: bigint): Bson => ({ type: "int64", value });
+export const double = (value: number): Bson => ({ type: "double", value });
+export const date = (value: bigint): Bson => ({ type: "date", value });
+export const binary = (subtype: number, bytes: Buffer): Bson => ({ type: "binary", subtype, bytes });
+export const object = (...fields: readonly Field[]): Bson => ({ type: "document", fields });
+export const array = (...items: readonly Bson[]): Bson => ({ type: "array", items });
+export const decimal = (value: string): Bson => ({
+  type: "decimal128",
+  bytes: Buffer.from(Decimal128.fromString(value).bytes),
+});
+
 /** The class of `bson` for a value that is no document or array; undefined where `bson` has none that keeps it. */
 export function bsonClassOf(value: Bson): unknown {
   switch (value.type) {
