@@ -10,7 +10,7 @@ export interface ActivityOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** The table of a topic, for labels. */
-  readonly tableOf: (topic: string) => { readonly table: string };
+  readonly tableOf: (topic: string) => string;
 }
 
 /** What a process has done since its start, for metrics, logs and the live line. */
@@ -45,14 +45,14 @@ export class Activity {
     applied: (batch, records, nextOffset) => {
       const { topic, partition, highWatermark } = batch;
       this.applied += records;
-      this.#options.metrics.rowsApplied.inc({ table: this.#options.tableOf(topic).table }, records);
+      this.#options.metrics.rowsApplied.inc({ table: this.#options.tableOf(topic) }, records);
       const lag = highWatermark > nextOffset ? highWatermark - nextOffset : 0n;
       this.#lags.set(partitionKey(batch), lag);
       this.#options.metrics.lag.set({ topic, partition }, Number(lag));
     },
     deadLettered: ({ topic }) => {
       this.deadLetters++;
-      this.#options.metrics.deadLetters.inc({ table: this.#options.tableOf(topic).table });
+      this.#options.metrics.deadLetters.inc({ table: this.#options.tableOf(topic) });
     },
   };
 

@@ -4,6 +4,8 @@ import type { Config } from "../config/config-schema.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
 import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
+import { openLiveLine } from "./live-line.ts";
+import type { LiveLine } from "./live-line.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /** What every command gets. */
@@ -12,6 +14,8 @@ export interface CommandContext {
   readonly logger: Logger;
   /** Aborts at the first SIGTERM or SIGINT. */
   readonly signal: AbortSignal;
+  /** Null for questions, and where stderr is no terminal. */
+  readonly liveLine: LiveLine | null;
 }
 
 /** `service`: works until it is stopped, says everything in its log. `question`: answers a person and ends. */
@@ -47,8 +51,13 @@ async function runWithConfig(
     process.stderr.write(`${error.message}\n`);
     return EXIT_USAGE;
   }
-  const logger = createLogger({ level: config.log.level, fields: { pipeline: config.name } });
-  return runToExitCode((signal) => run({ config, logger, signal }), {
+  const liveLine = kind === "service" ? openLiveLine(process.stderr) : null;
+  const logger = createLogger({
+    level: config.log.level,
+    fields: { pipeline: config.name },
+    ...(liveLine === null ? {} : { destination: { write: (line: string) => liveLine.print(line) } }),
+  });
+  return runToExitCode((signal) => run({ config, logger, signal, liveLine }), {
     onFatal: (error) => (kind === "service" ? logFatal(logger, error) : printFatal(error)),
     onDrain: (stopSignal) => logger.info({ signal: stopSignal }, "stopping; a second signal ends at once"),
   });

@@ -1,0 +1,78 @@
+import { hostname } from "node:os";
+import type { Config } from "../config/config-schema.ts";
+import { runConsumer as consume } from "../consumers/consumer.ts";
+import type { ConsumerObserver } from "../consumers/consumer.ts";
+import { registerZstd } from "../consumers/kafka-compression.ts";
+import { createKafkaRecordLog } from "../consumers/kafka-consumer.ts";
+import { createKafkaDeadLetterWriter } from "../consumers/kafka-dead-letters.ts";
+import type { PartitionOffset, TableName } from "../consumers/ports.ts";
+import { PostgresSink } from "../consumers/postgres-sink.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { decodeRecord } from "../schemas/record-decoder.ts";
+import { consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
+import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
+import { tableOf } from "./tables.ts";
+
+export interface ConsumingOptions {
+  readonly config: Config;
+  readonly observer: ConsumerObserver;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Ends when the stored progress has reached these offsets. */
+  readonly until?: Promise<readonly PartitionOffset[]> | undefined;
+}
+
+/** Other partitions' records may mend a violated constraint, and another registry node may know a schema. */
+export const PATIENCE = { constraintPatienceMs: 5_000, schemaPatienceMs: 60_000 };
+
+/** Names this process in dead letters. */
+export function taskId(): string {
+  return `${hostname()}/${process.pid}`;
+}
+
+/** The consumer of a pipeline, from connecting to closing. Resolves at its end, or when `signal` aborts. */
+export async function runConsumer({ config, observer, logger, signal, until }: ConsumingOptions): Promise<void> {
+  const { name, batch, deadLetters, postgres } = config;
+  registerZstd();
+  const kafka = await kafkaClient(config, logger);
+  const client = postgresClient(config);
+  const registry = schemaRegistry(config);
+  const writer = createKafkaDeadLetterWriter({ kafka, topic: deadLetterTopic(name), pipeline: name, taskId: taskId() });
+  const log = createKafkaRecordLog({
+    kafka,
+    groupId: consumerGroup(name),
+    topics: {
+      includes: (topic) => tableOf(config, topic) !== undefined,
+      expected: Object.keys(config.collections ?? {}).map((each) => topicOf(name, config.mongodb.database, each)),
+    },
+    logger,
+    sessionTimeoutMs: config.kafka.sessionTimeoutMs,
+    partitionsInParallel: postgres.poolSize,
+  });
+  try {
+    await consume(
+      {
+        log,
+        sink: new PostgresSink(client),
+        deadLetters: writer,
+        decode: ({ key, value }) => decodeRecord(registry, key, value),
+        tableOf: (topic) => replicated(config, topic),
+        limits: { maxRows: batch.rows, maxBytes: batch.bytes },
+        deadLetterLimits: { maxDeadLetters: deadLetters.window.max, windowRecords: deadLetters.window.records },
+        patience: PATIENCE,
+        logger,
+        observer,
+      },
+      { signal, until },
+    );
+  } finally {
+    await writer.close();
+    await client.close();
+  }
+}
+
+function replicated(config: Config, topic: string): TableName {
+  const table = tableOf(config, topic);
+  if (table === undefined) throw new Error(`a record came of the topic ${topic}, which is not read`);
+  return table;
+}

@@ -1,0 +1,41 @@
+import type { Config } from "../config/config-schema.ts";
+import { keyOfDeadLetter } from "../consumers/dead-letter-key.ts";
+import type { DeadLetterSources } from "../consumers/dead-letter-queries.ts";
+import { registerZstd } from "../consumers/kafka-compression.ts";
+import { createKafkaDeadLetterReader } from "../consumers/kafka-dead-letters.ts";
+import { PostgresSink } from "../consumers/postgres-sink.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { SchemaRegistry } from "../schemas/registry.ts";
+import { consumerGroup, deadLetterTopic } from "../schemas/topics.ts";
+import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
+
+/** A pipeline's dead letters and what became of them. */
+export interface DeadLetterAccess extends DeadLetterSources {
+  readonly sink: PostgresSink;
+  readonly registry: SchemaRegistry;
+  readonly kafka: Awaited<ReturnType<typeof kafkaClient>>;
+  close(): Promise<void>;
+}
+
+/** To be closed. */
+export async function openDeadLetterAccess(config: Config, logger: Logger): Promise<DeadLetterAccess> {
+  registerZstd();
+  const kafka = await kafkaClient(config, logger);
+  const client = postgresClient(config);
+  const registry = schemaRegistry(config);
+  const sink = new PostgresSink(client);
+  return {
+    sink,
+    registry,
+    kafka,
+    outcomes: sink,
+    keyOf: (record) => keyOfDeadLetter(registry, record),
+    reader: createKafkaDeadLetterReader({
+      kafka,
+      topic: deadLetterTopic(config.name),
+      groupPrefix: `${consumerGroup(config.name)}.dlq`,
+      logger,
+    }),
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,161 @@
+import { Command } from "commander";
+import { discardDeadLetters, listDeadLetters, showDeadLetter } from "../consumers/dead-letter-queries.ts";
+import { createKafkaDeadLetterWriter } from "../consumers/kafka-dead-letters.ts";
+import type { LogRecord } from "../consumers/ports.ts";
+import { replayDeadLetters } from "../consumers/replay.ts";
+import type { ReplayCounts } from "../consumers/replay.ts";
+import { errorKind, HeadraceError } from "../runtime/errors.ts";
+import { EXIT_DONE, EXIT_FATAL, EXIT_USAGE } from "../runtime/lifecycle.ts";
+import { decodeRecord } from "../schemas/record-decoder.ts";
+import type { Change } from "../schemas/row-schema.ts";
+import type { SchemaRegistry } from "../schemas/registry.ts";
+import { deadLetterTopic } from "../schemas/topics.ts";
+import { onConfig } from "./command-context.ts";
+import type { CommandContext } from "./command-context.ts";
+import { PATIENCE, taskId } from "./consuming.ts";
+import { openDeadLetterAccess } from "./dead-letter-access.ts";
+import type { DeadLetterAccess } from "./dead-letter-access.ts";
+import { filterOf, isFiltered, withFilters } from "./dlq-options.ts";
+import { deadLetterJson, deadLetterTable, shownJson, shownText } from "./dlq-output.ts";
+import { tableOf } from "./tables.ts";
+
+export function dlqCommand(): Command {
+  return new Command("dlq")
+    .description("The records that could not be applied: list, show, replay or discard them.")
+    .addCommand(listCommand())
+    .addCommand(showCommand())
+    .addCommand(replayCommand())
+    .addCommand(discardCommand());
+}
+
+function listCommand(): Command {
+  const command = withFilters(new Command("list").description("List the open dead letters.")).option(
+    "--json",
+    "print a JSON array",
+  );
+  return onDeadLetters(command, async ({ access, signal }) => {
+    const letters = await listDeadLetters(access, filterOf(command, []), { signal });
+    const { json } = command.opts<{ json?: true }>();
+    print(json === true ? jsonText(letters.map(deadLetterJson)) : deadLetterTable(letters));
+    return EXIT_DONE;
+  });
+}
+
+function showCommand(): Command {
+  const command = new Command("show")
+    .description("Show a dead letter with its failures and what its record says. Prints the document's values.")
+    .argument("<id>", "as list prints it")
+    .option("--json", "print a JSON object");
+  return onDeadLetters(command, async ({ access, signal }) => {
+    const [id = ""] = command.args;
+    const details = await showDeadLetter(access, id, { signal });
+    if (details === null) throw unknownDeadLetter(id);
+    const { record } = details;
+    const change = details.letter.needsSnapshot ? null : await readable(access.registry, record);
+    const shown = { details, change, key: await access.keyOf(record) };
+    const { json } = command.opts<{ json?: true }>();
+    print(json === true ? jsonText(shownJson(shown)) : shownText(shown));
+    return EXIT_DONE;
+  });
+}
+
+function replayCommand(): Command {
+  const command = withFilters(
+    new Command("replay")
+      .description("Apply the open dead letters again. None can overwrite what is newer.")
+      .argument("[id...]", "as list prints them; default: all that match"),
+  ).option("--json", "print a JSON object");
+  return onDeadLetters(command, async ({ access, config, logger, signal }) => {
+    const { name } = config;
+    const target = { kafka: access.kafka, topic: deadLetterTopic(name) };
+    const writer = createKafkaDeadLetterWriter({ ...target, pipeline: name, taskId: taskId() });
+    try {
+      const counts = await replayDeadLetters({
+        ...access,
+        decode: ({ key, value }) => decodeRecord(access.registry, key, value),
+        writer,
+        tableOf: (topic) => tableOf(config, topic),
+        filter: filterOf(command, command.args),
+        patience: PATIENCE,
+        logger,
+        signal,
+      });
+      const { json } = command.opts<{ json?: true }>();
+      print(json === true ? jsonText(counts) : replayText(counts));
+      return counts.failed + counts.needsSnapshot + counts.unknownTopic > 0 ? EXIT_FATAL : EXIT_DONE;
+    } finally {
+      await writer.close();
+    }
+  });
+}
+
+function discardCommand(): Command {
+  const command = withFilters(
+    new Command("discard")
+      .description("Close open dead letters without applying them. Their rows stay as they are.")
+      .argument("[id...]", "as list prints them"),
+  )
+    .option("--all", "all that are open")
+    .option("--json", "print a JSON array of those that were closed");
+  return onDeadLetters(command, async ({ access, config, signal }) => {
+    const { all, json } = command.opts<{ all?: true; json?: true }>();
+    if (all !== true && command.args.length === 0 && !isFiltered(command)) {
+      process.stderr.write("error: say which ones, by id or filter, or --all\n");
+      return EXIT_USAGE;
+    }
+    const filter = filterOf(command, command.args);
+    const letters = await discardDeadLetters(access, (topic) => tableOf(config, topic), filter, { signal });
+    print(json === true ? jsonText(letters.map(deadLetterJson)) : `${letters.length} discarded.\n`);
+    return EXIT_DONE;
+  });
+}
+
+function onDeadLetters(
+  command: Command,
+  run: (context: CommandContext & { readonly access: DeadLetterAccess }) => Promise<number>,
+): Command {
+  return onConfig(command, "question", async (context) => {
+    const access = await openDeadLetterAccess(context.config, context.logger);
+    try {
+      return await run({ ...context, access });
+    } finally {
+      await access.close();
+    }
+  });
+}
+
+/** Null for what is poison. */
+async function readable(registry: SchemaRegistry, { key, value }: LogRecord): Promise<Change | null> {
+  try {
+    return await decodeRecord(registry, key, value);
+  } catch (error) {
+    if (errorKind(error) !== "poison") throw error;
+    return null;
+  }
+}
+
+function replayText({ replayed, superseded, failed, needsSnapshot, unknownTopic }: ReplayCounts): string {
+  const lines = [
+    `${replayed} replayed.`,
+    ...(superseded > 0 ? [`${superseded} superseded: the table has something newer.`] : []),
+    ...(failed > 0 ? [`${failed} failed again; headrace dlq list says why.`] : []),
+    ...(needsSnapshot > 0 ? [`${needsSnapshot} have only a key; their documents have to be read again.`] : []),
+    ...(unknownTopic > 0 ? [`${unknownTopic} are of collections that the config does not replicate.`] : []),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function unknownDeadLetter(id: string): HeadraceError {
+  return new HeadraceError("UNKNOWN_DEAD_LETTER", "fatal", {
+    message: `There is no dead letter ${JSON.stringify(id)}.`,
+    remedy: "Give an id as `headrace dlq list` prints it: topic/partition/offset.",
+  });
+}
+
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}

@@ -1,0 +1,38 @@
+import type { Config } from "../config/config-schema.ts";
+import type { ProducerObserver } from "../producers/ports.ts";
+import { runProducer } from "../producers/run-producer.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { kafkaClient, schemaRegistry } from "./connections.ts";
+import { readPackage } from "./package-info.ts";
+
+export interface ProducingOptions {
+  readonly config: Config;
+  readonly observer: ProducerObserver;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Ends when what the source is at the start has been published. */
+  readonly once: boolean;
+}
+
+/** Runs the producer of a config. Resolves at its end, or when `signal` aborts. */
+export async function produceFrom({ config, observer, logger, signal, once }: ProducingOptions): Promise<void> {
+  const { name, mongodb, kafka, collections, snapshot } = config;
+  const options = {
+    name,
+    version: readPackage().version,
+    mongodb,
+    kafka: await kafkaClient(config, logger),
+    registry: schemaRegistry(config),
+    topics: {
+      partitions: kafka.partitions,
+      replicationFactor: kafka.replicationFactor,
+      retentionMs: kafka.retentionMs,
+    },
+    collections: collections === undefined ? null : Object.values(collections).map(({ mapping }) => mapping),
+    snapshot,
+    once,
+    observer,
+    logger,
+  };
+  await runProducer(options, { signal });
+}

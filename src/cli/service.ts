@@ -1,0 +1,70 @@
+import { startHttpServer } from "../runtime/http-server.ts";
+import type { HttpServer } from "../runtime/http-server.ts";
+import { createMetrics } from "../runtime/metrics.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import { versionToMs } from "../schemas/change-event.ts";
+import { Activity } from "./activity.ts";
+import type { CommandContext } from "./command-context.ts";
+import type { ServerKind } from "./connections.ts";
+import { showActivity } from "./live-line.ts";
+import { requireServers } from "./run-checks.ts";
+import { tableOf } from "./tables.ts";
+
+/**
+ * What produce, consume and run have in common: the HTTP server, the live line, and the checks at the start.
+ * @param servers those that the work needs
+ */
+export async function runService(
+  context: CommandContext,
+  servers: readonly ServerKind[],
+  work: (activity: Activity) => Promise<void>,
+): Promise<void> {
+  const { config, logger, signal, liveLine } = context;
+  const metrics = createMetrics();
+  const activity = new Activity({ metrics, logger, tableOf: (topic) => tableOf(config, topic)?.table ?? topic });
+  let isReady = false;
+  const server = await startHttp(context, { metrics, activity, isReady: () => isReady });
+  const hide = liveLine === null ? () => {} : showActivity(liveLine, activity);
+  try {
+    await requireServers(config, servers, { logger, signal });
+    isReady = true;
+    await work(activity);
+  } finally {
+    hide();
+    await server?.close();
+  }
+}
+
+interface HttpContext {
+  readonly metrics: Metrics;
+  readonly activity: Activity;
+  readonly isReady: () => boolean;
+}
+
+async function startHttp(
+  { config: { name, http }, logger }: CommandContext,
+  { metrics, activity, isReady }: HttpContext,
+): Promise<HttpServer | null> {
+  if (http === undefined) return null;
+  const status = async () => ({ name, ready: isReady(), ...activityJson(activity) });
+  const server = await startHttpServer({ ...http, metrics, isReady, status, logger });
+  logger.info({ host: http.host, port: server.port }, "serving metrics and health");
+  return server;
+}
+
+function activityJson({ published, applied, deadLetters, lag, position }: Activity): object {
+  return {
+    published,
+    applied,
+    deadLetters,
+    lag: Number(lag),
+    position:
+      position === null
+        ? null
+        : {
+            clusterTime: String(position.clusterTime),
+            time: new Date(versionToMs(position.clusterTime)).toISOString(),
+            snapshots: Object.fromEntries(Object.entries(position.snapshots).map(([name, { state }]) => [name, state])),
+          },
+  };
+}

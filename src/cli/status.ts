@@ -1,0 +1,124 @@
+import { Command } from "commander";
+import type { Config } from "../config/config-schema.ts";
+import { listDeadLetters } from "../consumers/dead-letter-queries.ts";
+import { partitionKey } from "../consumers/ports.ts";
+import { versionToMs } from "../schemas/change-event.ts";
+import { onConfig } from "./command-context.ts";
+import type { CommandContext } from "./command-context.ts";
+import { openDeadLetterAccess } from "./dead-letter-access.ts";
+import { lagOf, openPipelineReader } from "./pipeline-status.ts";
+import type { PipelineReader } from "./pipeline-status.ts";
+import { tableOf } from "./tables.ts";
+import { textTable } from "./text-table.ts";
+
+/** What `status --json` prints; the shape is kept. Times are ISO 8601. */
+export interface PipelineStatus {
+  readonly name: string;
+  /** Null where the producer has never run. `clusterTime` is a version in decimal. */
+  readonly position: { readonly clusterTime: string; readonly time: string; readonly ageMs: number } | null;
+  readonly snapshots: Readonly<Record<string, "running" | "done">>;
+  readonly partitions: readonly PartitionStatus[];
+  /** The sum over the partitions, in offsets. */
+  readonly lag: number;
+  readonly deadLetters: readonly { readonly table: string | null; readonly open: number }[];
+}
+
+export interface PartitionStatus {
+  readonly topic: string;
+  readonly partition: number;
+  readonly table: string | null;
+  readonly endOffset: number;
+  readonly nextOffset: number;
+  readonly lag: number;
+}
+
+export function statusCommand(): Command {
+  const command = new Command("status")
+    .description("Show how far the pipeline is: position, snapshots, lag of each partition, open dead letters.")
+    .option("--json", "print a JSON object");
+  return onConfig(command, "question", async (context) => {
+    const status = await readStatus(context);
+    const { json } = command.opts<{ json?: true }>();
+    process.stdout.write(json === true ? `${JSON.stringify(status)}\n` : statusText(status));
+  });
+}
+
+async function readStatus(context: CommandContext): Promise<PipelineStatus> {
+  const reader = await openPipelineReader(context.config, context.logger);
+  try {
+    const [progress, deadLetters] = await Promise.all([
+      readProgress(context.config, reader),
+      countDeadLetters(context),
+    ]);
+    return { name: context.config.name, ...progress, deadLetters };
+  } finally {
+    await reader.close();
+  }
+}
+
+async function readProgress(
+  config: Config,
+  reader: PipelineReader,
+): Promise<Pick<PipelineStatus, "position" | "snapshots" | "partitions" | "lag">> {
+  const [position, ends, progress] = await Promise.all([reader.position(), reader.ends(), reader.progress()]);
+  const inOrder = [...ends].sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
+  const partitions = inOrder.map((end) => ({
+    topic: end.topic,
+    partition: end.partition,
+    table: tableOf(config, end.topic)?.table ?? null,
+    endOffset: Number(end.offset),
+    nextOffset: Number(progress.get(partitionKey(end)) ?? 0n),
+    lag: Number(lagOf(end, progress)),
+  }));
+  const timeMs = position === null ? 0 : versionToMs(position.clusterTime);
+  return {
+    position:
+      position === null
+        ? null
+        : {
+            clusterTime: String(position.clusterTime),
+            time: new Date(timeMs).toISOString(),
+            ageMs: Math.max(0, Date.now() - timeMs),
+          },
+    snapshots: Object.fromEntries(Object.entries(position?.snapshots ?? {}).map(([name, { state }]) => [name, state])),
+    partitions,
+    lag: partitions.reduce((sum, { lag }) => sum + lag, 0),
+  };
+}
+
+async function countDeadLetters({ config, logger, signal }: CommandContext): Promise<PipelineStatus["deadLetters"]> {
+  const access = await openDeadLetterAccess(config, logger);
+  try {
+    const letters = await listDeadLetters(access, {}, { signal });
+    const byTable = Map.groupBy(letters, ({ info }) => info.table);
+    return [...byTable].map(([table, { length }]) => ({ table, open: length }));
+  } finally {
+    await access.close();
+  }
+}
+
+function statusText({ name, position, snapshots, partitions, lag, deadLetters }: PipelineStatus): string {
+  const lines = [
+    `pipeline      ${name}`,
+    position === null
+      ? "position      none: headrace produce has never run"
+      : `position      ${position.time}, ${Math.round(position.ageMs / 1000)} s ago`,
+    `snapshots     ${joined(Object.entries(snapshots).map(([collection, state]) => `${collection} ${state}`))}`,
+    `dead letters  ${joined(deadLetters.map(({ table: of, open }) => `${of ?? "unknown table"} ${open}`))}`,
+    `lag           ${lag}`,
+  ];
+  const rows = partitions.map((each) => [
+    each.topic,
+    each.partition,
+    each.table ?? "–",
+    each.endOffset,
+    each.nextOffset,
+    each.lag,
+  ]);
+  const table = rows.length > 0 ? textTable(["topic", "partition", "table", "end", "next", "lag"], rows) : "";
+  return `${lines.join("\n")}\n${table}`;
+}
+
+function joined(parts: readonly string[]): string {
+  return parts.length === 0 ? "none" : parts.join(", ");
+}
