@@ -1,0 +1,202 @@
+import { describe, expect, test } from "vitest";
+import { listDeadLetters } from "../../src/consumers/dead-letter-queries.ts";
+import { freshCollection } from "./consumer-fixture.ts";
+import type { Collection, TestEvent } from "./consumer-fixture.ts";
+import { useKafka } from "./kafka-fixture.ts";
+import { until } from "./kafka-reader.ts";
+
+const fixture = useKafka();
+
+const priced = (id: string, version: number, price: number): TestEvent => ({
+  id,
+  version,
+  document: { name: id, price },
+});
+
+async function openLetters(collection: Collection) {
+  const { signal } = collection.deadLetters;
+  const letters = await listDeadLetters(collection.deadLetters, {}, { signal });
+  return letters.map(({ info }) => ({
+    stage: info.stage,
+    code: info.code,
+    sqlstate: info.sqlstate,
+    offset: info.offset,
+  }));
+}
+
+async function progressOf({ sink, topic }: Collection, partition = 0) {
+  return (await sink.readProgress([{ topic, partition }])).get(`${topic}/${partition}`);
+}
+
+/** A table of the user's own, with a rule that some documents break. */
+async function createStrictTable({ pool }: Collection): Promise<void> {
+  await pool.query(
+    "CREATE TABLE products (_id text PRIMARY KEY, _version bigint, name text, price int CHECK (price < 100), _extra jsonb)",
+  );
+}
+
+test("changes become rows, the last one of each key counts, deletes leave none", async () => {
+  const collection = await freshCollection(fixture, undefined, 3);
+  await collection.publish([priced("a", 1, 10), priced("b", 2, 20), priced("c", 3, 30), priced("a", 4, 11)]);
+  await collection.publish([{ id: "b", version: 5 }]);
+  await collection.consume();
+  expect(await collection.rows()).toEqual({
+    a: { version: 4, name: "a", price: 11 },
+    c: { version: 3, name: "c", price: 30 },
+  });
+});
+
+describe("records that are refused", () => {
+  test("one in the middle of a batch goes to the DLQ, the others are applied in order, and the progress passes it", async () => {
+    const collection = await freshCollection(fixture);
+    await createStrictTable(collection);
+    const events = Array.from({ length: 20 }, (_, index) => priced(`k${index % 8}`, index + 1, index));
+    events[9] = priced("bad", 10, 500);
+    await collection.publish(events);
+    await collection.consume();
+    const rows = await collection.rows();
+    const last = events.slice(-8).map(({ id, version }) => [id, { version, name: id, price: version - 1 }] as const);
+    expect(rows).toEqual(Object.fromEntries(last));
+    expect(await openLetters(collection)).toEqual([
+      { stage: "TASK_PUT", code: "CONSTRAINT_VIOLATED", sqlstate: "23514", offset: 9n },
+    ]);
+    expect(await progressOf(collection)).toBe(await fixture.endOffset(collection.topic));
+  });
+
+  test("what cannot be decoded goes to the DLQ, its neighbours are applied", async () => {
+    const collection = await freshCollection(fixture);
+    await collection.publish([priced("a", 1, 1)]);
+    await fixture.publish(collection.topic, [{ key: "?", value: "not Avro" }]);
+    await collection.publish([priced("b", 2, 2)]);
+    await collection.consume();
+    expect(Object.keys(await collection.rows())).toEqual(["a", "b"]);
+    expect(await openLetters(collection)).toMatchObject([{ stage: "VALUE_CONVERTER", code: "RECORD_UNDECODABLE" }]);
+  });
+
+  test("a foreign key that another record is about to mend is waited for", async () => {
+    const collection = await freshCollection(fixture);
+    const { pool } = collection;
+    await pool.query("CREATE TABLE makers (name text PRIMARY KEY)");
+    await pool.query(
+      "CREATE TABLE products (_id text PRIMARY KEY, _version bigint, name text REFERENCES makers, price int, _extra jsonb)",
+    );
+    await collection.publish([priced("a", 1, 1), priced("b", 2, 2)]);
+    const consumer = collection.start({ patience: { constraintPatienceMs: 60_000, schemaPatienceMs: 0 } });
+    await until(() => expect(consumer.lines.map(({ message }) => message)).toContain("trying again"));
+    await pool.query("INSERT INTO makers VALUES ('a'), ('b')");
+    await until(async () => expect(Object.keys(await collection.rows())).toEqual(["a", "b"]));
+    expect(await openLetters(collection)).toEqual([]);
+  });
+
+  test("one that stays violated goes to the DLQ when the patience has ended", async () => {
+    const collection = await freshCollection(fixture);
+    const { pool } = collection;
+    await pool.query("CREATE TABLE makers (name text PRIMARY KEY)");
+    await pool.query("INSERT INTO makers VALUES ('a'), ('c')");
+    await pool.query(
+      "CREATE TABLE products (_id text PRIMARY KEY, _version bigint, name text REFERENCES makers, price int, _extra jsonb)",
+    );
+    await collection.publish([priced("a", 1, 1), priced("b", 2, 2), priced("c", 3, 3)]);
+    await collection.consume({ patience: { constraintPatienceMs: 300, schemaPatienceMs: 0 } });
+    expect(Object.keys(await collection.rows())).toEqual(["a", "c"]);
+    expect(await openLetters(collection)).toMatchObject([{ sqlstate: "23503", offset: 1n }]);
+  });
+
+  test("too many of them stop the consumer, before a whole topic is in the DLQ", async () => {
+    const collection = await freshCollection(fixture);
+    await createStrictTable(collection);
+    await collection.publish(Array.from({ length: 30 }, (_, index) => priced(`k${index}`, index + 1, 500)));
+    const consumer = collection.start({ deadLetterLimits: { maxDeadLetters: 3, windowRecords: 100 } });
+    await expect(consumer.running).rejects.toMatchObject({ code: "DEAD_LETTER_WINDOW", kind: "fatal" });
+    expect(await openLetters(collection)).toHaveLength(3);
+    expect(await progressOf(collection)).toBe(3n);
+  });
+});
+
+describe("what stops it", () => {
+  test("a schema id that stays unknown", async () => {
+    const collection = await freshCollection(fixture);
+    await collection.publish([priced("a", 1, 1)]);
+    const value = Buffer.alloc(20);
+    value.writeInt32BE(2_000_000_000, 1);
+    await fixture.publish(collection.topic, [{ key: value, value }]);
+    const consumer = collection.start({ limits: { maxRows: 1, maxBytes: 1_000 } });
+    await expect(consumer.running).rejects.toMatchObject({ code: "SCHEMA_UNKNOWN", kind: "fatal" });
+    expect(Object.keys(await collection.rows())).toEqual(["a"]);
+    // At the unknown record, past the control record before it.
+    expect(await progressOf(collection)).toBe(2n);
+  });
+
+  test("a bug while a batch is applied, with nothing committed", async () => {
+    const collection = await freshCollection(fixture);
+    await collection.publish([priced("a", 1, 1)]);
+    const bug = new TypeError("x is not a function");
+    const { sink } = collection;
+    const consumer = collection.start({
+      sink: {
+        readProgress: (partitions) => sink.readProgress(partitions),
+        replay: (...replay) => sink.replay(...replay),
+        apply: () => Promise.reject(bug),
+      },
+    });
+    await expect(consumer.running).rejects.toBe(bug);
+    expect(await progressOf(collection)).toBe(0n);
+  });
+
+  test("the failure of what it waits for", async () => {
+    const collection = await freshCollection(fixture);
+    const failed = new Error("the producer failed");
+    await expect(collection.start({ until: Promise.reject(failed) }).running).rejects.toBe(failed);
+  });
+});
+
+describe("restarts", () => {
+  test("go on after the stored progress though the group's offsets are gone", async () => {
+    const collection = await freshCollection(fixture);
+    await collection.publish([priced("a", 1, 1)]);
+    await collection.consume();
+    await until(() => fixture.admin.deleteGroups([`${collection.pipeline}.consumer`]));
+    await collection.publish([priced("b", 2, 2)]);
+    const applied: number[] = [];
+    await collection.consume({ observer: { applied: (_, records) => applied.push(records), deadLettered() {} } });
+    expect(Object.keys(await collection.rows())).toEqual(["a", "b"]);
+    expect(applied.reduce((sum, records) => sum + records, 0)).toBe(1);
+  });
+
+  test("after PostgreSQL was set back to an older backup read again what it has lost, also while running", async () => {
+    const collection = await freshCollection(fixture);
+    const { pool, schema, topic } = collection;
+    const setBack = () =>
+      pool.query(
+        `WITH gone AS (DELETE FROM products WHERE _id <> 'a') UPDATE ${schema}.progress SET next_offset = 1 WHERE topic = $1`,
+        [topic],
+      );
+    await collection.publish([priced("a", 1, 1), priced("b", 2, 2)]);
+    await collection.consume();
+    await setBack();
+    await collection.publish([priced("c", 3, 3)]);
+    await collection.consume();
+    expect(Object.keys(await collection.rows())).toEqual(["a", "b", "c"]);
+
+    const consumer = collection.start();
+    await until(() => expect(consumer.lines.map(({ message }) => message)).toContain("partitions assigned"));
+    await setBack();
+    await collection.publish([priced("d", 4, 4)]);
+    await until(async () => expect(Object.keys(await collection.rows())).toEqual(["a", "b", "c", "d"]));
+  });
+
+  test("at any moment lose nothing", async () => {
+    const collection = await freshCollection(fixture, undefined, 3);
+    const events = Array.from({ length: 400 }, (_, index) => priced(`k${index % 60}`, index + 1, index));
+    for (let start = 0; start < events.length; start += 50) {
+      const consumer = collection.start({ limits: { maxRows: 7, maxBytes: 100_000 } });
+      await collection.publish(events.slice(start, start + 50));
+      await consumer.stop();
+    }
+    await collection.consume();
+    const rows = await collection.rows();
+    expect(rows).toEqual(
+      Object.fromEntries(events.slice(-60).map(({ id, version }) => [id, { version, name: id, price: version - 1 }])),
+    );
+  });
+});
