@@ -1,0 +1,104 @@
+// A producer with a database and a pipeline of its own, and what its topics say.
+import type { Db, Document, MongoClient } from "mongodb";
+import type { Kafka } from "kafkajs";
+import { runProducer } from "../../src/producers/run-producer.ts";
+import type { ProducerOptions } from "../../src/producers/run-producer.ts";
+import { decodeRecord } from "../../src/schemas/record-decoder.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import type { Change } from "../../src/schemas/row-schema.ts";
+import { topicOf } from "../../src/schemas/topics.ts";
+import { freshMongoDatabase, servers } from "../support/servers.ts";
+import { pipelineName, readTopic, testKafka } from "./pipeline-topics.ts";
+import { silentLogger } from "./source-collector.ts";
+
+export interface RunningProducer {
+  /** Ends it as a signal does. */
+  stop(): Promise<void>;
+  /** As `runProducer` ends. */
+  readonly done: Promise<void>;
+}
+
+export class ProducerUnderTest {
+  readonly name = pipelineName();
+  readonly client: MongoClient;
+  readonly db: Db;
+  readonly registry = createSchemaRegistry({ url: servers().schemaRegistryUrl });
+
+  constructor({ client, db }: { client: MongoClient; db: Db }) {
+    this.client = client;
+    this.db = db;
+  }
+
+  static async create(): Promise<ProducerUnderTest> {
+    return new ProducerUnderTest(await freshMongoDatabase());
+  }
+
+  /** As another process would run it. */
+  start(options: Partial<ProducerOptions> & { readonly kafka?: Kafka } = {}): RunningProducer {
+    const stopping = new AbortController();
+    const done = runProducer(
+      {
+        name: this.name,
+        version: "0.0.0",
+        mongodb: { uri: servers().mongodbUri, database: this.db.databaseName },
+        kafka: testKafka(),
+        registry: this.registry,
+        topics: { partitions: 3, replicationFactor: 1, retentionMs: 3_600_000 },
+        collections: null,
+        snapshot: { mode: "initial", chunkDocuments: 100 },
+        once: false,
+        observer: {},
+        logger: silentLogger,
+        ...options,
+      },
+      { signal: stopping.signal },
+    );
+    done.catch(() => {});
+    return {
+      stop: async () => {
+        stopping.abort(new Error("stopped"));
+        await done;
+      },
+      done,
+    };
+  }
+
+  /** Brings the topics up to the source as it is now. */
+  async runOnce(options: Partial<ProducerOptions> = {}): Promise<void> {
+    await this.start({ ...options, once: true }).done;
+  }
+
+  /** What readers see of a collection, each partition in order; Kafka's tombstones left out. */
+  async changes(collection: string): Promise<Change[]> {
+    const changes: Change[] = [];
+    for (const { message } of await readTopic(topicOf(this.name, this.db.databaseName, collection))) {
+      const change = await decodeRecord(this.registry, message.key, message.value);
+      if (change !== null) changes.push(change);
+    }
+    return changes;
+  }
+}
+
+/** The documents that a sink under the version guard ends with, by key; of a collection in document mode. */
+export function tableOf(changes: readonly Change[]): Map<string, unknown> {
+  const newest = new Map<string, Change>();
+  for (const change of changes) {
+    if (change.version >= (newest.get(change.key)?.version ?? 0n)) newest.set(change.key, change);
+  }
+  const table = new Map<string, unknown>();
+  for (const [key, { values }] of newest) if (values !== null) table.set(key, JSON.parse(String(values[0])));
+  return table;
+}
+
+/** A collection of documents with strings for `_id`. */
+export async function documentsOf(db: Db, collection: string): Promise<Map<string, unknown>> {
+  const documents: Document[] = await db.collection(collection).find().toArray();
+  return new Map(documents.map((document) => [String(document["_id"]), document]));
+}
+
+/** What stands more than once in the log: an event of the stream is published exactly once. */
+export function duplicatesOf(changes: readonly Change[]): string[] {
+  const seen = new Set<string>();
+  const ids = changes.filter(({ op }) => op !== "r").map(({ key, version }) => `${key} at ${version}`);
+  return ids.filter((id) => seen.size === seen.add(id).size);
+}

@@ -1,0 +1,173 @@
+import { expect, test, vi } from "vitest";
+import type { CollectionMapping } from "../../src/schemas/collection-schema.ts";
+import { parseColumnType } from "../../src/schemas/column-type.ts";
+import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
+import { deadLetterTopic, topicOf } from "../../src/schemas/topics.ts";
+import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
+import { readTopic, testKafka } from "./pipeline-topics.ts";
+
+interface Item {
+  _id: string | number;
+  [field: string]: unknown;
+}
+
+function documentMode(collection: string): CollectionMapping {
+  return { collection, mode: "document", columns: [], idType: undefined };
+}
+
+async function modelWriter({ client, db }: ProducerUnderTest, collections: readonly string[]): Promise<ModelWriter> {
+  for (const name of collections) await db.createCollection(name);
+  return new ModelWriter({ client, db, random: seededRandom(printedSeed()), collections, keys: 50 });
+}
+
+test("the topics hold what the collections hold, stopped and started at any time", async () => {
+  const producer = await ProducerUnderTest.create();
+  const collections = ["one", "two"];
+  const writer = await modelWriter(producer, collections);
+  for (let i = 0; i < 300; i++) await writer.step();
+  for (let starts = 0; starts < 5; starts++) {
+    const running = producer.start({ snapshot: { mode: "initial", chunkDocuments: 5 } });
+    for (let i = 0; i < 150; i++) await writer.step();
+    await running.stop();
+    for (let i = 0; i < 20; i++) await writer.step();
+  }
+  await producer.runOnce();
+  for (const collection of collections) {
+    const changes = await producer.changes(collection);
+    expect(tableOf(changes)).toEqual(await documentsOf(producer.db, collection));
+    expect(duplicatesOf(changes)).toEqual([]);
+    for (const { key, version, values } of changes) {
+      const fields = writer.fieldsAt(collection, key, version);
+      expect(values === null ? null : JSON.parse(String(values[0]))).toEqual(fields && { _id: key, ...fields });
+    }
+  }
+});
+
+test("of two producers of one name the older one stops, and no event is lost or doubled", async () => {
+  const producer = await ProducerUnderTest.create();
+  const writer = await modelWriter(producer, ["things"]);
+  const older = producer.start();
+  for (let i = 0; i < 200; i++) await writer.step();
+  const younger = producer.start();
+  let hasStopped = false;
+  const stopped = older.done.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  void stopped.then(() => (hasStopped = true));
+  while (!hasStopped) await writer.step();
+  expect(await stopped).toMatchObject({ code: "FENCED", kind: "fatal" });
+  for (let i = 0; i < 100; i++) await writer.step();
+  await younger.stop();
+  await producer.runOnce();
+  const changes = await producer.changes("things");
+  expect(tableOf(changes)).toEqual(await documentsOf(producer.db, "things"));
+  expect(duplicatesOf(changes)).toEqual([]);
+});
+
+test("a schema that the registry refuses stops it before any data moves", async () => {
+  const producer = await ProducerUnderTest.create();
+  const { db, name } = producer;
+  await db.collection<Item>("first").insertOne({ _id: "a" });
+  await db.collection<Item>("second").insertOne({ _id: "b", n: 1 });
+  const columns = (sql: string) => [{ name: "n", path: ["n"], type: parseColumnType(sql) }];
+  const second: CollectionMapping = {
+    collection: "second",
+    mode: "columns",
+    columns: columns("bigint"),
+    idType: undefined,
+  };
+  await producer.runOnce({ collections: [second] });
+  const changed: CollectionMapping = { ...second, columns: columns("bytea") };
+  await expect(producer.runOnce({ collections: [documentMode("first"), changed] })).rejects.toMatchObject({
+    code: "SCHEMA_REFUSED",
+  });
+  expect(await readTopic(topicOf(name, db.databaseName, "first"))).toEqual([]);
+});
+
+test("documents that cannot be encoded become dead letters, and the others go on", async () => {
+  const producer = await ProducerUnderTest.create();
+  const items = producer.db.collection<Item>("items");
+  await items.insertMany([{ _id: 1 }, { _id: 2 }]);
+  await producer.runOnce();
+  await items.insertMany([{ _id: 1.5 }, { _id: "text" }, { _id: 3 }]);
+  const counted: string[] = [];
+  await producer.runOnce({ observer: { deadLetter: (collection, code) => counted.push(`${collection} ${code}`) } });
+  expect([...tableOf(await producer.changes("items")).keys()].sort()).toEqual(["1", "2", "3"]);
+  const letters = await readTopic(deadLetterTopic(producer.name));
+  const keys = letters.map(({ message }) => String(message.headers?.["headrace.key"]));
+  expect(keys.sort()).toEqual(['"text"', '{"$numberDecimal":"1.5"}']);
+  for (const { message } of letters) {
+    expect(message.value).toBeNull();
+    expect(parseDeadLetter(message.headers ?? {})).toMatchObject({
+      topic: topicOf(producer.name, producer.db.databaseName, "items"),
+      code: "ID_TYPE_MISMATCH",
+      connectorName: producer.name,
+    });
+  }
+  expect(counted).toEqual(["items ID_TYPE_MISMATCH", "items ID_TYPE_MISMATCH"]);
+});
+
+test("documents of nearly 16 MB pass, many of them changed at once too", async () => {
+  const producer = await ProducerUnderTest.create();
+  const large = producer.db.collection<Item>("large");
+  const text = "x".repeat(16_000_000);
+  for (const _id of ["a", "b", "c"]) await large.insertOne({ _id, text });
+  await producer.runOnce({ snapshot: { mode: "initial", chunkDocuments: 2 } });
+  await large.updateMany({}, { $set: { n: 1 } });
+  await producer.runOnce();
+  const table = tableOf(await producer.changes("large"));
+  expect([...table.keys()].sort()).toEqual(["a", "b", "c"]);
+  for (const [_id, document] of table) expect(document).toEqual({ _id, text, n: 1 });
+});
+
+test("a record that its topic does not take becomes a dead letter with its key", async () => {
+  const producer = await ProducerUnderTest.create();
+  const { db, name } = producer;
+  const topic = topicOf(name, db.databaseName, "items");
+  const admin = testKafka().admin();
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: 3, configEntries: [{ name: "max.message.bytes", value: "10000" }] }],
+  });
+  await admin.disconnect();
+  await db.collection<Item>("items").insertMany([{ _id: "small" }, { _id: "large", text: "x".repeat(20_000) }]);
+  await producer.runOnce();
+  expect([...tableOf(await producer.changes("items")).keys()]).toEqual(["small"]);
+  const [letter, ...others] = await readTopic(deadLetterTopic(name));
+  expect(others).toEqual([]);
+  expect(letter?.message.key?.toString()).toContain("large");
+  expect(parseDeadLetter(letter?.message.headers ?? {})).toMatchObject({ code: "DOCUMENT_UNENCODABLE" });
+});
+
+test("a topic with another number of partitions is refused", async () => {
+  const producer = await ProducerUnderTest.create();
+  await producer.db.collection<Item>("items").insertOne({ _id: "a" });
+  await producer.runOnce();
+  const topics = { partitions: 4, replicationFactor: 1, retentionMs: 3_600_000 };
+  await expect(producer.runOnce({ topics })).rejects.toMatchObject({ code: "TOPIC_PARTITIONS", kind: "fatal" });
+});
+
+test("a collection that is made while it runs gets its topic and schema then", async () => {
+  const producer = await ProducerUnderTest.create();
+  await producer.db.collection<Item>("old").insertOne({ _id: "a" });
+  let published = 0;
+  const running = producer.start({ observer: { published: ({ events }) => (published += events.length) } });
+  await vi.waitFor(() => expect(published).toBe(1), 30_000);
+  await producer.db.collection<Item>("new").insertOne({ _id: 7 });
+  await vi.waitFor(() => expect(published).toBe(2), 30_000);
+  await running.stop();
+  expect(await producer.changes("new")).toMatchObject([{ op: "c", key: "7", rowSchema: { idType: "integer" } }]);
+});
+
+test("a delete is followed by a tombstone of the same key in the same partition", async () => {
+  const producer = await ProducerUnderTest.create();
+  const items = producer.db.collection<Item>("items");
+  await items.insertOne({ _id: "a" });
+  await producer.runOnce();
+  await items.deleteOne({ _id: "a" });
+  await producer.runOnce();
+  const records = await readTopic(topicOf(producer.name, producer.db.databaseName, "items"));
+  expect(records.map(({ message }) => message.value === null)).toEqual([false, false, true]);
+  expect(new Set(records.map(({ partition, message }) => `${partition} ${String(message.key)}`)).size).toBe(1);
+});
