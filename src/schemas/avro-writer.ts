@@ -12,6 +12,9 @@ const MOST_BYTES = 128 * 1024 * 1024;
 /** Up to here a loop copies faster than a native call (measured: 1 ns a byte against 90 ns). */
 const SHORT_BYTES = 96;
 
+/** To take a bigint apart without arithmetic on it. */
+const HALVES = new DataView(new ArrayBuffer(8));
+
 /**
  * Avro's binary encoding into one buffer that is used again and again. `write…` writes a whole Avro value;
  * `append…` adds bytes to a string that `beginText` has begun.
@@ -84,7 +87,8 @@ export class AvroWriter {
   }
 
   writeBigLong(value: bigint): void {
-    this.writeLong(Number(value >> 32n), Number(BigInt.asIntN(32, value)));
+    HALVES.setBigInt64(0, value);
+    this.writeLong(HALVES.getInt32(0), HALVES.getInt32(4));
   }
 
   writeDouble(value: number): void {

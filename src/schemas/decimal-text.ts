@@ -8,6 +8,9 @@ export interface Decimal {
   readonly exponent: number;
 }
 
+/** PostgreSQL would store all of them, thousands for 9E+6111. */
+const MOST_PLAIN_CHARACTERS = 400;
+
 const DECIMAL = /^(-?)0*([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]+))?$/;
 const NEGATIVE_ZERO = /^-0(?:\.0*)?(?:E|$)/;
 
@@ -44,18 +47,19 @@ export function parseDecimal(text: string): Decimal | undefined {
   return { isNegative: match[1] === "-", digits, exponent: digits === "" ? 0 : exponent };
 }
 
-/** Without an exponent, all digits kept, zero without sign; undefined where that takes more than `limit` characters. */
-export function plainDigits(text: string, limit: number): string | undefined {
+/** Without an exponent, all digits kept, zero without sign; undefined where that takes too many characters. */
+export function plainDigits(text: string): string | undefined {
+  if (!text.includes("E") && !text.startsWith("-0")) return text;
   const unsigned = text.startsWith("-") ? text.slice(1) : text;
   const [coefficient = "", power] = unsigned.split("E");
   const [whole = "", fraction = ""] = coefficient.split(".");
   const digits = whole + fraction;
   const isZero = /^0+$/.test(digits);
   const point = isZero ? Math.min(whole.length + Number(power ?? 0), 1) : whole.length + Number(power ?? 0);
-  if (Math.abs(point) > limit) return undefined;
+  if (Math.abs(point) > MOST_PLAIN_CHARACTERS) return undefined;
   const plain = power === undefined ? unsigned : movePoint(digits, point);
   const signed = text.startsWith("-") && !isZero ? `-${plain}` : plain;
-  return signed.length <= limit ? signed : undefined;
+  return signed.length <= MOST_PLAIN_CHARACTERS ? signed : undefined;
 }
 
 function movePoint(digits: string, point: number): string {

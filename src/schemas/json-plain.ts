@@ -1,14 +1,13 @@
 import type { AvroWriter } from "./avro-writer.ts";
 import { BsonType, binaryStart, isUuid } from "./bson-reader.ts";
 import { decimal128Text, plainDigits } from "./decimal-text.ts";
+import { appendIsoDate } from "./json-date.ts";
 import { appendExtended } from "./json-extended.ts";
 import { appendBase64, appendHex, appendUuid, int64Text } from "./value-text.ts";
 
 const QUOTE = 0x22;
 /** JavaScript's dates go this many ms to both sides of 1970. */
 const MOST_MS = 8.64e15;
-/** A longer number is a string; PostgreSQL would store all its digits. */
-const MOST_DIGITS = 400;
 
 /** JSON made for queries, of a value that holds no document or array. */
 export function appendPlain(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): void {
@@ -43,11 +42,13 @@ function appendDouble(out: AvroWriter, value: number): void {
 
 function appendDecimal(out: AvroWriter, text: string): void {
   const isFinite = text !== "NaN" && !text.endsWith("Infinity");
-  out.appendAscii((isFinite ? plainDigits(text, MOST_DIGITS) : undefined) ?? `"${text}"`);
+  out.appendAscii((isFinite ? plainDigits(text) : undefined) ?? `"${text}"`);
 }
 
 function appendDate(out: AvroWriter, bytes: Buffer, start: number, end: number): void {
   const ms = bytes.readInt32LE(start + 4) * 0x100000000 + bytes.readUInt32LE(start);
   if (Math.abs(ms) > MOST_MS) return appendExtended(out, bytes, BsonType.date, start, end);
-  out.appendAscii(`"${new Date(ms).toISOString()}"`);
+  out.appendByte(QUOTE);
+  appendIsoDate(out, ms);
+  out.appendByte(QUOTE);
 }
