@@ -1,6 +1,5 @@
 import type { AvroWriter } from "./avro-writer.ts";
 import { BsonType, documentEnd } from "./bson-reader.ts";
-import type { DocumentWriter } from "./bson-to-avro.ts";
 import { type CollectionMapping, EXTRA_COLUMN } from "./collection-schema.ts";
 import type { ColumnType } from "./column-type.ts";
 import { ElementIndex } from "./element-index.ts";
@@ -29,7 +28,7 @@ interface Column {
  * columns mode: the declared columns, then `_extra` with the rest. A value that does not fit its column is null there
  * and part of the rest.
  */
-export class ColumnsWriter implements DocumentWriter {
+export class ColumnsWriter {
   readonly #out: AvroWriter;
   readonly #index = new ElementIndex();
   readonly #json: JsonWriter;
@@ -51,6 +50,10 @@ export class ColumnsWriter implements DocumentWriter {
     }));
   }
 
+  /**
+   * @returns the columns that do not hold the document's own value
+   * @throws ContractError DOCUMENT_UNENCODABLE
+   */
   write(document: Buffer): readonly string[] {
     this.#index.reset();
     const misfits: string[] = [];

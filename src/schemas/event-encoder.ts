@@ -29,7 +29,7 @@ export interface EventEncoder {
 }
 
 /** The ids that the registry gave to the two schemas of a collection. */
-export interface SchemaIds {
+interface SchemaIds {
   readonly key: number;
   readonly value: number;
 }

@@ -60,7 +60,7 @@ const FIRST_MS = -210_866_803_200_000n;
 const END_MS = 9_224_318_016_000_000n;
 
 /** Text without regard for what PostgreSQL takes: any code point, NUL, and bytes that are not UTF-8. */
-export const utf8: fc.Arbitrary<Buffer> = fc.oneof(
+const utf8: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 4, arbitrary: fc.string({ maxLength: 12 }).map((value) => Buffer.from(value)) },
   { weight: 3, arbitrary: fc.string({ unit: "binary", maxLength: 120 }).map((value) => Buffer.from(value)) },
   { weight: 2, arbitrary: fc.uint8Array({ maxLength: 12 }).map((value) => Buffer.from(value)) },
@@ -73,7 +73,7 @@ export const utf8: fc.Arbitrary<Buffer> = fc.oneof(
   fc.uuid().map((value) => Buffer.from(value)),
 );
 
-export const cstring: fc.Arbitrary<Buffer> = utf8.map((bytes) => Buffer.from(bytes.filter((byte) => byte !== 0)));
+const cstring: fc.Arbitrary<Buffer> = utf8.map((bytes) => Buffer.from(bytes.filter((byte) => byte !== 0)));
 
 const int64 = fc.oneof(
   fc.constantFrom(...EDGES),

@@ -1,9 +1,10 @@
+import { deserialize, EJSON } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type ColumnMapping, mappingMistakes } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
 import { COLUMN_TYPES, fields, NAMES } from "./arbitrary-bson.ts";
-import { type Bson, type Field } from "./bson-model.ts";
+import { type Bson, documentBytes, type Field, lastFields } from "./bson-model.ts";
 import { columnOf, createTestEncoder, ID_FIELD } from "./encoding.ts";
 import { isAltered, parseExactly, plainJson } from "./expected-json.ts";
 import { expectedRecord } from "./expected-record.ts";
@@ -57,6 +58,34 @@ describe("columns mode", () => {
         for (const other of others) used.encode(other);
         expect(used.encode(document).value).toEqual(createTestEncoder(mapping).encode(document).value);
       }),
+    );
+  });
+});
+
+/** Whether \`bson\` keeps all of it: it has no Undefined, makes DBRefs, and its dates are JavaScript's. */
+function isKeptByBson(value: Bson): boolean {
+  if (isAltered(value) || value.type === "undefined" || value.type === "dbPointer") return false;
+  if (value.type === "date") return value.value >= -8_640_000_000_000_000n && value.value <= 8_640_000_000_000_000n;
+  if (value.type === "array") return value.items.every(isKeptByBson);
+  const inner = value.type === "document" ? value.fields : value.type === "codeWithScope" ? value.scope : [];
+  return inner.every((field) => isKeptByBson(field.value));
+}
+
+describe("_extra without any column", () => {
+  it("is what bson reads and writes as canonical Extended JSON", () => {
+    const encoder = createTestEncoder([]);
+    const keptFields = fields.map((all) =>
+      lastFields(all).filter(({ name, value }) => isKeptByBson({ type: "document", fields: [{ name, value }] })),
+    );
+    fc.assert(
+      fc.property(keptFields, (document) => {
+        const bytes = documentBytes([ID_FIELD, ...document]);
+        const { _id, ...rest } = deserialize(bytes, { promoteValues: false, bsonRegExp: true });
+        const expected = document.length === 0 ? null : parseExactly(EJSON.stringify(rest, { relaxed: false }));
+        const extra = columnOf(encoder.encodeRaw(bytes), "_extra");
+        expect(extra === null ? null : parseExactly(extra as string)).toEqual(expected);
+      }),
+      RUNS,
     );
   });
 });

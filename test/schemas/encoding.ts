@@ -9,7 +9,7 @@ import { documentBytes, type Field, field } from "./bson-model.ts";
 export const OBJECT_ID = Buffer.from("65f0c0ffee00000000000001", "hex");
 export const ID_FIELD: Field = field("_id", { type: "objectId", bytes: OBJECT_ID });
 
-export interface DecodedEnvelope {
+interface DecodedEnvelope {
   readonly before: null;
   readonly after: Readonly<Record<string, unknown>> | null;
   readonly source: Readonly<Record<string, unknown>>;
