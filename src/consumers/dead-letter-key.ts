@@ -1,10 +1,9 @@
 import type { SchemaRegistry } from "../schemas/registry.ts";
+import { HEADER_BYTES } from "../schemas/topics.ts";
 import type { LogRecord } from "./ports.ts";
 
 /** Where the producer tells the key of a document whose key cannot be encoded. */
 const KEY_HEADER = "headrace.key";
-/** A zero byte and the schema id in four. */
-const CONFLUENT_HEADER_BYTES = 5;
 
 /**
  * The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read.
@@ -13,11 +12,11 @@ const CONFLUENT_HEADER_BYTES = 5;
 export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }: LogRecord): Promise<string | null> {
   const told = headers[KEY_HEADER];
   if (told !== undefined) return told.toString("utf8");
-  if (key === null || key.length <= CONFLUENT_HEADER_BYTES || key[0] !== 0) return null;
+  if (key === null || key.length <= HEADER_BYTES || key[0] !== 0) return null;
   const id = key.readInt32BE(1);
   const { type } = registry.cached(id) ?? (await registry.schema(id));
   try {
-    const { _id } = type.fromBuffer(key.subarray(CONFLUENT_HEADER_BYTES)) as { _id: unknown };
+    const { _id } = type.fromBuffer(key.subarray(HEADER_BYTES)) as { _id: unknown };
     return typeof _id === "string" || typeof _id === "bigint" ? String(_id) : null;
   } catch {
     return null;

@@ -12,7 +12,7 @@ import { untilAborted } from "./until-aborted.ts";
 
 const TOPIC_POLL_MS = 5_000;
 
-export interface TopicSelection {
+interface TopicSelection {
   /** Whether a topic of the cluster is one of the pipeline's. */
   readonly includes: (topic: string) => boolean;
   /** Which topics are known to come, for the log. */

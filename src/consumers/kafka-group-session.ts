@@ -97,7 +97,7 @@ export class GroupSession {
     } finally {
       signal.removeEventListener("abort", end);
       this.#assignment.controller.abort(new Error("the session ends"));
-      await this.#consumer.disconnect();
+      await this.#disconnect();
       await Promise.all(this.#queues.values());
     }
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -122,6 +122,16 @@ export class GroupSession {
       });
     } catch (error) {
       throw kafkaError(error, "joining the consumer group");
+    }
+  }
+
+  /** Waits for the batches in work, and leaves the group. */
+  async #disconnect(): Promise<void> {
+    try {
+      await this.#consumer.disconnect();
+    } catch (err) {
+      // All is stored; the coordinator gives the partitions away after the session's timeout.
+      this.#options.logger.warn({ err }, "the consumer group could not be left in order");
     }
   }
 

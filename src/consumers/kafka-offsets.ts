@@ -12,12 +12,14 @@ import type { PartitionOffset } from "./ports.ts";
 export async function withAdmin<T>(kafka: Kafka, doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
   try {
-    await admin.connect();
-    return await use(admin);
+    try {
+      await admin.connect();
+      return await use(admin);
+    } finally {
+      await admin.disconnect();
+    }
   } catch (error) {
     throw kafkaError(error, doing);
-  } finally {
-    await admin.disconnect();
   }
 }
 

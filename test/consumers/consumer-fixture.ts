@@ -9,7 +9,6 @@ import { createKafkaRecordLog } from "../../src/consumers/kafka-consumer.ts";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/kafka-dead-letters.ts";
 import { fetchEndOffsets } from "../../src/consumers/kafka-offsets.ts";
 import type { PartitionOffset } from "../../src/consumers/ports.ts";
-import type { PostgresSink } from "../../src/consumers/postgres-sink.ts";
 import { collectionSchema } from "../../src/schemas/collection-schema.ts";
 import { createEventEncoder } from "../../src/schemas/event-encoder.ts";
 import { decodeRecord } from "../../src/schemas/record-decoder.ts";
@@ -193,4 +192,3 @@ async function rowsOf(pool: Pool): Promise<Record<string, Record<string, unknown
 }
 
 export type Collection = Awaited<ReturnType<typeof freshCollection>>;
-export type { PostgresSink };

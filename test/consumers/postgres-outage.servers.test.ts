@@ -49,6 +49,20 @@ test("PostgreSQL may be away for longer than the group's session: no rebalance, 
   await consumer.stop();
 });
 
+test("a member that joins while PostgreSQL is away gets its share, and all goes on afterwards", async () => {
+  const { collection, proxy, sink } = await collectionBehindProxy();
+  await collection.publish([priced("a", 1, 1), priced("b", 2, 2)]);
+  proxy.cut();
+  const first = collection.start({ sink });
+  await until(() => expect(count(first, "trying again")).toBeGreaterThan(0));
+  const second = collection.start({ sink });
+  await until(() => expect(count(second, "partitions assigned")).toBe(1));
+  await until(() => expect(count(first, "partitions assigned")).toBe(2));
+  proxy.restore();
+  await until(async () => expect(Object.keys(await collection.rows())).toEqual(["a", "b"]));
+  expect(count(first, "partitions assigned") + count(second, "partitions assigned")).toBe(3);
+});
+
 test("a stop while PostgreSQL is away does not wait for it", async () => {
   const { collection, proxy, sink } = await collectionBehindProxy();
   await collection.publish([priced("a", 1, 1)]);
