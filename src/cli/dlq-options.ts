@@ -29,7 +29,8 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_6
 
 export function parseTime(text: string, _previous?: unknown, nowMs = Date.now()): Date {
   const [, count, unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  const time = count === undefined ? new Date(text) : new Date(nowMs - Number(count) * (UNITS_MS[unit] ?? 0));
+  const date = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
+  const time = count === undefined ? date : new Date(nowMs - Number(count) * (UNITS_MS[unit] ?? 0));
   if (Number.isNaN(time.getTime())) throw new InvalidArgumentError("Give 2026-11-24T08:00:00Z, or 30m, 12h, 7d.");
   return time;
 }

@@ -16,8 +16,16 @@ export function openLiveLine(stream: NodeJS.WriteStream): LiveLine | null {
   const update = createLogUpdate(stream);
   return {
     show: (text) => update(text),
-    print: (line) => update.persist(line.trimEnd()),
-    end: () => update.clear(),
+    print: (line) => {
+      update.clear();
+      // Not by `persist`, which would break a JSON line at the terminal's width.
+      stream.write(line);
+    },
+    end: () => {
+      update.clear();
+      // Shows the cursor again.
+      update.done();
+    },
   };
 }
 
@@ -50,7 +58,7 @@ export interface Rates {
   readonly nowMs: number;
 }
 
-/** `published 12,000 (800/s), 2 s behind · applied 11,000 (700/s), lag 1,000 · 1 dead letter` */
+/** `published 12,000 (800/s), position 2 s old · applied 11,000 (700/s), lag 1,000 · 1 dead letter` */
 export function activityText(
   activity: Pick<Activity, "published" | "applied" | "deadLetters" | "position" | "lag">,
   { published, applied, nowMs }: Rates,
@@ -67,8 +75,8 @@ export function activityText(
 function producerText(count: number, rate: number, position: NonNullable<Activity["position"]>, nowMs: number): string {
   const running = Object.entries(position.snapshots).filter(([, { state }]) => state === "running");
   const snapshot = running.length === 0 ? "" : `, snapshot of ${running.map(([name]) => name).join(", ")}`;
-  const behind = Math.max(0, Math.round((nowMs - Number(position.clusterTime >> 32n) * 1000) / 1000));
-  return `published ${grouped(count)} (${grouped(rate)}/s), ${grouped(behind)} s behind${snapshot}`;
+  const age = Math.max(0, Math.round((nowMs - Number(position.clusterTime >> 32n) * 1000) / 1000));
+  return `published ${grouped(count)} (${grouped(rate)}/s), position ${grouped(age)} s old${snapshot}`;
 }
 
 function grouped(value: number | bigint): string {

@@ -1,13 +1,16 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { EXIT_USAGE } from "../runtime/lifecycle.ts";
 import { checkCommand } from "./check.ts";
+import { consumeCommand } from "./consume.ts";
+import { dlqCommand } from "./dlq.ts";
+import { readPackage } from "./package-info.ts";
+import { produceCommand } from "./produce.ts";
+import { runCommand } from "./run.ts";
+import { statusCommand } from "./status.ts";
+import { verifyCommand } from "./verify.ts";
 
-const { version, description } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-  description: string;
-};
+const { version, description } = readPackage();
 
 const program = new Command("headrace")
   .description(`${description}.`)
@@ -22,9 +25,22 @@ Exit codes: 0 done, 1 fatal error (or, of verify and check, something is wrong),
 config, 130 and 143 stopped by a signal after what was begun has been finished.`,
   );
 
-for (const command of [checkCommand()]) {
-  command.copyInheritedSettings(program);
-  program.addCommand(command);
+const commands = [
+  checkCommand(),
+  runCommand(),
+  produceCommand(),
+  consumeCommand(),
+  statusCommand(),
+  verifyCommand(),
+  dlqCommand(),
+];
+for (const command of commands) program.addCommand(inherit(command, program));
+
+/** Subcommands do not end, and show their help, as their parents do, unless told so. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const inner of command.commands) inherit(inner, command);
+  return command;
 }
 
 // kafkajs 2.2.4 sets a timer to a negative time, which Node 24 warns of and takes for 1 ms, as is right.

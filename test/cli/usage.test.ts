@@ -1,0 +1,57 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { headrace } from "../../dev/headrace-process.ts";
+
+const COMMANDS = ["check", "run", "produce", "consume", "status", "verify", "dlq"];
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "headrace-usage-"));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+const run = (...args: string[]) => headrace(args, process.env);
+
+describe.concurrent("headrace", () => {
+  test("shows its commands and exit codes, and its version", async () => {
+    const help = await run("--help");
+    expect(help.exitCode).toBe(0);
+    for (const command of COMMANDS) expect(help.stdout).toContain(`  ${command} `);
+    expect(help.stdout).toContain("Exit codes: 0 done");
+    expect(await run("--version")).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+
+  test.each([
+    [["chek"], "Did you mean check?"],
+    [["run", "--twice"], "unknown option '--twice'"],
+    [["dlq", "list", "--since", "yesterday"], "Give 2026"],
+    [["dlq", "show"], "missing required argument 'id'"],
+    [[], "Usage: headrace"],
+    [["dlq"], "Usage: headrace dlq"],
+  ])("a mistake in the usage ends with 2: %j", async (args, message) => {
+    const { exitCode, stdout, stderr } = await run(...args);
+    expect(stderr).toContain(message);
+    expect(stdout).toBe("");
+    expect(exitCode).toBe(2);
+  });
+
+  test.each([["check"], ["run"], ["dlq", "replay"]])("a mistake in the config ends with 2: %s", async (...command) => {
+    const file = join(folder, `${command.join("-")}.yaml`);
+    await writeFile(file, "name: shop\nkafka: { brokers: x, partitons: 4 }\n");
+    const { exitCode, stdout, stderr } = await run(...command, "--config", file);
+    expect(stderr).toContain(`${file} has 5 mistakes:\n`);
+    expect(stderr).toContain("line 2, kafka.partitons: unknown key; did you mean partitions?");
+    expect(stdout).toBe("");
+    expect(exitCode).toBe(2);
+  });
+
+  test("a config that is not there ends with 2", async () => {
+    const { exitCode, stderr } = await run("run", "-c", join(folder, "no.yaml"));
+    expect(stderr).toContain("there is no such file");
+    expect(exitCode).toBe(2);
+  });
+});
