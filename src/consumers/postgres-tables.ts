@@ -6,7 +6,7 @@ import { BEGIN } from "./postgres-client.ts";
 import type { PostgresClient, PostgresSession, Query } from "./postgres-client.ts";
 import { sqlStateOf } from "./postgres-errors.ts";
 import { planInternalTables } from "./postgres-internal-tables.ts";
-import { planTable } from "./table-plan.ts";
+import { nameProblems, planTable } from "./table-plan.ts";
 import type { TableNeed, TablePlan } from "./table-plan.ts";
 import { buildStatements, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 import type { TableStatements } from "./upsert-sql.ts";
@@ -51,7 +51,9 @@ export class PostgresTables {
 
   /** Makes sure that Headrace's own tables exist. */
   async prepareInternal(): Promise<void> {
-    this.#internal ??= this.#createInternal();
+    this.#internal ??= this.#createInternal().catch((error: unknown) => {
+      throw preparationFailure(error);
+    });
     try {
       await this.#internal;
     } catch (error) {
@@ -70,7 +72,9 @@ export class PostgresTables {
     const key = fingerprint(need.rowSchema);
     let statements = ofTable.get(key);
     if (statements === undefined) {
-      statements = this.#prepare(need);
+      statements = this.#prepare(need).catch((error: unknown) => {
+        throw preparationFailure(error);
+      });
       ofTable.set(key, statements);
     }
     try {
@@ -95,6 +99,7 @@ export class PostgresTables {
   }
 
   async #prepare(need: TableNeed): Promise<PreparedTable> {
+    refuse(nameProblems(need));
     const look = (session: PostgresSession): Promise<Findings> => this.#look(session, need);
     let findings = await this.#client.session(look);
     if (findings.changes.length > 0) {
@@ -126,17 +131,13 @@ SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
 
   /** Runs what `look` finds to do, under the lock: what was found before may have been done by somebody else. */
   async #change(look: (session: PostgresSession) => Promise<readonly Query[]>): Promise<void> {
-    try {
-      await this.#client.session(
-        async (session) => {
-          await session.run(BEGIN, LOCK);
-          await session.commit(DDL_LIMITS, ...(await look(session)));
-        },
-        { statementTimeoutMs: DDL_TIMEOUT_MS },
-      );
-    } catch (error) {
-      throw ddlFailure(error);
-    }
+    await this.#client.session(
+      async (session) => {
+        await session.run(BEGIN, LOCK);
+        await session.commit(DDL_LIMITS, ...(await look(session)));
+      },
+      { statementTimeoutMs: DDL_TIMEOUT_MS },
+    );
   }
 
   #preparedOf(table: TableName): Map<string, Promise<PreparedTable>> {
@@ -150,17 +151,23 @@ SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
   }
 }
 
-/** The statements of a plan. @throws HeadraceError that names all problems, where there are some. */
+/** The statements of a plan. */
 function soundDdl({ ddl, problems }: TablePlan): readonly Query[] {
+  refuse(problems);
+  return ddl.map((text) => ({ text }));
+}
+
+/** @throws HeadraceError that names all problems, where there are some. */
+function refuse(problems: readonly HeadraceError[]): void {
   const [first, ...others] = problems;
-  if (first === undefined) return ddl.map((text) => ({ text }));
+  if (first === undefined) return;
   if (others.length === 0) throw first;
   const message = problems.map((problem) => problem.message).join(" ");
   const remedy = [...new Set(problems.map((problem) => problem.remedy))].join(" ");
   throw new HeadraceError(first.code, "fatal", { message, remedy, details: first.details });
 }
 
-function ddlFailure(error: unknown): unknown {
+function preparationFailure(error: unknown): unknown {
   const sqlstate = sqlStateOf(error);
   if (sqlstate === undefined || !(error instanceof HeadraceError) || error.kind === "retryable") return error;
   if (MADE_BY_OTHERS.has(sqlstate)) {

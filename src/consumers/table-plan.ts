@@ -28,10 +28,23 @@ const MAX_NAME_BYTES = 63;
 
 /** What a table needs before records of a RowSchema can be written to it. Pure. */
 export function planTable(need: TableNeed, schema: SchemaState, state: TableState | undefined): TablePlan {
-  const columns = columnsOf(need.rowSchema);
-  const problems = nameProblems([need.table.schema, need.table.table, ...columns.map(({ name }) => name)]);
+  const problems = nameProblems(need);
   if (problems.length > 0) return { ddl: [], problems };
+  const columns = columnsOf(need.rowSchema);
   return state === undefined ? planCreation(need.table, columns, schema) : planExisting(need.table, columns, state);
+}
+
+/** Names that PostgreSQL can't have; they must not get into any SQL. */
+export function nameProblems({ table, rowSchema }: TableNeed): readonly HeadraceError[] {
+  return [table.schema, table.table, ...rowSchema.columns.map(({ name }) => name)]
+    .filter((name) => name === "" || name.includes("\0") || Buffer.byteLength(name) > MAX_NAME_BYTES)
+    .map(
+      (name) =>
+        new HeadraceError("NAME_INVALID", "fatal", {
+          message: `PostgreSQL can't have the name ${JSON.stringify(name)}.`,
+          remedy: `Names of tables and columns have 1 to ${MAX_NAME_BYTES} bytes in UTF-8 and no NUL: give it another one in the config.`,
+        }),
+    );
 }
 
 export function createSchema(name: string): string {
@@ -44,18 +57,6 @@ function columnsOf(rowSchema: RowSchema): readonly Column[] {
     { name: "_version", sqlType: "bigint" },
     ...rowSchema.columns,
   ];
-}
-
-function nameProblems(names: readonly string[]): readonly HeadraceError[] {
-  return names
-    .filter((name) => name === "" || name.includes("\0") || Buffer.byteLength(name) > MAX_NAME_BYTES)
-    .map(
-      (name) =>
-        new HeadraceError("NAME_INVALID", "fatal", {
-          message: `PostgreSQL can't have the name ${JSON.stringify(name)}.`,
-          remedy: `Names of tables and columns have 1 to ${MAX_NAME_BYTES} bytes in UTF-8: give it another one in the config.`,
-        }),
-    );
 }
 
 function planCreation(table: TableName, columns: readonly Column[], schema: SchemaState): TablePlan {
