@@ -4,7 +4,7 @@ import type { Position, Version } from "../schemas/change-event.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./mongo-cursor.ts";
 import type { CursorBatch } from "./mongo-cursor.ts";
-import { isCursorNotFound } from "./mongo-errors.ts";
+import { isCursorLost } from "./mongo-errors.ts";
 import { readStreamEvent } from "./mongo-stream-event.ts";
 import type { StreamEvent } from "./post-images.ts";
 
@@ -13,7 +13,7 @@ export interface StreamBatch {
   readonly events: readonly StreamEvent[];
   /** `_data` of the token. */
   readonly resumeToken: string;
-  /** Of the token: no later event is older. */
+  /** Every event up to this time has been seen, but for what is left of one MongoDB transaction. */
   readonly clusterTime: Version;
 }
 
@@ -41,13 +41,12 @@ export async function* changeStream(db: Db, options: ChangeStreamOptions): Async
   for (;;) {
     try {
       for await (const batch of openStream(db, { ...options, start: last ?? options.start })) {
-        if (last !== null && batch.clusterTime < last.clusterTime) throw timeFell();
         last = batch;
         yield batch;
       }
       return;
     } catch (error) {
-      if (!isCursorNotFound(error)) throw error;
+      if (!isCursorLost(error)) throw error;
     }
   }
 }
@@ -57,13 +56,16 @@ async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator
   const session = startCursorSession(db);
   const run = { session, signal: options.signal, doing: DOING };
   const more = { collection: "$cmd.aggregate", maxTimeMS: options.maxAwaitTimeMs, batchSize: BATCH_EVENTS };
+  let before = options.start;
   let id = 0n;
   try {
     let reply = await cursorCommand(db, aggregateCommand(options), run);
     for (;;) {
       ({ id } = reply);
-      yield streamBatch(reply);
+      const batch = streamBatch(reply, before);
+      yield batch;
       if (id === 0n) return;
+      before = batch;
       reply = await cursorCommand(db, { getMore: id, ...more }, run);
     }
   } finally {
@@ -106,20 +108,33 @@ function collectionFilter(collections: readonly string[] | null): Document {
   };
 }
 
-function streamBatch({ documents, resumeToken }: CursorBatch): StreamBatch {
-  const clusterTime = resumeToken === null ? undefined : tokenTime(resumeToken);
-  if (resumeToken === null || clusterTime === undefined) throw noToken();
+function streamBatch(reply: CursorBatch, before: ChangeStreamOptions["start"]): StreamBatch {
+  const { documents, resumeToken } = reply;
+  if (resumeToken === null) throw noToken();
   const events = documents.map(readStreamEvent);
-  for (const [index, { version }] of events.entries()) {
-    if (version > clusterTime || version < (events[index - 1]?.version ?? 0n)) throw timeFell();
+  const clusterTime = timeAfter(reply, resumeToken, before);
+  let time = before?.clusterTime ?? 0n;
+  for (const version of [...events.map((event) => event.version), clusterTime]) {
+    if (version < time) throw timeFell();
+    time = version;
   }
   return { events, resumeToken, clusterTime };
 }
 
+/**
+ * A token without an event stands before the events of its time. The first one of a new stream is one of a time
+ * that is still to come; it stays the same until something has been read.
+ */
+function timeAfter({ operationTime }: CursorBatch, resumeToken: string, before: ChangeStreamOptions["start"]): Version {
+  if (before === null) return operationTime;
+  return resumeToken === before.resumeToken ? before.clusterTime : tokenTime(resumeToken);
+}
+
 /** A token is hex: the byte 82, then the seconds and the increment of its time, four bytes each. */
-export function tokenTime(resumeToken: string): Version | undefined {
+function tokenTime(resumeToken: string): Version {
   const time = /^82([0-9A-F]{16})/i.exec(resumeToken)?.[1];
-  return time === undefined ? undefined : BigInt(`0x${time}`);
+  if (time === undefined) throw noToken();
+  return BigInt(`0x${time}`);
 }
 
 export function versionTimestamp(version: Version): Timestamp {

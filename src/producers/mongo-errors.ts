@@ -48,6 +48,7 @@ const UNEXPECTED: MongoErrorClass = {
 
 /** From MongoDB's `error_codes.yml`. */
 const CURSOR_NOT_FOUND = 43;
+const CURSOR_KILLED = 237;
 const SNAPSHOT_TOO_OLD = 239;
 const SNAPSHOT_UNAVAILABLE = 246;
 
@@ -55,7 +56,7 @@ const CODES: readonly (readonly [MongoErrorClass, readonly number[]])[] = [
   [UNAVAILABLE, [6, 7, 89, 9001]], // host unreachable or not found, network timeout, socket
   [UNAVAILABLE, [91, 189, 10107, 11600, 11602, 13435, 13436]], // shutdown, stepdown, not primary
   [UNAVAILABLE, [50, 202, 262]], // time limits
-  [UNAVAILABLE, [CURSOR_NOT_FOUND, 237, 11601]], // cursor gone or killed, interrupted
+  [UNAVAILABLE, [CURSOR_NOT_FOUND, CURSOR_KILLED, 11601]], // cursor gone or killed, interrupted
   [UNAVAILABLE, [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, 134]], // a snapshot that is not there yet or no more
   [UNAVAILABLE, [63, 112, 133, 136, 150, 234, 13388, 317]], // stale metadata, write conflict, read preference, pool
   [HISTORY_LOST, [260, 280, 286]],
@@ -106,8 +107,10 @@ export function isSnapshotGone(error: unknown): boolean {
   return code === SNAPSHOT_TOO_OLD || code === SNAPSHOT_UNAVAILABLE;
 }
 
-export function isCursorNotFound(error: unknown): boolean {
-  return serverCode(error) === CURSOR_NOT_FOUND;
+/** Whether the server has dropped a cursor, which can be opened again. */
+export function isCursorLost(error: unknown): boolean {
+  const code = serverCode(error);
+  return code === CURSOR_NOT_FOUND || code === CURSOR_KILLED;
 }
 
 /** The server's code of an error that `mongoError` made. */

@@ -117,20 +117,21 @@ export class MongoSource implements ChangeSource {
     const { snapshotMode, until } = this.#options;
     let position = start;
     let snapshotting = true;
+    let streamIsDone = snapshotMode === "only" || hasPassed(position, until);
     let yieldedAt = performance.now();
     for (;;) {
-      const isEnd = snapshotMode === "only" || (until !== undefined && position.clusterTime >= until);
-      if (isEnd && !snapshotting) return;
+      if (streamIsDone && !snapshotting) return;
       const resolving = position.clusterTime < position.horizon;
       const active = snapshotMode === "only" ? [chunks] : snapshotting && !resolving ? [stream, chunks] : [stream];
       const { sequence, next } = await firstReady(active);
       if (next.done === true) {
-        if (sequence === stream) return;
+        if (sequence === stream) throw new Error("the change stream ended by itself");
         snapshotting = false;
         continue;
       }
       sequence.take();
       position = next.value.advance(position);
+      streamIsDone ||= hasPassed(position, until, next.value);
       if (next.value.isIdle && performance.now() - yieldedAt < IDLE_MS) continue;
       yield { events: next.value.events, position };
       yieldedAt = performance.now();
@@ -171,6 +172,12 @@ async function firstReady<T>(
   sequences: readonly ReadAhead<T>[],
 ): Promise<{ sequence: ReadAhead<T>; next: IteratorResult<T, void> }> {
   return await Promise.race(sequences.map(async (sequence) => ({ sequence, next: await sequence.peek() })));
+}
+
+/** A batch may end within a MongoDB transaction, whose events have one time; an empty one does not. */
+function hasPassed({ clusterTime }: Position, until: Version | undefined, piece?: Piece): boolean {
+  if (until === undefined) return false;
+  return piece?.isIdle === true ? clusterTime >= until : clusterTime > until;
 }
 
 function otherCluster(stored: string, found: string): HeadraceError {

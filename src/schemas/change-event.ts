@@ -15,7 +15,10 @@ export interface DocumentEvent {
   readonly collection: string;
   /** A raw BSON document that has the key as its `_id`: the event's documentKey, or the document itself. */
   readonly documentKey: Uint8Array;
-  /** The whole document in raw BSON exactly as it was at `version`; null exactly where op is d. */
+  /**
+   * The whole document in raw BSON exactly as it was at `version`; null where op is d. Null with another op: it could
+   * not be read by its `_id`, and is a dead letter.
+   */
   readonly document: Uint8Array | null;
   readonly version: Version;
 }
@@ -34,7 +37,10 @@ export interface Position {
   readonly clusterTime: Version;
   /** Which MongoDB cluster the token belongs to. */
   readonly cluster: string;
-  /** The highest time at which an old backlog was resolved; 0 when none was. Until the stream has passed it, batches are resolved. */
+  /**
+   * Keys may have been published as of this time: the highest at which an old backlog was resolved, or the end of a
+   * batch that was published in part; 0 when there was neither. Until the stream has passed it, batches are resolved.
+   */
   readonly horizon: Version;
   /** The snapshot of each collection. A collection that is absent has had none. */
   readonly snapshots: Readonly<Record<string, SnapshotState>>;

@@ -1,6 +1,8 @@
 // Reads a ChangeSource to a condition, and what its events add up to.
 import { BSON } from "mongodb";
 import type { Db, Document, Timestamp } from "mongodb";
+import { MongoSource } from "../../src/producers/mongo-source.ts";
+import type { MongoSourceOptions } from "../../src/producers/mongo-source.ts";
 import type { ChangeSource, SourceBatch } from "../../src/producers/ports.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { canonicalKey } from "../../src/schemas/document-key.ts";
@@ -71,3 +73,35 @@ export async function contentOf(db: Db, collections: readonly string[]): Promise
 }
 
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A document of any kind. */
+export interface Item {
+  _id: string | number;
+  [field: string]: unknown;
+}
+
+/** A source of a database that only this test writes to. */
+export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
+  return new MongoSource(db, {
+    collections: null,
+    snapshotMode: "initial",
+    chunkDocuments: 3,
+    logger: silentLogger,
+    ...options,
+  });
+}
+
+/** Reads what there is to read now. */
+export async function catchUp(
+  db: Db,
+  from: Position | null,
+  options: Partial<MongoSourceOptions> = {},
+): Promise<SourceBatch[]> {
+  return await collect(sourceOf(db, { until: await clusterTimeOf(db), ...options }), from);
+}
+
+export function lastPosition(batches: readonly SourceBatch[]): Position {
+  const position = batches.at(-1)?.position;
+  if (position === undefined) throw new Error("there is no batch");
+  return position;
+}
