@@ -73,11 +73,16 @@ export function shownText({ details, key, change }: ShownDeadLetter): string {
   ];
   if (letter.needsSnapshot) lines.push("record    only a key; the document has to be read again");
   else if (change === null) lines.push("record    cannot be read");
-  else lines.push(`record    op ${change.op}, version ${change.version}`, JSON.stringify(rowOf(change), null, 2));
+  else {
+    lines.push(`record    op ${change.op}, version ${change.version}`);
+    for (const [column, value] of Object.entries(rowOf(change) ?? {}))
+      lines.push(`          ${column} = ${value ?? "NULL"}`);
+  }
   return `${lines.join("\n")}\n`;
 }
 
-function rowOf({ rowSchema, values }: Change): object | null {
+/** Values as texts, as PostgreSQL reads them: numbers keep all their digits. Null of a delete. */
+function rowOf({ rowSchema, values }: Change): Record<string, string | null> | null {
   if (values === null) return null;
   return Object.fromEntries(rowSchema.columns.map(({ name }, index) => [name, values[index] ?? null]));
 }
