@@ -1,0 +1,185 @@
+import { Command, InvalidArgumentError } from "commander";
+import type { Db } from "mongodb";
+import { Client } from "pg";
+import { collectionConfig } from "../config/collections-schema.ts";
+import type { CollectionConfig } from "../config/collections-schema.ts";
+import type { Config } from "../config/config-schema.ts";
+import { createKafkaDeadLetterReader } from "../consumers/kafka-dead-letters.ts";
+import type { DeadLetterReader } from "../consumers/ports.ts";
+import { classifyPostgresError } from "../consumers/postgres-errors.ts";
+import { PostgresSink } from "../consumers/postgres-sink.ts";
+import { clusterTimes, connectMongo } from "../producers/mongo-client.ts";
+import { findCollections } from "../producers/mongo-collections.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import { EXIT_DONE, EXIT_FATAL } from "../runtime/lifecycle.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { IdType } from "../schemas/collection-schema.ts";
+import type { SchemaRegistry } from "../schemas/registry.ts";
+import { consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
+import { onConfig } from "./command-context.ts";
+import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
+import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-status.ts";
+import type { PipelineReader } from "./pipeline-status.ts";
+import { openDeadLetters } from "./verify-dead-letters.ts";
+import { verifyReport } from "./verify-report.ts";
+import type { VerifyResult } from "./verify-result.ts";
+import { compareTables } from "./verify-tables.ts";
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+export interface VerifyOptions {
+  /** Collections to compare; undefined for all that the config replicates. */
+  readonly collections?: readonly string[] | undefined;
+  /** How long to wait at a time for the pipeline to apply what differs. */
+  readonly waitMs: number;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+export function verifyCommand(): Command {
+  const command = new Command("verify")
+    .description(
+      "Compare every document with its row, by key and by value; list the keys that are missing, extra or different. Changes nothing.",
+    )
+    .option("--json", "print the result as JSON")
+    .option("--collection <name>", "compare this collection only; may be given several times", addName)
+    .option("--wait <seconds>", "how long to wait for the pipeline to apply what differs", parseSeconds, 30);
+  return onConfig(command, "question", async ({ config, logger, signal }) => {
+    const { json = false, collection: collections, wait } = command.opts<CommandOptions>();
+    const result = await verify(config, { collections, waitMs: wait * 1000, logger, signal });
+    process.stdout.write(json ? `${JSON.stringify(result, null, 2)}\n` : verifyReport(result));
+    return result.equal ? EXIT_DONE : EXIT_FATAL;
+  });
+}
+
+interface CommandOptions {
+  readonly json?: boolean;
+  readonly collection?: readonly string[];
+  readonly wait: number;
+}
+
+function addName(name: string, names: readonly string[] = []): readonly string[] {
+  return [...names, name];
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === "" || !(seconds >= 0 && seconds <= 86_400))
+    throw new InvalidArgumentError("Seconds, 0 to 86400.");
+  return seconds;
+}
+
+/**
+ * Compares the collections of a pipeline with their tables; the pipeline may be running.
+ * @throws HeadraceError, ContractError
+ */
+export async function verify(config: Config, options: VerifyOptions): Promise<VerifyResult> {
+  const { uri, database } = config.mongodb;
+  const { logger, signal, waitMs } = options;
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    const mongo = await connectMongo({ uri, database });
+    closing.push(() => mongo.close());
+    const db = mongo.db(database);
+    const client = await connectPostgres(config);
+    closing.push(() => client.end());
+    const status = await openPipelineReader(config, logger);
+    closing.push(() => status.close());
+    const sink = postgresClient(config);
+    closing.push(() => sink.close());
+    const registry = schemaRegistry(config);
+    const letters = {
+      reader: await deadLetterReader(config, logger),
+      outcomes: new PostgresSink(sink),
+      registry,
+      signal,
+    };
+    return await compareTables(
+      {
+        db,
+        client,
+        schema: config.postgres.schema,
+        idTypeOf: (collection) => registeredIdType(config, collection, registry),
+        waitUntilCaughtUp: () => hasCaughtUp(db, status, { timeoutMs: waitMs, signal }),
+        openDeadLetters: (collection, findings) =>
+          openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection) }),
+        signal,
+      },
+      await collectionsToCompare(config, db, options.collections),
+    );
+  } finally {
+    for (const close of closing.toReversed()) await close();
+  }
+}
+
+async function connectPostgres({ name, postgres }: Config): Promise<Client> {
+  const client = new Client({
+    connectionString: postgres.url,
+    application_name: `headrace verify ${name}`,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  // A connection that breaks is told by the query that is running, or the next one.
+  client.on("error", () => {});
+  try {
+    await client.connect();
+  } catch (error) {
+    throw classifyPostgresError(error, { connectionLost: true });
+  }
+  return client;
+}
+
+async function deadLetterReader(config: Config, logger: Logger): Promise<DeadLetterReader> {
+  return createKafkaDeadLetterReader({
+    kafka: await kafkaClient(config, logger),
+    topic: deadLetterTopic(config.name),
+    groupPrefix: `${consumerGroup(config.name)}.verify`,
+    logger,
+  });
+}
+
+/** A collection that is dropped and in the config is as good as an empty one. */
+async function collectionsToCompare(
+  { collections }: Config,
+  db: Db,
+  wanted: readonly string[] | undefined,
+): Promise<readonly CollectionConfig[]> {
+  const all =
+    collections === undefined
+      ? (await findCollections(db, null)).names.map((name) => collectionConfig(name))
+      : Object.values(collections);
+  if (wanted === undefined) return all;
+  return wanted.map((name) => {
+    const found = all.find(({ mapping }) => mapping.collection === name);
+    if (found === undefined) throw notReplicated(name);
+    return found;
+  });
+}
+
+function notReplicated(name: string): HeadraceError {
+  return new HeadraceError("UNKNOWN_COLLECTION", "fatal", {
+    message: `The pipeline does not replicate a collection ${JSON.stringify(name)}.`,
+    remedy: "Give --collection a name that `collections` in the config, or the database, has.",
+  });
+}
+
+/** Of a collection that has no schema yet nothing was replicated: as `mixed`, every document can be named. */
+async function registeredIdType(config: Config, collection: string, registry: SchemaRegistry): Promise<IdType> {
+  const subject = `${topicOf(config.name, config.mongodb.database, collection)}-key`;
+  const registered = await registry.latest(subject);
+  return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"] ?? "mixed";
+}
+
+async function hasCaughtUp(
+  db: Db,
+  status: PipelineReader,
+  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<boolean> {
+  try {
+    const { majority: clusterTime } = await clusterTimes(db);
+    await waitUntilCaughtUp(status, { clusterTime, timeoutMs, signal });
+    return true;
+  } catch (error) {
+    if (error instanceof HeadraceError && error.code === "CATCH_UP_TIMEOUT") return false;
+    throw error;
+  }
+}
