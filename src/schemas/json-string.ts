@@ -7,8 +7,12 @@ const BACKSLASH = 0x5c;
 /** 1 for the bytes that a JSON string holds as they are. */
 const PLAIN = new Uint8Array(256);
 PLAIN.fill(1, 0x20, 0x80);
-PLAIN[QUOTE] = 0;
-PLAIN[BACKSLASH] = 0;
+/** What stands after the backslash; 0 where it is \u and four digits. */
+const ESCAPE_LETTERS = new Uint8Array(256);
+for (const [index, escaped] of [...Buffer.from('"\\\b\f\n\r\t')].entries()) {
+  ESCAPE_LETTERS[escaped] = '"\\bfnrt'.charCodeAt(index);
+  PLAIN[escaped] = 0;
+}
 
 /** A JSON string of what should be UTF-8 without NUL; what is not becomes U+FFFD. */
 export function appendJsonString(out: AvroWriter, source: Buffer, start: number, end: number): void {
@@ -45,10 +49,10 @@ function appendSpecial(out: AvroWriter, source: Buffer, at: number, end: number)
 }
 
 function appendEscape(out: AvroWriter, source: Buffer, at: number): void {
-  const byte = source[at] as number;
-  if (byte === QUOTE || byte === BACKSLASH) {
+  const letter = ESCAPE_LETTERS[source[at] as number] as number;
+  if (letter !== 0) {
     out.appendByte(BACKSLASH);
-    out.appendByte(byte);
+    out.appendByte(letter);
   } else {
     out.appendAscii("\\u00");
     appendHex(out, source, at, at + 1);
