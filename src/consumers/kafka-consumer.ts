@@ -11,6 +11,8 @@ import type { RecordLog, RecordLogCallbacks } from "./ports.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 const TOPIC_POLL_MS = 5_000;
+/** The same while there are none: whoever starts both sides at once waits for this. */
+const FIRST_TOPIC_POLL_MS = 250;
 
 interface TopicSelection {
   /** Whether a topic of the cluster is one of the pipeline's. */
@@ -87,7 +89,7 @@ async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal)
     const found = await listTopics(kafka, topics.includes);
     if (found.length > 0) return found;
     if (polls === 0) logger.info({ topics: topics.expected }, "waiting for the producer to make the topics");
-    await pause(topicPollMs, signal);
+    await pause(Math.min(topicPollMs, FIRST_TOPIC_POLL_MS), signal);
   }
 }
 
