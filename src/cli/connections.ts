@@ -3,6 +3,7 @@ import { Kafka, logLevel } from "kafkajs";
 import type { KafkaConfig } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { HeadraceError } from "../runtime/errors.ts";
+import { registerZstd } from "../consumers/kafka-compression.ts";
 import { PostgresClient } from "../consumers/postgres-client.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createSchemaRegistry } from "../schemas/registry.ts";
@@ -29,6 +30,7 @@ export function postgresClient({ postgres }: Config): PostgresClient {
  * @throws HeadraceError TLS_FILE_UNREADABLE
  */
 export async function kafkaClient({ name, kafka }: Config, logger: Logger, retries = 5): Promise<Kafka> {
+  registerZstd();
   const ssl = typeof kafka.ssl === "boolean" ? kafka.ssl : await readTlsFiles(kafka.ssl);
   return new Kafka({
     clientId: `headrace-${name}`,

@@ -2,7 +2,6 @@ import { hostname } from "node:os";
 import type { Config } from "../config/config-schema.ts";
 import { runConsumer as consume } from "../consumers/consumer.ts";
 import type { ConsumerObserver } from "../consumers/consumer.ts";
-import { registerZstd } from "../consumers/kafka-compression.ts";
 import { createKafkaRecordLog } from "../consumers/kafka-consumer.ts";
 import { createKafkaDeadLetterWriter } from "../consumers/kafka-dead-letters.ts";
 import type { PartitionOffset, TableName } from "../consumers/ports.ts";
@@ -33,7 +32,6 @@ export function taskId(): string {
 /** The consumer of a pipeline, from connecting to closing. Resolves at its end, or when `signal` aborts. */
 export async function runConsumer({ config, observer, logger, signal, until }: ConsumingOptions): Promise<void> {
   const { name, batch, deadLetters, postgres } = config;
-  registerZstd();
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);
   const registry = schemaRegistry(config);

@@ -1,7 +1,6 @@
 import type { Config } from "../config/config-schema.ts";
 import { keyOfDeadLetter } from "../consumers/dead-letter-key.ts";
 import type { DeadLetterSources } from "../consumers/dead-letter-queries.ts";
-import { registerZstd } from "../consumers/kafka-compression.ts";
 import { createKafkaDeadLetterReader } from "../consumers/kafka-dead-letters.ts";
 import { PostgresSink } from "../consumers/postgres-sink.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -19,7 +18,6 @@ export interface DeadLetterAccess extends DeadLetterSources {
 
 /** To be closed. */
 export async function openDeadLetterAccess(config: Config, logger: Logger): Promise<DeadLetterAccess> {
-  registerZstd();
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);
   const registry = schemaRegistry(config);

@@ -64,10 +64,12 @@ function validate(substituted: Substituted): { readonly config?: Config; readonl
   const data = typedFromEnvironment(substituted);
   const result = configSchema.safeParse(data);
   const unset = new Set(substituted.mistakes.map(({ path }) => pathKey(path)));
+  const isUnset = (path: readonly PropertyKey[]): boolean =>
+    path.some((_, index) => unset.has(pathKey(path.slice(0, index + 1))));
   const isSecret = (path: readonly PropertyKey[]): boolean =>
     path.some((key) => SECRET_KEYS.includes(key)) || substituted.fromEnvironment.has(pathKey(path));
   const issues = result.success ? [] : explainIssues(result.error.issues, data, isSecret);
-  const mistakes = [...substituted.mistakes, ...issues.filter(({ path }) => !unset.has(pathKey(path)))];
+  const mistakes = [...substituted.mistakes, ...issues.filter(({ path }) => !isUnset(path))];
   return result.success ? { config: result.data, mistakes } : { mistakes };
 }
 

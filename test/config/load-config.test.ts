@@ -161,6 +161,9 @@ describe("the environment", () => {
     expect(mistakesIn({ postgres: { url: "${NO_SUCH}" } })).toEqual([
       "postgres.url: the environment variable NO_SUCH is not set",
     ]);
+    expect(mistakesIn({ kafka: { brokers: "${NO_SUCH}" } })).toEqual([
+      "kafka.brokers: the environment variable NO_SUCH is not set",
+    ]);
   });
 
   test.each(["${}", "${a b}", "${x:-y}", "${x"])("%s is a mistake", (text) => {
