@@ -27,7 +27,7 @@ export interface ReplayOptions extends DeadLetterSources {
  * replayed, superseded: closed. failed: back in the DLQ with one attempt more. needsSnapshot: it holds only a key, and
  * stays open until a snapshot of that document. unknownTopic: its topic belongs to no table of the config; it stays open.
  */
-export type ReplayResult = ReplayOutcome | "failed" | "needsSnapshot" | "unknownTopic";
+type ReplayResult = ReplayOutcome | "failed" | "needsSnapshot" | "unknownTopic";
 
 export type ReplayCounts = Readonly<Record<ReplayResult, number>>;
 
