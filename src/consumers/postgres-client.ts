@@ -43,9 +43,6 @@ export interface PostgresSession {
 
 export const BEGIN: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 
-/** Beyond the server's own timeouts: how long an answer may take before the connection is taken for dead. */
-const ANSWER_MARGIN_MS = 10_000;
-
 /** PostgreSQL's connections. What they throw is classified. */
 export class PostgresClient {
   readonly #pool: Pool;
@@ -155,7 +152,8 @@ class Session implements PostgresSession {
   }
 
   async #send(queries: readonly Query[]): Promise<readonly PgResult[]> {
-    const timer = setTimeout(() => this.abandon(), queries.length * this.#statementTimeoutMs + ANSWER_MARGIN_MS);
+    // The server has a timeout for each; when even then nothing comes, the network has lost the connection.
+    const timer = setTimeout(() => this.abandon(), (queries.length + 1) * this.#statementTimeoutMs);
     const answers = await Promise.allSettled(queries.map((query) => this.#connection.query<Row>(toConfig(query))));
     clearTimeout(timer);
     return answers.map((answer) => {

@@ -1,3 +1,4 @@
+import { describe, expect, test } from "vitest";
 import { describeSink } from "../contracts/sink.ts";
 import { freshSink } from "./postgres-fixture.ts";
 
@@ -17,4 +18,16 @@ describeSink("PostgresSink as a Sink", async () => {
       }));
     },
   };
+});
+
+describe("forgetting deletes", () => {
+  test("takes the old ones, however many, and leaves the others", async () => {
+    const { pool, sink } = await freshSink();
+    await sink.readProgress([]);
+    await pool.query(`INSERT INTO tombstones SELECT 't', 'old' || n, 1, now() - interval '15 days' FROM generate_series(1, 2500) AS n;
+      INSERT INTO tombstones VALUES ('t', 'new', 1, now() - interval '13 days')`);
+    expect(await sink.purgeTombstones(14 * 24 * 60 * 60 * 1000)).toBe(2500);
+    expect((await pool.query("SELECT key FROM tombstones")).rows).toEqual([{ key: "new" }]);
+    expect(await sink.purgeTombstones(14 * 24 * 60 * 60 * 1000)).toBe(0);
+  });
 });
