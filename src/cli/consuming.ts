@@ -10,6 +10,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { decodeRecord } from "../schemas/record-decoder.ts";
 import { consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
+import { purgeTombstones } from "./purge-tombstones.ts";
 import { tableOf } from "./tables.ts";
 
 export interface ConsumingOptions {
@@ -31,7 +32,7 @@ export function taskId(): string {
 
 /** The consumer of a pipeline, from connecting to closing. Resolves at its end, or when `signal` aborts. */
 export async function runConsumer({ config, observer, logger, signal, until }: ConsumingOptions): Promise<void> {
-  const { name, batch, deadLetters, postgres } = config;
+  const { name, batch, deadLetters, postgres, tombstones } = config;
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);
   const registry = schemaRegistry(config);
@@ -47,11 +48,14 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
     sessionTimeoutMs: config.kafka.sessionTimeoutMs,
     partitionsInParallel: postgres.poolSize,
   });
+  const sink = new PostgresSink(client);
+  const ended = new AbortController();
+  const purging = purgeTombstones(sink, { ...tombstones, logger, signal: AbortSignal.any([signal, ended.signal]) });
   try {
     await consume(
       {
         log,
-        sink: new PostgresSink(client),
+        sink,
         deadLetters: writer,
         decode: ({ key, value }) => decodeRecord(registry, key, value),
         tableOf: (topic) => replicated(config, topic),
@@ -64,6 +68,8 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
       { signal, until },
     );
   } finally {
+    ended.abort();
+    await purging;
     await writer.close();
     await client.close();
   }

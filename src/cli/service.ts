@@ -2,6 +2,8 @@ import { startHttpServer } from "../runtime/http-server.ts";
 import type { HttpServer } from "../runtime/http-server.ts";
 import { createMetrics } from "../runtime/metrics.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { retriesChannel } from "../runtime/retry.ts";
+import type { RetryMessage } from "../runtime/retry.ts";
 import { versionToMs } from "../schemas/change-event.ts";
 import { Activity } from "./activity.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -22,6 +24,8 @@ export async function runService(
   const { config, logger, signal, liveLine } = context;
   const metrics = createMetrics();
   const activity = new Activity({ metrics, logger, tableOf: (topic) => tableOf(config, topic)?.table ?? topic });
+  const countRetry = (message: unknown) => metrics.retries.inc({ code: codeOf(message as RetryMessage) });
+  retriesChannel.subscribe(countRetry);
   let isReady = false;
   const server = await startHttp(context, { metrics, activity, isReady: () => isReady });
   const hide = liveLine === null ? () => {} : showActivity(liveLine, activity);
@@ -30,9 +34,15 @@ export async function runService(
     isReady = true;
     await work(activity);
   } finally {
+    retriesChannel.unsubscribe(countRetry);
     hide();
     await server?.close();
   }
+}
+
+function codeOf({ error }: RetryMessage): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : "UNKNOWN";
 }
 
 interface HttpContext {

@@ -12,7 +12,7 @@ import { tableOf } from "./tables.ts";
 import { textTable } from "./text-table.ts";
 
 /** What `status --json` prints; the shape is kept. Times are ISO 8601. */
-export interface PipelineStatus {
+interface PipelineStatus {
   readonly name: string;
   /** Null where the producer has never run. `clusterTime` is a version in decimal. */
   readonly position: { readonly clusterTime: string; readonly time: string; readonly ageMs: number } | null;
@@ -23,7 +23,7 @@ export interface PipelineStatus {
   readonly deadLetters: readonly { readonly table: string | null; readonly open: number }[];
 }
 
-export interface PartitionStatus {
+interface PartitionStatus {
   readonly topic: string;
   readonly partition: number;
   readonly table: string | null;

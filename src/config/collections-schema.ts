@@ -152,11 +152,6 @@ function sharedTable(table: string, owner: string): string {
 }
 
 function defaultTableComplaint(name: string, table: unknown): string | null {
-  return table === undefined ? tableNameComplaint(name) : null;
-}
-
-/** Why a collection's table cannot be called like it; null where it can. */
-export function tableNameComplaint(collection: string): string | null {
-  const complaint = identifierComplaint(collection);
+  const complaint = table === undefined ? identifierComplaint(name) : null;
   return complaint === null ? null : `its name is no table's name, as it ${complaint}: give a \`table\``;
 }

@@ -131,10 +131,10 @@ const deadLetters = z.strictObject({
 const tombstones = z.strictObject({
   retentionMs: z
     .int()
-    .min(0)
+    .min(-1)
     .default(30 * DAY_MS)
     .describe(
-      "How long deletes are remembered, in ms (default 30 days). Must be longer than records and dead letters can be replayed.",
+      "How long deletes are remembered, in ms (default 30 days; -1: for ever). Longer than `kafka.retentionMs`, so that no record is older than the memory.",
     ),
 });
 
@@ -172,7 +172,21 @@ export const configSchema = z
     http: http.optional().describe("Serves /metrics, /healthz, /readyz and /status. Left out: nothing listens."),
     collections: collectionsSchema.optional(),
   })
+  .superRefine((config, context) => {
+    const complaint = retentionComplaint(config.kafka.retentionMs, config.tombstones.retentionMs);
+    if (complaint !== null)
+      context.addIssue({ code: "custom", path: ["tombstones", "retentionMs"], message: complaint });
+  })
   .describe("Configuration of one Headrace pipeline");
+
+/** A deleted row would come back where an older record of it is replayed after the delete has been forgotten. */
+function retentionComplaint(recordsMs: number, tombstonesMs: number): string | null {
+  if (tombstonesMs === -1) return null;
+  if (recordsMs === -1) return "must be -1 (for ever), as kafka.retentionMs is";
+  return tombstonesMs > recordsMs
+    ? null
+    : `must be more than kafka.retentionMs, which is ${recordsMs}, or -1 (for ever)`;
+}
 
 /** A valid config with its defaults. */
 export type Config = z.output<typeof configSchema>;

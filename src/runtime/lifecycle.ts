@@ -19,7 +19,7 @@ export class Stopped extends Error {
 }
 
 /** What is used of `process`; a test gives its own. */
-export interface ProcessEvents {
+interface ProcessEvents {
   on(event: string, listener: (argument: unknown) => void): unknown;
   off(event: string, listener: (argument: unknown) => void): unknown;
   exit(code: number): void;

@@ -7,7 +7,8 @@ export interface Metrics {
   readonly rowsApplied: Counter<"table">;
   readonly deadLetters: Counter<"table">;
   readonly misfits: Counter<"collection" | "column">;
-  readonly retries: Counter<"what">;
+  /** By the error's code. */
+  readonly retries: Counter<"code">;
   readonly lag: Gauge<"topic" | "partition">;
   /** In Prometheus's text format. */
   text(): Promise<string>;
@@ -51,7 +52,7 @@ export function createMetrics(): Metrics {
     retries: new Counter({
       name: "headrace_retries_total",
       help: "Failures after which something was tried again",
-      labelNames: ["what"],
+      labelNames: ["code"],
       registers,
     }),
     lag: new Gauge({

@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorKind } from "./errors.ts";
 import type { Logger } from "./logger.ts";
@@ -26,6 +27,16 @@ export interface RetryOptions {
   readonly random?: () => number;
 }
 
+/** A failure after which something is tried again. */
+export interface RetryMessage {
+  readonly error: unknown;
+  readonly attempt: number;
+  readonly delayMs: number;
+}
+
+/** Gets a RetryMessage for each retry in the process, wherever it is: for metrics. */
+export const retriesChannel = channel("headrace.retries");
+
 const systemClock: Clock = {
   now: () => performance.now(),
   sleep: (delayMs, signal) => sleep(delayMs, undefined, { signal }),
@@ -49,6 +60,7 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, optio
       const delayMs = random() * delayCeilingMs(attempt, options);
       if (clock.now() + delayMs - startedAt > maxElapsedMs) throw error;
       onRetry?.(error, attempt, delayMs);
+      retriesChannel.publish({ error, attempt, delayMs } satisfies RetryMessage);
       await pause(delayMs, signal, clock);
     }
   }

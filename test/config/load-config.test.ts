@@ -266,6 +266,15 @@ collections:
     expect(mistakesIn({ postgres: { url: "postgres://h/d", schema } })).toEqual([expect.stringContaining(message)]);
   });
 
+  test.each([
+    [{ kafka: { brokers: "a:1", retentionMs: -1 } }, "must be -1 (for ever), as kafka.retentionMs is"],
+    [{ tombstones: { retentionMs: 604_800_000 } }, "must be more than kafka.retentionMs, which is 604800000"],
+  ])("deletes must be remembered for longer than records are kept: %j", (change, message) => {
+    expect(mistakesIn(change)).toEqual([expect.stringContaining(`tombstones.retentionMs: `)]);
+    expect(mistakesIn(change)).toEqual([expect.stringContaining(message)]);
+    expect(parse({ ...MINIMAL, ...change, tombstones: { retentionMs: -1 } }).tombstones.retentionMs).toBe(-1);
+  });
+
   test("of YAML are reported with their line", () => {
     expect(mistakesOf("name: a\nname: b\n")).toEqual([": Map keys must be unique"]);
     expect(mistakesOf("hello")).toEqual([': "hello" is not allowed; allowed is a mapping']);

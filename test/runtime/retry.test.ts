@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HeadraceError } from "../../src/runtime/errors.ts";
-import { logRetries, retry } from "../../src/runtime/retry.ts";
-import type { Clock } from "../../src/runtime/retry.ts";
+import { logRetries, retriesChannel, retry } from "../../src/runtime/retry.ts";
+import type { Clock, RetryMessage } from "../../src/runtime/retry.ts";
 
 const outage = () => new HeadraceError("KAFKA_UNAVAILABLE", "retryable", { message: "no broker", remedy: "wait" });
 
@@ -89,6 +89,18 @@ describe("retry", () => {
     await expect(promise).rejects.toMatchObject({ code: "KAFKA_UNAVAILABLE" });
     expect(clock.now()).toBeLessThanOrEqual(10_000);
     expect(clock.now()).toBeGreaterThan(3_000);
+  });
+
+  test("tells the process of each retry, for metrics", async () => {
+    const codes: unknown[] = [];
+    const listen = (message: unknown) => codes.push(((message as RetryMessage).error as HeadraceError).code);
+    retriesChannel.subscribe(listen);
+    try {
+      await retry(failing(2, outage), { clock: fakeClock() });
+    } finally {
+      retriesChannel.unsubscribe(listen);
+    }
+    expect(codes).toEqual(["KAFKA_UNAVAILABLE", "KAFKA_UNAVAILABLE"]);
   });
 
   test("aborting ends a wait at once with the signal's reason", async () => {
