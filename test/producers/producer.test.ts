@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import type { ChangeSource, Session, SourceBatch } from "../../src/producers/ports.ts";
+import { produce } from "../../src/producers/producer.ts";
+import { HeadraceError } from "../../src/runtime/errors.ts";
+import type { Position } from "../../src/schemas/change-event.ts";
+import { silentLogger } from "./source-collector.ts";
+
+const LAST = 5n;
+
+function positionAt(clusterTime: bigint): Position {
+  return { resumeToken: null, clusterTime, cluster: "set", horizon: 0n, snapshots: {} };
+}
+
+/** Batches 1 to LAST, from any position on. */
+const source: ChangeSource = {
+  async *read(from, { signal }): AsyncGenerator<SourceBatch, void, void> {
+    for (let at = (from?.clusterTime ?? 0n) + 1n; at <= LAST && !signal.aborted; at++) {
+      yield { events: [], position: positionAt(at) };
+    }
+  },
+};
+
+function failure(kind: "retryable" | "fatal"): HeadraceError {
+  return new HeadraceError("TEST", kind, { message: "it fails", remedy: "none" });
+}
+
+/** Sessions over a log in memory; `faults` are thrown by the publishes in turn, where they are not undefined. */
+function sessions(faults: (Error | undefined)[] = []) {
+  const log: bigint[] = [];
+  const open = { opened: 0, closed: 0 };
+  const openSession = async (): Promise<Session> => {
+    open.opened++;
+    const last = log.at(-1);
+    return {
+      position: last === undefined ? null : positionAt(last),
+      publish: async (_events, { clusterTime }) => {
+        const fault = faults.shift();
+        if (fault !== undefined) throw fault;
+        log.push(clusterTime);
+      },
+      close: async () => {
+        open.closed++;
+      },
+    };
+  };
+  return { log, open, openSession };
+}
+
+const signal = new AbortController().signal;
+
+test("publishes every batch, tells each, closes the session and ends with the source", async () => {
+  const { log, open, openSession } = sessions();
+  const told: bigint[] = [];
+  const observer = { published: ({ position }: SourceBatch) => told.push(position.clusterTime) };
+  await produce({ openSession, source, observer, logger: silentLogger }, { signal });
+  expect(log).toEqual([1n, 2n, 3n, 4n, 5n]);
+  expect(told).toEqual(log);
+  expect(open).toEqual({ opened: 1, closed: 1 });
+});
+
+test("an error that passes ends the session; the next one goes on at what is stored", async () => {
+  const { log, open, openSession } = sessions([undefined, failure("retryable"), failure("retryable")]);
+  await produce({ openSession, source, observer: {}, logger: silentLogger }, { signal });
+  expect(log).toEqual([1n, 2n, 3n, 4n, 5n]);
+  expect(open).toEqual({ opened: 3, closed: 3 });
+});
+
+test("a fatal error is thrown, and the session closed", async () => {
+  const error = failure("fatal");
+  const { log, open, openSession } = sessions([undefined, error]);
+  await expect(produce({ openSession, source, observer: {}, logger: silentLogger }, { signal })).rejects.toBe(error);
+  expect(log).toEqual([1n]);
+  expect(open).toEqual({ opened: 1, closed: 1 });
+});
+
+test("once it is stopped, the batch in work is done and it ends without an error", async () => {
+  const { log, open, openSession } = sessions();
+  const stopping = new AbortController();
+  const observer = { published: () => stopping.abort(new Error("stop")) };
+  await produce({ openSession, source, observer, logger: silentLogger }, { signal: stopping.signal });
+  expect(log).toEqual([1n]);
+  expect(open).toEqual({ opened: 1, closed: 1 });
+});
+
+test("it can be stopped while it waits to try again", async () => {
+  const stopping = new AbortController();
+  const openSession = async (): Promise<Session> => {
+    setImmediate(() => stopping.abort(new Error("stop")));
+    throw failure("retryable");
+  };
+  await produce({ openSession, source, observer: {}, logger: silentLogger }, { signal: stopping.signal });
+  expect(stopping.signal.aborted).toBe(true);
+});
