@@ -7,7 +7,7 @@ import type { TableName } from "./ports.ts";
 import { textArray } from "./postgres-array.ts";
 
 /** A statement to be prepared under its name once per connection. */
-export interface SqlText {
+interface SqlText {
   readonly name: string;
   readonly text: string;
 }

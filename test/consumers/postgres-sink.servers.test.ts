@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { describeSink } from "../contracts/sink.ts";
-import { freshSink } from "./postgres-fixture.ts";
+import { buildStatements } from "../../src/consumers/upsert-sql.ts";
+import { batchAt, freshSink, openClient, textSchema, upsert } from "./postgres-fixture.ts";
 
 describeSink("PostgresSink as a Sink", async () => {
   const { schema, pool, openSink } = await freshSink();
@@ -29,5 +30,25 @@ describe("forgetting deletes", () => {
     expect(await sink.purgeTombstones(14 * 24 * 60 * 60 * 1000)).toBe(2500);
     expect((await pool.query("SELECT key FROM tombstones")).rows).toEqual([{ key: "new" }]);
     expect(await sink.purgeTombstones(14 * 24 * 60 * 60 * 1000)).toBe(0);
+  });
+});
+
+describe("the plans of the sink's sessions", () => {
+  test.each(["upsert", "delete"] as const)("go by index before any table was analysed: %s", async (kind) => {
+    const { schema, sink } = await freshSink();
+    const table = { schema, table: "mine" };
+    await sink.readProgress([{ topic: "t", partition: 0 }]);
+    await sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
+    const { text } = buildStatements({ table, rowSchema: textSchema, resetColumns: [], internalSchema: schema })[kind];
+    const parameters = kind === "upsert" ? "NULL, NULL, NULL, NULL" : "NULL, NULL, NULL";
+    const plan = await openClient().session(async (session) => {
+      const [, explained] = await session.run(
+        { text: `PREPARE looked_at AS ${text}` },
+        { text: `EXPLAIN EXECUTE looked_at (${parameters})` },
+      );
+      return explained!.rows.map((row) => String(row["QUERY PLAN"])).join("\n");
+    });
+    expect(plan).toMatch(/Index Cond: .*key/);
+    expect(plan).not.toMatch(/Seq Scan|Hash|Merge|Materialize/);
   });
 });

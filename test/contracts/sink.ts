@@ -12,7 +12,7 @@ export interface SinkHarness {
   rows(): Promise<readonly SinkRow[]>;
 }
 
-export interface SinkRow {
+interface SinkRow {
   readonly key: string;
   readonly version: bigint | null;
   readonly n: string | null;
