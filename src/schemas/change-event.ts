@@ -11,7 +11,7 @@ export type Version = bigint;
 export type ChangeEvent = DocumentEvent | TruncateEvent;
 
 export interface DocumentEvent {
-  readonly op: "c" | "u" | "d" | "r";
+  readonly op: Exclude<Operation, "t">;
   readonly collection: string;
   /** A raw BSON document that has the key as its `_id`: the event's documentKey, or the document itself. */
   readonly documentKey: Uint8Array;

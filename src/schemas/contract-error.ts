@@ -19,7 +19,7 @@ export class ContractError extends Error {
 }
 
 /** Every code with its kind; the message and the remedy are given where it is thrown. */
-export const CONTRACT_ERRORS = {
+const CONTRACT_ERRORS = {
   MAPPING_INVALID: "fatal",
   NAME_COLLISION: "fatal",
   ID_TYPE_MISMATCH: "poison",

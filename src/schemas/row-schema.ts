@@ -1,3 +1,4 @@
+import type { Operation } from "./change-event.ts";
 import type { IdType } from "./collection-schema.ts";
 
 /** A column as the registered value schema describes it. */
@@ -26,7 +27,7 @@ export type ColumnValue = string | null;
 
 /** A decoded change event. */
 export interface Change {
-  readonly op: "c" | "u" | "d" | "r" | "t";
+  readonly op: Operation;
   readonly rowSchema: RowSchema;
   /** Canonical key as the `_id` column holds it, as text (integers in decimal). Empty for t. */
   readonly key: string;
