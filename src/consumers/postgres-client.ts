@@ -76,10 +76,11 @@ export class PostgresClient {
     const session = new Session(connection, statementTimeoutMs);
     try {
       const result = await work(session);
-      await session.settle();
+      if (connection.getTransactionStatus() !== "I") await session.rollBack();
       return result;
     } catch (error) {
-      await session.settle().catch(() => session.abandon());
+      // Whatever the driver takes the status for: it throws before it has heard of the new one.
+      await session.rollBack().catch(() => session.abandon());
       throw error;
     } finally {
       connection.release(!session.end());
@@ -135,9 +136,9 @@ class Session implements PostgresSession {
     return results.slice(0, -1);
   }
 
-  /** Rolls back what was left open. */
-  async settle(): Promise<void> {
-    if (!this.#lost && this.#connection.getTransactionStatus() !== "I") await this.run({ text: "ROLLBACK" });
+  /** Also where there is no transaction: PostgreSQL only warns then. */
+  async rollBack(): Promise<void> {
+    if (!this.#lost) await this.run({ text: "ROLLBACK" });
   }
 
   abandon(): void {
