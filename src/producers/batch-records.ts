@@ -14,11 +14,19 @@ const PARTITION_BYTES = 900_000;
 const REQUEST_BYTES = 8 * 1024 * 1024;
 /** Most records of a request; kafkajs's work grows with the square of it. */
 const REQUEST_RECORDS = 4_000;
-/** What Kafka adds to a record, headers aside, at most. */
+/** What Kafka adds to a record, headers aside, at most; and to a batch of them. */
 const RECORD_OVERHEAD_BYTES = 36;
+const BATCH_OVERHEAD_BYTES = 61;
 
-/** What a record counts against a topic's `max.message.bytes`, compression not counted on. */
-export function recordBytes({ key, value, headers = {} }: Pick<TopicRecord, "key" | "value" | "headers">): number {
+/** Whether a topic with this `max.message.bytes` takes a record for sure, that is without help of its compression. */
+export function isTaken(record: SizedRecord, maxMessageBytes: number): boolean {
+  return recordBytes(record) + BATCH_OVERHEAD_BYTES <= maxMessageBytes;
+}
+
+type SizedRecord = Pick<TopicRecord, "key" | "value" | "headers">;
+
+/** The size of a record in a batch before compression, or somewhat more. */
+export function recordBytes({ key, value, headers = {} }: SizedRecord): number {
   let bytes = RECORD_OVERHEAD_BYTES + (key?.byteLength ?? 0) + (value?.byteLength ?? 0);
   for (const [name, text] of Object.entries(headers)) bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(text);
   return bytes;

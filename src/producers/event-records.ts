@@ -7,7 +7,7 @@ import { deadLetterHeaders } from "../schemas/dead-letter.ts";
 import { canonicalKey } from "../schemas/document-key.ts";
 import type { EventEncoder } from "../schemas/event-encoder.ts";
 import { deadLetterTopic, partitionOf } from "../schemas/topics.ts";
-import { recordBytes } from "./batch-records.ts";
+import { isTaken } from "./batch-records.ts";
 import type { TopicRecord } from "./batch-records.ts";
 import type { CollectionEncoders } from "./collection-encoders.ts";
 import type { CollectionTopic, ProducerObserver, TopicCatalog } from "./ports.ts";
@@ -75,7 +75,7 @@ export class EventRecords {
     if (event.op === "t") {
       return Array.from({ length: partitions }, (_, partition) => ({ topic, partition, key, value, timestampMs }));
     }
-    if (recordBytes({ key, value }) > maxMessageBytes) throw tooLarge(topic, maxMessageBytes);
+    if (!isTaken({ key, value }, maxMessageBytes)) throw tooLarge(topic, maxMessageBytes);
     const record = { topic, partition: partitionOf(key, partitions), key, value, timestampMs };
     return event.op === "d" ? [record, { ...record, value: null }] : [record];
   }

@@ -78,7 +78,9 @@ export class MongoSource implements ChangeSource {
     const cluster = await clusterIdentity(this.#db);
     if (from !== null && !isSameCluster(from.cluster, cluster)) throw otherCluster(from.cluster, cluster);
     const { names, leftOut } = await findCollections(this.#db, collections);
-    for (const { name, why } of leftOut) logger.info({ collection: name }, `left out: it is ${why}`);
+    if (!this.#hasBegun) {
+      for (const { name, why } of leftOut) logger.info({ collection: name }, `left out: it is ${why}`);
+    }
     const opened = await stream.peek();
     if (opened.done === true) throw new Error("the change stream ended before it began");
     stream.take();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/confluent-schema-registry";
 import avsc from "avsc";
 import { avroType } from "./avro-type.ts";
@@ -17,7 +18,7 @@ export interface RegisteredSchema {
 /**
  * The registry's side of the contract. Every method throws ContractError: REGISTRY_UNAVAILABLE (retryable) where
  * it is unreachable, overloaded or broken, REGISTRY_UNEXPECTED for any other refusal (credentials, for example).
- * Nothing is retried in here.
+ * Nothing of that is retried in here.
  */
 export interface SchemaRegistry {
   /**
@@ -70,14 +71,7 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
 
   return {
     async register(subject, definition) {
-      const { id } = await client
-        .register(
-          { type: SchemaType.AVRO, schema: JSON.stringify(definition) },
-          { subject, compatibility: COMPATIBILITY.BACKWARD },
-        )
-        .catch((error: unknown) => {
-          throw registerError(subject, error);
-        });
+      const id = await register(client, subject, definition);
       await schema(id);
       return id;
     },
@@ -91,6 +85,29 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
     schema,
     cached: (id) => known.get(id),
   };
+}
+
+/** How often, and after what pause, a refusal is asked again. */
+const REGISTER_TRIES = 3;
+const REGISTER_PAUSE_MS = 100;
+
+/**
+ * Two that register a new subject at once get in each other's way, and a registry (Apicurio) tells the later one the
+ * same as for a schema that it refuses; but asked again it knows the subject.
+ */
+async function register(client: Client, subject: string, definition: AvroRecord): Promise<number> {
+  const schema = { type: SchemaType.AVRO, schema: JSON.stringify(definition) } as const;
+  for (let tries = 1; ; tries++) {
+    try {
+      const { id } = await client.register(schema, { subject, compatibility: COMPATIBILITY.BACKWARD });
+      return id;
+    } catch (error) {
+      const known = registerError(subject, error);
+      const isRefusal = known instanceof ContractError && known.code === "SCHEMA_REFUSED";
+      if (!isRefusal || tries === REGISTER_TRIES) throw known;
+      await sleep(REGISTER_PAUSE_MS * tries);
+    }
+  }
 }
 
 type ClientMiddleware = NonNullable<ConstructorParameters<typeof Client>[0]["middlewares"]>[number];

@@ -6,7 +6,7 @@ import { clusterTimeOf, contentOf, extendedJsonOf, silentLogger } from "../produ
 import { changeSourceContract } from "./change-source.ts";
 import type { SourceUnderTest } from "./change-source.ts";
 
-const COLLECTIONS = ["one", "two"];
+const COLLECTIONS = ["one", "two", "three"];
 
 describe("MongoSource", () => changeSourceContract(setUpMongoSource));
 
@@ -14,7 +14,11 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
   const { client, db } = await freshMongoDatabase();
   for (const name of COLLECTIONS) await db.createCollection(name);
   const random = seededRandom(printedSeed());
-  const writer = new ModelWriter({ client, db, random, collections: COLLECTIONS, keys: 40 });
+  // Two at once: each knows the history of its own collections.
+  const writers = [["one", "two"], ["three"]].map((collections) => ({
+    collections,
+    writer: new ModelWriter({ client, db, random, collections, keys: 40 }),
+  }));
   return {
     createSource: (until) =>
       new MongoSource(db, {
@@ -25,14 +29,18 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
         logger: silentLogger,
       }),
     write: async (count) => {
-      for (let i = 0; i < count; i++) await writer.step();
+      const half = async (writer: ModelWriter): Promise<void> => {
+        for (let i = 0; i < count / 2; i++) await writer.step();
+      };
+      await Promise.all(writers.map(({ writer }) => half(writer)));
     },
     now: () => clusterTimeOf(db),
     documents: () => contentOf(db, COLLECTIONS),
     documentAt: (key, version) => {
       const [collection = "", text = ""] = key.split("/");
       const _id = JSON.parse(text) as string;
-      const fields = writer.fieldsAt(collection, _id, version);
+      const owner = writers.find(({ collections }) => collections.includes(collection));
+      const fields = owner?.writer.fieldsAt(collection, _id, version) ?? null;
       return fields === null ? undefined : extendedJsonOf({ _id, ...fields });
     },
   };

@@ -7,7 +7,7 @@ import { collect, documentChanges, finalState, keyOfChange } from "../producers/
 export interface SourceUnderTest {
   /** A source that ends when it has passed `until`, as a process of its own would have it. */
   readonly createSource: (until: Version | undefined) => ChangeSource;
-  /** Random writes on few keys, one after the other. */
+  /** Random writes on few keys. */
   readonly write: (count: number) => Promise<void>;
   /** The time after the last write. */
   readonly now: () => Promise<Version>;

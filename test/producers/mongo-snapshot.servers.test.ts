@@ -67,6 +67,23 @@ test("a document of 16 MB at a chunk's end hides nothing after it", async () => 
   expect(changes.map(({ op }) => op)).toEqual(["r", "r", "r"]);
 });
 
+test.each([
+  ["clustered", { clusteredIndex: { key: { _id: 1 }, unique: true } }],
+  ["with a collation", { collation: { locale: "en", strength: 2 } }],
+])("reads a collection that is %s, and what then changes in it", async (_kind, options) => {
+  const { db } = await freshMongoDatabase();
+  const items = await db.createCollection<Item>("items", options);
+  await items.insertMany(["a", "B", "c", "D", "e", "F", "g"].map((_id) => ({ _id })));
+  const batches = await catchUp(db, null);
+  expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items"]));
+  await items.updateMany({}, { $set: { n: 1 } });
+  await items.deleteOne({ _id: "a" });
+  await items.insertOne({ _id: "A" });
+  await items.updateOne({ _id: "A" }, { $set: { n: 2 } });
+  batches.push(...(await catchUp(db, lastPosition(batches))));
+  expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items"]));
+});
+
 test("a collection that is added later gets its own", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("first").insertOne({ _id: 1 });

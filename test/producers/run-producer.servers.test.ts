@@ -50,14 +50,11 @@ test("of two producers of one name the older one stops, and no event is lost or 
   const older = producer.start();
   for (let i = 0; i < 200; i++) await writer.step();
   const younger = producer.start();
-  let hasStopped = false;
-  const stopped = older.done.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  void stopped.then(() => (hasStopped = true));
-  while (!hasStopped) await writer.step();
-  expect(await stopped).toMatchObject({ code: "FENCED", kind: "fatal" });
+  let hasOneStopped = false;
+  const stopped = Promise.race([older.done, younger.done]).finally(() => (hasOneStopped = true));
+  stopped.catch(() => {});
+  while (!hasOneStopped) await writer.step();
+  await expect(older.done).rejects.toMatchObject({ code: "FENCED", kind: "fatal" });
   for (let i = 0; i < 100; i++) await writer.step();
   await younger.stop();
   await producer.runOnce();

@@ -43,6 +43,15 @@ describe("the schema registry", () => {
     expect((await registry().latest(subject))?.id).toBe(second);
   });
 
+  it("lets several register the same new subject at once", async () => {
+    for (let rounds = 0; rounds < 10; rounds++) {
+      const subject = uniqueName("subject");
+      const definition = keyDefinition(subject, "string");
+      const ids = await Promise.all([1, 2, 3].map(() => registry().register(subject, definition)));
+      expect(new Set(ids).size).toBe(1);
+    }
+  });
+
   it("takes new columns and columns that go", async () => {
     const subject = uniqueName("subject");
     await registry().register(subject, valueDefinition(subject, { a: "text" }));
