@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
+/** Run as the command that it is, with the flags of its first line. */
 const cli = new URL("../src/cli/main.ts", import.meta.url).pathname;
 
 /** What a finished `headrace` command left. */
@@ -16,7 +17,7 @@ export interface CommandResult {
 
 /** Runs one `headrace` command to its end. */
 export async function headrace(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
-  const child = spawn(process.execPath, [cli, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(cli, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
@@ -49,7 +50,7 @@ export class HeadraceProcess {
 
   start(): void {
     const { args, env, logFile } = this.#options;
-    const child = spawn(process.execPath, [cli, ...args], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(cli, [...args], { env, stdio: ["ignore", "ignore", "pipe"] });
     child.stderr.pipe(createWriteStream(logFile));
     const sampling = setInterval(() => void this.#sampleMemory(), 250);
     this.#child = child;
