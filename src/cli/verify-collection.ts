@@ -89,20 +89,23 @@ class Suspects {
 
   /** Looks at the keys again until they are equal, or have differed in every round. */
   async settle(): Promise<void> {
-    let keys = [...this.#keys];
-    const keyless = new Map(this.#keyless.map((id): [string, Finding] => [id, { kind: "missing", isKeyless: true }]));
+    const keys = [...this.#keys];
+    const keyless = this.#keyless.map((id): [string, Finding] => [id, { kind: "missing", isKeyless: true }]);
     this.#keys = new Set();
     this.#keyless = [];
-    if (keyless.size > 0) await this.#check.record(keyless);
-    for (let round = 1; keys.length > 0; round++) {
+    const findings = new Map([...(await this.#lastingFindings(keys)), ...keyless]);
+    if (findings.size > 0) await this.#check.record(findings);
+  }
+
+  async #lastingFindings(suspects: readonly string[]): Promise<ReadonlyMap<string, Finding>> {
+    let findings = new Map<string, Finding>();
+    for (let round = 1, keys = suspects; keys.length > 0 && round <= ROUNDS; round++) {
       const caughtUp = await this.#check.waitUntilCaughtUp();
-      const findings = await examine(this.#check, keys);
-      if (!caughtUp || round === ROUNDS) {
-        if (findings.size > 0) await this.#check.record(findings);
-        return;
-      }
+      findings = await examine(this.#check, keys);
+      if (!caughtUp) break;
       keys = [...findings.keys()];
     }
+    return findings;
   }
 }
 

@@ -1,15 +1,11 @@
-import { keyOfDeadLetter } from "../consumers/dead-letter-key.ts";
 import { listDeadLetters } from "../consumers/dead-letter-queries.ts";
+import type { DeadLetterSources } from "../consumers/dead-letter-queries.ts";
 import { originKey } from "../consumers/ports.ts";
-import type { DeadLetterOutcomes, DeadLetterReader, LogRecord } from "../consumers/ports.ts";
+import type { DeadLetterReader, LogRecord } from "../consumers/ports.ts";
 import { parseDeadLetter } from "../schemas/dead-letter.ts";
-import type { SchemaRegistry } from "../schemas/registry.ts";
 import type { Finding } from "./verify-collection.ts";
 
-export interface OpenDeadLetterOptions {
-  readonly reader: DeadLetterReader;
-  readonly outcomes: DeadLetterOutcomes;
-  readonly registry: SchemaRegistry;
+export interface OpenDeadLetterOptions extends DeadLetterSources {
   /** Of the collection. */
   readonly topic: string;
   readonly signal: AbortSignal;
@@ -21,13 +17,13 @@ export interface OpenDeadLetterOptions {
  */
 export async function openDeadLetters(
   findings: ReadonlyMap<string, Finding>,
-  { reader, outcomes, registry, topic, signal }: OpenDeadLetterOptions,
+  { reader, outcomes, keyOf, topic, signal }: OpenDeadLetterOptions,
 ): Promise<ReadonlySet<string>> {
   /** Of the dead letters that count, by their places; null where they do not say. */
   const keys = new Map<string, string | null>();
   const noteKey = async (record: LogRecord): Promise<void> => {
     if (parseDeadLetter(record.headers).topic !== topic) return;
-    const key = await keyOfDeadLetter(registry, record);
+    const key = await keyOf(record);
     if (key === null || findings.has(key)) keys.set(originKey(record), key);
   };
   const noting: DeadLetterReader = {
@@ -37,7 +33,6 @@ export async function openDeadLetters(
         await visit(record);
       }, options),
   };
-  const keyOf = (record: LogRecord): Promise<string | null> => keyOfDeadLetter(registry, record);
   const letters = await listDeadLetters({ reader: noting, outcomes, keyOf }, {}, { signal });
   const open = new Set(letters.map(({ place }) => keys.get(originKey(place))));
   const isOpen = ([key, finding]: [string, Finding]): boolean =>

@@ -17,6 +17,11 @@ export class DocumentReader {
     this.#options = { raw: true, batchSize: BATCH_DOCUMENTS, signal };
   }
 
+  async isEmpty(): Promise<boolean> {
+    for await (const _ of this.#read({}, { projection: { _id: 1 }, limit: 1 })) return false;
+    return true;
+  }
+
   /** Every document, each batch read while its consumer works on the one before. */
   async *all(): AsyncGenerator<DocumentBatch, void, void> {
     yield* readAhead(this.#read({}, {}));

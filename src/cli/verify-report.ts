@@ -1,4 +1,4 @@
-import Table from "cli-table3";
+import { textTable } from "./text-table.ts";
 import type { CollectionResult, VerifyResult } from "./verify-result.ts";
 
 /** Keys that are named in each list; `--json` has more. */
@@ -20,14 +20,19 @@ export function verifyReport({ equal, caughtUp, collections }: VerifyResult): st
 
 function countsTable(collections: readonly CollectionResult[]): string {
   const head = ["collection", "table", "documents", "rows", "missing", "extra", "different", "dead letters"];
-  const colAligns = head.map((_, i) => (i < 2 ? ("left" as const) : ("right" as const)));
-  const table = new Table({ head, colAligns, style: { head: [], border: [] } });
-  for (const each of collections) {
-    const { documents, rows, missingCount, extraCount, differentCount, deadLetteredCount } = each;
-    const counts = [documents, rows, missingCount, extraCount, differentCount, deadLetteredCount];
-    table.push([each.collection, each.table, ...counts.map(formatted)]);
-  }
-  return table.toString();
+  return textTable(
+    head,
+    collections.map((each) => [
+      each.collection,
+      each.table,
+      each.documents,
+      each.rows,
+      each.missingCount,
+      each.extraCount,
+      each.differentCount,
+      each.deadLetteredCount,
+    ]),
+  );
 }
 
 function keyLines(result: CollectionResult): string[] {

@@ -16,11 +16,15 @@ export interface ComparedPipeline {
   readonly client: ClientBase;
   /** PostgreSQL's. */
   readonly schema: string;
-  idTypeOf(collection: string): Promise<IdType>;
+  /** As registered; undefined where nothing of the collection was replicated yet. */
+  readonly idTypeOf: (collection: string) => Promise<IdType | undefined>;
   /** Waits until everything that was in MongoDB at the call is in the tables; false where it has given up. */
-  waitUntilCaughtUp(): Promise<boolean>;
+  readonly waitUntilCaughtUp: () => Promise<boolean>;
   /** Which of these keys have a dead letter that is open. */
-  openDeadLetters(collection: string, findings: ReadonlyMap<string, Finding>): Promise<ReadonlySet<string>>;
+  readonly openDeadLetters: (
+    collection: string,
+    findings: ReadonlyMap<string, Finding>,
+  ) => Promise<ReadonlySet<string>>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -49,11 +53,13 @@ async function compareTable(
 ): Promise<CollectionResult> {
   const { db, client, schema, signal } = pipeline;
   const { collection } = mapping;
+  const documents = new DocumentReader(db, collection, { signal });
+  const idType = mapping.idType ?? (await findIdType(pipeline, collection, documents));
   const tally = new CollectionTally();
   const counts = await checkCollection({
     mapping,
-    idType: mapping.idType ?? (await pipeline.idTypeOf(collection)),
-    documents: new DocumentReader(db, collection, { signal }),
+    idType,
+    documents,
     table: await TableReader.open(client, schema, table),
     waitUntilCaughtUp: () => pipeline.waitUntilCaughtUp(),
     async record(findings) {
@@ -62,4 +68,17 @@ async function compareTable(
     },
   });
   return tally.result({ collection, table: `${schema}.${table}`, ...counts });
+}
+
+/** Where the pipeline never comes to the collection, `mixed`: every document can be named then. */
+async function findIdType(
+  { idTypeOf, waitUntilCaughtUp }: ComparedPipeline,
+  collection: string,
+  documents: DocumentReader,
+): Promise<IdType> {
+  const known = await idTypeOf(collection);
+  if (known !== undefined) return known;
+  if (await documents.isEmpty()) return "mixed";
+  await waitUntilCaughtUp();
+  return (await idTypeOf(collection)) ?? "mixed";
 }

@@ -4,10 +4,7 @@ import { Client } from "pg";
 import { collectionConfig } from "../config/collections-schema.ts";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Config } from "../config/config-schema.ts";
-import { createKafkaDeadLetterReader } from "../consumers/kafka-dead-letters.ts";
-import type { DeadLetterReader } from "../consumers/ports.ts";
 import { classifyPostgresError } from "../consumers/postgres-errors.ts";
-import { PostgresSink } from "../consumers/postgres-sink.ts";
 import { clusterTimes, connectMongo } from "../producers/mongo-client.ts";
 import { findCollections } from "../producers/mongo-collections.ts";
 import { HeadraceError } from "../runtime/errors.ts";
@@ -15,9 +12,9 @@ import { EXIT_DONE, EXIT_FATAL } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
-import { consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
+import { collectionOf, topicOf } from "../schemas/topics.ts";
 import { onConfig } from "./command-context.ts";
-import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
+import { openDeadLetterAccess } from "./dead-letter-access.ts";
 import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-status.ts";
 import type { PipelineReader } from "./pipeline-status.ts";
 import { openDeadLetters } from "./verify-dead-letters.ts";
@@ -85,27 +82,20 @@ export async function verify(config: Config, options: VerifyOptions): Promise<Ve
     closing.push(() => client.end());
     const status = await openPipelineReader(config, logger);
     closing.push(() => status.close());
-    const sink = postgresClient(config);
-    closing.push(() => sink.close());
-    const registry = schemaRegistry(config);
-    const letters = {
-      reader: await deadLetterReader(config, logger),
-      outcomes: new PostgresSink(sink),
-      registry,
-      signal,
-    };
+    const letters = await openDeadLetterAccess(config, logger);
+    closing.push(() => letters.close());
     return await compareTables(
       {
         db,
         client,
         schema: config.postgres.schema,
-        idTypeOf: (collection) => registeredIdType(config, collection, registry),
+        idTypeOf: (collection) => registeredIdType(config, collection, letters.registry),
         waitUntilCaughtUp: () => hasCaughtUp(db, status, { timeoutMs: waitMs, signal }),
         openDeadLetters: (collection, findings) =>
-          openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection) }),
+          openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection), signal }),
         signal,
       },
-      await collectionsToCompare(config, db, options.collections),
+      await collectionsToCompare(config, { db, status }, options.collections),
     );
   } finally {
     for (const close of closing.toReversed()) await close();
@@ -128,31 +118,30 @@ async function connectPostgres({ name, postgres }: Config): Promise<Client> {
   return client;
 }
 
-async function deadLetterReader(config: Config, logger: Logger): Promise<DeadLetterReader> {
-  return createKafkaDeadLetterReader({
-    kafka: await kafkaClient(config, logger),
-    topic: deadLetterTopic(config.name),
-    groupPrefix: `${consumerGroup(config.name)}.verify`,
-    logger,
-  });
-}
-
-/** A collection that is dropped and in the config is as good as an empty one. */
 async function collectionsToCompare(
-  { collections }: Config,
-  db: Db,
+  config: Config,
+  { db, status }: { readonly db: Db; readonly status: PipelineReader },
   wanted: readonly string[] | undefined,
 ): Promise<readonly CollectionConfig[]> {
-  const all =
-    collections === undefined
-      ? (await findCollections(db, null)).names.map((name) => collectionConfig(name))
-      : Object.values(collections);
+  const { collections } = config;
+  const all = collections === undefined ? await allCollections(config, db, status) : Object.values(collections);
   if (wanted === undefined) return all;
   return wanted.map((name) => {
     const found = all.find(({ mapping }) => mapping.collection === name);
     if (found === undefined) throw notReplicated(name);
     return found;
   });
+}
+
+/** Those that were dropped, too: their tables have to be empty. */
+async function allCollections(
+  { name, mongodb }: Config,
+  db: Db,
+  status: PipelineReader,
+): Promise<readonly CollectionConfig[]> {
+  const { names } = await findCollections(db, null);
+  const published = (await status.ends()).map(({ topic }) => collectionOf(name, mongodb.database, topic) ?? []);
+  return [...new Set([...names, ...published.flat()])].toSorted().map((each) => collectionConfig(each));
 }
 
 function notReplicated(name: string): HeadraceError {
@@ -162,11 +151,13 @@ function notReplicated(name: string): HeadraceError {
   });
 }
 
-/** Of a collection that has no schema yet nothing was replicated: as `mixed`, every document can be named. */
-async function registeredIdType(config: Config, collection: string, registry: SchemaRegistry): Promise<IdType> {
-  const subject = `${topicOf(config.name, config.mongodb.database, collection)}-key`;
-  const registered = await registry.latest(subject);
-  return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"] ?? "mixed";
+async function registeredIdType(
+  { name, mongodb }: Config,
+  collection: string,
+  registry: SchemaRegistry,
+): Promise<IdType | undefined> {
+  const registered = await registry.latest(`${topicOf(name, mongodb.database, collection)}-key`);
+  return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
 }
 
 async function hasCaughtUp(

@@ -2,6 +2,7 @@ import { Type } from "avsc";
 import { beforeEach, expect, test } from "vitest";
 import type { Finding } from "../../src/cli/verify-collection.ts";
 import { openDeadLetters } from "../../src/cli/verify-dead-letters.ts";
+import { keyOfDeadLetter } from "../../src/consumers/dead-letter-key.ts";
 import type { Failure, LogRecord } from "../../src/consumers/ports.ts";
 import { HeadraceError } from "../../src/runtime/errors.ts";
 import { deadLetterHeaders } from "../../src/schemas/dead-letter.ts";
@@ -64,7 +65,8 @@ function byProducer(headers: Readonly<Record<string, string>>): void {
 
 async function open(...findings: readonly (readonly [string, Finding])[]): Promise<string[]> {
   const signal = new AbortController().signal;
-  const options = { reader: letters, outcomes, registry, topic, signal };
+  const keyOf = (record: LogRecord): Promise<string | null> => keyOfDeadLetter(registry, record);
+  const options = { reader: letters, outcomes, keyOf, topic, signal };
   return [...(await openDeadLetters(new Map(findings), options))];
 }
 
