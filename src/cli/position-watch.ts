@@ -20,11 +20,12 @@ const LAST_OFFSETS = 1_000n;
 
 /**
  * Follows the positions topic, which must exist. kafkajs does not tell when a read_committed consumer has reached
- * the end, which may lie before the high watermark; but a fetch that took as long as the broker waits found nothing.
+ * the end, which may lie before the high watermark; but a fetch that took as long as the broker waits found nothing, and
+ * what stands behind the end that the topic had at the call is newer than that. While the source is busy no fetch is empty.
  */
 export async function watchPosition(kafka: Kafka, name: string): Promise<PositionWatch> {
   const topic = positionsTopic(name);
-  const { from, leader } = await topicEnd(kafka, topic);
+  const { from, end, leader } = await topicEnd(kafka, topic);
   const consumer = kafka.consumer({
     groupId: `${consumerGroup(name)}.status.${randomUUID()}`,
     maxWaitTimeInMs: WAIT_MS,
@@ -42,8 +43,9 @@ export async function watchPosition(kafka: Kafka, name: string): Promise<Positio
     await consumer.subscribe({ topic, fromBeginning: true });
     await consumer.run({
       autoCommit: false,
-      eachMessage: async ({ message: { key, value } }) => {
+      eachMessage: async ({ message: { key, value, offset } }) => {
         if (key?.toString() === POSITION_KEY && value !== null) newest = value;
+        if (BigInt(offset) >= end) caughtUp.resolve();
       },
     });
     consumer.seek({ topic, partition: 0, offset: String(from) });
@@ -77,15 +79,16 @@ function onIdle(consumer: Consumer, leader: number, tell: () => void): void {
   });
 }
 
-async function topicEnd(kafka: Kafka, topic: string): Promise<{ from: bigint; leader: number }> {
+async function topicEnd(kafka: Kafka, topic: string): Promise<{ from: bigint; end: bigint; leader: number }> {
   const admin = kafka.admin();
   try {
     await admin.connect();
-    const [end] = await admin.fetchTopicOffsets(topic);
+    const [bounds] = await admin.fetchTopicOffsets(topic);
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    const low = BigInt(end?.low ?? 0);
-    const near = BigInt(end?.high ?? 0) - LAST_OFFSETS;
-    return { from: near > low ? near : low, leader: topics[0]?.partitions[0]?.leader ?? -1 };
+    const low = BigInt(bounds?.low ?? 0);
+    const end = BigInt(bounds?.high ?? 0);
+    const near = end - LAST_OFFSETS;
+    return { from: near > low ? near : low, end, leader: topics[0]?.partitions[0]?.leader ?? -1 };
   } catch (error) {
     throw kafkaError(error, "reading the producer's position");
   } finally {

@@ -55,3 +55,31 @@ test("gives the last committed position, past markers, open and aborted transact
     await admin.disconnect();
   }
 });
+
+test("gives a position while newer ones are written without a pause", async () => {
+  const kafka = new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
+  const name = uniqueName("watch");
+  const topic = positionsTopic(name);
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+  const producer = kafka.producer();
+  await producer.connect();
+  const seen = new AbortController();
+  const writing = (async () => {
+    for (let time = 1n; !seen.signal.aborted; time++) {
+      await producer.send({ topic, messages: [{ key: POSITION_KEY, value: encodePosition(at(time)) }] });
+    }
+  })();
+  const watch = await watchPosition(kafka, name);
+  try {
+    expect((await watch.latest())?.clusterTime).toBeGreaterThan(0n);
+  } finally {
+    seen.abort();
+    await writing;
+    await watch.close();
+    await producer.disconnect();
+    await admin.deleteTopics({ topics: [topic] });
+    await admin.disconnect();
+  }
+});
