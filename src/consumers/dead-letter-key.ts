@@ -1,9 +1,7 @@
+import { KEY_HEADER } from "../schemas/dead-letter.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { HEADER_BYTES } from "../schemas/topics.ts";
 import type { LogRecord } from "./ports.ts";
-
-/** Where the producer tells the key of a document whose key cannot be encoded. */
-const KEY_HEADER = "headrace.key";
 
 /**
  * The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read.

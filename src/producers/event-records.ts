@@ -3,7 +3,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../schemas/change-event.ts";
 import { versionToMs } from "../schemas/change-event.ts";
 import { ContractError } from "../schemas/contract-error.ts";
-import { deadLetterHeaders } from "../schemas/dead-letter.ts";
+import { deadLetterHeaders, KEY_HEADER } from "../schemas/dead-letter.ts";
 import { canonicalKey } from "../schemas/document-key.ts";
 import type { EventEncoder } from "../schemas/event-encoder.ts";
 import { deadLetterTopic, partitionOf } from "../schemas/topics.ts";
@@ -20,9 +20,6 @@ export interface EventRecordsOptions {
   readonly observer: ProducerObserver;
   readonly logger: Logger;
 }
-
-/** Where the key of a record that could not be made is told, when it is no key of the topic. */
-const KEY_HEADER = "headrace.key";
 
 /** Makes the Kafka records of change events; what cannot be encoded becomes a dead letter. */
 export class EventRecords {

@@ -1,3 +1,6 @@
+/** The header with the key of a document whose key cannot be encoded, hence is not the record's key. */
+export const KEY_HEADER = "headrace.key";
+
 /** What a dead letter's headers say. Null where a header is missing, as in those of other programs. */
 export interface DeadLetterInfo {
   /** Where the record came from. */
