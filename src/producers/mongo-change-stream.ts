@@ -108,11 +108,10 @@ function collectionFilter(collections: readonly string[] | null): Document {
   };
 }
 
-function streamBatch(reply: CursorBatch, before: ChangeStreamOptions["start"]): StreamBatch {
-  const { documents, resumeToken } = reply;
+function streamBatch({ documents, resumeToken }: CursorBatch, before: ChangeStreamOptions["start"]): StreamBatch {
   if (resumeToken === null) throw noToken();
   const events = documents.map(readStreamEvent);
-  const clusterTime = timeAfter(reply, resumeToken, before);
+  const clusterTime = timeAfter(resumeToken, before);
   let time = before?.clusterTime ?? 0n;
   for (const version of [...events.map((event) => event.version), clusterTime]) {
     if (version < time) throw timeFell();
@@ -125,8 +124,8 @@ function streamBatch(reply: CursorBatch, before: ChangeStreamOptions["start"]): 
  * A token without an event stands before the events of its time. The first one of a new stream is one of a time
  * that is still to come; it stays the same until something has been read.
  */
-function timeAfter({ operationTime }: CursorBatch, resumeToken: string, before: ChangeStreamOptions["start"]): Version {
-  if (before === null) return operationTime;
+function timeAfter(resumeToken: string, before: ChangeStreamOptions["start"]): Version {
+  if (before === null) return tokenTime(resumeToken) - 1n;
   return resumeToken === before.resumeToken ? before.clusterTime : tokenTime(resumeToken);
 }
 
