@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import kafkajs from "kafkajs";
 import type { CompressionTypes, Kafka, Message, Producer, TopicMessages, Transaction } from "kafkajs";
 import { HeadraceError } from "../runtime/errors.ts";
@@ -21,8 +20,8 @@ export interface SessionOptions {
   /** The pipeline's name. */
   readonly name: string;
   readonly makeRecords: MakeRecords;
-  /** Default: this process, as of now. */
-  readonly instance?: Instance;
+  /** This process. */
+  readonly instance: Instance;
 }
 
 /** Consecutive transactions wait for each other's end: short first waits, or each costs a third of a second. */
@@ -39,7 +38,7 @@ CompressionCodecs[Compression.ZSTD] = () => zstdCodec;
  * @throws HeadraceError FENCED (fatal) where a younger process produces under the same name
  */
 export function kafkaSessions(options: SessionOptions): OpenSession {
-  const { instance = { id: randomUUID(), startedAtMs: Date.now() } } = options;
+  const { instance } = options;
   let firstMarker: bigint | null = null;
   return async ({ signal }) => {
     signal.throwIfAborted();

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Logger } from "../runtime/logger.ts";
 import type { CollectionMapping } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
@@ -45,6 +46,7 @@ export interface ProducerOptions {
 export async function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
   const { name, version, mongodb, kafka, registry, collections, snapshot, observer, logger } = options;
   const { database } = mongodb;
+  const instance = { id: randomUUID(), startedAtMs: Date.now() };
   const client = await connectMongo(mongodb);
   try {
     const db = client.db(database);
@@ -70,7 +72,7 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       until: options.once ? (await clusterTimes(db)).latest : undefined,
       logger,
     });
-    const openSession = kafkaSessions({ kafka, name, makeRecords: (events) => records.make(events) });
+    const openSession = kafkaSessions({ kafka, name, instance, makeRecords: (events) => records.make(events) });
     await produce({ openSession, source, observer, logger }, { signal });
   } finally {
     await client.close();

@@ -47,8 +47,10 @@ test("the topics hold what the collections hold, stopped and started at any time
 test("of two producers of one name the older one stops, and no event is lost or doubled", async () => {
   const producer = await ProducerUnderTest.create();
   const writer = await modelWriter(producer, ["things"]);
-  const older = producer.start();
+  const published = vi.fn();
+  const older = producer.start({ observer: { published } });
   for (let i = 0; i < 200; i++) await writer.step();
+  await vi.waitFor(() => expect(published).toHaveBeenCalled(), 30_000);
   const younger = producer.start();
   let hasOneStopped = false;
   const stopped = Promise.race([older.done, younger.done]).finally(() => (hasOneStopped = true));
