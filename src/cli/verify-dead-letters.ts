@@ -3,7 +3,7 @@ import type { DeadLetterSources } from "../consumers/dead-letter-queries.ts";
 import { originKey } from "../consumers/ports.ts";
 import type { DeadLetterReader, LogRecord } from "../consumers/ports.ts";
 import { parseDeadLetter } from "../schemas/dead-letter.ts";
-import type { Finding } from "./verify-collection.ts";
+import type { Finding } from "./verify-rows.ts";
 
 export interface OpenDeadLetterOptions extends DeadLetterSources {
   /** Of the collection. */

@@ -1,5 +1,7 @@
-import type { Abortable, Collection, Db, Document, FindCursor, FindOptions } from "mongodb";
+import type { Db, Document, RunCommandCursor } from "mongodb";
+import { versionTimestamp } from "../producers/mongo-change-stream.ts";
 import { mongoError } from "../producers/mongo-errors.ts";
+import type { Version } from "../schemas/change-event.ts";
 
 /** Documents in one reply of MongoDB. The server ends a reply at 16 MB, or after the document that passes it. */
 const BATCH_DOCUMENTS = 1_000;
@@ -7,38 +9,48 @@ const BATCH_DOCUMENTS = 1_000;
 /** Raw BSON documents, as many as one reply had. */
 export type DocumentBatch = readonly Uint8Array[];
 
+type Batches = AsyncGenerator<DocumentBatch, void, void>;
+
 /** Reads a collection for `verify`. What MongoDB throws is classified. */
 export class DocumentReader {
-  readonly #collection: Collection<{ _id: unknown }>;
-  readonly #options: FindOptions & Abortable;
+  readonly #db: Db;
+  readonly #collection: string;
+  readonly #signal: AbortSignal | undefined;
 
   constructor(db: Db, collection: string, { signal }: { readonly signal?: AbortSignal | undefined }) {
-    this.#collection = db.collection(collection, { readConcern: { level: "majority" }, readPreference: "primary" });
-    this.#options = { raw: true, batchSize: BATCH_DOCUMENTS, signal };
+    this.#db = db;
+    this.#collection = collection;
+    this.#signal = signal;
   }
 
   async isEmpty(): Promise<boolean> {
-    for await (const _ of this.#read({}, { projection: { _id: 1 }, limit: 1 })) return false;
+    for await (const _ of this.#find({ projection: { _id: 1 }, limit: 1 })) return false;
     return true;
   }
 
   /** Every document, each batch read while its consumer works on the one before. */
-  async *all(): AsyncGenerator<DocumentBatch, void, void> {
-    yield* readAhead(this.#read({}, {}));
+  async *all(): Batches {
+    yield* readAhead(this.#find({}));
   }
 
-  /** The documents of these `_id`s that are there. */
-  byIds(ids: readonly unknown[]): AsyncGenerator<DocumentBatch, void, void> {
-    return this.#read({ _id: { $in: ids } }, {});
+  /**
+   * The documents of these `_id`s that are there, or were there at a cluster time. A time that is older than the
+   * server's snapshot window, five minutes by default, cannot be read (`isSnapshotGone`).
+   */
+  byIds(ids: readonly unknown[], at: Version | null): Batches {
+    const ofTime = at === null ? {} : { readConcern: { level: "snapshot", atClusterTime: versionTimestamp(at) } };
+    return this.#find({ filter: { _id: { $in: ids } }, ...ofTime });
   }
 
-  /** The same, but of each document the `_id` alone. */
-  idsAmong(ids: readonly unknown[]): AsyncGenerator<DocumentBatch, void, void> {
-    return this.#read({ _id: { $in: ids } }, { projection: { _id: 1 } });
+  /** Of the documents of these `_id`s that are there, the `_id` alone. */
+  idsAmong(ids: readonly unknown[]): Batches {
+    return this.#find({ filter: { _id: { $in: ids } }, projection: { _id: 1 } });
   }
 
-  async *#read(filter: Document, options: FindOptions): AsyncGenerator<DocumentBatch, void, void> {
-    await using cursor = this.#collection.find(filter, { ...this.#options, ...options });
+  async *#find(command: Document): Batches {
+    const find = { find: this.#collection, batchSize: BATCH_DOCUMENTS, readConcern: { level: "majority" }, ...command };
+    await using cursor = this.#db.runCursorCommand(find, { raw: true, readPreference: "primary" });
+    cursor.setBatchSize(BATCH_DOCUMENTS);
     for (;;) {
       const first = await this.#next(cursor);
       if (first === null) return;
@@ -47,12 +59,12 @@ export class DocumentReader {
   }
 
   /** With `raw` the driver yields buffers, whatever its types say. */
-  async #next(cursor: FindCursor): Promise<Uint8Array | null> {
+  async #next(cursor: RunCommandCursor): Promise<Uint8Array | null> {
+    this.#signal?.throwIfAborted();
     try {
       return (await cursor.next()) as Uint8Array | null;
     } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      throw mongoError(error, `reading the collection ${this.#collection.collectionName}`);
+      throw mongoError(error, `reading the collection ${this.#collection}`);
     }
   }
 }

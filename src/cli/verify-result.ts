@@ -1,4 +1,4 @@
-import type { Finding } from "./verify-collection.ts";
+import type { Finding } from "./verify-rows.ts";
 
 /** Keys that are named; the rest is counted. */
 const NAMED_KEYS = 100;

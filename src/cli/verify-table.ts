@@ -9,8 +9,11 @@ const SESSION = `
 
 const AS_TEXT = { getTypeParser: () => (text: string) => text };
 
-/** Called for one row: its key, and one text for each column that was asked for, null for NULL. */
-export type OnRow = (key: string, texts: readonly (string | null)[]) => void;
+/** One for each column that was asked for; null for NULL. */
+export type RowTexts = readonly (string | null)[];
+
+/** @param version the cluster time that the row is as of; null where it was written by somebody else */
+export type OnRow = (key: string, version: bigint | null, texts: RowTexts) => void;
 
 /**
  * Reads a table for `verify`. A table or column that is not there is as good as an empty one. What PostgreSQL throws is
@@ -22,22 +25,23 @@ export class TableReader {
   /** Column names of the table with their types. */
   readonly #types: ReadonlyMap<string, string>;
 
-  private constructor(client: ClientBase, relation: string, types: ReadonlyMap<string, string>) {
+  readonly #hasTombstones: boolean;
+
+  private constructor(client: ClientBase, relation: string, { types, hasTombstones }: Catalog) {
     this.#client = client;
     this.#relation = relation;
     this.#types = types;
+    this.#hasTombstones = hasTombstones;
   }
 
   /** @param client is for this reader alone: settings of its session are changed */
   static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
-    await client.query(SESSION);
     const relation = `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
-    const { rows } = await client.query<{ name: string; type: string }>(
-      `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
-       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-      [relation],
-    );
-    return new TableReader(client, relation, new Map(rows.map(({ name, type }) => [name, type])));
+    try {
+      return new TableReader(client, relation, await readCatalog(client, relation));
+    } catch (error) {
+      throw classifyPostgresError(error, { connectionLost: true });
+    }
   }
 
   /** The rows of these keys that are there, one after the other, so that no two large ones are held at a time. */
@@ -45,12 +49,24 @@ export class TableReader {
     const type = this.#keyType();
     const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
     if (type === undefined || possible.length === 0) return;
-    const selected = columns.map((name) => (this.#types.has(name) ? escapeIdentifier(name) : "NULL"));
+    const selected = ["_version", ...columns].map((name) => (this.#types.has(name) ? escapeIdentifier(name) : "NULL"));
     await this.#stream(
-      `SELECT ${["_id", ...selected].join(", ")} FROM ${this.#relation} WHERE _id = ANY($1::${type.sql}[])`,
+      `SELECT _id, ${selected.join(", ")} FROM ${this.#relation} WHERE _id = ANY($1::${type.sql}[])`,
       [possible],
-      ([key, ...texts]) => onRow(key ?? "", texts),
+      ([key, version, ...texts]) => onRow(key ?? "", versionOf(version), texts),
     );
+  }
+
+  /** The versions of the deletes that the sink remembers of these keys. */
+  async deletions(keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
+    const versions = new Map<string, bigint>();
+    if (keys.length === 0 || !this.#hasTombstones) return versions;
+    await this.#stream(
+      "SELECT key, version FROM headrace.tombstones WHERE relation = $1 AND key = ANY($2::text[])",
+      [this.#relation, keys],
+      ([key, version]) => versions.set(key ?? "", BigInt(version ?? 0)),
+    );
+    return versions;
   }
 
   /** Up to `limit` keys in their order, those after a given one or, for null, the first. */
@@ -71,12 +87,12 @@ export class TableReader {
     return name === undefined ? undefined : (KEY_TYPES[name] ?? TEXT_KEYS);
   }
 
-  #stream(text: string, values: unknown[], onRow: (row: readonly (string | null)[]) => void): Promise<void> {
+  #stream(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       let failure: unknown;
       const config: QueryArrayConfig = { text, values, rowMode: "array", types: AS_TEXT };
       const query = new Query<(string | null)[]>(config);
-      query.on("row", (row: readonly (string | null)[]) => {
+      query.on("row", (row: RowTexts) => {
         if (failure !== undefined) return;
         try {
           onRow(row);
@@ -89,6 +105,26 @@ export class TableReader {
       this.#client.query(query);
     });
   }
+}
+
+interface Catalog {
+  readonly types: ReadonlyMap<string, string>;
+  readonly hasTombstones: boolean;
+}
+
+async function readCatalog(client: ClientBase, relation: string): Promise<Catalog> {
+  await client.query(SESSION);
+  const { rows } = await client.query<{ name: string; type: string }>(
+    `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
+     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+    [relation],
+  );
+  const found = await client.query("SELECT WHERE to_regclass('headrace.tombstones') IS NOT NULL");
+  return { types: new Map(rows.map(({ name, type }) => [name, type])), hasTombstones: found.rowCount === 1 };
+}
+
+function versionOf(text: string | null | undefined): bigint | null {
+  return typeof text === "string" && /^\d+$/.test(text) ? BigInt(text) : null;
 }
 
 interface KeyType {

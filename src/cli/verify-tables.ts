@@ -1,9 +1,10 @@
 import type { Db } from "mongodb";
 import type { ClientBase } from "pg";
 import type { CollectionConfig } from "../config/collections-schema.ts";
+import type { Version } from "../schemas/change-event.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import { checkCollection } from "./verify-collection.ts";
-import type { Finding } from "./verify-collection.ts";
+import type { Finding } from "./verify-rows.ts";
 import { DocumentReader } from "./verify-documents.ts";
 import { CollectionTally, isEqual } from "./verify-result.ts";
 import type { CollectionResult, VerifyResult } from "./verify-result.ts";
@@ -18,8 +19,11 @@ export interface ComparedPipeline {
   readonly schema: string;
   /** As registered; undefined where nothing of the collection was replicated yet. */
   readonly idTypeOf: (collection: string) => Promise<IdType | undefined>;
-  /** Waits until everything that was in MongoDB at the call is in the tables; false where it has given up. */
-  readonly waitUntilCaughtUp: () => Promise<boolean>;
+  /**
+   * Waits until everything that was in MongoDB at the call is in the tables, and gives a cluster time up to which that
+   * is so; null where it has given up.
+   */
+  readonly waitUntilCaughtUp: () => Promise<Version | null>;
   /** Which of these keys have a dead letter that is open. */
   readonly openDeadLetters: (
     collection: string,
@@ -38,8 +42,9 @@ export async function compareTables(
     ...pipeline,
     async waitUntilCaughtUp() {
       // Once in vain is enough: it does not run, or is far behind.
-      caughtUp = caughtUp !== false && (await pipeline.waitUntilCaughtUp());
-      return caughtUp;
+      const time = caughtUp === false ? null : await pipeline.waitUntilCaughtUp();
+      caughtUp = time !== null;
+      return time;
     },
   };
   const results: CollectionResult[] = [];

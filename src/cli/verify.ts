@@ -10,6 +10,7 @@ import { findCollections } from "../producers/mongo-collections.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import { EXIT_DONE, EXIT_FATAL } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
+import type { Version } from "../schemas/change-event.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { collectionOf, topicOf } from "../schemas/topics.ts";
@@ -90,7 +91,7 @@ export async function verify(config: Config, options: VerifyOptions): Promise<Ve
         client,
         schema: config.postgres.schema,
         idTypeOf: (collection) => registeredIdType(config, collection, letters.registry),
-        waitUntilCaughtUp: () => hasCaughtUp(db, status, { timeoutMs: waitMs, signal }),
+        waitUntilCaughtUp: () => timeOfTables(db, status, { timeoutMs: waitMs, signal }),
         openDeadLetters: (collection, findings) =>
           openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection), signal }),
         signal,
@@ -160,17 +161,17 @@ async function registeredIdType(
   return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
 }
 
-async function hasCaughtUp(
+async function timeOfTables(
   db: Db,
   status: PipelineReader,
   { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<boolean> {
+): Promise<Version | null> {
+  const { majority: clusterTime } = await clusterTimes(db);
   try {
-    const { majority: clusterTime } = await clusterTimes(db);
     await waitUntilCaughtUp(status, { clusterTime, timeoutMs, signal });
-    return true;
+    return clusterTime;
   } catch (error) {
-    if (error instanceof HeadraceError && error.code === "CATCH_UP_TIMEOUT") return false;
+    if (error instanceof HeadraceError && error.code === "CATCH_UP_TIMEOUT") return null;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { Type } from "avsc";
 import { beforeEach, expect, test } from "vitest";
-import type { Finding } from "../../src/cli/verify-collection.ts";
+import type { Finding } from "../../src/cli/verify-rows.ts";
 import { openDeadLetters } from "../../src/cli/verify-dead-letters.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letter-key.ts";
 import type { Failure, LogRecord } from "../../src/consumers/ports.ts";

@@ -1,4 +1,5 @@
 import type { Document } from "mongodb";
+import { clusterTimes } from "../../src/producers/mongo-client.ts";
 import { collectionConfig } from "../../src/config/collections-schema.ts";
 import type { IdType } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
@@ -41,7 +42,7 @@ export async function freshComparison(
         client,
         schema: target.schema,
         idTypeOf: async () => idType,
-        waitUntilCaughtUp: async () => true,
+        waitUntilCaughtUp: async () => (await clusterTimes(source.db)).majority,
         openDeadLetters: async () => new Set(),
         ...overrides,
       };

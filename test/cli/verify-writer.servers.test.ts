@@ -41,7 +41,7 @@ async function written(columns: readonly ColumnMapping[] | undefined, documents:
   await table.rows(
     documents.map((_, i) => String(i)),
     comparedColumns(mappingOf(columns)),
-    (key, texts) => (rows[Number(key)] = texts),
+    (key, _version, texts) => (rows[Number(key)] = texts),
   );
   return rows;
 }
