@@ -44,8 +44,9 @@ export class HeadraceProcess {
     this.#options = options;
   }
 
-  get command(): string {
-    return this.#options.args.join(" ");
+  /** The command: `produce`, `consume` … */
+  get name(): string {
+    return this.#options.args[0] ?? "";
   }
 
   start(): void {
@@ -67,8 +68,7 @@ export class HeadraceProcess {
       const line = this.#logLines().find((each) => each.includes(message));
       if (line !== undefined) return timeOf(line);
       if (this.#child?.exitCode !== null) throw this.#failure();
-      if (Date.now() > deadline)
-        throw new Error(`headrace ${this.command} did not log "${message}":\n${this.#logTail()}`);
+      if (Date.now() > deadline) throw new Error(`headrace ${this.name} did not log "${message}":\n${this.#logTail()}`);
       await sleep(50);
     }
   }
@@ -97,7 +97,7 @@ export class HeadraceProcess {
 
   #failure(): Error {
     return new Error(
-      `headrace ${this.command} ended with exit code ${this.#child?.exitCode}; the end of its log:\n${this.#logTail()}`,
+      `headrace ${this.name} ended with exit code ${this.#child?.exitCode}; the end of its log:\n${this.#logTail()}`,
     );
   }
 

@@ -9,7 +9,7 @@ FROM ${schema}.cities GROUP BY country ORDER BY people DESC LIMIT 3`,
   `SELECT doc->'properties'->>'place' AS earthquake, doc->'properties'->>'mag' AS magnitude,
        near.name AS nearest_city, round(near.km::numeric, 1) AS km
 FROM (SELECT doc, (doc #>> '{geometry,coordinates,0}')::float8 AS lon, (doc #>> '{geometry,coordinates,1}')::float8 AS lat
-      FROM ${schema}.earthquakes ORDER BY (doc->'properties'->>'mag')::numeric DESC NULLS LAST LIMIT 3) AS quake
+      FROM ${schema}.earthquakes ORDER BY (doc->'properties'->>'mag')::numeric DESC NULLS LAST, _id LIMIT 3) AS quake
 CROSS JOIN LATERAL (
   SELECT name, 6371 * 2 * asin(sqrt(sin(radians(lon_lat[2] - lat) / 2) ^ 2
            + cos(radians(lat)) * cos(radians(lon_lat[2])) * sin(radians(lon_lat[1] - lon) / 2) ^ 2)) AS km

@@ -35,7 +35,7 @@ export function showSummary(demo: Demo, { copied, live, verified }: Results): vo
     ],
     ["poison record", "dead-lettered, mended, replayed"],
     ...demo.processes.map((each) => [
-      `memory of ${each.command}`,
+      `memory of headrace ${each.name}`,
       `${Math.round(each.peakMemoryBytes / 2 ** 20)} MB at its peak`,
     ]),
     ...verified.collections.map((each) => [
