@@ -25,7 +25,7 @@ import { compareTables } from "./verify-tables.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
-export interface VerifyOptions {
+interface VerifyOptions {
   /** Collections to compare; undefined for all that the config replicates. */
   readonly collections?: readonly string[] | undefined;
   /** How long to wait at a time for the pipeline to apply what differs. */
@@ -71,7 +71,7 @@ function parseSeconds(text: string): number {
  * Compares the collections of a pipeline with their tables; the pipeline may be running.
  * @throws HeadraceError, ContractError
  */
-export async function verify(config: Config, options: VerifyOptions): Promise<VerifyResult> {
+async function verify(config: Config, options: VerifyOptions): Promise<VerifyResult> {
   const { uri, database } = config.mongodb;
   const { logger, signal, waitMs } = options;
   const closing: (() => Promise<void>)[] = [];
