@@ -63,7 +63,7 @@ async function runWithConfig(
   });
 }
 
-function printFatal(error: unknown): void {
+export function printFatal(error: unknown): void {
   const { code, message, remedy, causes = [], at = [] } = describeError(error);
   const lines = [
     `error: ${code === undefined ? "" : `${code}: `}${message ?? "unknown"}`,

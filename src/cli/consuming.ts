@@ -4,6 +4,7 @@ import { runConsumer as consume } from "../consumers/consumer.ts";
 import type { ConsumerObserver } from "../consumers/consumer.ts";
 import { createKafkaRecordLog } from "../consumers/kafka-consumer.ts";
 import { createKafkaDeadLetterWriter } from "../consumers/kafka-dead-letters.ts";
+import { countPartitions } from "../consumers/kafka-offsets.ts";
 import type { PartitionOffset, TableName } from "../consumers/ports.ts";
 import { PostgresSink } from "../consumers/postgres-sink.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -48,7 +49,7 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
     sessionTimeoutMs: config.kafka.sessionTimeoutMs,
     partitionsInParallel: postgres.poolSize,
   });
-  const sink = new PostgresSink(client);
+  const sink = new PostgresSink(client, { partitionsOf: (topic) => countPartitions(kafka, topic) });
   const ended = new AbortController();
   const purging = purgeTombstones(sink, { ...tombstones, logger, signal: AbortSignal.any([signal, ended.signal]) });
   try {

@@ -2,6 +2,7 @@ import type { Config } from "../config/config-schema.ts";
 import { keyOfDeadLetter } from "../consumers/dead-letter-key.ts";
 import type { DeadLetterSources } from "../consumers/dead-letter-queries.ts";
 import { createKafkaDeadLetterReader } from "../consumers/kafka-dead-letters.ts";
+import { countPartitions } from "../consumers/kafka-offsets.ts";
 import { PostgresSink } from "../consumers/postgres-sink.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
@@ -21,7 +22,7 @@ export async function openDeadLetterAccess(config: Config, logger: Logger): Prom
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);
   const registry = schemaRegistry(config);
-  const sink = new PostgresSink(client);
+  const sink = new PostgresSink(client, { partitionsOf: (topic) => countPartitions(kafka, topic) });
   return {
     sink,
     registry,

@@ -6,6 +6,7 @@ import { EXIT_USAGE } from "../runtime/lifecycle.ts";
 import { checkCommand } from "./check.ts";
 import { consumeCommand } from "./consume.ts";
 import { dlqCommand } from "./dlq.ts";
+import { initCommand } from "./init.ts";
 import { readPackage } from "./package-info.ts";
 import { produceCommand } from "./produce.ts";
 import { runCommand } from "./run.ts";
@@ -28,6 +29,7 @@ config, 130 and 143 stopped by a signal after what was begun has been finished.`
   );
 
 const commands = [
+  initCommand(),
   checkCommand(),
   runCommand(),
   produceCommand(),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { headrace } from "../../dev/headrace-process.ts";
 
-const COMMANDS = ["check", "run", "produce", "consume", "status", "verify", "dlq"];
+const COMMANDS = ["init", "check", "run", "produce", "consume", "status", "verify", "dlq"];
 
 let folder: string;
 
