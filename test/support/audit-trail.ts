@@ -31,24 +31,36 @@ export async function createAuditedTables(pool: Pool, tables: Record<string, str
   }
 }
 
+/** Makes the row (without `_id` and `_version`) that a document should have in a table. */
+export type RowOf = (table: string, key: string, fields: Fields) => Record<string, unknown>;
+
+/** How many states rows have shown so far. */
+export async function auditEntries(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ count: string }>("SELECT count(*) FROM audit");
+  return Number(rows[0]?.count);
+}
+
 /**
  * Every way in which the trail differs from the model: a version that fell, or a row that was not what the
  * document was at the row's version.
- * @param rowOf makes the row (without `_id` and `_version`) that a document should have in a table.
  */
 export async function auditViolations(
   pool: Pool,
   model: ModelWriter,
-  rowOf: (table: string, key: string, fields: Fields) => Record<string, unknown>,
-): Promise<{ entries: number; violations: string[] }> {
+  rowOf: RowOf,
+): Promise<{ entries: number; stepsBack: number; violations: string[] }> {
   const { rows } = await pool.query<AuditEntry>("SELECT relation, key, version, row FROM audit ORDER BY seq");
   const violations: string[] = [];
+  let stepsBack = 0;
   const last = new Map<string, bigint>();
   for (const entry of rows) {
     const id = `${entry.relation}/${entry.key}`;
     const version = BigInt(entry.version);
     const before = last.get(id) ?? 0n;
-    if (version < before) violations.push(`${id}: version ${version} after ${before}`);
+    if (version < before) {
+      stepsBack++;
+      violations.push(`${id}: version ${version} after ${before}`);
+    }
     last.set(id, version);
     if (entry.row === null) continue;
     const fields = model.fieldsAt(entry.relation, entry.key, version);
@@ -57,7 +69,21 @@ export async function auditViolations(
     if (canonical(shown) !== canonical(expected))
       violations.push(`${id} at ${version}: shows ${canonical(shown)}, the document was ${canonical(expected)}`);
   }
-  return { entries: rows.length, violations };
+  return { entries: rows.length, stepsBack, violations };
+}
+
+/** Every way in which a table differs from what the model says that its collection holds now. */
+export async function rowDifferences(pool: Pool, model: ModelWriter, table: string, rowOf: RowOf): Promise<string[]> {
+  const { rows } = await pool.query<{ key: string; row: Record<string, unknown> }>(
+    `SELECT _id AS key, to_jsonb(t) - '_id' - '_version' AS row FROM ${escapeIdentifier(table)} AS t`,
+  );
+  const shown = new Map(rows.map(({ key, row }) => [key, canonical(row)]));
+  const expected = new Map(
+    [...model.documentsIn(table)].map(([key, fields]) => [key, canonical(rowOf(table, key, fields))]),
+  );
+  return [...new Set([...shown.keys(), ...expected.keys()])]
+    .filter((key) => shown.get(key) !== expected.get(key))
+    .map((key) => `${table}/${key}: shows ${shown.get(key)}, the document is ${expected.get(key)}`);
 }
 
 function canonical(value: unknown): string {
