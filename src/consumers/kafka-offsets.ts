@@ -61,3 +61,11 @@ export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Pr
     return topics.filter(wanted).sort();
   });
 }
+
+/** How many partitions a topic has now. @throws HeadraceError */
+export function countPartitions(kafka: Kafka, topic: string): Promise<number> {
+  return withAdmin(kafka, "counting the topic's partitions", async (admin) => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics.flatMap(({ partitions }) => partitions).length;
+  });
+}

@@ -14,6 +14,9 @@ const DEFINITIONS: Readonly<Record<string, string>> = {
   dead_letters: `(topic text COLLATE "C", partition integer, "offset" bigint, attempts integer NOT NULL,
     outcome text NOT NULL CHECK (outcome IN ('replayed', 'superseded', 'discarded')), relation text,
     at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (topic, partition, "offset"))`,
+  truncates: `(relation text COLLATE "C", topic text COLLATE "C", partition integer, version bigint NOT NULL,
+    PRIMARY KEY (relation, topic, partition))`,
+  floors: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, swept boolean NOT NULL)`,
   columns: `(relation text COLLATE "C", name text COLLATE "C", PRIMARY KEY (relation, name))`,
 };
 

@@ -1,6 +1,6 @@
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Change } from "../schemas/row-schema.ts";
-import { planBatch } from "./plan-batch.ts";
+import { aboveFloor, newestTruncate, planBatch } from "./plan-batch.ts";
 import type { RowGroup } from "./plan-batch.ts";
 import { originKey, partitionKey } from "./ports.ts";
 import type {
@@ -19,6 +19,7 @@ import type { PostgresClient, PostgresSession, Query, Row } from "./postgres-cli
 import { sqlStateOf } from "./postgres-errors.ts";
 import { PostgresTables } from "./postgres-tables.ts";
 import type { PreparedTable } from "./postgres-tables.ts";
+import { PostgresTruncates } from "./postgres-truncates.ts";
 import { SinkSql } from "./sink-sql.ts";
 import { groupStatements } from "./upsert-sql.ts";
 
@@ -35,6 +36,8 @@ interface Locked {
   readonly session: PostgresSession;
   /** Undefined where the partition has no progress. */
   readonly nextOffset: bigint | undefined;
+  /** The version of the newest truncate in the partition. What is older is not in `statements`. */
+  readonly floor: bigint | undefined;
   readonly prepared: readonly Prepared[];
   /** What applies the changes. */
   readonly statements: readonly Query[];
@@ -45,6 +48,13 @@ interface Prepared {
   readonly sql: PreparedTable;
 }
 
+export interface PostgresSinkOptions {
+  /** How many partitions a topic has now: a truncate stands in every one. */
+  readonly partitionsOf: (topic: string) => Promise<number>;
+  /** The schema of Headrace's own tables. */
+  readonly internalSchema?: string;
+}
+
 /**
  * Writes changes to PostgreSQL. Every transaction that does so holds the lock on its partition's progress from its
  * first statement on, so that writers of one key queue and each sees what the one before has left.
@@ -53,12 +63,13 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   readonly #client: PostgresClient;
   readonly #tables: PostgresTables;
   readonly #sql: SinkSql;
+  readonly #truncates: PostgresTruncates;
 
-  /** @param options.internalSchema the schema of Headrace's own tables */
-  constructor(client: PostgresClient, { internalSchema = INTERNAL_SCHEMA }: { internalSchema?: string } = {}) {
+  constructor(client: PostgresClient, { partitionsOf, internalSchema = INTERNAL_SCHEMA }: PostgresSinkOptions) {
     this.#client = client;
     this.#tables = new PostgresTables(client, internalSchema);
     this.#sql = new SinkSql(internalSchema);
+    this.#truncates = new PostgresTruncates(client, internalSchema, partitionsOf);
   }
 
   async readProgress(partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>> {
@@ -70,18 +81,22 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   async apply(batch: MicroBatch): Promise<ApplyOutcome> {
-    return await this.#underLock(batch, batch.table, batch.changes, async ({ session, nextOffset, statements }) => {
-      if (nextOffset !== batch.expectedOffset) return "fenced";
-      await session.commit(this.#sql.moveProgress(batch, batch.nextOffset), ...statements);
+    const { table, changes, expectedOffset, nextOffset } = batch;
+    const truncate = newestTruncate(changes);
+    if (truncate !== undefined && (await this.#truncate(batch, table, truncate, expectedOffset)) === "fenced")
+      return "fenced";
+    return await this.#underLock(batch, table, changes, async (locked) => {
+      if (locked.nextOffset !== expectedOffset) return "fenced";
+      await locked.session.commit(this.#sql.moveProgress(batch, nextOffset), ...locked.statements);
       return "applied";
     });
   }
 
   async replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome> {
     await this.readProgress([origin]);
+    if (change.op === "t") await this.#truncate(origin, table, change);
     return await this.#underLock(origin, table, [change], async (locked) => {
-      const known = await knownVersion(locked, change);
-      const outcome = known === undefined || known < change.version ? "replayed" : "superseded";
+      const outcome = (await isNews(locked, change)) ? "replayed" : "superseded";
       const record = this.#sql.recordOutcome(origin, attempts, outcome, table);
       await locked.session.commit(...(outcome === "replayed" ? locked.statements : []), record);
       return outcome;
@@ -120,6 +135,27 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   /**
+   * Marks the truncate's partition and, once all are marked, sweeps the table: before the progress moves past the
+   * truncate, and so again where it did not come to its end.
+   * @param expectedOffset undefined where the progress need not be any one
+   */
+  async #truncate(
+    partition: TopicPartition,
+    table: TableName,
+    truncate: Change,
+    expectedOffset?: bigint,
+  ): Promise<ApplyOutcome> {
+    const marking = await this.#truncates.marking(partition, table, truncate.version);
+    const outcome = await this.#underLock(partition, table, [truncate], async ({ session, nextOffset }) => {
+      if (expectedOffset !== undefined && nextOffset !== expectedOffset) return "fenced";
+      await session.commit(...marking);
+      return "applied";
+    });
+    if (outcome === "applied") await this.#truncates.sweep(table);
+    return outcome;
+  }
+
+  /**
    * Prepares the tables, begins a transaction, takes the partition's lock, and lets `work` commit or leave the
    * transaction to be rolled back. Once more from the start when the tables turn out to have been changed meanwhile.
    */
@@ -132,16 +168,19 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     const groups = planBatch(changes);
     const attempt = async (): Promise<T> => {
       const prepared = await this.#prepare(table, groups);
-      const statements = prepared.flatMap(({ sql, group }) => groupStatements(sql, group));
       return await this.#client.session(async (session) => {
         // Sent together. Should BEGIN fail alone, the lock is gone again with its statement, and nothing has changed.
-        const [, lock] = await session.run(BEGIN, this.#sql.lockProgress(partition, table));
-        const progress = lock?.rows[0];
-        const filledColumns = Number(progress?.["filled_columns"]);
-        if (progress !== undefined && prepared.some(({ sql }) => sql.filledColumns !== filledColumns))
-          throw tableChanged();
-        const nextOffset = progress === undefined ? undefined : BigInt(String(progress["next_offset"]));
-        return await work({ session, nextOffset, statements, prepared });
+        const [, lock, look] = await session.run(
+          BEGIN,
+          this.#sql.lockProgress(partition),
+          this.#sql.lookUnderLock(partition, table),
+        );
+        const filledColumns = Number(look?.rows[0]?.["filled_columns"]);
+        if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
+        const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
+        const floor = toBigInt(look?.rows[0]?.["floor"]);
+        const statements = prepared.flatMap(({ sql, group }) => groupStatements(sql, aboveFloor(group, floor)));
+        return await work({ session, nextOffset, floor, statements, prepared });
       });
     };
     try {
@@ -162,12 +201,21 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 }
 
-/** Undefined where nothing is known of the key. */
-async function knownVersion({ session, prepared: [first] }: Locked, { key }: Change): Promise<bigint | undefined> {
-  if (first === undefined) return undefined;
+/**
+ * Whether a change is newer than what is known. One of the floor's own version is: at that time the truncate had been.
+ * A truncate is, unless its partition has seen a newer one.
+ */
+async function isNews({ session, floor, prepared: [first] }: Locked, { op, key, version }: Change): Promise<boolean> {
+  if (floor !== undefined && version < floor) return false;
+  if (op === "t" || first === undefined) return true;
   const [found] = await session.run({ ...first.sql.knownVersion, values: [first.sql.relation, key] });
-  const known = found?.rows[0]?.["known"];
-  return typeof known === "string" ? BigInt(known) : undefined;
+  const known = toBigInt(found?.rows[0]?.["known"]);
+  return known === undefined || known < version;
+}
+
+/** Of a bigint as the driver gives it, as text; undefined for NULL and for no row. */
+function toBigInt(value: unknown): bigint | undefined {
+  return typeof value === "string" ? BigInt(value) : undefined;
 }
 
 function partitionOf(row: Row): TopicPartition {

@@ -37,14 +37,27 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   }
 
   /**
-   * Waits until no other transaction writes the partition's keys. A row of `next_offset` and `filled_columns` (how many
-   * columns of the table records have filled); none where the partition has no progress.
+   * Waits until no other transaction writes the partition's keys. A row of `next_offset`; none where the partition has
+   * no progress.
    */
-  lockProgress({ topic, partition }: TopicPartition, table: TableName): SinkQuery {
+  lockProgress({ topic, partition }: TopicPartition): SinkQuery {
     return {
       name: "headrace_lock_progress",
-      text: `SELECT next_offset, (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns
-FROM ${this.#schema}.progress WHERE topic = $1 AND partition = $2 FOR UPDATE`,
+      text: `SELECT next_offset FROM ${this.#schema}.progress WHERE topic = $1 AND partition = $2 FOR UPDATE`,
+      values: [topic, partition],
+    };
+  }
+
+  /**
+   * Under the lock and in a statement of its own: one that has waited still sees what was there before it waited. A row
+   * of `filled_columns` (how many columns of the table records have filled) and `floor` (the version of the newest
+   * truncate in the partition, NULL where there was none).
+   */
+  lookUnderLock({ topic, partition }: TopicPartition, table: TableName): SinkQuery {
+    return {
+      name: "headrace_look_under_lock",
+      text: `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
+  (SELECT version FROM ${this.#schema}.truncates WHERE relation = $3 AND topic = $1 AND partition = $2) AS floor`,
       values: [topic, partition, quoteTable(table)],
     };
   }

@@ -7,7 +7,7 @@ import type { ConsumerOptions } from "../../src/consumers/consumer.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letter-key.ts";
 import { createKafkaRecordLog } from "../../src/consumers/kafka-consumer.ts";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/kafka-dead-letters.ts";
-import { fetchEndOffsets } from "../../src/consumers/kafka-offsets.ts";
+import { countPartitions, fetchEndOffsets } from "../../src/consumers/kafka-offsets.ts";
 import type { PartitionOffset } from "../../src/consumers/ports.ts";
 import { collectionSchema } from "../../src/schemas/collection-schema.ts";
 import { createEventEncoder } from "../../src/schemas/event-encoder.ts";
@@ -47,7 +47,7 @@ export async function freshCollection(
   const dlq = deadLetterTopic(pipeline);
   await fixture.createTopic(topic, partitions);
   await fixture.createTopic(dlq);
-  const { schema, pool, sink, openSink } = await freshSink();
+  const { schema, pool, sink, openSink } = await freshSink((each) => countPartitions(fixture.kafka, each));
   const table = { schema, table: "products" };
   const tableOf = (each: string) => (each === topic ? table : undefined);
   const registry = createSchemaRegistry({ url: servers().schemaRegistryUrl });
@@ -103,6 +103,15 @@ export async function freshCollection(
           return { key, value, partition: partitionOf(key, partitions) };
         }),
       ),
+
+    /** One truncate record in every partition. */
+    truncate: (version: number): Promise<void> => {
+      const { key, value } = encoder.encode({ op: "t", collection: "products", version: BigInt(version) });
+      return fixture.publish(
+        topic,
+        Array.from({ length: partitions }, (_, partition) => ({ key, value, partition })),
+      );
+    },
 
     ends: (): Promise<readonly PartitionOffset[]> => fetchEndOffsets(fixture.kafka, [topic]),
 

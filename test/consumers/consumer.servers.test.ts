@@ -46,6 +46,20 @@ test("changes become rows, the last one of each key counts, deletes leave none",
   });
 });
 
+test("a truncate in all partitions takes the rows that are older, and holds off the older ones that come later", async () => {
+  const collection = await freshCollection(fixture, undefined, 3);
+  const keys = Array.from({ length: 30 }, (_, index) => `k${index}`);
+  await collection.publish(keys.map((key, index) => priced(key, index + 1, index)));
+  await collection.publish([priced("ahead", 51, 1)]);
+  await collection.truncate(50);
+  await collection.publish([...keys.map((key) => priced(key, 49, 0)), priced("k0", 52, 2)]);
+  await collection.consume();
+  expect(await collection.rows()).toEqual({
+    ahead: { version: 51, name: "ahead", price: 1 },
+    k0: { version: 52, name: "k0", price: 2 },
+  });
+});
+
 describe("records that are refused", () => {
   test("one in the middle of a batch goes to the DLQ, the others are applied in order, and the progress passes it", async () => {
     const collection = await freshCollection(fixture);

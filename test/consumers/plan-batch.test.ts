@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { planBatch } from "../../src/consumers/plan-batch.ts";
+import { aboveFloor, newestTruncate, planBatch } from "../../src/consumers/plan-batch.ts";
 import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
 
 const older: RowSchema = { idType: "string", columns: [{ name: "a", sqlType: "text" }] };
@@ -19,6 +19,10 @@ const change: fc.Arbitrary<Change> = fc
       ? { op: "d", key, version, rowSchema, values: null }
       : { op: "u", key, version, rowSchema, values: rowSchema.columns.map(() => value) },
   );
+
+function truncate(version: bigint): Change {
+  return { op: "t", key: "", version, rowSchema: older, values: null };
+}
 
 /** What a table that applies one change after the other would have been given last, by key. */
 function appliedOneByOne(changes: readonly Change[]): Map<string, Change> {
@@ -55,10 +59,44 @@ describe("planBatch", () => {
     );
   });
 
-  test("refuses a truncate instead of leaving rows that should be gone", () => {
-    const truncate: Change = { op: "t", key: "", version: 2n, rowSchema: older, values: null };
-    expect(() => planBatch([truncate])).toThrow(
-      expect.objectContaining({ code: "TRUNCATE_UNSUPPORTED", kind: "fatal" }) as Error,
+  test("gives a truncate an empty group, and takes its key for no document's", () => {
+    const changes: Change[] = [
+      { op: "u", key: "", version: 1n, rowSchema: older, values: ["a"] },
+      truncate(2n),
+      { ...truncate(3n), rowSchema: newer },
+    ];
+    expect(planBatch(changes)).toEqual([
+      { rowSchema: older, upserts: [changes[0]], deletes: [] },
+      { rowSchema: newer, upserts: [], deletes: [] },
+    ]);
+  });
+});
+
+describe("newestTruncate", () => {
+  test("is the one of the highest version, if any", () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(change, fc.bigInt(0n, 5n).map(truncate)), { maxLength: 20 }), (changes) => {
+        const versions = changes.filter(({ op }) => op === "t").map(({ version }) => Number(version));
+        const newest = newestTruncate(changes);
+        expect(newest?.version).toBe(versions.length === 0 ? undefined : BigInt(Math.max(...versions)));
+        expect(newest?.op ?? "t").toBe("t");
+      }),
+    );
+  });
+});
+
+describe("aboveFloor", () => {
+  test("keeps what is not older, and all of it where there is no floor", () => {
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 20 }), fc.bigInt(0n, 6n), (changes, floor) => {
+        for (const group of planBatch(changes)) {
+          expect(aboveFloor(group, undefined)).toEqual(group);
+          const { upserts, deletes } = aboveFloor(group, floor);
+          const isAbove = ({ version }: Change): boolean => version >= floor;
+          expect(upserts).toEqual(group.upserts.filter(isAbove));
+          expect(deletes).toEqual(group.deletes.filter(isAbove));
+        }
+      }),
     );
   });
 });

@@ -9,7 +9,7 @@ import { PostgresSink } from "../../src/consumers/postgres-sink.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
-import { batchAt, freshSink, openClient, upsert } from "./postgres-fixture.ts";
+import { batchAt, freshSink, onePartition, openClient, upsert } from "./postgres-fixture.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
 
@@ -216,7 +216,7 @@ describe("a connection that is lost in a transaction of the sink", () => {
         response: (chunk) => cutAt("before its answer", chunk),
       };
     });
-    const sink = new PostgresSink(client, { internalSchema: fixture.schema });
+    const sink = new PostgresSink(client, { internalSchema: fixture.schema, partitionsOf: onePartition });
     const table = { schema: fixture.schema, table: "mine" };
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     await sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));

@@ -6,7 +6,7 @@ import type { TableName } from "../../src/consumers/ports.ts";
 import { PostgresSink } from "../../src/consumers/postgres-sink.ts";
 import type { RowSchema } from "../../src/schemas/row-schema.ts";
 import { servers, uniqueName } from "../support/servers.ts";
-import { batchAt, deletion, freshSink, openClient, textSchema, upsert } from "./postgres-fixture.ts";
+import { batchAt, deletion, freshSink, onePartition, openClient, textSchema, upsert } from "./postgres-fixture.ts";
 import type { SinkFixture } from "./postgres-fixture.ts";
 
 /** A sink beside a table that somebody has made before. */
@@ -175,11 +175,11 @@ async function createRole(pool: Pool, schema: string): Promise<Role> {
   const name = uniqueName("role");
   const password = randomBytes(8).toString("hex");
   await pool.query(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'; GRANT USAGE ON SCHEMA ${schema} TO ${name};
-    GRANT ALL ON progress, tombstones, dead_letters, columns TO ${name}`);
+    GRANT ALL ON progress, tombstones, dead_letters, truncates, floors, columns TO ${name}`);
   const url = new URL(servers().postgresUrl);
   url.username = name;
   url.password = password;
-  const sink = new PostgresSink(openClient({ url: url.href }), { internalSchema: schema });
+  const sink = new PostgresSink(openClient({ url: url.href }), { internalSchema: schema, partitionsOf: onePartition });
   return {
     name,
     sink,

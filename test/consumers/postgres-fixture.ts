@@ -37,10 +37,14 @@ export interface SinkFixture {
   readonly openSink: (options?: Partial<PostgresOptions>) => PostgresSink;
 }
 
-export async function freshSink(): Promise<SinkFixture> {
+/** A topic of one partition, where truncates don't matter. */
+export const onePartition = (): Promise<number> => Promise.resolve(1);
+
+/** @param partitionsOf how many partitions each topic has, for truncates */
+export async function freshSink(partitionsOf: (topic: string) => Promise<number> = onePartition): Promise<SinkFixture> {
   const { schema, pool } = await freshPostgresSchema();
   const openSink = (options: Partial<PostgresOptions> = {}): PostgresSink =>
-    new PostgresSink(openClient(options), { internalSchema: schema });
+    new PostgresSink(openClient(options), { internalSchema: schema, partitionsOf });
   return { schema, pool, sink: openSink(), openSink };
 }
 
@@ -53,6 +57,10 @@ export function upsert(key: string, version: number, value: string | null, rowSc
 
 export function deletion(key: string, version: number, rowSchema = textSchema): Change {
   return { op: "d", key, version: BigInt(version), values: null, rowSchema };
+}
+
+export function truncate(version: number): Change {
+  return { op: "t", key: "", version: BigInt(version), values: null, rowSchema: textSchema };
 }
 
 /** The batch that follows `offset` in partition 0 of the topic `t`. */

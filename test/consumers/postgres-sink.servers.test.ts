@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { PARTITIONS } from "../contracts/sink-harness.ts";
 import { describeSink } from "../contracts/sink.ts";
 import { buildStatements } from "../../src/consumers/upsert-sql.ts";
 import { batchAt, freshSink, openClient, textSchema, upsert } from "./postgres-fixture.ts";
 
 describeSink("PostgresSink as a Sink", async () => {
-  const { schema, pool, openSink } = await freshSink();
+  const { schema, pool, openSink } = await freshSink(() => Promise.resolve(PARTITIONS));
   return {
     open: () => openSink(),
     table: { schema, table: "products" },

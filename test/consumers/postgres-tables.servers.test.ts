@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { PostgresSink } from "../../src/consumers/postgres-sink.ts";
 import type { RowColumn, RowSchema } from "../../src/schemas/row-schema.ts";
 import { uniqueName } from "../support/servers.ts";
-import { batchAt, freshSink, openClient, textSchema, upsert } from "./postgres-fixture.ts";
+import { batchAt, freshSink, onePartition, openClient, textSchema, upsert } from "./postgres-fixture.ts";
 
 function schemaOf(...columns: RowColumn[]): RowSchema {
   return { idType: "string", columns };
@@ -66,7 +66,7 @@ describe("a table that does not exist", () => {
       const partitions = Array.from({ length: 8 }, (_, partition) => partition);
       const outcomes = await Promise.all(
         partitions.map(async (partition) => {
-          const sink = new PostgresSink(openClient({ connections: 1 }), { internalSchema });
+          const sink = new PostgresSink(openClient({ connections: 1 }), { internalSchema, partitionsOf: onePartition });
           await sink.readProgress([{ topic: "t", partition }]);
           return await sink.apply(
             batchAt(0, { schema, table: "products" }, [upsert(`k${partition}`, 1, "x")], partition),

@@ -1,34 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { originKey, partitionKey } from "../../src/consumers/ports.ts";
-import type { ApplyOutcome, DeadLetterOutcomes, Sink, TableName } from "../../src/consumers/ports.ts";
-import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
-
-/** What the suite needs of a sink: an empty one per test, and a look at its rows. */
-export interface SinkHarness {
-  /** Another one of the same storage, like another process's. */
-  open(): Sink & DeadLetterOutcomes;
-  readonly table: TableName;
-  /** The rows of the table, in the order of their keys. */
-  rows(): Promise<readonly SinkRow[]>;
-}
-
-interface SinkRow {
-  readonly key: string;
-  readonly version: bigint | null;
-  readonly n: string | null;
-}
-
-const rowSchema: RowSchema = { idType: "string", columns: [{ name: "n", sqlType: "integer" }] };
-
-function upsert(key: string, version: bigint, n: string | null): Change {
-  return { op: "u", key, version, values: [n], rowSchema };
-}
-
-function deletion(key: string, version: bigint): Change {
-  return { op: "d", key, version, values: null, rowSchema };
-}
-
-const home = { topic: "shop.products", partition: 3 };
+import type { ApplyOutcome, DeadLetterOutcomes, Sink } from "../../src/consumers/ports.ts";
+import type { Change } from "../../src/schemas/row-schema.ts";
+import { deletion, home, upsert } from "./sink-harness.ts";
+import type { SinkHarness } from "./sink-harness.ts";
+import { describeTruncates } from "./sink-truncates.ts";
 
 /** What every Sink promises. */
 export function describeSink(name: string, makeHarness: () => Promise<SinkHarness>): void {
@@ -242,6 +218,8 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await harness.rows()).toEqual([]);
       });
     });
+
+    describeTruncates(makeHarness);
 
     describe("outcomes of dead letters", () => {
       test("tell the closed ones, whatever else is asked for", async () => {

@@ -1,0 +1,56 @@
+import type { TableName, TopicPartition } from "./ports.ts";
+import type { PostgresClient, Query } from "./postgres-client.ts";
+import { TruncateSql, sweepStep } from "./truncate-sql.ts";
+
+const SWEEP_STEP_ROWS = 5_000;
+
+/**
+ * Truncates. One of version v stands in every partition of the collection's topic. Whoever comes upon it marks its
+ * partition; with the last mark v becomes the table's floor, and the rows that are older are swept.
+ *
+ * A partition's mark also holds off, from then on, whatever older comes in it: later in the log, by a repeated delivery
+ * or by a replay. So once all have marked, no row older than the floor can be written any more.
+ *
+ * Keys with open dead letters are swept like the others: which are open is not known in PostgreSQL. Of such a key the
+ * row is missing until its dead letter is replayed.
+ */
+export class PostgresTruncates {
+  readonly #client: PostgresClient;
+  readonly #sql: TruncateSql;
+  readonly #partitionsOf: (topic: string) => Promise<number>;
+
+  /** @param partitionsOf how many partitions a topic has */
+  constructor(client: PostgresClient, internalSchema: string, partitionsOf: (topic: string) => Promise<number>) {
+    this.#client = client;
+    this.#sql = new TruncateSql(internalSchema);
+    this.#partitionsOf = partitionsOf;
+  }
+
+  /** What marks the partition, and with the last one's mark sets the floor; under the partition's lock. */
+  async marking(partition: TopicPartition, table: TableName, version: bigint): Promise<readonly Query[]> {
+    const partitions = await this.#partitionsOf(partition.topic);
+    return [
+      this.#sql.lockFloor(table),
+      this.#sql.mark(partition, table, version),
+      this.#sql.raiseFloor(partition.topic, partitions, table),
+    ];
+  }
+
+  /**
+   * Sweeps the table, if its floor asks for it, in small transactions. The offset of a truncate is stored only after
+   * this, so that one that was broken off is taken up again with the truncate's next delivery.
+   */
+  async sweep(table: TableName): Promise<void> {
+    const [found] = await this.#client.run(this.#sql.readUnswept(table));
+    const version = found?.rows[0]?.["version"];
+    if (typeof version !== "string") return;
+    const floor = BigInt(version);
+    for (let after: string | undefined, done = false; !done;) {
+      const [step] = await this.#client.run(sweepStep(table, floor, after, SWEEP_STEP_ROWS));
+      const last = step?.rows[0]?.["last"];
+      if (typeof last === "string") after = last;
+      else done = true;
+    }
+    await this.#client.run(this.#sql.setSwept(table, floor));
+  }
+}
