@@ -1,7 +1,6 @@
 import { errorKind } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../schemas/change-event.ts";
-import { versionToMs } from "../schemas/change-event.ts";
 import { ContractError } from "../schemas/contract-error.ts";
 import { deadLetterHeaders, KEY_HEADER } from "../schemas/dead-letter.ts";
 import { canonicalKey } from "../schemas/document-key.ts";
@@ -68,7 +67,8 @@ export class EventRecords {
     if (event.op !== "t" && event.op !== "d" && event.document === null) throw unreadableDocument();
     const { key, value, misfits } = encoder.encode(event);
     for (const column of misfits) this.#options.observer.misfit?.(event.collection, column);
-    const timestampMs = versionToMs(event.version);
+    // Not the event's own time (which is in its source): Kafka would delete an old backlog soon after it is written.
+    const timestampMs = Date.now();
     if (event.op === "t") {
       return Array.from({ length: partitions }, (_, partition) => ({ topic, partition, key, value, timestampMs }));
     }

@@ -64,6 +64,7 @@ class KafkaSession implements Session {
   #transaction: Transaction | undefined;
   #hasEnded = false;
   #clusterTime: Version;
+  #published: Position | null = null;
 
   constructor(producer: Producer, options: SessionOptions, position: Position | null) {
     this.#producer = producer;
@@ -88,9 +89,19 @@ class KafkaSession implements Session {
     this.#transaction = undefined;
     this.#hasEnded = false;
     this.#clusterTime = position.clusterTime;
+    this.#published = position;
   }
 
+  /** Kafka acknowledges a commit before readers see it, but begins a transaction only once the one before is seen. */
   async close(): Promise<void> {
+    try {
+      if (!this.#hasEnded && this.#published !== null) await this.publish([], this.#published);
+    } finally {
+      await this.#end();
+    }
+  }
+
+  async #end(): Promise<void> {
     this.#hasEnded = true;
     try {
       // Readers wait for a transaction that is left open; the broker aborts it only after a minute.

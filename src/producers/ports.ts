@@ -21,6 +21,7 @@ export interface Session {
   readonly position: Position | null;
   /** Publishes the events and the position after them in one transaction. Any error ends the session. */
   publish(events: readonly ChangeEvent[], position: Position): Promise<void>;
+  /** Frees what the session holds. After a good end, readers see all that was published when it resolves. */
   close(): Promise<void>;
 }
 

@@ -40,6 +40,18 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     expect(await published()).toEqual(versions);
   });
 
+  test("when it has been closed, readers see all that it published", async () => {
+    const { startProcess, published } = await setUp();
+    const open = startProcess();
+    const versions = [1n, 2n, 3n, 4n, 5n];
+    for (const [index, version] of versions.entries()) {
+      const session = await open({ signal });
+      await session.publish([event(version)], position(version));
+      await session.close();
+      expect(await published()).toEqual(versions.slice(0, index + 1));
+    }
+  });
+
   test("a position is found again after many sessions that published nothing", async () => {
     const { startProcess } = await setUp();
     const open = startProcess();
