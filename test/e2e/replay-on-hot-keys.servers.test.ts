@@ -34,7 +34,7 @@ test(
 
     const verified = await pipeline.run("verify", "--json", "--wait", "120");
     expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
-    expect(await auditViolations(pool, writer, expectedRow)).toEqual([]);
+    expect(await auditViolations(pool, writer, expectedRow)).toMatchObject({ violations: [] });
     await run.stop();
     await writer.close();
   },
