@@ -68,9 +68,15 @@ export class HeadraceProcess {
       const line = this.#logLines().find((each) => each.includes(message));
       if (line !== undefined) return timeOf(line);
       if (this.#child?.exitCode !== null) throw this.#failure();
-      if (Date.now() > deadline) throw new Error(`headrace ${this.name} did not log "${message}":\n${this.#logTail()}`);
+      if (Date.now() > deadline) throw new Error(`headrace ${this.name} did not log "${message}":\n${this.logTail()}`);
       await sleep(50);
     }
+  }
+
+  /** Resolves when the process has ended, to its exit code; null where a signal ended it. */
+  async end(): Promise<number | null> {
+    await this.#exited.promise;
+    return this.#child?.exitCode ?? null;
   }
 
   /** Rejects when the process ends by itself, with the end of its log. */
@@ -89,6 +95,15 @@ export class HeadraceProcess {
     await this.#end("SIGKILL");
   }
 
+  /** Stops the process in its tracks, as a machine that is overloaded or suspended would, until `thaw`. */
+  freeze(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#child === undefined) return;
     this.#child.kill(signal);
@@ -97,11 +112,12 @@ export class HeadraceProcess {
 
   #failure(): Error {
     return new Error(
-      `headrace ${this.name} ended with exit code ${this.#child?.exitCode}; the end of its log:\n${this.#logTail()}`,
+      `headrace ${this.name} ended with exit code ${this.#child?.exitCode}; the end of its log:\n${this.logTail()}`,
     );
   }
 
-  #logTail(): string {
+  /** The last lines of the log. */
+  logTail(): string {
     return this.#logLines().slice(-15).join("\n");
   }
 

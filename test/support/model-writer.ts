@@ -29,6 +29,7 @@ export class ModelWriter {
   readonly #collections: readonly string[];
   readonly #keys: number;
   readonly #histories = new Map<string, State[]>();
+  #burst: { readonly collection: string; readonly id: string; left: number } | undefined;
 
   constructor(options: { client: MongoClient; db: Db; random: Random; collections: readonly string[]; keys: number }) {
     this.#client = options.client;
@@ -50,7 +51,23 @@ export class ModelWriter {
   /** What the key's document was at the version; null where it did not exist. */
   fieldsAt(collection: string, key: string, version: bigint): Fields | null {
     const history = this.#histories.get(`${collection}/${key}`) ?? [];
-    return history.findLast((state) => state.version <= version)?.fields ?? null;
+    let [low, high] = [0, history.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((history[middle]?.version ?? 0n) <= version) low = middle + 1;
+      else high = middle;
+    }
+    return history[low - 1]?.fields ?? null;
+  }
+
+  /** The documents that a collection holds now, by key. */
+  documentsIn(collection: string): Map<string, Fields> {
+    const documents = new Map<string, Fields>();
+    for (const [key, history] of this.#histories) {
+      const fields = history.at(-1)?.fields ?? null;
+      if (fields !== null && key.startsWith(`${collection}/`)) documents.set(key.slice(collection.length + 1), fields);
+    }
+    return documents;
   }
 
   async close(): Promise<void> {
@@ -77,9 +94,17 @@ export class ModelWriter {
     this.operations++;
   }
 
-  #pick(): Change {
+  /** Mostly any key; now and then the same one many times in a row. */
+  #pickKey(): { collection: string; id: string } {
+    if (this.#burst !== undefined && this.#burst.left-- > 0) return this.#burst;
     const collection = this.#collections[this.#below(this.#collections.length)] ?? "";
     const id = `key ${this.#below(this.#keys)}`;
+    this.#burst = this.#random() < 0.01 ? { collection, id, left: 10 + this.#below(50) } : undefined;
+    return { collection, id };
+  }
+
+  #pick(): Change {
+    const { collection, id } = this.#pickKey();
     const key = `${collection}/${id}`;
     const current = this.#histories.get(key)?.at(-1)?.fields ?? null;
     const target = this.#db.collection<StoredDocument>(collection);

@@ -1,0 +1,34 @@
+import type { MongoClient } from "mongodb";
+import type { Pool } from "pg";
+import type { KafkaProxy } from "../../test/support/kafka-proxy.ts";
+import type { Random } from "../../test/support/model-writer.ts";
+import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
+import type { CommandResult } from "../headrace-process.ts";
+import type { ServerUrls } from "../server-urls.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Writing } from "./writing.ts";
+
+/** What a fault can reach. The clients go past the proxies. */
+export interface TortureContext {
+  readonly fleet: Fleet;
+  readonly writing: Writing;
+  /** Between the processes and each server. */
+  readonly proxies: Readonly<Record<keyof ServerUrls, TcpProxy>> & { readonly kafkaBrokers: KafkaProxy };
+  readonly mongodb: MongoClient;
+  /** Its search path is the pipeline's schema. */
+  readonly postgres: Pool;
+  /** Tables of the collections, and where each has the number that every write changes. */
+  readonly tables: readonly { readonly name: string; readonly number: string }[];
+  /** Runs `headrace …` on the pipeline's config to its end. */
+  readonly run: (...args: string[]) => Promise<CommandResult>;
+}
+
+/** What a fault disturbs: two that share a part do not run at the same time. */
+export type Part = "producer" | "consumer" | "deadLetters" | keyof ServerUrls;
+
+export interface Fault {
+  readonly kind: string;
+  readonly touches: readonly Part[];
+  /** Injects the fault, lets it last for a random short time and heals it, also where it fails itself. */
+  readonly inject: (context: TortureContext, random: Random) => Promise<void>;
+}

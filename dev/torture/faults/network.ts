@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TcpProxy } from "../../../test/support/tcp-proxy.ts";
+import { apiKeys } from "../../../test/support/kafka-proxy.ts";
+import type { Random } from "../../../test/support/model-writer.ts";
+import type { Fault } from "../fault.ts";
+import { between } from "../random.ts";
+
+const servers = {
+  mongodbUri: "MongoDB",
+  kafkaBrokers: "Kafka",
+  schemaRegistryUrl: "registry",
+  postgresUrl: "PostgreSQL",
+} as const;
+
+/** What can be done to the way to a server. */
+const disturbances: Readonly<Record<string, (proxy: TcpProxy, random: Random) => Promise<void>>> = {
+  cut: async (proxy, random) => {
+    proxy.cut();
+    await sleep(between(random, 100, 8_000));
+    proxy.restore();
+  },
+  "cut repeatedly": async (proxy, random) => {
+    for (let times = between(random, 3, 10); times > 0; times--) {
+      proxy.cut();
+      await sleep(between(random, 1, 200));
+      proxy.restore();
+      await sleep(between(random, 10, 1_500));
+    }
+  },
+  slow: async (proxy, random) => {
+    proxy.setLatencyMs(between(random, 5, 300));
+    await sleep(between(random, 2_000, 8_000));
+    proxy.setLatencyMs(0);
+  },
+  "half-open": async (proxy, random) => {
+    proxy.pauseResponses();
+    await sleep(between(random, 1_000, 12_000));
+    await endPause(proxy, random);
+  },
+  "black hole": async (proxy, random) => {
+    proxy.pauseRequests();
+    proxy.pauseResponses();
+    await sleep(between(random, 1_000, 12_000));
+    await endPause(proxy, random);
+  },
+};
+
+/** What was held back arrives late, or never. */
+async function endPause(proxy: TcpProxy, random: Random): Promise<void> {
+  const isLost = random() < 0.5;
+  if (isLost) proxy.cut();
+  proxy.resume();
+  await sleep(100);
+  if (isLost) proxy.restore();
+}
+
+const ways = (Object.keys(servers) as (keyof typeof servers)[]).flatMap((server) =>
+  Object.entries(disturbances).map(([name, disturb]): Fault => ({
+    kind: `${name} ${servers[server]}`,
+    touches: [server],
+    inject: ({ proxies }, random) => disturb(proxies[server], random),
+  })),
+);
+
+const responses = { Produce: apiKeys.produce, EndTxn: apiKeys.endTxn, Fetch: apiKeys.fetch };
+
+/** The request was carried out, and its sender does not know. */
+const lostResponses = Object.entries(responses).map(([name, lostKey]): Fault => ({
+  kind: `lose ${name} responses`,
+  touches: ["kafkaBrokers"],
+  inject: async ({ proxies: { kafkaBrokers: proxy } }, random) => {
+    const share = between(random, 0.3, 1);
+    proxy.setVerdict((apiKey) => (apiKey === lostKey && random() < share ? "cut" : "pass"));
+    await sleep(between(random, 500, 6_000));
+    proxy.setVerdict(() => "pass");
+  },
+}));
+
+export const networkFaults: readonly Fault[] = [...ways, ...lostResponses];

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { escapeIdentifier, type Pool } from "pg";
+import type { Random } from "../../../test/support/model-writer.ts";
+import type { Fault, TortureContext } from "../fault.ts";
+import { between, pick } from "../random.ts";
+
+/** Refuses some records of a random table for as long as `meanwhile` takes. */
+async function withPoison(
+  { postgres, tables }: TortureContext,
+  random: Random,
+  meanwhile: () => Promise<void>,
+): Promise<void> {
+  const { name, number } = pick(random, tables);
+  const table = escapeIdentifier(name);
+  const divisor = Math.floor(between(random, 3, 20));
+  // Not valid: the rows that are there may stay.
+  await postgres.query(`ALTER TABLE ${table} ADD CONSTRAINT poison CHECK (${number} % ${divisor} <> 0) NOT VALID`);
+  try {
+    await meanwhile();
+  } finally {
+    await postgres.query(`ALTER TABLE ${table} DROP CONSTRAINT poison`);
+  }
+}
+
+/** Backends of Headrace's processes; the trail's own pool is left alone. */
+async function terminateBackends(postgres: Pool): Promise<void> {
+  await postgres.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headrace' AND datname = current_database()",
+  );
+}
+
+export const postgresFaults: readonly Fault[] = [
+  {
+    kind: "terminate PostgreSQL backends",
+    touches: ["postgresUrl"],
+    inject: async ({ postgres }, random) => {
+      for (let times = between(random, 1, 8); times > 0; times--) {
+        await terminateBackends(postgres);
+        await sleep(between(random, 50, 1_000));
+      }
+    },
+  },
+  {
+    kind: "lock table",
+    touches: ["postgresUrl"],
+    inject: async ({ postgres, tables }, random) => {
+      const client = await postgres.connect();
+      try {
+        await client.query("BEGIN");
+        await client.query(`LOCK TABLE ${escapeIdentifier(pick(random, tables).name)} IN ACCESS EXCLUSIVE MODE`);
+        await sleep(between(random, 1_000, 8_000));
+      } finally {
+        await client.query("ROLLBACK");
+        client.release();
+      }
+    },
+  },
+  {
+    kind: "poison, then replay",
+    touches: ["deadLetters"],
+    inject: async (context, random) => {
+      await withPoison(context, random, () => sleep(between(random, 1_000, 5_000)));
+      await context.run("dlq", "replay");
+    },
+  },
+  {
+    kind: "replay amid poison",
+    touches: ["deadLetters"],
+    inject: async (context, random) => {
+      await withPoison(context, random, async () => {
+        await sleep(between(random, 1_000, 3_000));
+        await context.run("dlq", "replay");
+      });
+      await context.run("dlq", "replay");
+    },
+  },
+];

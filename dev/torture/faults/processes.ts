@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Fault, TortureContext } from "../fault.ts";
+import type { Command } from "../fleet.ts";
+import { between } from "../random.ts";
+import type { Random } from "../../../test/support/model-writer.ts";
+
+const parts = { produce: "producer", consume: "consumer" } as const;
+const commands: readonly Command[] = ["produce", "consume"];
+/** Longer than the group's session timeout, so that frozen processes become zombies. */
+const FROZEN_MS = [7_000, 14_000] as const;
+/** How long a process may need to notice that another has its place. */
+const NOTICE_MS = 120_000;
+
+function ofEach(kind: string, inject: (context: TortureContext, command: Command, random: Random) => Promise<void>) {
+  return commands.map((command): Fault => ({
+    kind: `${kind} ${parts[command]}`,
+    touches: [parts[command]],
+    inject: (context, random) => inject(context, command, random),
+  }));
+}
+
+export const processFaults: readonly Fault[] = [
+  ...ofEach("kill", async ({ fleet }, command) => {
+    await fleet.kill(fleet.main(command));
+    fleet.replace(command);
+  }),
+  ...ofEach("kill repeatedly", async ({ fleet }, command, random) => {
+    for (let times = between(random, 2, 6); times > 0; times--) {
+      await fleet.kill(fleet.main(command));
+      fleet.replace(command);
+      await sleep(between(random, 300, 3_000));
+    }
+  }),
+  ...ofEach("terminate", async ({ fleet }, command) => {
+    await fleet.stop(fleet.main(command));
+    fleet.replace(command);
+  }),
+  ...ofEach("freeze", async ({ fleet }, command, random) => {
+    const { process } = fleet.main(command);
+    process.freeze();
+    try {
+      await sleep(between(random, ...FROZEN_MS));
+    } finally {
+      process.thaw();
+    }
+  }),
+  {
+    kind: "replace frozen producer",
+    touches: ["producer"],
+    inject: async ({ fleet }, random) => {
+      const zombie = fleet.main("produce");
+      zombie.process.freeze();
+      try {
+        fleet.replace("produce");
+        await sleep(between(random, ...FROZEN_MS));
+      } finally {
+        zombie.expected = "FENCED";
+        zombie.process.thaw();
+      }
+      await fleet.endOf(zombie, NOTICE_MS);
+    },
+  },
+  {
+    kind: "replace frozen consumer",
+    touches: ["consumer"],
+    inject: async ({ fleet }, random) => {
+      const zombie = fleet.main("consume");
+      zombie.process.freeze();
+      try {
+        fleet.replace("consume");
+        await sleep(between(random, ...FROZEN_MS));
+      } finally {
+        zombie.process.thaw();
+      }
+      await sleep(between(random, 500, 5_000));
+      await fleet.stop(zombie);
+    },
+  },
+  {
+    kind: "second producer",
+    touches: ["producer"],
+    inject: async ({ fleet }) => {
+      const first = fleet.main("produce");
+      first.expected = "FENCED";
+      fleet.replace("produce");
+      await fleet.endOf(first, NOTICE_MS);
+    },
+  },
+  {
+    kind: "second consumer joins and leaves",
+    touches: ["consumer"],
+    inject: async ({ fleet }, random) => {
+      const second = fleet.launch("consume");
+      await sleep(between(random, 1_000, 10_000));
+      await (random() < 0.5 ? fleet.kill(second) : fleet.stop(second));
+    },
+  },
+];

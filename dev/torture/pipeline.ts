@@ -1,0 +1,122 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MongoClient } from "mongodb";
+import { Pool, escapeIdentifier } from "pg";
+import { createAuditedTables } from "../../test/support/audit-trail.ts";
+import { startKafkaProxy } from "../../test/support/kafka-proxy.ts";
+import type { Fields } from "../../test/support/model-writer.ts";
+import { startProxy } from "../../test/support/tcp-proxy.ts";
+import { HeadraceProcess, headrace } from "../headrace-process.ts";
+import type { Stack } from "../stack.ts";
+import type { TortureContext } from "./fault.ts";
+import type { Command } from "./fleet.ts";
+
+/** In columns and as whole documents, with many keys and with few. */
+export const collections = ["typed", "typed_hot", "plain", "plain_hot"] as const;
+
+const isTyped = (collection: string): boolean => collection.startsWith("typed");
+
+/** A pipeline of its own whose processes reach the servers through proxies only. */
+export interface TorturePipeline
+  extends Pick<TortureContext, "proxies" | "mongodb" | "postgres" | "tables" | "run">, AsyncDisposable {
+  readonly name: string;
+  /** Where the processes' logs are. */
+  readonly folder: string;
+  readonly createProcess: (command: Command) => HeadraceProcess;
+}
+
+export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
+  const name = `torture_${randomBytes(4).toString("hex")}`;
+  const folder = await mkdtemp(join(tmpdir(), "headrace-torture-"));
+  const mongodb = await MongoClient.connect(stack.mongodbUri);
+  const postgres = new Pool({
+    connectionString: stack.postgresUrl,
+    options: `-c search_path=${name}`,
+    application_name: "torture",
+  });
+  await postgres.query(`CREATE SCHEMA ${escapeIdentifier(name)}`);
+  await createAuditedTables(
+    postgres,
+    Object.fromEntries(
+      collections.map((each) => [each, isTyped(each) ? "n bigint, text text, a integer, _extra jsonb" : "doc jsonb"]),
+    ),
+  );
+  for (const each of collections) await mongodb.db(name).createCollection(each);
+
+  const proxies = await startProxies(stack);
+  const configFile = join(folder, "headrace.yaml");
+  await writeFile(configFile, JSON.stringify(configOf(name, stack, proxies)), { mode: 0o600 });
+  let started = 0;
+  return {
+    name,
+    folder,
+    mongodb,
+    postgres,
+    proxies,
+    tables: collections.map((each) => ({ name: each, number: isTyped(each) ? "n" : "(doc->>'n')::bigint" })),
+    run: (...args) => headrace([...args, "-c", configFile], process.env),
+    createProcess: (command) =>
+      new HeadraceProcess({
+        args: [command, "-c", configFile],
+        env: process.env,
+        logFile: join(folder, `${String(started++).padStart(4, "0")}-${command}.log`),
+      }),
+    [Symbol.asyncDispose]: async () => {
+      for (const proxy of Object.values(proxies)) await proxy.close();
+      await mongodb.db(name).dropDatabase();
+      await mongodb.close();
+      await postgres.query(`DROP SCHEMA ${escapeIdentifier(name)} CASCADE`);
+      await postgres.end();
+    },
+  };
+}
+
+/** The row, without `_id` and `_version`, that a document has in its table. */
+export function expectedRow(table: string, key: string, fields: Fields): Record<string, unknown> {
+  if (!isTyped(table)) return { doc: { _id: key, ...fields } };
+  const { n, text = null, nested, ...rest } = fields;
+  const { a = null, b } = (nested ?? {}) as { a?: number; b?: string };
+  const extra = { ...rest, ...(b === undefined ? {} : { nested: { b } }) };
+  return { n, text, a, _extra: Object.keys(extra).length === 0 ? null : extra };
+}
+
+async function startProxies(stack: Stack): Promise<TortureContext["proxies"]> {
+  return {
+    mongodbUri: await proxyOf(stack.mongodbUri),
+    kafkaBrokers: await startKafkaProxy(stack.kafkaBrokers),
+    schemaRegistryUrl: await proxyOf(stack.schemaRegistryUrl),
+    postgresUrl: await proxyOf(stack.postgresUrl),
+  };
+}
+
+function proxyOf(url: string): ReturnType<typeof startProxy> {
+  const { hostname, port } = new URL(url);
+  return startProxy({ targetHost: hostname, targetPort: Number(port) });
+}
+
+function throughProxy(url: string, { host, port }: { readonly host: string; readonly port: number }): URL {
+  const changed = new URL(url);
+  changed.host = `${host}:${port}`;
+  return changed;
+}
+
+function configOf(name: string, stack: Stack, proxies: TortureContext["proxies"]): object {
+  const mongodb = throughProxy(stack.mongodbUri, proxies.mongodbUri);
+  // The driver would find the member's own address, and go there past the proxy.
+  mongodb.searchParams.delete("replicaSet");
+  mongodb.searchParams.set("directConnection", "true");
+  const columns = { n: "bigint", text: "text", a: { path: "nested.a", type: "integer" } };
+  return {
+    name,
+    mongodb: { uri: mongodb.href, database: name },
+    kafka: { brokers: proxies.kafkaBrokers.brokers, sessionTimeoutMs: 6_000 },
+    schemaRegistry: { url: throughProxy(stack.schemaRegistryUrl, proxies.schemaRegistryUrl).href },
+    postgres: { url: throughProxy(stack.postgresUrl, proxies.postgresUrl).href, schema: name },
+    deadLetters: { window: { max: 1_000_000, records: 1_000_000 } },
+    snapshot: { chunkDocuments: 20 },
+    log: { level: "debug" },
+    collections: Object.fromEntries(collections.map((each) => [each, isTyped(each) ? { columns } : {}])),
+  };
+}

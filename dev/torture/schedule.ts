@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Random } from "../../test/support/model-writer.ts";
+import type { Fault, Part, TortureContext } from "./fault.ts";
+import { between, shuffled } from "./random.ts";
+
+export interface ScheduleOptions {
+  readonly faults: readonly Fault[];
+  readonly context: TortureContext;
+  readonly report: (line: string) => void;
+}
+
+const SERVERS: ReadonlySet<Part> = new Set(["mongodbUri", "kafkaBrokers", "schemaRegistryUrl", "postgresUrl"]);
+
+/** Injects faults, some at a time, and counts them. */
+export class Schedule {
+  readonly counts = new Map<string, number>();
+  readonly #options: ScheduleOptions;
+  readonly #busy = new Set<Part>();
+  #lastAwayMs = 0;
+
+  constructor(options: ScheduleOptions) {
+    this.#options = options;
+  }
+
+  /** One fault after the other until `untilMs`, each kind once before any comes again. The last one is healed. */
+  async run(random: Random, untilMs: number): Promise<void> {
+    let deck: Fault[] = [];
+    while (Date.now() < untilMs) {
+      if (deck.length === 0) deck = shuffled(random, this.#options.faults);
+      const index = deck.findIndex(({ touches }) => !touches.some((part) => this.#busy.has(part)));
+      const [fault] = index === -1 ? [] : deck.splice(index, 1);
+      if (fault !== undefined) await this.#inject(fault, random);
+      await sleep(between(random, 200, 3_000));
+    }
+  }
+
+  /** Whether a fault touched any server at some moment since then. */
+  serversWereAway(sinceMs: number): boolean {
+    return this.#lastAwayMs >= sinceMs || [...this.#busy].some((part) => SERVERS.has(part));
+  }
+
+  async #inject({ kind, touches, inject }: Fault, random: Random): Promise<void> {
+    for (const part of touches) this.#busy.add(part);
+    const startedAt = performance.now();
+    this.#options.report(`${kind} …`);
+    try {
+      await inject(this.#options.context, random);
+    } finally {
+      for (const part of touches) this.#busy.delete(part);
+      if (touches.some((part) => SERVERS.has(part))) this.#lastAwayMs = Date.now();
+    }
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    this.#options.report(`${kind}: healed after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
+  }
+}

@@ -1,0 +1,51 @@
+import { auditViolations, rowDifferences } from "../../test/support/audit-trail.ts";
+import type { ModelWriter } from "../../test/support/model-writer.ts";
+import type { TortureContext } from "./fault.ts";
+import { expectedRow } from "./pipeline.ts";
+
+export interface Verdict {
+  /** States that the rows have shown. */
+  readonly states: number;
+  readonly stepsBack: number;
+  /** Everything that is not as it should be, in words; steps back included. */
+  readonly differences: readonly string[];
+}
+
+/** How long the pipeline may take for its backlog once every fault is healed. */
+const CATCH_UP_SECONDS = 180;
+/** More than a replay needs: the letters of a fault's last moment may come after the first one. */
+const REPLAYS = 5;
+
+/** Once nothing is written and every fault is healed: waits for the pipeline, and compares everything. */
+export async function judge(context: TortureContext, model: ModelWriter): Promise<Verdict> {
+  const differences = await verifyDifferences(context);
+  for (const { name } of context.tables)
+    differences.push(...(await rowDifferences(context.postgres, model, name, expectedRow)));
+  const { entries, stepsBack, violations } = await auditViolations(context.postgres, model, expectedRow);
+  return { states: entries, stepsBack, differences: [...differences, ...violations] };
+}
+
+async function verifyDifferences(context: TortureContext): Promise<string[]> {
+  const first = await verify(context);
+  if (first.length > 0) return first;
+  const replayed = await replayAll(context);
+  return [...replayed, ...(await verify(context))];
+}
+
+async function verify({ run }: TortureContext): Promise<string[]> {
+  const { stdout, stderr } = await run("verify", "--json", "--wait", String(CATCH_UP_SECONDS));
+  if (stdout === "") return [`headrace verify failed: ${stderr}`];
+  return (JSON.parse(stdout) as { equal: boolean }).equal ? [] : [`headrace verify: ${stdout}`];
+}
+
+/** Nothing stands in the way of a dead letter any more. */
+async function replayAll({ run }: TortureContext): Promise<string[]> {
+  let last = "";
+  for (let replay = 0; replay < REPLAYS; replay++) {
+    const { stdout } = await run("dlq", "list", "--json");
+    if ((JSON.parse(stdout) as unknown[]).length === 0) return [];
+    const { exitCode, ...output } = await run("dlq", "replay");
+    last = `headrace dlq replay ended with ${exitCode}: ${output.stdout}${output.stderr}`;
+  }
+  return [`dead letters stay open: ${last}`];
+}

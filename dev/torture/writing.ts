@@ -1,0 +1,46 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ModelWriter, Random } from "../../test/support/model-writer.ts";
+import { between } from "./random.ts";
+
+/** Random writes, one after the other, in stretches of different speed, until they are ended. */
+export class Writing {
+  readonly #writer: ModelWriter;
+  readonly #random: Random;
+  readonly #done: Promise<void>;
+  #ending = false;
+  /** The step in work; what pauses the writing stands in line with them. */
+  #step: Promise<void> = Promise.resolve();
+
+  constructor(writer: ModelWriter, random: Random) {
+    this.#writer = writer;
+    this.#random = random;
+    this.#done = this.#run();
+    // Whoever ends the writing gets the error.
+    this.#done.catch(() => {});
+  }
+
+  /** Does some work while nothing is written, for what the writer itself would suffer from. */
+  async paused(work: () => Promise<void>): Promise<void> {
+    const paused = this.#step.then(work);
+    this.#step = paused.catch(() => {});
+    await paused;
+  }
+
+  /** Ends the writing after the step in work. @throws what a write failed with */
+  async end(): Promise<void> {
+    this.#ending = true;
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ending) {
+      const pauseMs = between(this.#random, 0, 25);
+      for (let left = between(this.#random, 50, 500); left > 0 && !this.#ending; left--) {
+        const step = this.#step.then(() => this.#writer.step());
+        this.#step = step.catch(() => {});
+        await step;
+        await sleep(pauseMs);
+      }
+    }
+  }
+}
