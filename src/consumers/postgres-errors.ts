@@ -1,6 +1,7 @@
 import { DatabaseError } from "pg";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { ErrorKind } from "../runtime/errors.ts";
+import { networkCode } from "../runtime/network-codes.ts";
 
 interface Classification {
   readonly kind: ErrorKind;
@@ -137,23 +138,6 @@ const CONDITION_NAMES: Readonly<Record<string, string>> = {
   P0001: "raised by a trigger",
 };
 
-/** Node's codes of a network that fails; ENOENT: the Unix socket of a server that does not run. */
-const NETWORK_CODES: ReadonlySet<string> = new Set([
-  "EAI_AGAIN",
-  "ECONNABORTED",
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EHOSTDOWN",
-  "EHOSTUNREACH",
-  "ENETDOWN",
-  "ENETRESET",
-  "ENETUNREACH",
-  "ENOENT",
-  "ENOTFOUND",
-  "EPIPE",
-  "ETIMEDOUT",
-]);
-
 /**
  * Classifies what the driver threw. The message of a PostgreSQL error is made anew of its code and of names:
  * the server's own message, detail and context quote values, so they, and the error as a cause, are dropped.
@@ -165,9 +149,10 @@ export function classifyPostgresError(error: unknown, { connectionLost }: { conn
   if (error instanceof HeadraceError) return error;
   if (error instanceof DatabaseError && error.code !== undefined) return fromSqlState(error, error.code);
   const code = (error as { code?: unknown } | null)?.code;
-  const isNetwork = typeof code === "string" && NETWORK_CODES.has(code);
-  if (isNetwork || (connectionLost && code === undefined)) {
-    const message = isNetwork ? `PostgreSQL can't be reached (${code}).` : "The connection to PostgreSQL was lost.";
+  const network = networkCode(error);
+  if (network !== null || (connectionLost && code === undefined)) {
+    const message =
+      network === null ? "The connection to PostgreSQL was lost." : `PostgreSQL can't be reached (${network}).`;
     return new HeadraceError(LOST.code, LOST.kind, { message, remedy: LOST.remedy }, error);
   }
   const message = `PostgreSQL's driver failed${typeof code === "string" ? ` (${code})` : ""}.`;

@@ -1,6 +1,7 @@
 import { MongoError, MongoNetworkError, MongoOperationTimeoutError, MongoServerSelectionError } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { ErrorKind } from "../runtime/errors.ts";
+import { networkCode } from "../runtime/network-codes.ts";
 
 interface MongoErrorClass {
   readonly code: string;
@@ -78,6 +79,8 @@ const RETRYABLE_LABELS = [
 ];
 
 function classify(error: unknown): MongoErrorClass {
+  // The driver passes on what Node says of a connection that breaks while a request does not fit its buffers.
+  if (networkCode(error) !== null) return UNAVAILABLE;
   if (!(error instanceof MongoError)) return UNEXPECTED;
   const known = typeof error.code === "number" ? BY_CODE.get(error.code) : undefined;
   if (known !== undefined) return known;

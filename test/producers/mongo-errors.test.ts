@@ -36,6 +36,11 @@ test("a network that fails and a primary that is missing are retried, other erro
   expect(mongoError(new TypeError("a bug"), "testing").kind).toBe("fatal");
 });
 
+test("a connection that breaks while a large request is written, of which the driver passes Node's error on, is retried", () => {
+  const cause = Object.assign(new Error("write ECONNRESET"), { code: "ECONNRESET", syscall: "write" });
+  expect(mongoError(cause, "testing")).toMatchObject({ code: "MONGODB_UNAVAILABLE", kind: "retryable", cause });
+});
+
 test("the labels of server and driver count where the code says nothing", () => {
   expect(mongoError(serverError(462, { errorLabels: ["SystemOverloadedError"] }), "testing").kind).toBe("retryable");
 });
