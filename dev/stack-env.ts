@@ -9,5 +9,5 @@ export function startEnvStack(given: Partial<ServerUrls>): Stack {
   if (!mongodbUri || !kafkaBrokers || !schemaRegistryUrl || !postgresUrl) {
     throw new Error(`HEADRACE_STACK=env needs the addresses of all four servers: set ${missing.join(", ")} too.`);
   }
-  return { kind: "env", mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl, stop: async () => {} };
+  return { kind: "env", mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl, restarts: {}, stop: async () => {} };
 }

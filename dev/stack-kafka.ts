@@ -5,7 +5,7 @@ import { isCached } from "./cache.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { downloadByMaven } from "./maven.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
 import { findJava, requireMaven } from "./tools.ts";
 
 const version = "4.3.1";
@@ -41,7 +41,7 @@ async function startKafka(
   java: string,
   libraries: string,
   [brokerPort = 0, controllerPort = 0]: readonly number[],
-): Promise<string> {
+): Promise<LocalServer> {
   const folder = join(supervisor.folder, `kafka-${brokerPort}`);
   const properties = join(folder, "server.properties");
   const log4j = join(folder, "log4j2.properties");
@@ -61,8 +61,9 @@ async function startKafka(
   await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format), signal);
 
   const broker = `127.0.0.1:${brokerPort}`;
-  await supervisor.serve(run("Kafka", "-Xmx1g", ["kafka.Kafka", properties]), signal, () => answers(broker));
-  return broker;
+  const server = run("Kafka", "-Xmx1g", ["kafka.Kafka", properties]);
+  const restart = await supervisor.serve(server, signal, () => answers(broker));
+  return { url: broker, restart };
 }
 
 function serverProperties(folder: string, brokerPort: number, controllerPort: number): string {

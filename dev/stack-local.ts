@@ -17,8 +17,14 @@ export interface LocalContext {
   readonly report: (line: string) => void;
 }
 
-/** Downloads what is not in the cache yet, starts the server and waits until a client can use it. Gives its address. */
-export type StartServer = (context: LocalContext) => Promise<string>;
+export interface LocalServer {
+  readonly url: string;
+  /** Crashes the server, and starts it again with its data and at its address. */
+  readonly restart: () => Promise<void>;
+}
+
+/** Downloads what is not in the cache yet, starts the server and waits until a client can use it. */
+export type StartServer = (context: LocalContext) => Promise<LocalServer>;
 
 /**
  * Finds out how a server can be started here, without downloading anything.
@@ -48,8 +54,9 @@ export async function startLocalStack(
     const started = await abortOthersOnFailure(context, (shared) =>
       starts.map(async ([key, start]) => [key, await start(shared)] as const),
     );
-    const urls = { ...given, ...Object.fromEntries(started) } as ServerUrls;
-    return { kind: "local", ...urls, stop: () => supervisor.stop() };
+    const urls = { ...given, ...Object.fromEntries(started.map(([key, { url }]) => [key, url])) } as ServerUrls;
+    const restarts = Object.fromEntries(started.map(([key, { restart }]) => [key, restart]));
+    return { kind: "local", ...urls, restarts, stop: () => supervisor.stop() };
   } catch (error) {
     await supervisor.stop();
     throw error;

@@ -4,7 +4,7 @@ import { MongoClient } from "mongodb";
 import { findMongod } from "./mongod.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
 
 /** MongoDB as a replica set of one member: change streams and transactions need one. */
 export async function prepareMongodb(cache: string, signal: AbortSignal): Promise<StartServer> {
@@ -21,7 +21,7 @@ async function startMongodb(
   { supervisor, signal }: LocalContext,
   mongod: string,
   [port = 0]: readonly number[],
-): Promise<string> {
+): Promise<LocalServer> {
   const folder = join(supervisor.folder, `mongodb-${port}`);
   const data = join(folder, "data");
   await mkdir(data, { recursive: true });
@@ -45,8 +45,8 @@ async function startMongodb(
     stopSignal: "SIGKILL" as const,
   };
   const member = `127.0.0.1:${port}`;
-  await supervisor.serve(server, signal, () => becomesPrimary(member));
-  return `mongodb://${member}/?replicaSet=headrace`;
+  const restart = await supervisor.serve(server, signal, () => becomesPrimary(member));
+  return { url: `mongodb://${member}/?replicaSet=headrace`, restart };
 }
 
 async function becomesPrimary(member: string): Promise<void> {

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { Client } from "pg";
 import { onFreePorts } from "./free-ports.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
 
 type User = { readonly uid: number; readonly gid: number };
 
@@ -39,7 +39,7 @@ async function startPostgres(
   { supervisor, signal }: LocalContext,
   installed: string,
   [port = 0]: readonly number[],
-): Promise<string> {
+): Promise<LocalServer> {
   const folder = join(supervisor.folder, `postgres-${port}`);
   const data = join(folder, "data");
   const passwordFile = join(folder, "password");
@@ -78,8 +78,8 @@ async function startPostgres(
   const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"];
   const args = ["-D", data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  await supervisor.serve(run("PostgreSQL", "postgres", args), signal, () => answers(url));
-  return url;
+  const restart = await supervisor.serve(run("PostgreSQL", "postgres", args), signal, () => answers(url));
+  return { url, restart };
 }
 
 /** PostgreSQL refuses to run as root: an existing user without rights, for whom nothing has to be created. */

@@ -4,7 +4,7 @@ import { isCached } from "./cache.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { downloadByMaven } from "./maven.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
 import { findJava, requireMaven } from "./tools.ts";
 
 // 3.x wants Java 21.
@@ -42,7 +42,7 @@ async function startRegistry(
   java: string,
   program: string,
   [port = 0]: readonly number[],
-): Promise<string> {
+): Promise<LocalServer> {
   const jar = (await readdir(program)).find((file) => file.endsWith("-runner.jar"));
   if (jar === undefined)
     throw new Error(`${program} holds no *-runner.jar: remove the folder, it is downloaded again.`);
@@ -66,10 +66,10 @@ async function startRegistry(
     logFile: join(folder, "server.log"),
     stopSignal: "SIGKILL" as const,
   };
-  await supervisor.serve(server, signal, async () => {
+  const restart = await supervisor.serve(server, signal, async () => {
     const response = await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(2000) });
     await response.arrayBuffer();
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
   });
-  return url;
+  return { url, restart };
 }

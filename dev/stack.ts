@@ -6,6 +6,8 @@ import type { ServerUrls } from "./server-urls.ts";
 /** Real servers for the demo, the tests and the bench. */
 export interface Stack extends ServerUrls {
   readonly kind: "env" | "local";
+  /** Crashes a server and starts it again with what it has on disk; of servers that this stack has started. */
+  readonly restarts: Readonly<Partial<Record<keyof ServerUrls, () => Promise<void>>>>;
   /** Ends everything that this stack has started and removes its data. Safe to call more than once. */
   stop(): Promise<void>;
 }

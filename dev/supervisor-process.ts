@@ -8,29 +8,34 @@ import type { FromSupervisor, ProcessSpec, ToSupervisor } from "./supervisor.ts"
 const folder = process.argv[2];
 if (folder === undefined || process.send === undefined) throw new Error("To be started by supervisor.ts only.");
 
-const running = new Map<ChildProcess, ProcessSpec>();
+const running = new Map<number, { readonly child: ChildProcess; readonly stopSignal: NodeJS.Signals }>();
 let stopping = false;
 
-process.on("message", ({ id, spec }: ToSupervisor) => {
+process.on("message", (message: ToSupervisor) => {
+  const { id } = message;
+  if ("stop" in message) {
+    running.get(id)?.child.kill(message.stop);
+    return;
+  }
   const report = (ended: string, ok: boolean): void => {
     // Whoever started this may just be going: the channel's end then follows.
     if (process.connected) process.send?.({ id, ended, ok } satisfies FromSupervisor, undefined, undefined, () => {});
   };
   try {
-    start(spec, report);
+    start(id, message.start, report);
   } catch (error) {
     report((error as Error).message, false);
   }
 });
 
-function start(spec: ProcessSpec, report: (ended: string, ok: boolean) => void): void {
+function start(id: number, spec: ProcessSpec, report: (ended: string, ok: boolean) => void): void {
   const log = openSync(spec.logFile, "a");
   const options = { cwd: spec.cwd, env: { ...process.env, ...spec.env }, ...spec.user };
   const child = spawn(spec.command, spec.args, { ...options, stdio: ["ignore", log, log] });
   closeSync(log);
-  running.set(child, spec);
+  running.set(id, { child, stopSignal: spec.stopSignal });
   const end = (ended: string, ok: boolean): void => {
-    if (!running.delete(child)) return;
+    if (!running.delete(id)) return;
     report(ended, ok);
     if (stopping && running.size === 0) void finish();
   };
@@ -41,8 +46,8 @@ function start(spec: ProcessSpec, report: (ended: string, ok: boolean) => void):
 process.once("disconnect", () => {
   stopping = true;
   if (running.size === 0) void finish();
-  for (const [child, spec] of running) {
-    child.kill(spec.stopSignal);
+  for (const { child, stopSignal } of running.values()) {
+    child.kill(stopSignal);
     setTimeout(() => child.kill("SIGKILL"), 10_000).unref();
   }
 });

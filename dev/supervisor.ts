@@ -21,7 +21,9 @@ export interface ProcessSpec {
   readonly stopSignal: NodeJS.Signals;
 }
 
-export type ToSupervisor = { readonly id: number; readonly spec: ProcessSpec };
+export type ToSupervisor =
+  | { readonly id: number; readonly start: ProcessSpec }
+  | { readonly id: number; readonly stop: NodeJS.Signals };
 export type FromSupervisor = { readonly id: number; readonly ended: string; readonly ok: boolean };
 
 /** A started process that did not get as far as it should have. Its message has the end of the process's log. */
@@ -46,6 +48,7 @@ export class Supervisor {
   readonly #report: (line: string) => void;
   readonly #gone: Promise<unknown>;
   readonly #ends = new Map<number, (message: FromSupervisor) => void>();
+  readonly #restarting = new Set<number>();
   #lastId = 0;
 
   private constructor(folder: string, child: ChildProcess, report: (line: string) => void) {
@@ -77,20 +80,31 @@ export class Supervisor {
 
   /** Runs a process until it ends. Rejects with ProcessFailed unless its exit code is 0. */
   async run(spec: ProcessSpec, signal: AbortSignal): Promise<void> {
-    const { ended, ok } = await Promise.race([this.#start(spec), rejectOnAbort(signal)]);
+    const { ended, ok } = await Promise.race([this.#start(spec).end, rejectOnAbort(signal)]);
     if (!ok) throw new ProcessFailed(`${spec.name} failed: ${ended}.`, await logOf(spec));
   }
 
   /**
    * Starts a server and returns once `ready`, which is tried again and again, resolves.
    * Rejects with ProcessFailed when the server ends before that or takes longer than two minutes.
+   * What it gives ends the server by its stop signal and starts it again with its data, up to `ready`.
    */
-  async serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<void> {
+  async serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<() => Promise<void>> {
+    let running = await this.#serve(spec, signal, ready);
+    return async () => {
+      this.#restarting.add(running.id);
+      this.#send({ id: running.id, stop: spec.stopSignal });
+      await running.end;
+      running = await this.#serve(spec, signal, ready);
+    };
+  }
+
+  async #serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<Running> {
     const deadline = performance.now() + 120_000;
-    const end = this.#start(spec);
+    const running = this.#start(spec);
     const aborted = rejectOnAbort(signal);
     for (;;) {
-      const outcome = await Promise.race([attempt(ready), end, aborted]);
+      const outcome = await Promise.race([attempt(ready), running.end, aborted]);
       if (outcome === "ready") break;
       if (outcome !== "not ready") {
         throw new ProcessFailed(`${spec.name} did not start: ${outcome.ended}.`, await logOf(spec));
@@ -100,9 +114,10 @@ export class Supervisor {
       }
       await sleep(50);
     }
-    void end.then(({ ended }) => {
-      if (this.#child.connected) this.#report(`${spec.name} ended by itself: ${ended}`);
+    void running.end.then(({ id, ended }) => {
+      if (this.#child.connected && !this.#restarting.delete(id)) this.#report(`${spec.name} ended by itself: ${ended}`);
     });
+    return running;
   }
 
   /** Ends all processes, removes the folder and waits until that is done. */
@@ -111,15 +126,24 @@ export class Supervisor {
     await this.#gone;
   }
 
-  #start(spec: ProcessSpec): Promise<FromSupervisor> {
+  #start(spec: ProcessSpec): Running {
     const id = ++this.#lastId;
     const { promise, resolve } = Promise.withResolvers<FromSupervisor>();
     this.#ends.set(id, resolve);
-    this.#child.send({ id, spec } satisfies ToSupervisor, (error) => {
-      if (error !== null) resolve({ id, ended: error.message, ok: false });
-    });
-    return promise;
+    this.#send({ id, start: spec });
+    return { id, end: promise };
   }
+
+  #send(message: ToSupervisor): void {
+    this.#child.send(message, (error) => {
+      if (error !== null) this.#ends.get(message.id)?.({ id: message.id, ended: error.message, ok: false });
+    });
+  }
+}
+
+interface Running {
+  readonly id: number;
+  readonly end: Promise<FromSupervisor>;
 }
 
 async function attempt(ready: () => Promise<void>): Promise<"ready" | "not ready"> {

@@ -5,6 +5,7 @@ import type { Random } from "../../test/support/model-writer.ts";
 import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { CommandResult } from "../headrace-process.ts";
 import type { ServerUrls } from "../server-urls.ts";
+import type { Stack } from "../stack.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Writing } from "./writing.ts";
 
@@ -14,6 +15,7 @@ export interface TortureContext {
   readonly writing: Writing;
   /** Between the processes and each server. */
   readonly proxies: Readonly<Record<keyof ServerUrls, TcpProxy>> & { readonly kafkaBrokers: KafkaProxy };
+  readonly restarts: Stack["restarts"];
   readonly mongodb: MongoClient;
   /** Its search path is the pipeline's schema. */
   readonly postgres: Pool;

@@ -3,18 +3,18 @@ import { parseArgs } from "node:util";
 import { rm } from "node:fs/promises";
 import { ModelWriter, seededRandom } from "../../test/support/model-writer.ts";
 import { startStack, type Stack } from "../stack.ts";
-import type { Fault, TortureContext } from "./fault.ts";
+import type { TortureContext } from "./fault.ts";
 import { mongodbFaults } from "./faults/mongodb.ts";
 import { networkFaults } from "./faults/network.ts";
 import { postgresFaults } from "./faults/postgres.ts";
 import { processFaults } from "./faults/processes.ts";
+import { restartFaults } from "./faults/restarts.ts";
 import { Fleet } from "./fleet.ts";
 import { collections, makePipeline, type TorturePipeline } from "./pipeline.ts";
 import { Schedule } from "./schedule.ts";
 import { judge } from "./verdict.ts";
 import { Writing } from "./writing.ts";
 
-const faults: readonly Fault[] = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults];
 /** Faults at the same time, each on other parts. */
 const LANES = 2;
 const KEYS = 40;
@@ -78,6 +78,8 @@ async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promi
   });
   const writing = new Writing(model, random);
   const context: TortureContext = { ...pipeline, fleet, writing };
+  const restarts = restartFaults(pipeline.restarts);
+  const faults = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults, ...restarts];
   const schedule: Schedule = new Schedule({ faults, context, report });
   // Also where an interrupt ends this process.
   process.once("exit", () => void fleet.close());

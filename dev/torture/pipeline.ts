@@ -20,7 +20,7 @@ const isTyped = (collection: string): boolean => collection.startsWith("typed");
 
 /** A pipeline of its own whose processes reach the servers through proxies only. */
 export interface TorturePipeline
-  extends Pick<TortureContext, "proxies" | "mongodb" | "postgres" | "tables" | "run">, AsyncDisposable {
+  extends Pick<TortureContext, "proxies" | "restarts" | "mongodb" | "postgres" | "tables" | "run">, AsyncDisposable {
   readonly name: string;
   /** Where the processes' logs are. */
   readonly folder: string;
@@ -36,6 +36,8 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
     options: `-c search_path=${name}`,
     application_name: "torture",
   });
+  // An idle connection of a server that is restarted; the next query makes another.
+  postgres.on("error", () => {});
   await postgres.query(`CREATE SCHEMA ${escapeIdentifier(name)}`);
   await createAuditedTables(
     postgres,
@@ -55,6 +57,7 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
     mongodb,
     postgres,
     proxies,
+    restarts: stack.restarts,
     tables: collections.map((each) => ({ name: each, number: isTyped(each) ? "n" : "(doc->>'n')::bigint" })),
     run: (...args) => headrace([...args, "-c", configFile], process.env),
     createProcess: (command) =>

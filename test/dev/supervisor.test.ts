@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -52,6 +52,25 @@ test("a server is ready when a client says so, and stop ends it, its folder too"
     await supervisor.stop();
   });
   expect(folder).not.toBe("");
+});
+
+test("a restarted server is another process that is ready again, and nobody hears of a server that ended by itself", async () => {
+  await supervised(async (supervisor, lines) => {
+    const pids = join(supervisor.folder, "pids");
+    const startedOnce = async (times: number): Promise<number[]> => {
+      const started = (await readFile(pids, "utf8")).trim().split("\n").map(Number);
+      if (started.length < times) throw new Error("not yet");
+      return started;
+    };
+    let times = 1;
+    const server = shell(supervisor, "echo $$ >> pids; exec sleep 1000", "SIGKILL");
+    const restart = await supervisor.serve(server, signal, async () => void (await startedOnce(times)));
+    times = 2;
+    await restart();
+    const [first = 0, second = 0] = await startedOnce(2);
+    expect([first, second].map(isRunning)).toEqual([false, true]);
+    expect(lines).toEqual([]);
+  });
 });
 
 test("a server that ends before it is ready fails with the end of its log", async () => {
