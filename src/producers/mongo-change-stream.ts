@@ -22,8 +22,8 @@ export interface ChangeStreamOptions {
   readonly collections: readonly string[] | null;
   /** Null: from now on. */
   readonly start: Pick<Position, "resumeToken" | "clusterTime"> | null;
-  /** How long the server waits for events before it answers with none. */
-  readonly maxAwaitTimeMs: number;
+  /** How long the server waits for events before it answers with none; asked each time. */
+  readonly maxAwaitTimeMs: () => number;
   readonly signal: AbortSignal;
 }
 
@@ -55,7 +55,7 @@ export async function* changeStream(db: Db, options: ChangeStreamOptions): Async
 async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
   const session = startCursorSession(db);
   const run = { session, signal: options.signal, doing: DOING };
-  const more = { collection: "$cmd.aggregate", maxTimeMS: options.maxAwaitTimeMs, batchSize: BATCH_EVENTS };
+  const more = { collection: "$cmd.aggregate", batchSize: BATCH_EVENTS };
   let before = options.start;
   let id = 0n;
   try {
@@ -66,7 +66,7 @@ async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator
       yield batch;
       if (id === 0n) return;
       before = batch;
-      reply = await cursorCommand(db, { getMore: id, ...more }, run);
+      reply = await cursorCommand(db, { getMore: id, ...more, maxTimeMS: options.maxAwaitTimeMs() }, run);
     }
   } finally {
     await closeCursor(db, more.collection, id, session);

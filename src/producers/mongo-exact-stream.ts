@@ -1,6 +1,6 @@
 import type { Db } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
-import type { ChangeEvent, Position, Version } from "../schemas/change-event.ts";
+import type { ChangeEvent, Version } from "../schemas/change-event.ts";
 import { clusterTimes } from "./mongo-client.ts";
 import { changeStream } from "./mongo-change-stream.ts";
 import type { ChangeStreamOptions, StreamBatch } from "./mongo-change-stream.ts";
@@ -9,14 +9,7 @@ import { CollectionGone, readImages } from "./mongo-post-images.ts";
 import type { ImageReaderOptions } from "./mongo-post-images.ts";
 import { planBatch } from "./post-images.ts";
 import type { BatchPlan, DocumentStreamEvent, StreamEvent } from "./post-images.ts";
-
-/** Where the change stream stands: what of a position is about it. */
-export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "horizon">;
-
-export interface StreamStep {
-  readonly events: readonly ChangeEvent[];
-  readonly position: StreamPosition;
-}
+import type { StreamPosition, StreamStep } from "./timeline.ts";
 
 /** A step that has reached this is published before more documents are read. */
 const STEP_BYTES = 8 * 1024 * 1024;

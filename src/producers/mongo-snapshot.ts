@@ -3,26 +3,10 @@ import type { ClientSession, Db, Document } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
 import { retry } from "../runtime/retry.ts";
 import type { Version } from "../schemas/change-event.ts";
+import { versionTimestamp } from "./mongo-change-stream.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./mongo-cursor.ts";
 import { isSentBackUnchanged, keyDocument, readId } from "./mongo-document-key.ts";
-
-/** One key range of a collection, read at one cluster time. */
-export interface Chunk {
-  readonly collection: string;
-  /** Raw BSON, in the order of the `_id` index; may be empty. */
-  readonly documents: readonly Uint8Array[];
-  readonly version: Version;
-  /** Where the next chunk begins, as `SnapshotState.after`. */
-  readonly after: string | null;
-  /** Whether this is the collection's last one. */
-  readonly isLast: boolean;
-}
-
-/** A collection whose snapshot is to be made, or to be gone on with. */
-export interface PendingSnapshot {
-  readonly collection: string;
-  readonly after: string | null;
-}
+import type { Chunk, ChunkRequest } from "./timeline.ts";
 
 export interface SnapshotOptions {
   /** Most documents of a chunk; it may have fewer, as a reply of MongoDB has at most 16 MB. */
@@ -34,30 +18,42 @@ export interface SnapshotOptions {
 const RETRY_MS = 10_000;
 
 /**
- * Reads collections chunk by chunk along their `_id` index. Bounds of the index, not `$gt`, so that `_id`s of
- * every BSON type are read.
+ * Reads a chunk along the `_id` index of its collection. Bounds of the index, not `$gt`, so that `_id`s of every BSON
+ * type are read. A collection that is not there is empty.
  */
-export async function* snapshotChunks(
-  db: Db,
-  pending: readonly PendingSnapshot[],
-  options: SnapshotOptions,
-): AsyncGenerator<Chunk, void, void> {
-  for (const { collection, after } of pending) {
-    let from = after;
-    for (;;) {
-      const { signal } = options;
-      const chunk = await retry(() => readChunk(db, collection, from, options), { signal, maxElapsedMs: RETRY_MS });
-      yield chunk;
-      if (chunk.isLast) break;
-      from = chunk.after;
-    }
+export async function readChunk(db: Db, request: ChunkRequest, options: SnapshotOptions): Promise<Chunk> {
+  return await retry(() => tryChunk(db, request, options), { signal: options.signal, maxElapsedMs: RETRY_MS });
+}
+
+/** Reads one chunk after the other beside other work. */
+export class SnapshotReader {
+  readonly #read: (request: ChunkRequest) => Promise<Chunk>;
+  #reply: Promise<Chunk> | undefined;
+
+  constructor(read: (request: ChunkRequest) => Promise<Chunk>) {
+    this.#read = read;
+  }
+
+  ask(request: ChunkRequest): void {
+    this.#reply = this.#read(request);
+    // Whoever awaits it gets the error; a rejection that nobody awaits yet must not end the process.
+    this.#reply.catch(() => {});
+  }
+
+  /** The answer to the last request. */
+  reply(): Promise<Chunk> {
+    return this.#reply ?? Promise.reject(new Error("no chunk was asked for"));
+  }
+
+  /** Waits for a read that is under way. */
+  async close(): Promise<void> {
+    await this.#reply?.catch(() => {});
   }
 }
 
-async function readChunk(
+async function tryChunk(
   db: Db,
-  collection: string,
-  after: string | null,
+  { collection, after, notBefore }: ChunkRequest,
   { chunkDocuments, signal }: SnapshotOptions,
 ): Promise<Chunk> {
   const session: ClientSession = startCursorSession(db);
@@ -67,7 +63,7 @@ async function readChunk(
   const limit = chunkDocuments + (bound === null ? 0 : 1);
   let id = 0n;
   try {
-    let reply = await cursorCommand(db, findCommand(collection, bound, limit), run);
+    let reply = await cursorCommand(db, findCommand(collection, { bound, limit, notBefore }), run);
     const version = reply.atClusterTime ?? reply.operationTime;
     const read = [...reply.documents];
     ({ id } = reply);
@@ -85,7 +81,13 @@ async function readChunk(
   }
 }
 
-function findCommand(collection: string, bound: Document | null, limit: number): Document {
+interface ChunkQuery {
+  readonly bound: Document | null;
+  readonly limit: number;
+  readonly notBefore: Version;
+}
+
+function findCommand(collection: string, { bound, limit, notBefore }: ChunkQuery): Document {
   return {
     find: collection,
     filter: {},
@@ -94,7 +96,7 @@ function findCommand(collection: string, bound: Document | null, limit: number):
     ...(bound === null ? {} : { min: bound }),
     limit,
     batchSize: limit,
-    readConcern: { level: "snapshot" },
+    readConcern: { level: "snapshot", afterClusterTime: versionTimestamp(notBefore) },
   };
 }
 

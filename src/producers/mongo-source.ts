@@ -1,20 +1,30 @@
 import type { Db } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { ChangeEvent, Position, SnapshotState, Version } from "../schemas/change-event.ts";
+import type { Position, SnapshotState, Version } from "../schemas/change-event.ts";
 import { clusterIdentity, isSameCluster } from "./mongo-client.ts";
 import { findCollections } from "./mongo-collections.ts";
-import { exactStream } from "./mongo-exact-stream.ts";
-import type { StreamStep } from "./mongo-exact-stream.ts";
 import { keyOf } from "./mongo-document-key.ts";
-import { snapshotChunks } from "./mongo-snapshot.ts";
-import type { Chunk, PendingSnapshot } from "./mongo-snapshot.ts";
+import { exactStream } from "./mongo-exact-stream.ts";
+import { SnapshotReader, readChunk } from "./mongo-snapshot.ts";
 import type { ChangeSource, SourceBatch } from "./ports.ts";
 import { ReadAhead } from "./read-ahead.ts";
+import {
+  ask,
+  isPressing,
+  isReady,
+  isSnapshotting,
+  nextRequest,
+  passStep,
+  receive,
+  startTimeline,
+  takeChunk,
+} from "./timeline.ts";
+import type { Chunk, StreamStep, Timeline, TimelineOptions } from "./timeline.ts";
 
 /**
- * initial: each collection once. always: all of them again at each start of the process. never: changes only.
- * only: as always, and nothing else.
+ * initial: each collection once. always: all of them again at each start of the process. never: begins none, but
+ * finishes one that has begun. only: as always, and nothing else.
  */
 export type SnapshotMode = "initial" | "always" | "never" | "only";
 
@@ -31,8 +41,11 @@ export interface MongoSourceOptions {
 
 /** How often the position of an idle stream is worth storing; the server holds its requests for as long. */
 const IDLE_MS = 1_000;
-/** The same where the end waits for the stream to pass a time. */
-const HURRIED_MS = 50;
+/** The same where something waits for the stream to reach a time: the end, or a chunk of a snapshot. */
+const HURRIED_MS = 20;
+const NEVER: Version = 2n ** 64n;
+/** Two chunks ahead: the stream reaches the one's time while another is published. */
+const TIMELINE = { keyOf, heldChunks: 2, heldBytes: 16 * 1024 * 1024, rememberedKeys: 100_000 };
 
 /** The change stream and the snapshots of a database as one sequence. */
 export class MongoSource implements ChangeSource {
@@ -51,29 +64,28 @@ export class MongoSource implements ChangeSource {
     const ending = new AbortController();
     const ended = AbortSignal.any([signal, ending.signal]);
     const { collections, until, chunkDocuments } = this.#options;
-    const maxAwaitTimeMs = until === undefined ? IDLE_MS : HURRIED_MS;
-    const stream = new ReadAhead(
-      streamPieces(exactStream(this.#db, from, { collections, maxAwaitTimeMs, keyOf, signal: ended })),
-    );
-    let chunks: ReadAhead<Piece> | undefined;
+    let isHurried = true;
+    const maxAwaitTimeMs = () => (isHurried ? HURRIED_MS : IDLE_MS);
+    const stream = new ReadAhead(exactStream(this.#db, from, { collections, maxAwaitTimeMs, keyOf, signal: ended }));
+    const chunks = new SnapshotReader((request) => readChunk(this.#db, request, { chunkDocuments, signal: ended }));
     try {
       const start = await this.#start(from, stream);
       yield { events: [], position: start };
       this.#hasBegun = true;
-      chunks = new ReadAhead(
-        chunkPieces(snapshotChunks(this.#db, this.#pendingSnapshots(start), { chunkDocuments, signal: ended })),
-      );
-      yield* this.#merge(start, stream, chunks);
+      const hurry = (isSnapshotting: boolean): void => {
+        isHurried = until !== undefined || isSnapshotting;
+      };
+      yield* this.#merge(start, { stream, chunks, hurry });
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
       ending.abort();
-      await Promise.all([stream.close(), chunks?.close()]);
+      await Promise.all([stream.close(), chunks.close()]);
     }
   }
 
   /** The stream begins before the snapshots do, so that nothing falls between the two. */
-  async #start(from: Position | null, stream: ReadAhead<Piece>): Promise<Position> {
+  async #start(from: Position | null, stream: ReadAhead<StreamStep>): Promise<Position> {
     const { collections, logger } = this.#options;
     const cluster = await clusterIdentity(this.#db);
     if (from !== null && !isSameCluster(from.cluster, cluster)) throw otherCluster(from.cluster, cluster);
@@ -85,7 +97,7 @@ export class MongoSource implements ChangeSource {
     if (opened.done === true) throw new Error("the change stream ended before it began");
     stream.take();
     const snapshots = this.#snapshotsToMake(names, from?.snapshots ?? {});
-    return opened.value.advance({ resumeToken: null, clusterTime: 0n, horizon: 0n, cluster, snapshots });
+    return { ...opened.value.position, cluster, snapshots };
   }
 
   /** A collection that is not replicated any more loses its state: should it come back, changes are missing. */
@@ -100,86 +112,73 @@ export class MongoSource implements ChangeSource {
     return Object.fromEntries(states.filter((entry): entry is [string, SnapshotState] => entry[1] !== undefined));
   }
 
-  #pendingSnapshots({ snapshots }: Position): PendingSnapshot[] {
-    if (this.#options.snapshotMode === "never") return [];
-    return Object.entries(snapshots).flatMap(([collection, state]) =>
-      state.state === "running" ? [{ collection, after: state.after }] : [],
-    );
-  }
-
-  /**
-   * What is ready first is next, the stream before chunks, so that chunks take what the stream leaves. They pause
-   * while an old backlog is resolved.
-   */
-  async *#merge(
-    start: Position,
-    stream: ReadAhead<Piece>,
-    chunks: ReadAhead<Piece>,
-  ): AsyncGenerator<SourceBatch, void, void> {
+  /** The stream's steps go before chunks, which take what the stream leaves. */
+  async *#merge(start: Position, inputs: MergeInputs): AsyncGenerator<SourceBatch, void, void> {
     const { snapshotMode, until } = this.#options;
-    let position = start;
-    let snapshotting = true;
-    let streamIsDone = snapshotMode === "only" || hasPassed(position, until);
+    const options = { ...TIMELINE, hasStream: snapshotMode !== "only" };
+    let timeline = startTimeline(start);
+    let streamIsDone = !options.hasStream || start.clusterTime > (until ?? NEVER);
     let yieldedAt = performance.now();
-    for (;;) {
-      if (streamIsDone && !snapshotting) return;
-      const resolving = position.clusterTime < position.horizon;
-      const active = snapshotMode === "only" ? [chunks] : snapshotting && !resolving ? [stream, chunks] : [stream];
-      const { sequence, next } = await firstReady(active);
-      if (next.done === true) {
-        if (sequence === stream) throw new Error("the change stream ended by itself");
-        snapshotting = false;
+    while (!streamIsDone || isSnapshotting(timeline)) {
+      inputs.hurry(isSnapshotting(timeline));
+      const request = nextRequest(timeline, options);
+      if (request !== null) {
+        timeline = ask(timeline, request);
+        inputs.chunks.ask(request);
+      }
+      const arrival = await firstArrival(inputs, timeline, options);
+      if (arrival.kind === "chunk") {
+        timeline = receive(timeline, arrival.chunk);
         continue;
       }
-      sequence.take();
-      position = next.value.advance(position);
-      streamIsDone ||= hasPassed(position, until, next.value);
-      if (next.value.isIdle && performance.now() - yieldedAt < IDLE_MS) continue;
-      yield { events: next.value.events, position };
+      const next = arrival.kind === "step" ? passStep(timeline, arrival.step, options) : takeChunk(timeline, options);
+      timeline = next.timeline;
+      const isIdle = arrival.kind === "step" && next.batch.events.length === 0;
+      if (arrival.kind === "step") streamIsDone ||= hasPassed(next.batch, until ?? NEVER);
+      if (isIdle && performance.now() - yieldedAt < IDLE_MS) continue;
+      yield next.batch;
       yieldedAt = performance.now();
     }
   }
 }
 
-/** Some events of the stream or of a snapshot, and what they do to the position. */
-interface Piece {
-  readonly events: readonly ChangeEvent[];
-  readonly advance: (position: Position) => Position;
-  /** Nothing but a newer time. */
-  readonly isIdle: boolean;
+interface MergeInputs {
+  readonly stream: ReadAhead<StreamStep>;
+  readonly chunks: SnapshotReader;
+  /** Whether the stream is waited for. */
+  readonly hurry: (isSnapshotting: boolean) => void;
 }
 
-async function* streamPieces(steps: AsyncIterable<StreamStep>): AsyncGenerator<Piece, void, void> {
-  for await (const step of steps) {
-    yield {
-      events: step.events,
-      advance: (position) => ({ ...position, ...step.position }),
-      isIdle: step.events.length === 0,
-    };
-  }
+type Arrival =
+  | { readonly kind: "step"; readonly step: StreamStep }
+  | { readonly kind: "chunk"; readonly chunk: Chunk }
+  | { readonly kind: "ready" };
+
+/** Of what is there already, the first in this order. */
+async function firstArrival(
+  { stream, chunks }: MergeInputs,
+  timeline: Timeline,
+  options: TimelineOptions,
+): Promise<Arrival> {
+  const ready: Arrival = { kind: "ready" };
+  if (isPressing(timeline, options)) return ready;
+  const arrivals: Promise<Arrival>[] = [];
+  if (options.hasStream) arrivals.push(stream.peek().then(stepArrival));
+  if (timeline.asked !== null) arrivals.push(chunks.reply().then((chunk) => ({ kind: "chunk", chunk })));
+  if (isReady(timeline, options)) arrivals.push(Promise.resolve().then(() => ready));
+  const arrival = await Promise.race(arrivals);
+  if (arrival.kind === "step") stream.take();
+  return arrival;
 }
 
-async function* chunkPieces(chunks: AsyncIterable<Chunk>): AsyncGenerator<Piece, void, void> {
-  for await (const { collection, documents, version, after, isLast } of chunks) {
-    const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after };
-    yield {
-      events: documents.map((document) => ({ op: "r", collection, documentKey: document, document, version })),
-      advance: (position) => ({ ...position, snapshots: { ...position.snapshots, [collection]: state } }),
-      isIdle: false,
-    };
-  }
-}
-
-async function firstReady<T>(
-  sequences: readonly ReadAhead<T>[],
-): Promise<{ sequence: ReadAhead<T>; next: IteratorResult<T, void> }> {
-  return await Promise.race(sequences.map(async (sequence) => ({ sequence, next: await sequence.peek() })));
+function stepArrival({ done, value }: IteratorResult<StreamStep, void>): Arrival {
+  if (done === true) throw new Error("the change stream ended by itself");
+  return { kind: "step", step: value };
 }
 
 /** A batch may end within a MongoDB transaction, whose events have one time; an empty one does not. */
-function hasPassed({ clusterTime }: Position, until: Version | undefined, piece?: Piece): boolean {
-  if (until === undefined) return false;
-  return piece?.isIdle === true ? clusterTime >= until : clusterTime > until;
+function hasPassed({ events, position: { clusterTime } }: SourceBatch, until: Version): boolean {
+  return events.length === 0 ? clusterTime >= until : clusterTime > until;
 }
 
 function otherCluster(stored: string, found: string): HeadraceError {
