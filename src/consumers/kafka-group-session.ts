@@ -237,7 +237,8 @@ export class GroupSession {
         assignment.offsets.set(key, offset);
         await membership.commit(offset).catch((error: unknown) => {
           membership.lost.abort(error);
-          throw error;
+          // Where the membership was lost before, that is why the work is left off, not what the commit says of it.
+          signal.throwIfAborted();
         });
       };
       await this.#callbacks.eachBatch({ ...fetched, startOffset, signal, commit });

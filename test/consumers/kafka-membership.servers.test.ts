@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
+import type { FetchedBatch } from "../../src/consumers/ports.ts";
 import { startKafkaProxy } from "../support/kafka-proxy.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 import { connectKafka, useKafka } from "./kafka-fixture.ts";
@@ -96,5 +97,28 @@ test("the loss of the connections to Kafka is overcome", async () => {
   await fixture.publish(topic, [{ value: "b" }]);
   await until(() => expect(reading.lines.some(({ fields }) => "err" in fields)).toBe(true));
   proxy.restore();
+  await until(() => expect(progress.values()).toEqual(["a", "b"]));
+});
+
+test("a batch that is done after the membership was lost, and cannot be committed to the group, is no failure", async () => {
+  const proxy = await startKafkaProxy(servers().kafkaBrokers);
+  onTestFinished(() => proxy.close());
+  const topic = await freshTopic();
+  await fixture.publish(topic, [{ value: "a" }]);
+  const progress = new MemoryProgress();
+  const begun = Promise.withResolvers<FetchedBatch>();
+  const release = Promise.withResolvers<void>();
+  progress.work = (batch) => {
+    begun.resolve(batch);
+    return release.promise;
+  };
+  startReading(progress, topic, { kafka: connectKafka(proxy.brokers) });
+  const { signal } = await begun.promise;
+  proxy.cut();
+  await until(() => expect(signal.aborted).toBe(true));
+  release.resolve();
+  await until(() => expect(progress.values()).toEqual(["a"]));
+  proxy.restore();
+  await fixture.publish(topic, [{ value: "b" }]);
   await until(() => expect(progress.values()).toEqual(["a", "b"]));
 });
