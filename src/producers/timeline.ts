@@ -160,10 +160,10 @@ export function isPressing(timeline: Timeline, options: TimelineOptions): boolea
 export function isReady({ position, held }: Timeline, { hasStream }: TimelineOptions): boolean {
   const [chunk] = held;
   if (chunk === undefined) return false;
-  return !hasStream || (!isResolving(position) && position.clusterTime >= chunk.version);
+  return !hasStream || position.clusterTime >= chunk.version;
 }
 
-/** What an old backlog is read as is newer than its time: then keys may stand in Kafka as of up to the horizon. */
+/** Then keys may stand in Kafka as of up to the horizon, which a chunk would have to wait for. */
 function isResolving({ clusterTime, horizon }: Position): boolean {
   return clusterTime < horizon;
 }

@@ -1,0 +1,74 @@
+import { expect, test, vi } from "vitest";
+import { decodeRecord } from "../../src/schemas/record-decoder.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import type { Change } from "../../src/schemas/row-schema.ts";
+import { topicOf } from "../../src/schemas/topics.ts";
+import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { freshPipeline } from "../support/pipeline.ts";
+import { servers } from "../support/servers.ts";
+import { readTopic, testKafka } from "./pipeline-topics.ts";
+import { documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
+
+const COLLECTIONS = ["one", "two"];
+const KILLS = 8;
+
+test("in each partition a key's versions never fall and are what MongoDB held, however often the producer is killed", async () => {
+  const pipeline = await freshPipeline({ snapshot: { chunkDocuments: 5 } });
+  const { name, client, db } = pipeline;
+  const writer = new ModelWriter({
+    client,
+    db,
+    random: seededRandom(printedSeed()),
+    collections: COLLECTIONS,
+    keys: 300,
+  });
+  // Twice the keys, so that chunks meet changes all the time.
+  for (let i = 0; i < 600; i++) await writer.step();
+  for (let kills = 0; kills < KILLS; kills++) {
+    const before = await recordCount(name);
+    const producer = pipeline.start("produce");
+    await vi.waitFor(
+      async () => {
+        await writer.step();
+        // Killed while the snapshot is being made, at first, as it takes more than these records.
+        expect(await recordCount(name)).toBeGreaterThan(before + 20);
+      },
+      { timeout: 60_000, interval: 1 },
+    );
+    await producer.kill();
+  }
+  await pipeline.run("run", "--once");
+
+  const registry = createSchemaRegistry({ url: servers().schemaRegistryUrl });
+  for (const collection of COLLECTIONS) {
+    const changes: Change[] = [];
+    const newest = new Map<string, bigint>();
+    for (const { message } of await readTopic(topicOf(name, db.databaseName, collection))) {
+      const change = await decodeRecord(registry, message.key, message.value);
+      if (change === null) continue;
+      changes.push(change);
+      const { key, version, values } = change;
+      expect(version, `${collection} ${key}`).toBeGreaterThanOrEqual(newest.get(key) ?? 0n);
+      newest.set(key, version);
+      const fields = writer.fieldsAt(collection, key, version);
+      expect(values === null ? null : JSON.parse(String(values[0]))).toEqual(fields && { _id: key, ...fields });
+    }
+    expect(changes.filter(({ op }) => op === "r").length).toBeGreaterThan(50);
+    expect(changes.filter(({ op }) => op !== "r").length).toBeGreaterThan(20);
+    expect(duplicatesOf(changes)).toEqual([]);
+    expect(tableOf(changes)).toEqual(await documentsOf(db, collection));
+  }
+});
+
+/** Of the collections' topics, as far as they are there. */
+async function recordCount(name: string): Promise<number> {
+  const admin = testKafka().admin();
+  await admin.connect();
+  const prefix = `${name}.`;
+  const topics = (await admin.listTopics()).filter((topic) =>
+    COLLECTIONS.some((one) => topic.startsWith(prefix) && topic.endsWith(`.${one}`)),
+  );
+  const ends = await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)));
+  await admin.disconnect();
+  return ends.flat().reduce((sum, { high }) => sum + Number(high), 0);
+}
