@@ -70,9 +70,7 @@ WHERE floor.relation = $1 AND floor.version < complete.version`,
  */
 export function sweepStep(
   table: TableName,
-  floor: bigint,
-  after: string | undefined,
-  rows: number,
+  { floor, after, rows, locked }: SweepStep,
 ): { readonly text: string; readonly values: readonly unknown[] } {
   const name = quoteTable(table);
   // Without a cast: the parameter is of the type that the column has.
@@ -80,11 +78,23 @@ export function sweepStep(
   return {
     text: `WITH step AS (
   SELECT "_id" FROM ${name} ${behind} ORDER BY "_id" LIMIT $2
+), old AS (
+  SELECT target."_id" FROM step JOIN ${name} AS target USING ("_id")
+  WHERE target."_version" IS NULL OR target."_version" < $1
+  FOR UPDATE OF target${locked === "skip" ? " SKIP LOCKED" : ""}
 ), swept AS (
-  DELETE FROM ${name} AS target USING step
-  WHERE target."_id" = step."_id" AND (target."_version" IS NULL OR target."_version" < $1)
+  DELETE FROM ${name} AS target USING old WHERE target."_id" = old."_id"
 )
 SELECT "_id"::text AS last FROM step ORDER BY "_id" DESC LIMIT 1`,
     values: [String(floor), rows, ...(after === undefined ? [] : [after])],
   };
+}
+
+interface SweepStep {
+  readonly floor: bigint;
+  readonly after: string | undefined;
+  /** How many to look at. */
+  readonly rows: number;
+  /** What to do about rows that somebody else is writing. */
+  readonly locked: "skip" | "wait";
 }
