@@ -116,9 +116,12 @@ export class HeadraceProcess {
     );
   }
 
-  /** The last lines of the log. */
+  /** The last lines of the log, but for those of the level debug. */
   logTail(): string {
-    return this.#logLines().slice(-15).join("\n");
+    return this.#logLines()
+      .filter((line) => !line.startsWith('{"level":"debug"'))
+      .slice(-15)
+      .join("\n");
   }
 
   #logLines(): string[] {

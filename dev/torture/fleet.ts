@@ -23,6 +23,8 @@ export interface FleetOptions {
 const DRAINED = 143;
 /** The checks at the start give up after 15 s; the rest is the start of the process itself on a busy machine. */
 const START_MS = 40_000;
+/** What a process says that could not start for that. */
+const AWAY = /"code":"(?:[A-Z]+_UNAVAILABLE|[A-Z]+_TIMEOUT|CHECKS_FAILED)"/;
 const RESTART_MS = 1_000;
 /** Longer than any orchestrator waits for a process to end. */
 const STOP_MS = 60_000;
@@ -71,6 +73,7 @@ export class Fleet {
 
   /** Stops it in order. A process that does not end, or ends with another code than it should, is a failure. */
   async stop(member: Member): Promise<void> {
+    const hasEnded = !this.#members.has(member);
     member.expected = "asked";
     const tooLate = setTimeout(() => {
       this.#fail(member, `did not end within ${STOP_MS / 1_000} s after SIGTERM`);
@@ -79,6 +82,7 @@ export class Fleet {
     await member.process.stop();
     clearTimeout(tooLate);
     const exitCode = await member.process.end();
+    if (hasEnded) return;
     if (exitCode !== DRAINED && exitCode !== null) this.#fail(member, `ended with ${exitCode} after SIGTERM`);
   }
 
@@ -101,8 +105,8 @@ export class Fleet {
     this.#members.delete(member);
     if (member.expected === "asked" || this.#closing) return;
     const log = member.process.logTail();
-    const isStarting = Date.now() - member.startedAtMs < START_MS;
-    if (exitCode === 1 && isStarting && this.#options.serversWereAway(member.startedAtMs)) {
+    const gaveUp = Date.now() - member.startedAtMs < START_MS && AWAY.test(log);
+    if (exitCode === 1 && gaveUp && this.#options.serversWereAway(member.startedAtMs)) {
       this.restartsAtStart++;
       this.#options.report(`${member.command} gave up at its start, and is started again`);
     } else if (exitCode !== 1 || member.expected === undefined || !log.includes(member.expected)) {

@@ -3,7 +3,17 @@ import { startProxy } from "./tcp-proxy.ts";
 import type { ConnectionFilter, TcpProxy } from "./tcp-proxy.ts";
 
 /** Api keys of Kafka's protocol (https://kafka.apache.org/protocol#protocol_api_keys). */
-export const apiKeys = { produce: 0, fetch: 1, metadata: 3, findCoordinator: 10, endTxn: 26 } as const;
+export const apiKeys = {
+  produce: 0,
+  fetch: 1,
+  metadata: 3,
+  offsetCommit: 8,
+  findCoordinator: 10,
+  joinGroup: 11,
+  initProducerId: 22,
+  addPartitionsToTxn: 24,
+  endTxn: 26,
+} as const;
 
 /** What happens to a response: `drop` loses it, `cut` loses it and resets its connection. */
 type Verdict = "pass" | "drop" | "cut";

@@ -62,7 +62,15 @@ const ways = (Object.keys(servers) as (keyof typeof servers)[]).flatMap((server)
   })),
 );
 
-const responses = { Produce: apiKeys.produce, EndTxn: apiKeys.endTxn, Fetch: apiKeys.fetch };
+const responses = {
+  Produce: apiKeys.produce,
+  Fetch: apiKeys.fetch,
+  OffsetCommit: apiKeys.offsetCommit,
+  JoinGroup: apiKeys.joinGroup,
+  InitProducerId: apiKeys.initProducerId,
+  AddPartitionsToTxn: apiKeys.addPartitionsToTxn,
+  EndTxn: apiKeys.endTxn,
+};
 
 /** The request was carried out, and its sender does not know. */
 const lostResponses = Object.entries(responses).map(([name, lostKey]): Fault => ({
