@@ -77,7 +77,9 @@ export class ModelWriter {
   async #transaction(): Promise<void> {
     const session = this.#client.startSession();
     try {
-      const changes = distinct([this.#pick(), this.#pick(), this.#pick()]);
+      const changes = distinct([this.#pick(), this.#pick(), this.#pick()]).map((change) =>
+        change.fields === null && this.#random() < 0.5 ? this.#withInsert(change) : change,
+      );
       await session.withTransaction(async () => {
         for (const change of changes) await change.write(session);
       });
@@ -108,7 +110,17 @@ export class ModelWriter {
     const key = `${collection}/${id}`;
     const current = this.#histories.get(key)?.at(-1)?.fields ?? null;
     const target = this.#db.collection<StoredDocument>(collection);
-    return { key, ...this.#mutation(target, id, current) };
+    return { key, target, id, ...this.#mutation(target, id, current) };
+  }
+
+  /** A delete and a new document of the same key, at one time. */
+  #withInsert({ key, target, id, write }: Change): Change {
+    const fields = this.#randomFields(this.operations);
+    const both = async (session: ClientSession): Promise<unknown> => {
+      await write(session);
+      return await target.insertOne({ _id: id, ...fields }, { session });
+    };
+    return { key, target, id, fields, write: both };
   }
 
   #mutation(target: Collection<StoredDocument>, id: string, current: Fields | null): Mutation {
@@ -168,6 +180,8 @@ interface Mutation {
 
 interface Change extends Mutation {
   readonly key: string;
+  readonly target: Collection<StoredDocument>;
+  readonly id: string;
 }
 
 /** A transaction changes each key once, so that each has one state at its time. */
