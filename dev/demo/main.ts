@@ -7,7 +7,7 @@ import { Pool } from "pg";
 import { startStack, type Stack } from "../stack.ts";
 import { copySnapshot } from "./copy-snapshot.ts";
 import type { Demo } from "./demo.ts";
-import { dropDemo } from "./drop-demo.ts";
+import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";
 import { makeLiveChanges } from "./live-changes.ts";
 import { say, step } from "./output.ts";
@@ -54,7 +54,7 @@ async function withDemo(stack: Stack, use: (demo: Demo) => Promise<void>): Promi
     await use(demo);
   } finally {
     await Promise.all(processes.map((each) => each.stop()));
-    if (!keep) await dropDemo(demo);
+    if (!keep) await dropPipeline(demo);
     await target.end();
     await source.close();
   }

@@ -8,6 +8,7 @@ import { createAuditedTables } from "../../test/support/audit-trail.ts";
 import { startKafkaProxy } from "../../test/support/kafka-proxy.ts";
 import type { Fields } from "../../test/support/model-writer.ts";
 import { startProxy } from "../../test/support/tcp-proxy.ts";
+import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";
 import type { Stack } from "../stack.ts";
 import type { TortureContext } from "./fault.ts";
@@ -68,9 +69,8 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
       }),
     [Symbol.asyncDispose]: async () => {
       for (const proxy of Object.values(proxies)) await proxy.close();
-      await mongodb.db(name).dropDatabase();
+      await dropPipeline({ name, stack, source: mongodb, target: postgres });
       await mongodb.close();
-      await postgres.query(`DROP SCHEMA ${escapeIdentifier(name)} CASCADE`);
       await postgres.end();
     },
   };

@@ -1,8 +1,18 @@
 import { Kafka, logLevel } from "kafkajs";
-import type { Demo } from "./demo.ts";
+import type { MongoClient } from "mongodb";
+import type { Pool } from "pg";
+import type { Stack } from "./stack.ts";
 
-/** Takes everything that the demo made off servers that it did not start itself. */
-export async function dropDemo({ name, source, target, stack }: Demo): Promise<void> {
+/** A pipeline whose source database and target schema are named as it is. */
+interface NamedPipeline {
+  readonly name: string;
+  readonly stack: Stack;
+  readonly source: MongoClient;
+  readonly target: Pool;
+}
+
+/** Takes everything of a pipeline off servers that were not started for it alone; those end with all they hold. */
+export async function dropPipeline({ name, stack, source, target }: NamedPipeline): Promise<void> {
   if (stack.kind === "local") return;
   await source.db(name).dropDatabase();
   await target.query(`DROP SCHEMA "${name}" CASCADE`);
