@@ -30,6 +30,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     },
     collections: collections === undefined ? null : Object.values(collections).map(({ mapping }) => mapping),
     snapshot,
+    onDrop: mongodb.onDrop,
     once,
     observer,
     logger,

@@ -18,6 +18,12 @@ const mongodb = z.strictObject({
     .regex(/^[^\s/\\."$*<>:|?\0]{1,63}$/, "is not a name of a MongoDB database")
     .refine((name) => !["admin", "config", "local"].includes(name), "is one of MongoDB's own databases")
     .describe("The database whose collections are replicated."),
+  onDrop: z
+    .enum(["apply", "fail"])
+    .default("apply")
+    .describe(
+      "When a collection is dropped, renamed or replaced (`$out`): `apply` empties its table, and copies what is there now; `fail` stops.",
+    ),
 });
 
 const kafka = z.strictObject({

@@ -33,7 +33,8 @@ const DOING = "reading the change stream";
 
 /**
  * Tails the database's change stream. The first batch is empty: it says where the stream begins. A cursor that
- * the server has dropped (it was idle too long, the primary changed) is opened again at the last token.
+ * the server has dropped (it was idle too long, the primary changed) is opened again at the last token, and so is
+ * one that ended as the database was dropped.
  * @throws HeadraceError, classified; HISTORY_LOST where the oplog no longer reaches back to `start`
  */
 export async function* changeStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
@@ -44,14 +45,13 @@ export async function* changeStream(db: Db, options: ChangeStreamOptions): Async
         last = batch;
         yield batch;
       }
-      return;
     } catch (error) {
       if (!isCursorLost(error)) throw error;
     }
   }
 }
 
-/** Ends only with an invalidate, which leaves nothing to read. */
+/** Ends only with an invalidate, after which a new stream can begin. */
 async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
   const session = startCursorSession(db);
   const run = { session, signal: options.signal, doing: DOING };

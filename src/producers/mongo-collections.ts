@@ -5,6 +5,8 @@ import { mongoError } from "./mongo-errors.ts";
 /** What of a database is replicated. */
 export interface ReplicatedCollections {
   readonly names: readonly string[];
+  /** Those of them that are not there now. */
+  readonly missing: readonly string[];
   /** Of a whole database: what cannot be replicated. */
   readonly leftOut: readonly { readonly name: string; readonly why: string }[];
 }
@@ -12,23 +14,29 @@ export interface ReplicatedCollections {
 /**
  * Finds the collections to replicate.
  * @param wanted the collections of the config; null for all of the database
+ * @param mayBeMissing whether one of them can have been dropped
  * @throws HeadraceError that names every collection that is not there or cannot be replicated
  */
-export async function findCollections(db: Db, wanted: readonly string[] | null): Promise<ReplicatedCollections> {
+export async function findCollections(
+  db: Db,
+  wanted: readonly string[] | null,
+  mayBeMissing: (name: string) => boolean = () => false,
+): Promise<ReplicatedCollections> {
   const listed = await listCollections(db);
   const capped = listed.filter(({ name, options }) => options?.capped === true && (wanted?.includes(name) ?? true));
   if (capped.length > 0) throw cappedCollections(capped.map(({ name }) => name));
   const unfit = new Map(listed.flatMap((info) => unfitness(info) ?? []));
   if (wanted === null) {
     const names = listed.map(({ name }) => name).filter((name) => !unfit.has(name) && !isInternal(name));
-    return { names: names.toSorted(), leftOut: [...unfit].map(([name, why]) => ({ name, why })) };
+    return { names: names.toSorted(), missing: [], leftOut: [...unfit].map(([name, why]) => ({ name, why })) };
   }
   const known = new Set(listed.map(({ name }) => name));
   const missing = wanted.filter((name) => !known.has(name));
-  if (missing.length > 0) throw unknownCollections(missing, db.databaseName);
+  const unknown = missing.filter((name) => !mayBeMissing(name));
+  if (unknown.length > 0) throw unknownCollections(unknown, db.databaseName);
   const refused = wanted.filter((name) => unfit.has(name));
   if (refused.length > 0) throw unfitCollections(refused.map((name) => `${quoted(name)} is ${unfit.get(name)}`));
-  return { names: wanted, leftOut: [] };
+  return { names: wanted, missing, leftOut: [] };
 }
 
 /** The first and the last `_id` of a collection in MongoDB's order, as raw BSON documents; none of an empty one. */
@@ -65,6 +73,11 @@ async function listCollections(db: Db): Promise<CollectionInfo[]> {
 function unfitness({ name, type }: CollectionInfo): [[name: string, why: string]] | undefined {
   if (type === "view") return [[name, "a view"]];
   return type === "timeseries" ? [[name, "a time-series collection"]] : undefined;
+}
+
+/** @param wanted null: every collection of the database */
+export function isReplicated(name: string, wanted: readonly string[] | null): boolean {
+  return wanted === null ? name !== "" && !isInternal(name) : wanted.includes(name);
 }
 
 /** MongoDB's own: `system.views`, `system.buckets.…`, what `$out` writes to before it renames. */

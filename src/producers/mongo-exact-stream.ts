@@ -1,15 +1,22 @@
 import type { Db } from "mongodb";
-import { HeadraceError } from "../runtime/errors.ts";
 import type { ChangeEvent, Version } from "../schemas/change-event.ts";
 import { clusterTimes } from "./mongo-client.ts";
 import { changeStream } from "./mongo-change-stream.ts";
 import type { ChangeStreamOptions, StreamBatch } from "./mongo-change-stream.ts";
+import { meaningOf } from "./mongo-event-meaning.ts";
+import type { OnDrop } from "./mongo-event-meaning.ts";
 import { isSnapshotGone } from "./mongo-errors.ts";
 import { CollectionGone, readImages } from "./mongo-post-images.ts";
 import type { ImageReaderOptions } from "./mongo-post-images.ts";
 import { planBatch } from "./post-images.ts";
-import type { BatchPlan, DocumentStreamEvent, StreamEvent } from "./post-images.ts";
+import type { BatchPlan } from "./post-images.ts";
 import type { StreamPosition, StreamStep } from "./timeline.ts";
+import { splitTruncates } from "./truncates.ts";
+import type { SplitEvents } from "./truncates.ts";
+
+export interface ExactStreamOptions extends Omit<ChangeStreamOptions, "start">, ImageReaderOptions {
+  readonly onDrop: OnDrop;
+}
 
 /** A step that has reached this is published before more documents are read. */
 const STEP_BYTES = 8 * 1024 * 1024;
@@ -26,28 +33,26 @@ const STEP_BYTES = 8 * 1024 * 1024;
 export async function* exactStream(
   db: Db,
   start: StreamPosition | null,
-  options: Omit<ChangeStreamOptions, "start"> & ImageReaderOptions,
+  options: ExactStreamOptions,
 ): AsyncGenerator<StreamStep, void, void> {
   let before: StreamPosition | null = start;
   for await (const batch of changeStream(db, { ...options, start })) {
     const { resumeToken, clusterTime } = batch;
     const horizon: Version = before?.horizon ?? 0n;
-    const events = batch.events.map(documentEvent);
-    if (before === null || events.length === 0) {
+    const split = splitTruncates(batch.events, (event) => meaningOf(event, options));
+    if (before === null || batch.events.length === 0) {
       before = { resumeToken, clusterTime, horizon };
       yield { events: [], position: before };
       continue;
     }
-    for await (const step of exactSteps(db, before, { ...batch, events }, options)) {
+    for await (const step of exactSteps(db, before, { ...batch, ...split }, options)) {
       yield step;
       before = step.position;
     }
   }
 }
 
-interface DocumentBatch extends StreamBatch {
-  readonly events: readonly DocumentStreamEvent[];
-}
+type DocumentBatch = Omit<StreamBatch, "events"> & SplitEvents;
 
 async function* exactSteps(
   db: Db,
@@ -94,7 +99,7 @@ async function* steps(
   { before, batch, plan, at, gone }: StepsOptions,
   options: ImageReaderOptions,
 ): AsyncGenerator<StreamStep, void, void> {
-  let events: ChangeEvent[] = [...plan.events];
+  let events: ChangeEvent[] = [...batch.truncates, ...plan.events];
   let bytes = 0;
   for await (const images of readImages(db, plan.reads, at, gone, options)) {
     if (bytes >= STEP_BYTES) {
@@ -114,50 +119,4 @@ async function* steps(
 
 function latest(...versions: readonly Version[]): Version {
   return versions.reduce((a, b) => (a > b ? a : b));
-}
-
-/**
- * @throws HeadraceError for an event after which a collection is not what it was: going on would leave rows
- * behind that no event ever deletes.
- */
-function documentEvent(event: StreamEvent): DocumentStreamEvent {
-  const { operationType, documentKey } = event;
-  switch (operationType) {
-    case "insert":
-    case "update":
-    case "replace":
-    case "delete":
-      if (documentKey === null) throw unknownEvent(`${operationType} without documentKey`);
-      return { ...event, operationType, documentKey };
-    case "drop":
-      throw collectionLost("COLLECTION_DROPPED", `The collection ${quoted(event.collection)} was dropped.`);
-    case "dropDatabase":
-    case "invalidate":
-      throw collectionLost("COLLECTION_DROPPED", "The database was dropped, with every collection in it.");
-    case "rename": {
-      const names = `The collection ${quoted(event.collection)} was renamed to ${quoted(event.renamedTo ?? "")}`;
-      throw collectionLost("COLLECTION_RENAMED", `${names} ($out does this too).`);
-    }
-    default:
-      throw unknownEvent(operationType);
-  }
-}
-
-function unknownEvent(what: string): HeadraceError {
-  return new HeadraceError("EVENT_UNKNOWN", "fatal", {
-    message: `MongoDB's change stream has an event of a kind that Headrace does not know: ${what}.`,
-    remedy: "Report it with MongoDB's version.",
-  });
-}
-
-function collectionLost(code: "COLLECTION_DROPPED" | "COLLECTION_RENAMED", message: string): HeadraceError {
-  return new HeadraceError(code, "fatal", {
-    message,
-    remedy:
-      "Headrace does not carry this over to the tables: leave the collection out of `collections` (list the others there) and see to its table yourself; or, to copy everything anew, delete the pipeline's positions topic and empty the tables.",
-  });
-}
-
-function quoted(name: string): string {
-  return JSON.stringify(name);
 }

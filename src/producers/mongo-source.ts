@@ -5,6 +5,7 @@ import type { Position, SnapshotState, Version } from "../schemas/change-event.t
 import { clusterIdentity, isSameCluster } from "./mongo-client.ts";
 import { findCollections } from "./mongo-collections.ts";
 import { keyOf } from "./mongo-document-key.ts";
+import type { OnDrop } from "./mongo-event-meaning.ts";
 import { exactStream } from "./mongo-exact-stream.ts";
 import { SnapshotReader, readChunk } from "./mongo-snapshot.ts";
 import type { ChangeSource, SourceBatch } from "./ports.ts";
@@ -32,6 +33,7 @@ export interface MongoSourceOptions {
   /** Null: every collection of the database. */
   readonly collections: readonly string[] | null;
   readonly snapshotMode: SnapshotMode;
+  readonly onDrop: OnDrop;
   /** Most documents of a chunk. */
   readonly chunkDocuments: number;
   /** The source ends when the stream has passed this and all snapshots are done. */
@@ -63,10 +65,12 @@ export class MongoSource implements ChangeSource {
   async *read(from: Position | null, { signal }: { signal: AbortSignal }): AsyncGenerator<SourceBatch, void, void> {
     const ending = new AbortController();
     const ended = AbortSignal.any([signal, ending.signal]);
-    const { collections, until, chunkDocuments } = this.#options;
+    const { collections, onDrop, until, chunkDocuments } = this.#options;
     let isHurried = true;
     const maxAwaitTimeMs = () => (isHurried ? HURRIED_MS : IDLE_MS);
-    const stream = new ReadAhead(exactStream(this.#db, from, { collections, maxAwaitTimeMs, keyOf, signal: ended }));
+    const stream = new ReadAhead(
+      exactStream(this.#db, from, { collections, onDrop, maxAwaitTimeMs, keyOf, signal: ended }),
+    );
     const chunks = new SnapshotReader((request) => readChunk(this.#db, request, { chunkDocuments, signal: ended }));
     try {
       const start = await this.#start(from, stream);
@@ -86,10 +90,11 @@ export class MongoSource implements ChangeSource {
 
   /** The stream begins before the snapshots do, so that nothing falls between the two. */
   async #start(from: Position | null, stream: ReadAhead<StreamStep>): Promise<Position> {
-    const { collections, logger } = this.#options;
+    const { collections, onDrop, logger } = this.#options;
     const cluster = await clusterIdentity(this.#db);
     if (from !== null && !isSameCluster(from.cluster, cluster)) throw otherCluster(from.cluster, cluster);
-    const { names, leftOut } = await findCollections(this.#db, collections);
+    const mayBeMissing = (name: string): boolean => onDrop === "apply" && from?.snapshots[name] !== undefined;
+    const { names, leftOut } = await findCollections(this.#db, collections, mayBeMissing);
     if (!this.#hasBegun) {
       for (const { name, why } of leftOut) logger.info({ collection: name }, `left out: it is ${why}`);
     }

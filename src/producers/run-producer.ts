@@ -10,6 +10,7 @@ import type { KafkaTopicsOptions, TopicSettings } from "./kafka-topics.ts";
 import { clusterTimes, connectMongo } from "./mongo-client.ts";
 import type { MongoOptions } from "./mongo-client.ts";
 import { findCollections, readIdEnds } from "./mongo-collections.ts";
+import type { OnDrop } from "./mongo-event-meaning.ts";
 import { MongoSource } from "./mongo-source.ts";
 import type { SnapshotMode } from "./mongo-source.ts";
 import type { ProducerObserver } from "./ports.ts";
@@ -31,6 +32,7 @@ export interface ProducerOptions {
     /** Most documents of one read. */
     readonly chunkDocuments: number;
   };
+  readonly onDrop: OnDrop;
   /** Ends when what the source is at the start has been published. */
   readonly once: boolean;
   readonly observer: ProducerObserver;
@@ -44,14 +46,17 @@ export interface ProducerOptions {
  * @throws HeadraceError or ContractError
  */
 export async function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
-  const { name, version, mongodb, kafka, registry, collections, snapshot, observer, logger } = options;
+  const { name, version, mongodb, kafka, registry, collections, snapshot, onDrop, observer, logger } = options;
   const { database } = mongodb;
   const instance = { id: randomUUID(), startedAtMs: Date.now() };
   const client = await connectMongo(mongodb);
   try {
     const db = client.db(database);
     const wanted = collections?.map(({ collection }) => collection) ?? null;
-    const { names } = await findCollections(db, wanted);
+    // The source knows which ones: those that its position has.
+    const mayBeMissing = () => onDrop === "apply";
+    const { names, missing } = await findCollections(db, wanted, mayBeMissing);
+    const present = names.filter((collection) => !missing.includes(collection));
     const topics = new KafkaTopics({ kafka, name, database, ...options.topics });
     const encoders = new CollectionEncoders({
       name,
@@ -62,13 +67,14 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       idEnds: (collection) => readIdEnds(db, collection),
     });
     await topics.prepareInternal();
-    await topics.prepare(names);
-    await encoders.prepare(names);
+    await topics.prepare(present);
+    await encoders.prepare(present);
     const records = new EventRecords({ name, topics, encoders, observer, logger });
     const source = new MongoSource(db, {
       collections: wanted,
       snapshotMode: snapshot.mode,
       chunkDocuments: snapshot.chunkDocuments,
+      onDrop,
       until: options.once ? (await clusterTimes(db)).latest : undefined,
       logger,
     });

@@ -25,6 +25,7 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
         collections: COLLECTIONS,
         snapshotMode: "initial",
         chunkDocuments: 7,
+        onDrop: "apply",
         until,
         logger: silentLogger,
       }),

@@ -29,7 +29,7 @@ for (const [name, code, change] of ddl) {
       await db.collection<Item>("items").updateOne({ _id: 1 }, { $set: { n: 1 } });
       await change(db);
       if ((await db.listCollections({ name: "items" }).toArray()).length === 0) await db.createCollection("items");
-      await expect(catchUp(db, start, { collections })).rejects.toMatchObject({ code, kind: "fatal" });
+      await expect(catchUp(db, start, { collections, onDrop: "fail" })).rejects.toMatchObject({ code, kind: "fatal" });
     });
   }
 }

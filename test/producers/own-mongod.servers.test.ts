@@ -89,7 +89,11 @@ test.each([false, true])(
     await db.collection("items").drop();
     if (isMadeAgain) await db.createCollection("items");
     const seen: SourceBatch[] = [];
-    const reading = collect(sourceOf(db, { snapshotMode: "never" }), start, (batch) => seen.push(batch) === 0);
+    const reading = collect(
+      sourceOf(db, { snapshotMode: "never", onDrop: "fail" }),
+      start,
+      (batch) => seen.push(batch) === 0,
+    );
     await expect(reading).rejects.toMatchObject({ code: "COLLECTION_DROPPED" });
     const changes = documentChanges(seen);
     expect(changes.length).toBe(4_000);

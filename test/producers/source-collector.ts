@@ -86,6 +86,7 @@ export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): Mon
     collections: null,
     snapshotMode: "initial",
     chunkDocuments: 3,
+    onDrop: "apply",
     logger: silentLogger,
     ...options,
   });

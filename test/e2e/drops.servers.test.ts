@@ -1,0 +1,65 @@
+import type { Db } from "mongodb";
+import { expect, test } from "vitest";
+import { freshPipeline, type Pipeline } from "../support/pipeline.ts";
+
+interface Item {
+  _id: number;
+  [field: string]: unknown;
+}
+
+const COUNT = 3_000;
+
+function items(db: Db) {
+  return db.collection<Item>("items");
+}
+
+function numbered(from: number, made: string): Item[] {
+  return Array.from({ length: COUNT }, (_, n) => ({ _id: from + n, made }));
+}
+
+/** A new collection in the place of `items`, half of whose documents have the old ones' keys. */
+async function replace(db: Db, made: string): Promise<void> {
+  await db.collection<Item>("source").drop();
+  await db.collection<Item>("source").insertMany(numbered(COUNT / 2, made));
+  await db
+    .collection("source")
+    .aggregate([{ $out: "items" }])
+    .toArray();
+}
+
+async function expectEqual(pipeline: Pipeline, documents: number): Promise<void> {
+  const verified = await pipeline.run("verify", "--json", "--wait", "120");
+  const report: unknown = JSON.parse(verified.stdout);
+  const counts = expect.arrayContaining([expect.objectContaining({ collection: "items", documents, rows: documents })]);
+  expect(report, verified.stderr).toMatchObject({ equal: true, collections: counts as unknown });
+}
+
+test("a table follows its collection when that is replaced, dropped, made again, renamed away and lost with its database", async () => {
+  const pipeline = await freshPipeline({ collections: { items: {} } });
+  const { db } = pipeline;
+  await items(db).insertMany(numbered(0, "first"));
+  await db.createCollection("source");
+  const producer = pipeline.start("produce");
+  pipeline.start("consume");
+  await expectEqual(pipeline, COUNT);
+
+  await replace(db, "by $out");
+  await items(db).updateMany({ _id: { $lt: COUNT } }, { $set: { n: 1 } });
+  await expectEqual(pipeline, COUNT);
+
+  const steps: (() => Promise<unknown>)[] = [
+    () => items(db).drop(),
+    () => items(db).insertMany(numbered(10, "again")),
+    () => items(db).rename("elsewhere"),
+    () => db.createCollection("items"),
+    () => replace(db, "by $out, the producer being down"),
+  ];
+  await producer.kill();
+  for (const step of steps) await step();
+  pipeline.start("produce");
+  await expectEqual(pipeline, COUNT);
+
+  await db.dropDatabase();
+  await items(db).insertOne({ _id: 1, made: "after all" });
+  await expectEqual(pipeline, 1);
+});
