@@ -23,7 +23,7 @@ export interface FleetOptions {
 const DRAINED = 143;
 /** The checks at the start give up after 15 s; the rest is the start of the process itself on a busy machine. */
 const START_MS = 40_000;
-/** What a process says that could not start for that. */
+/** The last word of a process that could not start for that. */
 const AWAY = /"code":"(?:[A-Z]+_UNAVAILABLE|[A-Z]+_TIMEOUT|CHECKS_FAILED)"/;
 const RESTART_MS = 1_000;
 /** Longer than any orchestrator waits for a process to end. */
@@ -105,7 +105,7 @@ export class Fleet {
     this.#members.delete(member);
     if (member.expected === "asked" || this.#closing) return;
     const log = member.process.logTail();
-    const gaveUp = Date.now() - member.startedAtMs < START_MS && AWAY.test(log);
+    const gaveUp = Date.now() - member.startedAtMs < START_MS && AWAY.test(log.split("\n").at(-1) ?? "");
     if (exitCode === 1 && gaveUp && this.#options.serversWereAway(member.startedAtMs)) {
       this.restartsAtStart++;
       this.#options.report(`${member.command} gave up at its start, and is started again`);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Fault, TortureContext } from "../fault.ts";
-import type { Command } from "../fleet.ts";
+import type { Command, Fleet } from "../fleet.ts";
 import { between } from "../random.ts";
 import type { Random } from "../../../test/support/model-writer.ts";
 
@@ -10,6 +10,19 @@ const commands: readonly Command[] = ["produce", "consume"];
 const FROZEN_MS = [7_000, 14_000] as const;
 /** How long a process may need to notice that another has its place. */
 const NOTICE_MS = 120_000;
+
+/**
+ * Starts a second producer; the first has to end. Where that was still starting, it may come last and end the
+ * second, which is then started again.
+ */
+async function takeOver(fleet: Fleet, meanwhile: () => Promise<void>): Promise<void> {
+  const first = fleet.main("produce");
+  const second = fleet.replace("produce");
+  first.expected = second.expected = "FENCED";
+  await meanwhile();
+  await fleet.endOf(first, NOTICE_MS);
+  second.expected = undefined;
+}
 
 function ofEach(kind: string, inject: (context: TortureContext, command: Command, random: Random) => Promise<void>) {
   return commands.map((command): Fault => ({
@@ -50,14 +63,10 @@ export const processFaults: readonly Fault[] = [
     inject: async ({ fleet }, random) => {
       const zombie = fleet.main("produce");
       zombie.process.freeze();
-      try {
-        fleet.replace("produce");
+      await takeOver(fleet, async () => {
         await sleep(between(random, ...FROZEN_MS));
-      } finally {
-        zombie.expected = "FENCED";
         zombie.process.thaw();
-      }
-      await fleet.endOf(zombie, NOTICE_MS);
+      });
     },
   },
   {
@@ -79,12 +88,7 @@ export const processFaults: readonly Fault[] = [
   {
     kind: "second producer",
     touches: ["producer"],
-    inject: async ({ fleet }) => {
-      const first = fleet.main("produce");
-      first.expected = "FENCED";
-      fleet.replace("produce");
-      await fleet.endOf(first, NOTICE_MS);
-    },
+    inject: ({ fleet }) => takeOver(fleet, async () => {}),
   },
   {
     kind: "second consumer joins and leaves",
