@@ -17,20 +17,23 @@ export interface SnapshotOptions {
 /** A read that fails for a passing reason, an index build for example, is repeated in place for this long. */
 const RETRY_MS = 10_000;
 
+/** A read is given in parts of these many documents, so that changes need not wait for all of it to be published. */
+const PART_DOCUMENTS = 250;
+
 /**
- * Reads a chunk along the `_id` index of its collection. Bounds of the index, not `$gt`, so that `_id`s of every BSON
+ * Reads chunks of one time along the `_id` index of its collection. Bounds of the index, not `$gt`, so that `_id`s of every BSON
  * type are read. A collection that is not there is empty.
  */
-export async function readChunk(db: Db, request: ChunkRequest, options: SnapshotOptions): Promise<Chunk> {
+export async function readChunk(db: Db, request: ChunkRequest, options: SnapshotOptions): Promise<readonly Chunk[]> {
   return await retry(() => tryChunk(db, request, options), { signal: options.signal, maxElapsedMs: RETRY_MS });
 }
 
-/** Reads one chunk after the other beside other work. */
+/** Reads chunks beside other work. */
 export class SnapshotReader {
-  readonly #read: (request: ChunkRequest) => Promise<Chunk>;
-  #reply: Promise<Chunk> | undefined;
+  readonly #read: (request: ChunkRequest) => Promise<readonly Chunk[]>;
+  #reply: Promise<readonly Chunk[]> | undefined;
 
-  constructor(read: (request: ChunkRequest) => Promise<Chunk>) {
+  constructor(read: (request: ChunkRequest) => Promise<readonly Chunk[]>) {
     this.#read = read;
   }
 
@@ -41,8 +44,8 @@ export class SnapshotReader {
   }
 
   /** The answer to the last request. */
-  reply(): Promise<Chunk> {
-    return this.#reply ?? Promise.reject(new Error("no chunk was asked for"));
+  reply(): Promise<readonly Chunk[]> {
+    return this.#reply ?? Promise.reject(new Error("no chunks were asked for"));
   }
 
   /** Waits for a read that is under way. */
@@ -55,7 +58,7 @@ async function tryChunk(
   db: Db,
   { collection, after, notBefore }: ChunkRequest,
   { chunkDocuments, signal }: SnapshotOptions,
-): Promise<Chunk> {
+): Promise<readonly Chunk[]> {
   const session: ClientSession = startCursorSession(db);
   const run = { session, signal, doing: `reading the collection ${JSON.stringify(collection)}` };
   const bound = after === null ? null : BSON.EJSON.parse(after, { relaxed: false });
@@ -75,10 +78,28 @@ async function tryChunk(
     }
     const documents = isBound(read[0], bound) ? read.slice(1) : read;
     const isLast = id === 0n && read.length < limit;
-    return { collection, documents, version, after: isLast ? null : lastKey(collection, documents), isLast };
+    const end = { collection, version, after: isLast ? null : lastKey(collection, documents), isLast };
+    return inParts(documents, after, end);
   } finally {
     await closeCursor(db, collection, id, session);
   }
+}
+
+/** @param start where the first part begins */
+function inParts(
+  documents: readonly Uint8Array[],
+  start: string | null,
+  end: Omit<Chunk, "documents">,
+): readonly Chunk[] {
+  const { collection, version } = end;
+  const parts: Chunk[] = [];
+  let [from, after] = [0, start];
+  for (; from + PART_DOCUMENTS < documents.length; from += PART_DOCUMENTS) {
+    const part = documents.slice(from, from + PART_DOCUMENTS);
+    after = boundOf(part) ?? after;
+    parts.push({ collection, version, documents: part, after, isLast: false });
+  }
+  return [...parts, { ...end, documents: documents.slice(from) }];
 }
 
 interface ChunkQuery {
@@ -106,8 +127,14 @@ function isBound(document: Uint8Array | undefined, bound: Document | null): bool
   return Buffer.compare(keyDocument(document), BSON.serialize(bound)) === 0;
 }
 
-/** The last key that can be a bound: most can, see `isSentBackUnchanged`. */
 function lastKey(collection: string, documents: readonly Uint8Array[]): string {
+  const bound = boundOf(documents);
+  if (bound === null) throw noBound(collection, documents.length);
+  return bound;
+}
+
+/** The last key that can be a bound, if any: most can, see `isSentBackUnchanged`. */
+function boundOf(documents: readonly Uint8Array[]): string | null {
   for (const document of documents.toReversed()) {
     const key = keyDocument(document);
     const text = BSON.EJSON.stringify({ _id: readId(key) }, { relaxed: false });
@@ -118,8 +145,12 @@ function lastKey(collection: string, documents: readonly Uint8Array[]): string {
       return text;
     }
   }
-  throw new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", "fatal", {
-    message: `The snapshot of ${JSON.stringify(collection)} cannot go on: none of ${documents.length} documents has an _id that can be asked for (dates beyond JavaScript's range, text that is no UTF-8, one name twice).`,
+  return null;
+}
+
+function noBound(collection: string, count: number): HeadraceError {
+  return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", "fatal", {
+    message: `The snapshot of ${JSON.stringify(collection)} cannot go on: none of ${count} documents has an _id that can be asked for (dates beyond JavaScript's range, text that is no UTF-8, one name twice).`,
     remedy: "Make snapshot.chunkDocuments larger, or leave the collection out.",
   });
 }

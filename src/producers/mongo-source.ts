@@ -46,8 +46,9 @@ const IDLE_MS = 1_000;
 /** The same where something waits for the stream to reach a time: the end, or a chunk of a snapshot. */
 const HURRIED_MS = 20;
 const NEVER: Version = 2n ** 64n;
-/** Two chunks ahead: the stream reaches the one's time while another is published. */
-const TIMELINE = { keyOf, heldChunks: 2, heldBytes: 16 * 1024 * 1024, rememberedKeys: 100_000 };
+/** While changes have come within this time, chunks are published in small parts, so that none waits long. */
+const BUSY_MS = 1_000;
+const TIMELINE = { keyOf, heldBytes: 16 * 1024 * 1024, rememberedKeys: 100_000 };
 
 /** The change stream and the snapshots of a database as one sequence. */
 export class MongoSource implements ChangeSource {
@@ -119,11 +120,13 @@ export class MongoSource implements ChangeSource {
 
   /** The stream's steps go before chunks, which take what the stream leaves. */
   async *#merge(start: Position, inputs: MergeInputs): AsyncGenerator<SourceBatch, void, void> {
-    const { snapshotMode, until } = this.#options;
-    const options = { ...TIMELINE, hasStream: snapshotMode !== "only" };
+    const { snapshotMode, chunkDocuments, until } = this.#options;
+    // Two reads ahead: the stream reaches the one's time while another is published.
+    const options = { ...TIMELINE, heldDocuments: chunkDocuments, hasStream: snapshotMode !== "only" };
     let timeline = startTimeline(start);
     let streamIsDone = !options.hasStream || start.clusterTime > (until ?? NEVER);
     let yieldedAt = performance.now();
+    let changedAt = -Infinity;
     while (!streamIsDone || isSnapshotting(timeline)) {
       inputs.hurry(isSnapshotting(timeline));
       const request = nextRequest(timeline, options);
@@ -132,13 +135,18 @@ export class MongoSource implements ChangeSource {
         inputs.chunks.ask(request);
       }
       const arrival = await firstArrival(inputs, timeline, options);
-      if (arrival.kind === "chunk") {
-        timeline = receive(timeline, arrival.chunk);
+      if (arrival.kind === "chunks") {
+        timeline = receive(timeline, arrival.chunks);
         continue;
       }
-      const next = arrival.kind === "step" ? passStep(timeline, arrival.step, options) : takeChunk(timeline, options);
+      const isBusy = performance.now() - changedAt < BUSY_MS;
+      const next =
+        arrival.kind === "step"
+          ? passStep(timeline, arrival.step, options)
+          : takeChunk(timeline, options, isBusy ? 1 : Infinity);
       timeline = next.timeline;
       const isIdle = arrival.kind === "step" && next.batch.events.length === 0;
+      if (arrival.kind === "step" && !isIdle) changedAt = performance.now();
       if (arrival.kind === "step") streamIsDone ||= hasPassed(next.batch, until ?? NEVER);
       if (isIdle && performance.now() - yieldedAt < IDLE_MS) continue;
       yield next.batch;
@@ -156,7 +164,7 @@ interface MergeInputs {
 
 type Arrival =
   | { readonly kind: "step"; readonly step: StreamStep }
-  | { readonly kind: "chunk"; readonly chunk: Chunk }
+  | { readonly kind: "chunks"; readonly chunks: readonly Chunk[] }
   | { readonly kind: "ready" };
 
 /** Of what is there already, the first in this order. */
@@ -169,7 +177,7 @@ async function firstArrival(
   if (isPressing(timeline, options)) return ready;
   const arrivals: Promise<Arrival>[] = [];
   if (options.hasStream) arrivals.push(stream.peek().then(stepArrival));
-  if (timeline.asked !== null) arrivals.push(chunks.reply().then((chunk) => ({ kind: "chunk", chunk })));
+  if (timeline.asked !== null) arrivals.push(chunks.reply().then((read) => ({ kind: "chunks", chunks: read })));
   if (isReady(timeline, options)) arrivals.push(Promise.resolve().then(() => ready));
   const arrival = await Promise.race(arrivals);
   if (arrival.kind === "step") stream.take();

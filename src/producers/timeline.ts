@@ -37,7 +37,7 @@ export interface ChunkRequest {
   readonly notBefore: Version;
 }
 
-/** One key range of a collection, read at one cluster time. */
+/** One key range of a collection, read at one cluster time; all of a read or a part of it. */
 export interface Chunk {
   readonly collection: string;
   /** Raw BSON, in the order of the `_id` index; may be empty. */
@@ -51,8 +51,8 @@ export interface Chunk {
 
 export interface TimelineOptions {
   readonly keyOf: KeyOf;
-  /** No more chunks are asked for while these many are held, or these many bytes. */
-  readonly heldChunks: number;
+  /** No more is read while more documents than these are held, or more bytes. */
+  readonly heldDocuments: number;
   readonly heldBytes: number;
   /** Most keys that are remembered, but for the last step's. */
   readonly rememberedKeys: number;
@@ -94,7 +94,7 @@ export function isSnapshotting({ position }: Timeline): boolean {
 /** The chunk to read next; null while there is none, or while it has to wait. `ask` says that it is being read. */
 export function nextRequest(timeline: Timeline, options: TimelineOptions): ChunkRequest | null {
   const { asked, held, position } = timeline;
-  const isFull = held.length >= options.heldChunks || bytesOf(held) >= options.heldBytes;
+  const isFull = documentsIn(held) > options.heldDocuments || bytesOf(held) > options.heldBytes;
   if (asked !== null || isFull || (options.hasStream && isResolving(position))) return null;
   const cursor = cursorOf(timeline);
   return cursor && { ...cursor, notBefore: latest(position.clusterTime, position.horizon) };
@@ -104,14 +104,17 @@ export function ask(timeline: Timeline, request: ChunkRequest): Timeline {
   return { ...timeline, asked: request };
 }
 
-/** The chunk that was asked for is there. It is dropped, and asked for again, where it is of no use. */
-export function receive(timeline: Timeline, chunk: Chunk): Timeline {
+/**
+ * What was asked for is there: chunks of one time, one after the other. They are dropped, and asked for again, where
+ * they are of no use.
+ */
+export function receive(timeline: Timeline, chunks: readonly Chunk[]): Timeline {
   const { asked, held } = timeline;
   if (asked === null) throw new Error("a chunk came that was not asked for");
   const cursor = cursorOf(timeline);
   const isNext = cursor?.collection === asked.collection && cursor.after === asked.after;
-  const isUsable = isNext && chunk.version >= asked.notBefore;
-  return forget({ ...timeline, asked: null, held: isUsable ? [...held, chunk] : held });
+  const isUsable = isNext && chunks.every(({ version }) => version >= asked.notBefore);
+  return forget({ ...timeline, asked: null, held: isUsable ? [...held, ...chunks] : held });
 }
 
 /** The stream's next step. A truncate in it begins the snapshot of its collection anew. */
@@ -126,11 +129,15 @@ export function passStep(timeline: Timeline, step: StreamStep, options: Timeline
   };
 }
 
-/** Publishes the chunk that `isReady`. */
-export function takeChunk(timeline: Timeline, options: TimelineOptions): Published {
-  const [chunk, ...held] = timeline.held;
-  if (chunk === undefined || !isReady(timeline, options)) throw new Error("there is no chunk to publish");
-  const { collection, version, after, isLast } = chunk;
+/** Publishes the chunk that `isReady`, with those after it that were read with it, up to `most`. */
+export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1): Published {
+  const [first] = timeline.held;
+  if (first === undefined || !isReady(timeline, options)) throw new Error("there is no chunk to publish");
+  const { collection, version } = first;
+  const end = timeline.held.findIndex((chunk) => chunk.collection !== collection || chunk.version !== version);
+  const count = Math.min(most, end === -1 ? timeline.held.length : end);
+  const chunks = timeline.held.slice(0, count);
+  const { after, isLast } = chunks.at(-1) ?? first;
   const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after };
   const { horizon, snapshots } = timeline.position;
   const position = {
@@ -138,14 +145,10 @@ export function takeChunk(timeline: Timeline, options: TimelineOptions): Publish
     horizon: options.hasStream ? horizon : latest(horizon, version),
     snapshots: { ...snapshots, [collection]: state },
   };
-  const events = documentsOf(chunk, timeline.remembered, options.keyOf).map((document): ChangeEvent => ({
-    op: "r",
-    collection,
-    documentKey: document,
-    document,
-    version,
-  }));
-  return { timeline: forget({ ...timeline, position, held }), batch: { events, position } };
+  const events = chunks
+    .flatMap((chunk) => documentsOf(chunk, timeline.remembered, options.keyOf))
+    .map((document): ChangeEvent => ({ op: "r", collection, documentKey: document, document, version }));
+  return { timeline: forget({ ...timeline, position, held: timeline.held.slice(count) }), batch: { events, position } };
 }
 
 /** Whether the next chunk has to go before the stream's next step, as there is much to remember for it. */
@@ -237,6 +240,10 @@ function documentsOf(
 
 function countKeys({ remembered }: Timeline): number {
   return remembered.reduce((count, { keys }) => count + keys.size, 0);
+}
+
+function documentsIn(chunks: readonly Chunk[]): number {
+  return chunks.reduce((count, { documents }) => count + documents.length, 0);
 }
 
 function bytesOf(chunks: readonly Chunk[]): number {

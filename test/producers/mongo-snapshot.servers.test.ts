@@ -121,3 +121,26 @@ test("mode always makes one snapshot in all sessions of a process", async () => 
   expect(documentChanges([...first, ...second]).length).toBe(8);
   expect(documentChanges(await collect(source, lastPosition(second)))).toEqual([]);
 });
+
+test("while changes come, a read is published in parts, each with its own position", async () => {
+  const { db } = await freshMongoDatabase();
+  const items = db.collection<Item>("items");
+  await items.insertMany(Array.from({ length: 1_000 }, (_, _id) => ({ _id })));
+  const busy = db.collection<Item>("busy");
+  await busy.insertOne({ _id: 1 });
+  const until = await clusterTimeOf(db);
+  const options = { chunkDocuments: 2_000, until };
+  let writes = 0;
+  const batches = await collect(sourceOf(db, options), null, async ({ position }) => {
+    await busy.updateOne({ _id: 1 }, { $set: { n: writes++ } });
+    return position.snapshots["items"]?.state === "done";
+  });
+  const parts = batches.filter(({ events }) => events.some(({ collection }) => collection === "items"));
+  expect(parts.length).toBeGreaterThan(1);
+  for (const [index, { position }] of parts.entries()) {
+    const before = documentChanges(parts.slice(0, index + 1));
+    const rest = documentChanges(await collect(sourceOf(db, options), position)).filter(({ op }) => op === "r");
+    expect(before.length + rest.length).toBe(1_000);
+    expect(finalState([...before, ...rest]).size).toBe(1_000);
+  }
+});

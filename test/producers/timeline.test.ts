@@ -23,7 +23,7 @@ import type { Write } from "./collection-model.ts";
 
 const KEYS = ["a", "b", "c", "d", "e", "f"];
 const COLLECTIONS = ["one", "two"];
-const CHUNK_DOCUMENTS = 2;
+const READ_DOCUMENTS = 3;
 const keyOf = (documentKey: Uint8Array): string => Buffer.from(documentKey).toString().charAt(0);
 
 /** What happens next, as far as it can happen now. */
@@ -35,7 +35,7 @@ type Step =
   | { readonly kind: "ask" }
   /** The asked chunk is read at a time between the asking and now: this many writes before it. */
   | { readonly kind: "read"; readonly writesAgo: number }
-  | { readonly kind: "chunk" }
+  | { readonly kind: "chunk"; readonly most: number }
   /** The process ends; another begins where Kafka stands. */
   | { readonly kind: "crash" };
 
@@ -69,11 +69,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("ask") }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("read"), writesAgo: fc.nat(6) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("chunk") }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("chunk"), most: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash") }) },
 );
 
-const ends = { heldChunks: 2, heldBytes: 1_000, hasStream: true, keyOf };
+const ends = { heldDocuments: 3, heldBytes: 1_000, hasStream: true, keyOf };
 
 /** A producer on a model: what Kafka has been given, and what is lost in a crash. */
 class Run {
@@ -84,7 +84,7 @@ class Run {
   #stored: Position;
   /** Steps of a batch that is published in parts. */
   #steps: StreamStep[] = [];
-  #read: Chunk | null = null;
+  #read: readonly Chunk[] | null = null;
 
   constructor(rememberedKeys: number) {
     this.#options = { ...ends, rememberedKeys };
@@ -117,7 +117,7 @@ class Run {
       case "read":
         return this.read(step.writesAgo);
       case "chunk":
-        return this.chunk();
+        return this.chunk(step.most);
       case "crash":
         this.#timeline = startTimeline(this.#stored);
         this.#steps = [];
@@ -152,18 +152,22 @@ class Run {
     const keys = KEYS.filter((key) => asked.after === null || key > asked.after).filter(
       (key) => this.model.documentAt(asked.collection, key, version) !== null,
     );
-    const some = keys.slice(0, CHUNK_DOCUMENTS);
-    const documents = some.map((key) => this.model.documentAt(asked.collection, key, version) ?? Buffer.alloc(0));
-    const isLast = some.length < CHUNK_DOCUMENTS;
-    this.#read = { collection: asked.collection, documents, version, after: isLast ? null : some.at(-1)!, isLast };
+    const some = keys.slice(0, READ_DOCUMENTS);
+    const isLast = some.length < READ_DOCUMENTS;
+    const { collection } = asked;
+    const parts = some.map((key): Chunk => {
+      const documents = [this.model.documentAt(collection, key, version) ?? Buffer.alloc(0)];
+      return { collection, documents, version, after: key, isLast: false };
+    });
+    this.#read = isLast ? [...parts, { collection, documents: [], version, after: null, isLast }] : parts;
   }
 
-  chunk(): void {
+  chunk(most: number): void {
     if (this.#read !== null) {
       this.#timeline = receive(this.#timeline, this.#read);
       this.#read = null;
     } else if (isReady(this.#timeline, this.#options)) {
-      this.#publish(takeChunk(this.#timeline, this.#options));
+      this.#publish(takeChunk(this.#timeline, this.#options, most));
     }
   }
 
@@ -258,7 +262,7 @@ test("versions never fall, each is the document of its time, and nothing is miss
           run.stream({ events: 5, isTooOld: false, isCut: false });
           run.ask();
           run.read(0);
-          run.chunk();
+          run.chunk(1);
         }
         expect(replay(run.model, run.published)).toEqual(contentOf(run.model));
       },
@@ -274,22 +278,22 @@ test("without a stream chunks go at once, and the horizon tells the stream that 
   const request = nextRequest(startTimeline(start), options);
   expect(request).toEqual({ collection: "one", after: null, notBefore: 5n });
   const chunk = { collection: "one", documents: [Buffer.from("a0")], version: 9n, after: null, isLast: true };
-  const timeline = receive(ask(startTimeline(start), request!), chunk);
+  const timeline = receive(ask(startTimeline(start), request!), [chunk]);
   const { batch } = takeChunk(timeline, options);
   expect(batch.events).toMatchObject([{ op: "r", version: 9n }]);
   expect(batch.position).toEqual({ ...start, horizon: 9n, snapshots: { one: { state: "done", at: 9n } } });
 });
 
 test("no more is read ahead than is asked for", () => {
-  const options = { ...ends, heldBytes: 4, rememberedKeys: 0 };
+  const options = { ...ends, heldBytes: 3, rememberedKeys: 0 };
   const snapshots = { one: { state: "running", after: null } } as const;
   let timeline = startTimeline({ resumeToken: "0", clusterTime: 3n, cluster: "set", horizon: 0n, snapshots });
   timeline = ask(timeline, nextRequest(timeline, options)!);
   expect(nextRequest(timeline, options)).toBeNull();
   const chunk = { collection: "one", documents: [Buffer.from("a0")], version: 4n, after: "a", isLast: false };
-  timeline = receive(timeline, chunk);
+  timeline = receive(timeline, [chunk]);
   timeline = ask(timeline, nextRequest(timeline, options)!);
   expect(timeline.asked?.after).toBe("a");
-  timeline = receive(timeline, { ...chunk, documents: [Buffer.from("b0")], after: "b" });
+  timeline = receive(timeline, [{ ...chunk, documents: [Buffer.from("b0")], after: "b" }]);
   expect(nextRequest(timeline, options)).toBeNull();
 });
