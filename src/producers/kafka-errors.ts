@@ -15,6 +15,8 @@ const SESSION_LOST: ReadonlySet<unknown> = new Set([
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
   "TRANSACTION_COORDINATOR_FENCED",
   "CONCURRENT_TRANSACTIONS",
+  // UNKNOWN_SERVER_ERROR, -1. Seen as the coordinator's answer to EndTxn while another producer took over.
+  "UNKNOWN",
 ]);
 
 /** As `kafkaError`, for the transactional producer. */

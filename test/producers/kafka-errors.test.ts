@@ -7,13 +7,16 @@ function protocolError(type: string): Error {
   return Object.assign(new KafkaJSProtocolError(type), { type, retriable: false });
 }
 
-test.each(["INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED", "INVALID_TXN_STATE", "OUT_OF_ORDER_SEQUENCE_NUMBER"])(
-  "%s ends the session, not the producer",
-  (type) => {
-    const cause = protocolError(type);
-    expect(producerError(cause, "testing")).toMatchObject({ code: "KAFKA_SESSION_LOST", kind: "retryable", cause });
-  },
-);
+test.each([
+  "INVALID_PRODUCER_EPOCH",
+  "PRODUCER_FENCED",
+  "INVALID_TXN_STATE",
+  "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  "UNKNOWN",
+])("%s ends the session, not the producer", (type) => {
+  const cause = protocolError(type);
+  expect(producerError(cause, "testing")).toMatchObject({ code: "KAFKA_SESSION_LOST", kind: "retryable", cause });
+});
 
 test("what kafkajs gave up on is classified by its cause", () => {
   const cause = protocolError("PRODUCER_FENCED");
