@@ -9,38 +9,41 @@ import { servers } from "../support/servers.ts";
 import { readTopic, testKafka } from "./pipeline-topics.ts";
 import { documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 
-const COLLECTIONS = ["one", "two"];
+const COLLECTIONS = ["one", "two", "three", "four"];
 const KILLS = 8;
 
 test("in each partition a key's versions never fall and are what MongoDB held, however often the producer is killed", async () => {
-  const pipeline = await freshPipeline({ snapshot: { chunkDocuments: 5 } });
+  const pipeline = await freshPipeline({ snapshot: { chunkDocuments: 100 } });
   const { name, client, db } = pipeline;
-  const writer = new ModelWriter({
-    client,
-    db,
-    random: seededRandom(printedSeed()),
-    collections: COLLECTIONS,
-    keys: 300,
-  });
-  // Twice the keys, so that chunks meet changes all the time.
-  for (let i = 0; i < 600; i++) await writer.step();
+  const random = seededRandom(printedSeed());
+  // One for each, as each knows only its own history; together they change keys while a chunk of them is being read.
+  const writers = COLLECTIONS.map((collection) => ({
+    collection,
+    writer: new ModelWriter({ client, db, random, collections: [collection], keys: 1_000 }),
+  }));
+  const writeAll = (isEnough: (steps: number) => boolean): Promise<unknown> =>
+    Promise.all(
+      writers.map(async ({ writer }) => {
+        for (let steps = 0; !isEnough(steps); steps++) await writer.step();
+      }),
+    );
+  await writeAll((steps) => steps === 1_500);
+  let isStopping = false;
+  const writing = writeAll(() => isStopping);
   for (let kills = 0; kills < KILLS; kills++) {
     const before = await recordCount(name);
     const producer = pipeline.start("produce");
-    await vi.waitFor(
-      async () => {
-        await writer.step();
-        // Killed while the snapshot is being made, at first, as it takes more than these records.
-        expect(await recordCount(name)).toBeGreaterThan(before + 20);
-      },
-      { timeout: 60_000, interval: 1 },
-    );
+    // At first it is killed while the snapshots are being made, which take more records than these.
+    const hasPublished = async () => expect(await recordCount(name)).toBeGreaterThan(before + 300);
+    await vi.waitFor(hasPublished, { timeout: 60_000, interval: 5 });
     await producer.kill();
   }
+  isStopping = true;
+  await writing;
   await pipeline.run("run", "--once");
 
   const registry = createSchemaRegistry({ url: servers().schemaRegistryUrl });
-  for (const collection of COLLECTIONS) {
+  for (const { collection, writer } of writers) {
     const changes: Change[] = [];
     const newest = new Map<string, bigint>();
     for (const { message } of await readTopic(topicOf(name, db.databaseName, collection))) {
