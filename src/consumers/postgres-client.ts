@@ -185,14 +185,17 @@ SET enable_mergejoin = off; SET enable_material = off; SET jit = off`;
 /** By SET and not at connecting, where poolers refuse parameters that they don't know. */
 async function configure(client: Client, options: PostgresOptions): Promise<void> {
   const session = new Session(client, options.statementTimeoutMs);
+  let isSound = false;
   try {
     await session.run({
       text: `SET statement_timeout = ${Math.round(options.statementTimeoutMs)};
 SET idle_in_transaction_session_timeout = ${Math.round(options.idleInTransactionTimeoutMs)}; ${PLANNER_SETTINGS}`,
     });
   } finally {
-    session.end();
+    isSound = session.end();
   }
+  // It may have broken right after the answer; nobody would hear of it any more.
+  if (!isSound) throw classifyPostgresError(new Error("the connection broke"), { connectionLost: true });
 }
 
 /**

@@ -57,6 +57,18 @@ describe("connecting", () => {
     });
   });
 
+  test("to a server that ends the connection in the same packet as it takes the settings can be tried again", async () => {
+    const fields = ["SFATAL", "VFATAL", "C57P01", "Mgoing down", ""].map((field) => `${field}\0`).join("");
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(4 + fields.length);
+    const fatal = Buffer.concat([Buffer.from("E"), length, Buffer.from(fields)]);
+    const { client } = await behindProxy(() => ({
+      request: (chunk) => chunk,
+      response: (chunk) => (chunk.includes("SET\0") ? Buffer.concat([chunk, fatal]) : chunk),
+    }));
+    await expect(client.run(one)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
+  });
+
   test("to a server that never answers ends in time and can be tried again", async () => {
     const url = await listen((socket) => closing.push(async () => socket.destroy()));
     await expect(openClient({ url, connectTimeoutMs: 50 }).run(one)).rejects.toMatchObject({
