@@ -2,6 +2,7 @@ import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Config } from "../config/config-schema.ts";
 import { collectionSchema } from "../schemas/collection-schema.ts";
 import type { CollectionSchema, IdType } from "../schemas/collection-schema.ts";
+import { registeredIdType } from "../schemas/registry.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { topicOf } from "../schemas/topics.ts";
 
@@ -26,7 +27,7 @@ export async function planCollections(
       const { mapping } = collection;
       const idType =
         mapping.idType ??
-        (await registeredIdType(config, mapping.collection, registry)) ??
+        (await idTypeAtRegistry(config, mapping.collection, registry)) ??
         found.get(mapping.collection);
       return { config: collection, idType };
     }),
@@ -40,14 +41,13 @@ export function schemaOf(config: Config, { mapping }: CollectionConfig, idType: 
   return collectionSchema(mapping, idType, { name, database, topic: topicOf(name, database, mapping.collection) });
 }
 
-async function registeredIdType(
+async function idTypeAtRegistry(
   { name, mongodb }: Config,
   collection: string,
   registry: SchemaRegistry,
 ): Promise<IdType | undefined> {
   try {
-    const registered = await registry.latest(`${topicOf(name, mongodb.database, collection)}-key`);
-    return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
+    return await registeredIdType(registry, topicOf(name, mongodb.database, collection));
   } catch {
     // That the registry fails is what its own checks tell.
     return undefined;

@@ -11,8 +11,7 @@ import { HeadraceError } from "../runtime/errors.ts";
 import { EXIT_DONE, EXIT_FATAL } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Version } from "../schemas/change-event.ts";
-import type { IdType } from "../schemas/collection-schema.ts";
-import type { SchemaRegistry } from "../schemas/registry.ts";
+import { registeredIdType } from "../schemas/registry.ts";
 import { collectionOf, topicOf } from "../schemas/topics.ts";
 import { onConfig } from "./command-context.ts";
 import { openDeadLetterAccess } from "./dead-letter-access.ts";
@@ -90,7 +89,7 @@ async function verify(config: Config, options: VerifyOptions): Promise<VerifyRes
         db,
         client,
         schema: config.postgres.schema,
-        idTypeOf: (collection) => registeredIdType(config, collection, letters.registry),
+        idTypeOf: (collection) => registeredIdType(letters.registry, topicOf(config.name, database, collection)),
         waitUntilCaughtUp: () => timeOfTables(db, status, { timeoutMs: waitMs, signal }),
         openDeadLetters: (collection, findings) =>
           openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection), signal }),
@@ -150,15 +149,6 @@ function notReplicated(name: string): HeadraceError {
     message: `The pipeline does not replicate a collection ${JSON.stringify(name)}.`,
     remedy: "Give --collection a name that `collections` in the config, or the database, has.",
   });
-}
-
-async function registeredIdType(
-  { name, mongodb }: Config,
-  collection: string,
-  registry: SchemaRegistry,
-): Promise<IdType | undefined> {
-  const registered = await registry.latest(`${topicOf(name, mongodb.database, collection)}-key`);
-  return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
 }
 
 async function timeOfTables(

@@ -3,6 +3,7 @@ import { collectionSchema } from "../schemas/collection-schema.ts";
 import { idTypeOf } from "../schemas/document-key.ts";
 import { createEventEncoder } from "../schemas/event-encoder.ts";
 import type { EventEncoder } from "../schemas/event-encoder.ts";
+import { registeredIdType } from "../schemas/registry.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { topicOf } from "../schemas/topics.ts";
 
@@ -61,8 +62,7 @@ export class CollectionEncoders {
   async #knownIdType({ collection, idType }: CollectionMapping): Promise<IdType | undefined> {
     const { registry, idEnds } = this.#options;
     if (idType !== undefined) return idType;
-    const registered = await registry.latest(`${this.#origin(collection).topic}-key`);
-    const { "headrace.idType": kept } = (registered?.definition ?? {}) as { "headrace.idType"?: IdType };
+    const kept = await registeredIdType(registry, this.#origin(collection).topic);
     return kept ?? idTypeOf(await idEnds(collection));
   }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/confluent-schema-registry";
 import avsc from "avsc";
 import { avroType } from "./avro-type.ts";
+import type { IdType } from "./collection-schema.ts";
 import { ContractError } from "./contract-error.ts";
 import type { AvroRecord } from "./envelope.ts";
 import { type Credentials, RegistryRefusal, registryTransport, withoutCredentials } from "./registry-transport.ts";
@@ -32,6 +33,15 @@ export interface SchemaRegistry {
   schema(id: number): Promise<RegisteredSchema>;
   /** What `schema`, `latest` or `register` has got before, without asking. */
   cached(id: number): RegisteredSchema | undefined;
+}
+
+/**
+ * The `_id` type that a topic's keys have been registered with; undefined where nothing is registered.
+ * @throws ContractError from the registry
+ */
+export async function registeredIdType(registry: SchemaRegistry, topic: string): Promise<IdType | undefined> {
+  const registered = await registry.latest(`${topic}-key`);
+  return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
 }
 
 export interface SchemaRegistryOptions {

@@ -1,6 +1,6 @@
 import { Kafka, logLevel } from "kafkajs";
 import { MongoMemoryServer } from "mongodb-memory-server-core";
-import { Pool, escapeIdentifier } from "pg";
+import { escapeIdentifier } from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import { cacheFolder } from "../../dev/cache.ts";
 import { findMongod } from "../../dev/mongod.ts";
@@ -9,7 +9,7 @@ import { collectionSchema } from "../../src/schemas/collection-schema.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
 import { freshPipeline } from "../support/pipeline.ts";
-import { servers, uniqueName } from "../support/servers.ts";
+import { freshPostgresUser, servers } from "../support/servers.ts";
 
 // Whatever mongod the stack runs on will do.
 process.env["MONGOMS_SYSTEM_BINARY_VERSION_CHECK"] = "false";
@@ -115,7 +115,7 @@ describe("headrace check", () => {
 
   test("finds missing rights in PostgreSQL and says what to grant", async () => {
     const { pool, schema } = await freshPipeline();
-    const user = await createUser(pool);
+    const user = await freshPostgresUser();
     await pool.query(`CREATE TABLE things (_id text PRIMARY KEY, doc jsonb)`);
     await pool.query(`GRANT USAGE ON SCHEMA ${escapeIdentifier(schema)} TO ${user.name}`);
     const pipeline = await freshPipeline({
@@ -152,19 +152,6 @@ describe("headrace check", () => {
     expect(exitCode).toBe(1);
   });
 });
-
-async function createUser(pool: Pool): Promise<{ readonly name: string; readonly url: string }> {
-  const name = uniqueName("user");
-  await pool.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
-  cleanups.push(async () => {
-    const admin = new Pool({ connectionString: servers().postgresUrl });
-    await admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`);
-    await admin.end();
-  });
-  const url = new URL(servers().postgresUrl);
-  Object.assign(url, { username: name, password: "secret" });
-  return { name, url: url.href };
-}
 
 async function topicsOf(name: string): Promise<string[]> {
   const topics = await withAdmin((admin) => admin.listTopics());

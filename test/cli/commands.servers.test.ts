@@ -1,16 +1,10 @@
 import { Kafka, logLevel } from "kafkajs";
-import { escapeIdentifier, Pool } from "pg";
-import { afterAll, describe, expect, test } from "vitest";
+import { escapeIdentifier } from "pg";
+import { describe, expect, test } from "vitest";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
-import { servers, uniqueName } from "../support/servers.ts";
+import { freshPostgresUser, servers } from "../support/servers.ts";
 import { spawnHeadrace } from "./spawn-headrace.ts";
-
-const cleanups: (() => Promise<unknown>)[] = [];
-
-afterAll(async () => {
-  for (const cleanup of cleanups.toReversed()) await cleanup();
-});
 
 describe("a server that cannot be reached at the start", () => {
   test.concurrent.each([
@@ -47,7 +41,7 @@ describe("headrace run", () => {
   test("into a table that is someone else's moves nothing and exits 1", async () => {
     const owner = await freshPipeline();
     await owner.pool.query("CREATE TABLE things (_id text PRIMARY KEY)");
-    const user = await createUser(owner.pool);
+    const user = await freshPostgresUser();
     const { name: database } = new URL(servers().postgresUrl).pathname.match(/\/(?<name>.*)/)?.groups ?? {};
     await owner.pool.query(`GRANT CREATE ON DATABASE ${escapeIdentifier(database ?? "")} TO ${user.name}`);
     await owner.pool.query(`GRANT USAGE, CREATE ON SCHEMA ${owner.schema} TO ${user.name}`);
@@ -175,19 +169,6 @@ describe("headrace status", () => {
     });
   });
 });
-
-async function createUser(pool: Pool): Promise<{ readonly name: string; readonly url: string }> {
-  const name = uniqueName("user");
-  await pool.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
-  cleanups.push(async () => {
-    const admin = new Pool({ connectionString: servers().postgresUrl });
-    await admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`);
-    await admin.end();
-  });
-  const url = new URL(servers().postgresUrl);
-  Object.assign(url, { username: name, password: "secret" });
-  return { name, url: url.href };
-}
 
 async function tablesOf({ pool, schema }: Pipeline): Promise<string[]> {
   const { rows } = await pool.query("SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", [schema]);

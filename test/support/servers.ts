@@ -66,3 +66,17 @@ export async function freshPostgresSchema(): Promise<FreshPostgresSchema> {
   });
   return { url, schema, pool, drop };
 }
+
+/** A user that may log in, and nothing more. */
+export async function freshPostgresUser(): Promise<{ readonly name: string; readonly url: string }> {
+  const name = uniqueName("user");
+  const url = new URL(servers().postgresUrl);
+  const admin = new Pool({ connectionString: url.href, max: 1 });
+  await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
+  cleanups.push(async () => {
+    await admin.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`);
+    await admin.end();
+  });
+  Object.assign(url, { username: name, password: "secret" });
+  return { name, url: url.href };
+}
