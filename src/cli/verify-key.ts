@@ -72,10 +72,16 @@ function isNumber(value: BsonValue): value is NumberValue {
 
 /** A number's exact value, not the shortest text that reads as the same double. NaN and Infinity are themselves. */
 function exactText(value: NumberValue): string {
-  if (value.kind === "decimal128") return value.text;
+  if (value.kind === "decimal128") return isTooLong(value.text) ? "0" : value.text;
   if (value.kind !== "double" || !Number.isFinite(value.value)) return String(value.value);
   const { sign, digits, exponent } = exactDecimal(value.value);
   return `${sign}${digits || "0"}E${exponent}`;
+}
+
+/** Such an encoding counts as zero for MongoDB; zeros at its end are digits, too. */
+function isTooLong(decimal128: string): boolean {
+  const [coefficient = ""] = decimal128.split("E");
+  return coefficient.replaceAll(/[-.]/g, "").replace(/^0+/, "").length > DECIMAL128_DIGITS;
 }
 
 function numberKey(value: NumberValue): JsonValue {

@@ -66,6 +66,15 @@ describe("mixed keys", () => {
     expect(key("mixed", null)).toBe("null");
   });
 
+  test("take a Decimal128 that is encoded with more than 34 digits for zero, as MongoDB does", () => {
+    const bytes = Buffer.alloc(16);
+    bytes.writeBigUInt64LE((3n << 61n) | (6144n << 47n), 8); // 2^113 × 10^-32
+    const tooLong = new Decimal128(bytes);
+    expect(String(tooLong)).toBe("103.84593717069655257060992658440192");
+    expect(key("mixed", tooLong)).toBe('{"$numberLong":"0"}');
+    expect(key("integer", tooLong)).toBe("0");
+  });
+
   test("keep the order of fields, and tell nested values apart", () => {
     const id = new Map<string, unknown>([
       ["b", new Double(7)],
