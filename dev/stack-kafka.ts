@@ -57,7 +57,8 @@ async function startKafka(
     stopSignal: "SIGKILL" as const,
   });
   const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
-  const format = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties];
+  // One argument: the id may begin with a dash, which would be read as an option.
+  const format = ["kafka.tools.StorageTool", "format", `--cluster-id=${clusterId}`, "-c", properties];
   await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format), signal);
 
   const broker = `127.0.0.1:${brokerPort}`;
