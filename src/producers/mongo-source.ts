@@ -1,6 +1,7 @@
 import type { Db } from "mongodb";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { newSnapshot } from "../schemas/change-event.ts";
 import type { Position, SnapshotState, Version } from "../schemas/change-event.ts";
 import { clusterIdentity, isSameCluster } from "./mongo-client.ts";
 import { findCollections } from "./mongo-collections.ts";
@@ -46,6 +47,7 @@ const IDLE_MS = 1_000;
 /** The same where something waits for the stream to reach a time: the end, or a chunk of a snapshot. */
 const HURRIED_MS = 20;
 const NEVER: Version = 2n ** 64n;
+const NO_SIGNALS = { offset: 0n, after: null };
 /** While changes have come within this time, chunks are published in small parts, so that none waits long. */
 const BUSY_MS = 1_000;
 const TIMELINE = { keyOf, heldBytes: 16 * 1024 * 1024, rememberedKeys: 100_000 };
@@ -103,7 +105,7 @@ export class MongoSource implements ChangeSource {
     if (opened.done === true) throw new Error("the change stream ended before it began");
     stream.take();
     const snapshots = this.#snapshotsToMake(names, from?.snapshots ?? {});
-    return { ...opened.value.position, cluster, snapshots };
+    return { ...opened.value.position, cluster, snapshots, signals: from?.signals ?? NO_SIGNALS };
   }
 
   /** A collection that is not replicated any more loses its state: should it come back, changes are missing. */
@@ -113,7 +115,7 @@ export class MongoSource implements ChangeSource {
     const states = names.map((name): [string, SnapshotState | undefined] => {
       const state = known[name];
       const isDue = state === undefined ? snapshotMode !== "never" : again && state.state === "done";
-      return [name, isDue ? { state: "running", after: null } : state];
+      return [name, isDue ? newSnapshot() : state];
     });
     return Object.fromEntries(states.filter((entry): entry is [string, SnapshotState] => entry[1] !== undefined));
   }

@@ -17,6 +17,7 @@
  * been published beyond T (up to E): the documents whose keys it had after T are left out, as they are older than what
  * stands in Kafka. For that, the keys are remembered from the time a chunk is asked for until it is published.
  */
+import { newSnapshot } from "../schemas/change-event.ts";
 import type { ChangeEvent, Position, SnapshotState, Version } from "../schemas/change-event.ts";
 import type { SourceBatch } from "./ports.ts";
 import type { KeyOf } from "./post-images.ts";
@@ -87,6 +88,15 @@ export function startTimeline(position: Position): Timeline {
   return { position, asked: null, held: [], remembered: [] };
 }
 
+/**
+ * Where to go on when the stream cannot: it begins anew at `stream`, and so do all snapshots. What they do not find has
+ * been deleted unseen, and is swept at their end.
+ */
+export function resnapshot(position: Position, stream: StreamPosition): Position {
+  const anew = Object.keys(position.snapshots).map((name) => [name, newSnapshot(stream.clusterTime)] as const);
+  return { ...position, ...stream, snapshots: Object.fromEntries(anew) };
+}
+
 export function isSnapshotting({ position }: Timeline): boolean {
   return Object.values(position.snapshots).some(({ state }) => state === "running");
 }
@@ -138,8 +148,9 @@ export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1
   const count = Math.min(most, end === -1 ? timeline.held.length : end);
   const chunks = timeline.held.slice(0, count);
   const { after, isLast } = chunks.at(-1) ?? first;
-  const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after };
   const { horizon, snapshots } = timeline.position;
+  const sweepBelow = sweepOf(snapshots[collection]);
+  const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after, sweepBelow };
   const position = {
     ...timeline.position,
     horizon: options.hasStream ? horizon : latest(horizon, version),
@@ -148,6 +159,7 @@ export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1
   const events = chunks
     .flatMap((chunk) => documentsOf(chunk, timeline.remembered, options.keyOf))
     .map((document): ChangeEvent => ({ op: "r", collection, documentKey: document, document, version }));
+  if (isLast && sweepBelow !== null) events.push({ op: "t", collection, version: sweepBelow });
   return { timeline: forget({ ...timeline, position, held: timeline.held.slice(count) }), batch: { events, position } };
 }
 
@@ -164,6 +176,10 @@ export function isReady({ position, held }: Timeline, { hasStream }: TimelineOpt
   const [chunk] = held;
   if (chunk === undefined) return false;
   return !hasStream || position.clusterTime >= chunk.version;
+}
+
+function sweepOf(state: SnapshotState | undefined): Version | null {
+  return state?.state === "running" ? state.sweepBelow : null;
 }
 
 /** Then keys may stand in Kafka as of up to the horizon, which a chunk would have to wait for. */
@@ -184,7 +200,7 @@ function cursorOf({ position, held }: Timeline): Pick<ChunkRequest, "collection"
 function restart(timeline: Timeline, truncated: ReadonlyMap<string, Version>): Timeline {
   if (truncated.size === 0) return timeline;
   const { position, held, asked } = timeline;
-  const anew = [...truncated.keys()].map((collection) => [collection, { state: "running", after: null }] as const);
+  const anew = [...truncated.keys()].map((collection) => [collection, newSnapshot()] as const);
   return {
     ...timeline,
     position: { ...position, snapshots: { ...position.snapshots, ...Object.fromEntries(anew) } },

@@ -44,16 +44,33 @@ export interface Position {
   readonly horizon: Version;
   /** The snapshot of each collection. A collection that is absent has had none. */
   readonly snapshots: Readonly<Record<string, SnapshotState>>;
+  readonly signals: SignalsPosition;
 }
 
 export type SnapshotState =
-  | {
-      readonly state: "running";
-      /** canonical Extended JSON of `{_id}`, the last one read; null before the first chunk */ readonly after:
-        | string
-        | null;
-    }
+  | RunningSnapshot
   | { readonly state: "done"; /** time of its last chunk */ readonly at: Version };
+
+export interface RunningSnapshot {
+  readonly state: "running";
+  /** Canonical Extended JSON of `{_id}`, the last one read; null before the first chunk. */
+  readonly after: string | null;
+  /** At its end a truncate of this version is published: what is older has been deleted, unseen. Null: none is. */
+  readonly sweepBelow: Version | null;
+}
+
+/** Where the producer stands in the signals topic. */
+export interface SignalsPosition {
+  /** Of the next signal to carry out; or of the one in work, whose content is read again after a restart. */
+  readonly offset: bigint;
+  /** How far the one in work has come, as `RunningSnapshot.after`. */
+  readonly after: string | null;
+}
+
+/** A snapshot that has not read anything yet. */
+export function newSnapshot(sweepBelow: Version | null = null): RunningSnapshot {
+  return { state: "running", after: null, sweepBelow };
+}
 
 /** A Version of a BSON Timestamp's (or resume token's) two parts. */
 export function versionOf(seconds: number, increment: number): Version {

@@ -5,13 +5,14 @@ import { ContractError } from "./contract-error.ts";
 /** Grows when a reader of the old form would misread the new one. */
 const FORMAT = 1;
 
+/** A bigint. */
 const version = z
   .string()
   .regex(/^\d{1,19}$/)
   .transform(BigInt);
 
 const snapshotState = z.discriminatedUnion("state", [
-  z.object({ state: z.literal("running"), after: z.string().nullable() }),
+  z.object({ state: z.literal("running"), after: z.string().nullable(), sweepBelow: version.nullable() }),
   z.object({ state: z.literal("done"), at: version }),
 ]);
 
@@ -27,6 +28,7 @@ const storedPosition = z.object({
     .transform((snapshots) => Object.entries<unknown>({ ...snapshots }))
     .pipe(z.array(z.tuple([z.string(), snapshotState])))
     .transform((entries) => Object.fromEntries(entries)),
+  signals: z.object({ offset: version, after: z.string().nullable() }),
 });
 
 /** A position as JSON, its versions as decimal strings, as it is stored in Kafka. */

@@ -1,13 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { lagOf, waitUntilCaughtUp } from "../../src/cli/pipeline-status.ts";
 import type { PipelineReader } from "../../src/cli/pipeline-status.ts";
+import { newSnapshot } from "../../src/schemas/change-event.ts";
 import type { Position, SnapshotState } from "../../src/schemas/change-event.ts";
 
 const END = { topic: "t", partition: 0, offset: 10n };
 const OPTIONS = { clusterTime: 5n, timeoutMs: 10_000, signal: new AbortController().signal };
 
 function at(clusterTime: bigint, snapshot: SnapshotState = { state: "done", at: 1n }): Position {
-  return { resumeToken: null, clusterTime, cluster: "rs0", horizon: 0n, snapshots: { things: snapshot } };
+  const signals = { offset: 0n, after: null };
+  return { resumeToken: null, clusterTime, cluster: "rs0", horizon: 0n, snapshots: { things: snapshot }, signals };
 }
 
 /** A pipeline that is further at each look; the last state stays. Tells in which order it was looked at. */
@@ -35,7 +37,7 @@ describe("waitUntilCaughtUp", () => {
   });
 
   test("waits for a snapshot that is under way", async () => {
-    const { reader, looks } = pipeline([at(9n, { state: "running", after: null }), at(9n)], [10n]);
+    const { reader, looks } = pipeline([at(9n, newSnapshot()), at(9n)], [10n]);
     await waitUntilCaughtUp(reader, OPTIONS);
     expect(looks).toEqual(["position", "position", "ends", "progress"]);
   });

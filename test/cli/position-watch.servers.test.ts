@@ -13,6 +13,7 @@ const at = (clusterTime: bigint): Position => ({
   cluster: "rs0",
   horizon: 0n,
   snapshots: {},
+  signals: { offset: 0n, after: null },
 });
 
 test("gives the last committed position, past markers, open and aborted transactions, and follows it", async () => {

@@ -13,7 +13,14 @@ export interface SessionsUnderTest {
 const signal = new AbortController().signal;
 
 function position(clusterTime: bigint): Position {
-  return { resumeToken: `82${clusterTime}`, clusterTime, cluster: "set/1", horizon: 0n, snapshots: {} };
+  return {
+    resumeToken: `82${clusterTime}`,
+    clusterTime,
+    cluster: "set/1",
+    horizon: 0n,
+    snapshots: {},
+    signals: { offset: 0n, after: null },
+  };
 }
 
 function event(version: bigint): DocumentEvent {

@@ -8,7 +8,14 @@ import { silentLogger } from "./source-collector.ts";
 const LAST = 5n;
 
 function positionAt(clusterTime: bigint): Position {
-  return { resumeToken: null, clusterTime, cluster: "set", horizon: 0n, snapshots: {} };
+  return {
+    resumeToken: null,
+    clusterTime,
+    cluster: "set",
+    horizon: 0n,
+    snapshots: {},
+    signals: { offset: 0n, after: null },
+  };
 }
 
 /** Batches 1 to LAST, from any position on. */

@@ -11,12 +11,21 @@ import {
   nextRequest,
   passStep,
   receive,
+  resnapshot,
   startTimeline,
   takeChunk,
 } from "../../src/producers/timeline.ts";
-import type { Chunk, Published, StreamStep, Timeline, TimelineOptions } from "../../src/producers/timeline.ts";
+import type {
+  Chunk,
+  Published,
+  StreamPosition,
+  StreamStep,
+  Timeline,
+  TimelineOptions,
+} from "../../src/producers/timeline.ts";
 import { splitTruncates } from "../../src/producers/truncates.ts";
 import type { Meaning } from "../../src/producers/truncates.ts";
+import { newSnapshot } from "../../src/schemas/change-event.ts";
 import type { Position, Version } from "../../src/schemas/change-event.ts";
 import { CollectionModel } from "./collection-model.ts";
 import type { Write } from "./collection-model.ts";
@@ -37,7 +46,9 @@ type Step =
   | { readonly kind: "read"; readonly writesAgo: number }
   | { readonly kind: "chunk"; readonly most: number }
   /** The process ends; another begins where Kafka stands. */
-  | { readonly kind: "crash" };
+  | { readonly kind: "crash" }
+  /** The process ends; another finds that the stream cannot go on there any more. */
+  | { readonly kind: "history lost" };
 
 const write = fc.record({
   collection: fc.constantFrom(...COLLECTIONS),
@@ -71,9 +82,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("read"), writesAgo: fc.nat(6) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("chunk"), most: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("history lost") }) },
 );
 
 const ends = { heldDocuments: 3, heldBytes: 1_000, hasStream: true, keyOf };
+
+const START: Position = {
+  resumeToken: "0",
+  clusterTime: 1n,
+  cluster: "set",
+  horizon: 0n,
+  snapshots: {},
+  signals: { offset: 0n, after: null },
+};
 
 /** A producer on a model: what Kafka has been given, and what is lost in a crash. */
 class Run {
@@ -88,8 +109,8 @@ class Run {
 
   constructor(rememberedKeys: number) {
     this.#options = { ...ends, rememberedKeys };
-    const snapshots = Object.fromEntries(COLLECTIONS.map((name) => [name, { state: "running", after: null } as const]));
-    this.#stored = { resumeToken: "0", clusterTime: 1n, cluster: "set", horizon: 0n, snapshots };
+    const snapshots = Object.fromEntries(COLLECTIONS.map((name) => [name, newSnapshot()]));
+    this.#stored = { ...START, snapshots };
     this.#timeline = startTimeline(this.#stored);
   }
 
@@ -119,10 +140,23 @@ class Run {
       case "chunk":
         return this.chunk(step.most);
       case "crash":
-        this.#timeline = startTimeline(this.#stored);
-        this.#steps = [];
-        this.#read = null;
+        return this.#restart(this.#stored);
+      case "history lost":
+        return this.#restart(resnapshot(this.#stored, this.#streamNow()));
     }
+  }
+
+  #restart(stored: Position): void {
+    this.#stored = stored;
+    this.#timeline = startTimeline(stored);
+    this.#steps = [];
+    this.#read = null;
+  }
+
+  /** Where a new stream begins. */
+  #streamNow(): StreamPosition {
+    const resumeToken = String(this.model.events.length);
+    return { resumeToken, clusterTime: this.model.now, horizon: this.#stored.horizon };
   }
 
   get isDone(): boolean {
@@ -273,8 +307,7 @@ test("versions never fall, each is the document of its time, and nothing is miss
 
 test("without a stream chunks go at once, and the horizon tells the stream that follows", () => {
   const options = { ...ends, hasStream: false, rememberedKeys: 0 };
-  const snapshots = { one: { state: "running", after: null } } as const;
-  const start: Position = { resumeToken: "0", clusterTime: 3n, cluster: "set", horizon: 5n, snapshots };
+  const start: Position = { ...START, clusterTime: 3n, horizon: 5n, snapshots: { one: newSnapshot() } };
   const request = nextRequest(startTimeline(start), options);
   expect(request).toEqual({ collection: "one", after: null, notBefore: 5n });
   const chunk = { collection: "one", documents: [Buffer.from("a0")], version: 9n, after: null, isLast: true };
@@ -286,8 +319,7 @@ test("without a stream chunks go at once, and the horizon tells the stream that 
 
 test("no more is read ahead than is asked for", () => {
   const options = { ...ends, heldBytes: 3, rememberedKeys: 0 };
-  const snapshots = { one: { state: "running", after: null } } as const;
-  let timeline = startTimeline({ resumeToken: "0", clusterTime: 3n, cluster: "set", horizon: 0n, snapshots });
+  let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: { one: newSnapshot() } });
   timeline = ask(timeline, nextRequest(timeline, options)!);
   expect(nextRequest(timeline, options)).toBeNull();
   const chunk = { collection: "one", documents: [Buffer.from("a0")], version: 4n, after: "a", isLast: false };

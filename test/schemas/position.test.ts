@@ -6,7 +6,7 @@ import { decodePosition, encodePosition } from "../../src/schemas/position.ts";
 const version = fc.bigInt(0n, 2n ** 63n - 1n);
 
 const snapshot: fc.Arbitrary<SnapshotState> = fc.oneof(
-  fc.record({ state: fc.constant("running" as const), after: fc.option(fc.json()) }),
+  fc.record({ state: fc.constant("running" as const), after: fc.option(fc.json()), sweepBelow: fc.option(version) }),
   fc.record({ state: fc.constant("done" as const), at: version }),
 );
 
@@ -16,9 +16,17 @@ const position: fc.Arbitrary<Position> = fc.record({
   cluster: fc.string(),
   horizon: version,
   snapshots: fc.dictionary(fc.string({ unit: "grapheme" }), snapshot, { noNullPrototype: true }),
+  signals: fc.record({ offset: version, after: fc.option(fc.json()) }),
 });
 
-const START: Position = { resumeToken: null, clusterTime: 7n, cluster: "c", horizon: 0n, snapshots: {} };
+const START: Position = {
+  resumeToken: null,
+  clusterTime: 7n,
+  cluster: "c",
+  horizon: 0n,
+  snapshots: {},
+  signals: { offset: 0n, after: null },
+};
 
 describe("a stored position", () => {
   it("is read as it was written", () => {
@@ -30,7 +38,9 @@ describe("a stored position", () => {
   });
 
   it("keeps the snapshot of a collection of any name", () => {
-    const snapshots = JSON.parse('{"__proto__":{"state":"running","after":null}}') as Position["snapshots"];
+    const snapshots = JSON.parse(
+      '{"__proto__":{"state":"running","after":null,"sweepBelow":null}}',
+    ) as Position["snapshots"];
     const read = decodePosition(encodePosition({ ...START, snapshots }));
     expect(Object.keys(read.snapshots)).toEqual(["__proto__"]);
   });
