@@ -37,9 +37,8 @@ export async function* checkKafka(
 async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Config): Promise<void> {
   const { brokers } = await asking("describing the cluster", () => admin.describeCluster());
   if (brokers.length >= replicationFactor) return;
-  throw new HeadraceError("TOO_FEW_BROKERS", "fatal", {
+  throw new HeadraceError("TOO_FEW_BROKERS", {
     message: `Topics are to have ${replicationFactor} copies, but there are ${brokers.length} brokers.`,
-    remedy: "Lower kafka.replicationFactor or add brokers.",
   });
 }
 
@@ -54,7 +53,7 @@ async function checkPartitions(admin: Admin, { kafka }: Config, topics: readonly
 
 function otherPartitions(others: readonly ITopicMetadata[], wanted: number): HeadraceError {
   const counts = others.map(({ name, partitions }) => `${name} has ${partitions.length}`);
-  return new HeadraceError("TOPIC_PARTITIONS", "fatal", {
+  return new HeadraceError("TOPIC_PARTITIONS", {
     message: `Topics are to have ${wanted} partitions, but ${counts.join(", ")}.`,
     remedy: "Set kafka.partitions to what the topics have: with another number, keys would move between partitions.",
   });

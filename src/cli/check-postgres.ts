@@ -3,6 +3,7 @@ import { readSchemaState, readTableState } from "../consumers/postgres-catalog.t
 import type { SchemaState, TableState } from "../consumers/postgres-catalog.ts";
 import type { PostgresClient, Row } from "../consumers/postgres-client.ts";
 import { planTable } from "../consumers/table-plan.ts";
+import type { ErrorCode } from "../runtime/error-codes.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import { look } from "./check-result.ts";
@@ -103,6 +104,6 @@ async function one(postgres: PostgresClient, text: string): Promise<Row> {
   return result?.rows[0] ?? {};
 }
 
-function problem(code: string, message: string, remedy: string): HeadraceError {
-  return new HeadraceError(code, "fatal", { message, remedy });
+function problem(code: ErrorCode, message: string, remedy: string): HeadraceError {
+  return new HeadraceError(code, { kind: "fatal", message, remedy });
 }

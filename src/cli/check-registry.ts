@@ -1,6 +1,6 @@
 import type { Config } from "../config/config-schema.ts";
-import { HeadraceError } from "../runtime/errors.ts";
 import type { CollectionSchema } from "../schemas/collection-schema.ts";
+import { ContractError } from "../schemas/contract-error.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { withoutCredentials } from "../schemas/registry-transport.ts";
 import { look } from "./check-result.ts";
@@ -76,8 +76,8 @@ function basicAuth(auth: { username: string; password: string } | undefined): Re
   return { authorization: `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}` };
 }
 
-function schemasRefused(refusals: readonly string[]): HeadraceError {
-  return new HeadraceError("SCHEMA_REFUSED", "fatal", {
+function schemasRefused(refusals: readonly string[]): ContractError {
+  return new ContractError("SCHEMA_REFUSED", {
     message: `The registry would refuse schemas, as they are not compatible with those it has: ${refusals.join("; ")}`,
     remedy:
       "Take the change of the column back (a column's type may not be replaced), give the column another name, or use another pipeline name.",

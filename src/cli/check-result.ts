@@ -1,5 +1,5 @@
 import { errorKind } from "../runtime/errors.ts";
-import type { ErrorKind } from "../runtime/errors.ts";
+import type { ErrorKind } from "../runtime/error-table.ts";
 import { maskCredentials } from "../runtime/logger.ts";
 import type { ServerKind } from "./connections.ts";
 
@@ -42,7 +42,7 @@ function problemOf(error: unknown): CheckProblem {
   const ours = typeof message === "string" ? message : String(error);
   const because = innermostMessage(error);
   return {
-    code: typeof code === "string" ? code : "UNEXPECTED",
+    code: typeof code === "string" ? code : "UNKNOWN_ERROR",
     kind: errorKind(error),
     message: maskCredentials(because === "" || because === ours ? ours : `${ours} (${because})`),
     remedy: typeof remedy === "string" ? remedy : "The message is the server's own; look there.",

@@ -86,11 +86,6 @@ async function readTlsFile(file: string | undefined): Promise<string | undefined
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    throw new HeadraceError(
-      "TLS_FILE_UNREADABLE",
-      "fatal",
-      { message: `The file ${file} cannot be read`, remedy: "Correct kafka.ssl in the config." },
-      error,
-    );
+    throw new HeadraceError("TLS_FILE_UNREADABLE", { message: `The file ${file} cannot be read` }, error);
   }
 }

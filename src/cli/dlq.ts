@@ -146,9 +146,8 @@ function replayText({ replayed, superseded, failed, needsSnapshot, unknownTopic 
 }
 
 function unknownDeadLetter(id: string): HeadraceError {
-  return new HeadraceError("UNKNOWN_DEAD_LETTER", "fatal", {
+  return new HeadraceError("UNKNOWN_DEAD_LETTER", {
     message: `There is no dead letter ${JSON.stringify(id)}.`,
-    remedy: "Give an id as `headrace dlq list` prints it: topic/partition/offset.",
   });
 }
 

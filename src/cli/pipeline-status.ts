@@ -115,8 +115,7 @@ async function query(postgres: PostgresClient, text: string): Promise<readonly R
 }
 
 function timedOut(what: string, timeoutMs: number): HeadraceError {
-  return new HeadraceError("CATCH_UP_TIMEOUT", "retryable", {
+  return new HeadraceError("CATCH_UP_TIMEOUT", {
     message: `After ${Math.round(timeoutMs / 1000)} s ${what} had not caught up.`,
-    remedy: "Check that it is running (headrace status shows how far it is), or allow more time.",
   });
 }

@@ -1,6 +1,7 @@
 import { collectionConfig } from "../config/collections-schema.ts";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Config } from "../config/config-schema.ts";
+import type { ErrorCode } from "../runtime/error-codes.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { logRetries, retry } from "../runtime/retry.ts";
@@ -82,8 +83,10 @@ function checksFailed(
   const names = serverNames(config);
   const isPassing = problems.every(({ problem }) => problem.kind === "retryable");
   const codes = new Set(problems.map(({ problem }) => problem.code));
-  const [code = ""] = codes;
-  return new HeadraceError(codes.size === 1 ? code : "CHECKS_FAILED", isPassing ? "retryable" : "fatal", {
+  const [code] = codes;
+  // A ContractError's code is documented as well.
+  return new HeadraceError(codes.size === 1 ? (code as ErrorCode) : "CHECKS_FAILED", {
+    kind: isPassing ? "retryable" : "fatal",
     message: problems.map(({ server, problem }) => `${names[server]}: ${problem.message}`).join("; "),
     remedy: [...new Set(problems.map(({ problem }) => problem.remedy))].join(" "),
   });

@@ -89,6 +89,7 @@ async function verify(config: Config, options: VerifyOptions): Promise<VerifyRes
         db,
         client,
         schema: config.postgres.schema,
+        nulCharacters: config.documents.nulCharacters,
         idTypeOf: (collection) => registeredIdType(letters.registry, topicOf(config.name, database, collection)),
         waitUntilCaughtUp: () => timeOfTables(db, status, { timeoutMs: waitMs, signal }),
         openDeadLetters: (collection, findings) =>
@@ -145,7 +146,7 @@ async function allCollections(
 }
 
 function notReplicated(name: string): HeadraceError {
-  return new HeadraceError("UNKNOWN_COLLECTION", "fatal", {
+  return new HeadraceError("UNKNOWN_COLLECTION", {
     message: `The pipeline does not replicate a collection ${JSON.stringify(name)}.`,
     remedy: "Give --collection a name that `collections` in the config, or the database, has.",
   });

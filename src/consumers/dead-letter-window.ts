@@ -32,11 +32,8 @@ export class DeadLetterWindow {
     if (this.#deadLetters.length <= maxDeadLetters) return;
     throw new HeadraceError(
       "DEAD_LETTER_WINDOW",
-      "fatal",
       {
         message: `More than ${maxDeadLetters} of the last ${windowRecords} records could not be applied.`,
-        remedy:
-          "Look at the cause and at `headrace dlq list`: mend the table or the config, start again, then replay the dead letters.",
       },
       cause,
     );

@@ -1,6 +1,7 @@
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { retry } from "../runtime/retry.ts";
+import { ContractError } from "../schemas/contract-error.ts";
 
 export interface PatienceOptions {
   /** How long a violated foreign key or unique constraint is tried again: another partition may be about to mend it. */
@@ -36,7 +37,7 @@ export function createFailurePolicy(
   return (error) => {
     if (isMendable(error) && constraints.lasts()) {
       const { code, message, remedy, details } = error;
-      throw new HeadraceError(code, "retryable", { message, remedy, details }, error);
+      throw new HeadraceError(code, { kind: "retryable", message, remedy, details }, error);
     }
     if (isUnknownSchema(error) && !schemas.lasts()) throw schemaMissing(error);
     throw error;
@@ -81,11 +82,6 @@ function isUnknownSchema(error: unknown): error is Error {
   return error instanceof Error && (error as { code?: unknown }).code === "SCHEMA_UNKNOWN";
 }
 
-function schemaMissing(error: Error): HeadraceError {
-  const text = {
-    message: error.message,
-    remedy:
-      "Check that this is the registry that the producer writes to, and bring the schema back under its id if it was deleted; then start again.",
-  };
-  return new HeadraceError("SCHEMA_UNKNOWN", "fatal", text, error);
+function schemaMissing(error: Error): ContractError {
+  return new ContractError("SCHEMA_UNKNOWN", { kind: "fatal", message: error.message }, error);
 }

@@ -18,7 +18,7 @@ export function checkStartOffset(partition: TopicPartition, offset: bigint, boun
 }
 
 function historyLost({ topic, partition }: TopicPartition, offset: bigint, low: bigint): HeadraceError {
-  return new HeadraceError("HISTORY_LOST_IN_KAFKA", "fatal", {
+  return new HeadraceError("HISTORY_LOST_IN_KAFKA", {
     message: `Topic ${topic}, partition ${partition} begins at offset ${low}, but is applied only up to ${offset}: the records between are gone.`,
     remedy: `Have a new snapshot of the collection taken, which fills the gap, and then let the consumer go on: ${setProgress(topic, partition, low)} Give the topic a longer retention.`,
     details: { topic, partition: String(partition), storedOffset: String(offset), logStart: String(low) },
@@ -26,7 +26,7 @@ function historyLost({ topic, partition }: TopicPartition, offset: bigint, low: 
 }
 
 function topicRecreated({ topic, partition }: TopicPartition, offset: bigint, { low, high }: LogBounds): HeadraceError {
-  return new HeadraceError("TOPIC_RECREATED", "fatal", {
+  return new HeadraceError("TOPIC_RECREATED", {
     message: `Topic ${topic}, partition ${partition} ends at offset ${high}, but ${offset} was applied already: the topic was made anew, lost records, or is another Kafka's.`,
     remedy: `Check that this is the right Kafka. If the topic was made anew, have a new snapshot of the collection taken and then read it from its start: ${setProgress(topic, partition, low)}`,
     details: { topic, partition: String(partition), storedOffset: String(offset), logEnd: String(high) },

@@ -128,7 +128,7 @@ class Session implements PostgresSession {
     const results = await this.#send([...queries, { text: "COMMIT" }]);
     if (results.at(-1)?.command !== "COMMIT") {
       // PostgreSQL answers COMMIT with ROLLBACK, not with an error, when the transaction had failed before.
-      throw new HeadraceError("POSTGRES_UNEXPECTED", "fatal", {
+      throw new HeadraceError("POSTGRES_UNEXPECTED", {
         message: "PostgreSQL rolled back a transaction that Headrace took for sound.",
         remedy: "This is a mistake in Headrace: report it, with PostgreSQL's log of that moment.",
       });
@@ -229,7 +229,7 @@ function clientClass(options: PostgresOptions): new () => Client {
 }
 
 function connectTimedOut(): HeadraceError {
-  return new HeadraceError("POSTGRES_UNAVAILABLE", "retryable", {
+  return new HeadraceError("POSTGRES_UNAVAILABLE", {
     message: "PostgreSQL did not answer in time when connecting.",
     remedy: "Check postgres.url, the network between here and the server, and the server's load.",
   });
@@ -241,10 +241,8 @@ function connectFailure(error: unknown, connectionLost: boolean): HeadraceError 
   // While connecting, the driver's messages hold no document's value, and say what is wrong with TLS or the URL.
   return new HeadraceError(
     "POSTGRES_CONNECT_FAILED",
-    "fatal",
     {
       message: `Connecting to PostgreSQL failed: ${error instanceof Error ? error.message : String(error)}`,
-      remedy: "Correct postgres.url (its TLS settings and password included).",
     },
     error,
   );

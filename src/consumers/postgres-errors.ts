@@ -1,98 +1,31 @@
 import { DatabaseError } from "pg";
+import type { ErrorCode } from "../runtime/error-codes.ts";
 import { HeadraceError } from "../runtime/errors.ts";
-import type { ErrorKind } from "../runtime/errors.ts";
 import { networkCode } from "../runtime/network-codes.ts";
-
-interface Classification {
-  readonly kind: ErrorKind;
-  readonly code: string;
-  readonly remedy: string;
-}
-
-const LOST: Classification = {
-  kind: "retryable",
-  code: "POSTGRES_UNAVAILABLE",
-  remedy: "Check that PostgreSQL runs and can be reached at postgres.url; Headrace goes on by itself once it does.",
-};
-
-const UNEXPECTED: Classification = {
-  kind: "fatal",
-  code: "POSTGRES_UNEXPECTED",
-  remedy: "Look up the SQLSTATE and PostgreSQL's own log for the cause, mend it, and start again.",
-};
 
 /**
  * SQLSTATEs and their prefixes, the longest match counts; what is not here is fatal. 25P03 and 25P04 end a session
  * that was idle in a transaction, or in one, for too long: a stalled process (ours), hence worth another try.
  */
-const CLASSIFICATIONS: Readonly<Record<string, Classification>> = {
-  "08": LOST,
-  "57P0": LOST,
-  "57014": {
-    kind: "retryable",
-    code: "POSTGRES_TIMEOUT",
-    remedy:
-      "If it repeats, look for what blocks the statement in pg_stat_activity, or raise postgres.statementTimeoutMs.",
-  },
-  "25P03": { kind: "retryable", code: "POSTGRES_TIMEOUT", remedy: "If it repeats, give the process more CPU." },
-  "25P04": {
-    kind: "retryable",
-    code: "POSTGRES_TIMEOUT",
-    remedy: "If it repeats, raise PostgreSQL's transaction_timeout.",
-  },
-  "55P03": {
-    kind: "retryable",
-    code: "POSTGRES_LOCKED",
-    remedy: "If it repeats, look in pg_stat_activity for who holds the lock on the table.",
-  },
-  "40001": { kind: "retryable", code: "POSTGRES_CONFLICT", remedy: "Nothing has to be done: it is tried again." },
-  "40P01": { kind: "retryable", code: "POSTGRES_CONFLICT", remedy: "Nothing has to be done: it is tried again." },
-  "53": {
-    kind: "retryable",
-    code: "POSTGRES_OUT_OF_RESOURCES",
-    remedy: "Give PostgreSQL more disk, memory or connections, as the condition says.",
-  },
-  "25006": {
-    kind: "retryable",
-    code: "POSTGRES_READ_ONLY",
-    remedy: "The server is a standby or set to read-only: let postgres.url name the primary.",
-  },
-  "22": {
-    kind: "poison",
-    code: "VALUE_REFUSED",
-    remedy: "Change the column's type in the mapping and the table, or the document; then replay the dead letter.",
-  },
-  "23": {
-    kind: "poison",
-    code: "CONSTRAINT_VIOLATED",
-    remedy: "Mend the document or drop the constraint; then replay the dead letter.",
-  },
-  "44000": {
-    kind: "poison",
-    code: "CONSTRAINT_VIOLATED",
-    remedy: "Mend the document or the view's condition; then replay the dead letter.",
-  },
-  "54": {
-    kind: "poison",
-    code: "LIMIT_EXCEEDED",
-    remedy: "The record is too large for an index or a row of PostgreSQL; make it smaller, or discard the dead letter.",
-  },
-  P0001: {
-    kind: "poison",
-    code: "TRIGGER_REFUSED",
-    remedy: "A trigger of the table refused the row; mend the document or the trigger, then replay the dead letter.",
-  },
-  "28": {
-    kind: "fatal",
-    code: "POSTGRES_LOGIN_REFUSED",
-    remedy: "Check user, password and database in postgres.url, and the server's pg_hba.conf.",
-  },
-  "3D000": { kind: "fatal", code: "POSTGRES_LOGIN_REFUSED", remedy: "Create the database, or correct postgres.url." },
-  "42501": {
-    kind: "fatal",
-    code: "POSTGRES_RIGHTS_MISSING",
-    remedy: "Give the user of postgres.url the rights it lacks; headrace check names them.",
-  },
+const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
+  "08": "POSTGRES_UNAVAILABLE",
+  "57P0": "POSTGRES_UNAVAILABLE",
+  "57014": "POSTGRES_TIMEOUT",
+  "25P03": "POSTGRES_TIMEOUT",
+  "25P04": "POSTGRES_TIMEOUT",
+  "55P03": "POSTGRES_LOCKED",
+  "40001": "POSTGRES_CONFLICT",
+  "40P01": "POSTGRES_CONFLICT",
+  "53": "POSTGRES_OUT_OF_RESOURCES",
+  "25006": "POSTGRES_READ_ONLY",
+  "22": "VALUE_REFUSED",
+  "23": "CONSTRAINT_VIOLATED",
+  "44000": "CONSTRAINT_VIOLATED",
+  "54": "LIMIT_EXCEEDED",
+  P0001: "TRIGGER_REFUSED",
+  "28": "POSTGRES_LOGIN_REFUSED",
+  "3D000": "POSTGRES_LOGIN_REFUSED",
+  "42501": "POSTGRES_RIGHTS_MISSING",
 };
 
 /** The names that PostgreSQL's manual gives to the conditions that a sink meets most. */
@@ -153,10 +86,10 @@ export function classifyPostgresError(error: unknown, { connectionLost }: { conn
   if (network !== null || (connectionLost && code === undefined)) {
     const message =
       network === null ? "The connection to PostgreSQL was lost." : `PostgreSQL can't be reached (${network}).`;
-    return new HeadraceError(LOST.code, LOST.kind, { message, remedy: LOST.remedy }, error);
+    return new HeadraceError("POSTGRES_UNAVAILABLE", { message }, error);
   }
   const message = `PostgreSQL's driver failed${typeof code === "string" ? ` (${code})` : ""}.`;
-  return new HeadraceError(UNEXPECTED.code, UNEXPECTED.kind, { message, remedy: UNEXPECTED.remedy }, error);
+  return new HeadraceError("POSTGRES_UNEXPECTED", { message }, error);
 }
 
 /** The SQLSTATE of a classified error; undefined where PostgreSQL did not give one. */
@@ -165,18 +98,17 @@ export function sqlStateOf(error: unknown): string | undefined {
 }
 
 function fromSqlState(error: DatabaseError, sqlstate: string): HeadraceError {
-  const { kind, code, remedy } = classificationOf(sqlstate);
   const { schema, table, column, constraint, dataType, routine } = error;
   const details = defined({ sqlstate, schema, table, column, constraint, dataType, routine });
-  return new HeadraceError(code, kind, { message: describe(sqlstate, details), remedy, details });
+  return new HeadraceError(codeOf(sqlstate), { message: describe(sqlstate, details), details });
 }
 
-function classificationOf(sqlstate: string): Classification {
+function codeOf(sqlstate: string): ErrorCode {
   for (let length = sqlstate.length; length >= 2; length--) {
-    const found = CLASSIFICATIONS[sqlstate.slice(0, length)];
+    const found = BY_SQLSTATE[sqlstate.slice(0, length)];
     if (found !== undefined) return found;
   }
-  return UNEXPECTED;
+  return "POSTGRES_UNEXPECTED";
 }
 
 function describe(sqlstate: string, details: Readonly<Record<string, string>>): string {

@@ -54,7 +54,7 @@ function createTable(qualified: string, name: string): readonly string[] {
 }
 
 function rightsMissing(schema: string, what: "create" | "use"): HeadraceError {
-  return new HeadraceError("POSTGRES_RIGHTS_MISSING", "fatal", {
+  return new HeadraceError("POSTGRES_RIGHTS_MISSING", {
     message: `The user of postgres.url may not ${what} Headrace's own tables in the schema "${schema}".`,
     remedy: `Let the schema's owner, or a superuser, run: CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}; ALTER SCHEMA ${quoteIdentifier(schema)} OWNER TO …; the tables in it have to be that user's too.`,
   });

@@ -223,9 +223,8 @@ function partitionOf(row: Row): TopicPartition {
 }
 
 function tableChanged(): HeadraceError {
-  return new HeadraceError("TABLE_CHANGED", "retryable", {
+  return new HeadraceError("TABLE_CHANGED", {
     message: "Another process has begun to write other columns to the same table.",
-    remedy: "Nothing has to be done: it is tried again.",
   });
 }
 

@@ -164,7 +164,7 @@ function refuse(problems: readonly HeadraceError[]): void {
   if (others.length === 0) throw first;
   const message = problems.map((problem) => problem.message).join(" ");
   const remedy = [...new Set(problems.map((problem) => problem.remedy))].join(" ");
-  throw new HeadraceError(first.code, "fatal", { message, remedy, details: first.details });
+  throw new HeadraceError(first.code, { message, remedy, details: first.details });
 }
 
 function preparationFailure(error: unknown): unknown {
@@ -172,17 +172,15 @@ function preparationFailure(error: unknown): unknown {
   if (sqlstate === undefined || !(error instanceof HeadraceError) || error.kind === "retryable") return error;
   if (MADE_BY_OTHERS.has(sqlstate)) {
     const message = `Somebody else changed the same table in the same moment. ${error.message}`;
-    return new HeadraceError("TABLE_CHANGED", "retryable", {
+    return new HeadraceError("TABLE_CHANGED", {
       message,
-      remedy: "Nothing has to be done: it is tried again.",
       details: error.details,
     });
   }
   if (error.kind === "fatal") return error;
   // No record is to blame when a table can't be made.
   const message = `PostgreSQL refused to create or extend the table. ${error.message}`;
-  const remedy = "Change the mapping in the config, or create the table yourself; it is used as it is when it fits.";
-  return new HeadraceError("TABLE_DOES_NOT_FIT", "fatal", { message, remedy, details: error.details });
+  return new HeadraceError("TABLE_DOES_NOT_FIT", { message, details: error.details });
 }
 
 const fingerprints = new WeakMap<RowSchema, string>();

@@ -40,7 +40,7 @@ export function nameProblems({ table, rowSchema }: TableNeed): readonly Headrace
     .filter((name) => name === "" || name.includes("\0") || Buffer.byteLength(name) > MAX_NAME_BYTES)
     .map(
       (name) =>
-        new HeadraceError("NAME_INVALID", "fatal", {
+        new HeadraceError("NAME_INVALID", {
           message: `PostgreSQL can't have the name ${JSON.stringify(name)}.`,
           remedy: `Names of tables and columns have 1 to ${MAX_NAME_BYTES} bytes in UTF-8 and no NUL: give it another one in the config.`,
         }),
@@ -147,10 +147,10 @@ function tableProblems(table: TableName, columns: readonly Column[], state: Tabl
 
 function doesNotFit(table: TableName, problem: string, remedy: string): HeadraceError {
   const message = `The table ${quoteTable(table)} does not fit: ${problem}.`;
-  return new HeadraceError("TABLE_DOES_NOT_FIT", "fatal", { message, remedy, details: { table: quoteTable(table) } });
+  return new HeadraceError("TABLE_DOES_NOT_FIT", { message, remedy, details: { table: quoteTable(table) } });
 }
 
 function notOwned(table: TableName, message: string, statements: readonly string[]): HeadraceError {
   const remedy = `Let its owner run: ${statements.join("; ")}; or give the user of postgres.url the right to.`;
-  return new HeadraceError("TABLE_NOT_OWNED", "fatal", { message, remedy, details: { table: quoteTable(table) } });
+  return new HeadraceError("TABLE_NOT_OWNED", { message, remedy, details: { table: quoteTable(table) } });
 }

@@ -26,10 +26,8 @@ export function producerError(error: unknown, doing: string): HeadraceError {
   if (!SESSION_LOST.has(type)) return kafkaError(error, doing);
   return new HeadraceError(
     "KAFKA_SESSION_LOST",
-    "retryable",
     {
       message: `Kafka no longer takes this producer's transaction at ${doing}: ${String(type)}`,
-      remedy: "Nothing: Headrace begins a new session, and stops if a second producer of this name runs.",
     },
     error,
   );

@@ -121,7 +121,7 @@ async function readRecords(
 }
 
 function notReadable(topic: string): HeadraceError {
-  return new HeadraceError("KAFKA_UNAVAILABLE", "retryable", {
+  return new HeadraceError("KAFKA_UNAVAILABLE", {
     message: `The end of the topic ${topic} could not be read for ${READ_TIMEOUT_MS / 1_000} s.`,
     remedy: "Look for a transaction that hangs on it; Headrace goes on by itself once it has ended.",
   });

@@ -186,15 +186,13 @@ function partitionOfMessage({ message }: { message: Message }): number {
 }
 
 function fenced(name: string): HeadraceError {
-  return new HeadraceError("FENCED", "fatal", {
+  return new HeadraceError("FENCED", {
     message: `A second producer of the pipeline ${JSON.stringify(name)} has been started and has taken over.`,
-    remedy: "Run one producer of each name; give a second pipeline another name.",
   });
 }
 
 function positionWentBack(): HeadraceError {
-  return new HeadraceError("POSITION_WENT_BACK", "fatal", {
+  return new HeadraceError("POSITION_WENT_BACK", {
     message: "The source gave a position before one that is stored already.",
-    remedy: "Start again; should it come back, report it.",
   });
 }

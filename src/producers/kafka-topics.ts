@@ -126,10 +126,8 @@ async function checkPartitions(admin: Admin, wanted: readonly ITopicConfig[]): P
   const texts = others.map(
     ({ topic, numPartitions }) => `${topic} has ${found.get(topic) ?? 0} partitions, not ${numPartitions}`,
   );
-  throw new HeadraceError("TOPIC_PARTITIONS", "fatal", {
+  throw new HeadraceError("TOPIC_PARTITIONS", {
     message: `Topics have other partitions than they should: ${texts.join("; ")}.`,
-    remedy:
-      "Set kafka.partitions to what the collections' topics have (with another number, keys would move between partitions); Headrace's own topics have one.",
   });
 }
 
@@ -150,10 +148,8 @@ async function messageLimits(admin: Admin, wanted: readonly ITopicConfig[]): Pro
 function notCreated(topic: string, why: string, cause: unknown): HeadraceError {
   return new HeadraceError(
     "TOPIC_NOT_CREATED",
-    "fatal",
     {
       message: `The topic ${topic} could not be created: ${why}.`,
-      remedy: "Check kafka.replicationFactor against the number of brokers, and this user's right to create topics.",
     },
     cause,
   );

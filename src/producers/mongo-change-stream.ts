@@ -141,15 +141,13 @@ export function versionTimestamp(version: Version): Timestamp {
 }
 
 function timeFell(): HeadraceError {
-  return new HeadraceError("STREAM_DISORDERED", "fatal", {
+  return new HeadraceError("STREAM_DISORDERED", {
     message: "MongoDB's change stream went back in time.",
-    remedy: "Start again; should it come back, report it with MongoDB's version.",
   });
 }
 
 function noToken(): HeadraceError {
-  return new HeadraceError("RESUME_TOKEN_UNREADABLE", "fatal", {
+  return new HeadraceError("RESUME_TOKEN_UNREADABLE", {
     message: "MongoDB's change stream gave no resume token that begins with a cluster time.",
-    remedy: "Use MongoDB 5.0 or later; should it be one, report it with its version.",
   });
 }

@@ -97,7 +97,7 @@ async function adminCommand(db: Db, command: Document, doing: string): Promise<D
 }
 
 function notReplicaSet(isSharded: boolean): HeadraceError {
-  return new HeadraceError("MONGODB_NOT_REPLICA_SET", "fatal", {
+  return new HeadraceError("MONGODB_NOT_REPLICA_SET", {
     message: isSharded
       ? "mongodb.uri leads to a sharded cluster, which Headrace does not support."
       : "mongodb.uri leads to a standalone MongoDB server, which has no change streams.",
@@ -108,9 +108,8 @@ function notReplicaSet(isSharded: boolean): HeadraceError {
 }
 
 function tooOld(version: string): HeadraceError {
-  return new HeadraceError("MONGODB_TOO_OLD", "fatal", {
+  return new HeadraceError("MONGODB_TOO_OLD", {
     message: `The MongoDB server is of version ${version}; Headrace reads at given cluster times, which came with 5.0.`,
-    remedy: "Use MongoDB 5.0 or later.",
   });
 }
 
@@ -118,8 +117,7 @@ function tooOld(version: string): HeadraceError {
 function invalidUri(error: MongoParseError): HeadraceError {
   return new HeadraceError(
     "MONGODB_URI_INVALID",
-    "fatal",
-    { message: "mongodb.uri is not an address that the driver understands.", remedy: "Correct mongodb.uri." },
+    { message: "mongodb.uri is not an address that the driver understands." },
     error,
   );
 }

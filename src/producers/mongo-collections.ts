@@ -86,23 +86,20 @@ function isInternal(name: string): boolean {
 }
 
 function unknownCollections(names: readonly string[], database: string): HeadraceError {
-  return new HeadraceError("UNKNOWN_COLLECTION", "fatal", {
+  return new HeadraceError("UNKNOWN_COLLECTION", {
     message: `The database ${quoted(database)} has no collection ${names.map(quoted).join(", ")}.`,
-    remedy: "Correct the name in `collections`, take it out, or create the collection first (db.createCollection).",
   });
 }
 
 function cappedCollections(names: readonly string[]): HeadraceError {
-  return new HeadraceError("COLLECTION_CAPPED", "fatal", {
+  return new HeadraceError("COLLECTION_CAPPED", {
     message: `Capped collections cannot be replicated, as MongoDB does not read them at a given time: ${names.map(quoted).join(", ")}.`,
-    remedy: "List the collections to replicate in `collections`, without the capped ones.",
   });
 }
 
 function unfitCollections(refusals: readonly string[]): HeadraceError {
-  return new HeadraceError("COLLECTION_UNFIT", "fatal", {
+  return new HeadraceError("COLLECTION_UNFIT", {
     message: `Not every collection of the config can be replicated: ${refusals.join(", ")}.`,
-    remedy: "Take it out of `collections`; replicate what a view reads instead.",
   });
 }
 

@@ -40,8 +40,7 @@ export function keyDocument(document: Uint8Array): Uint8Array {
     key.set(element, 4);
     return key;
   }
-  throw new HeadraceError("DOCUMENT_WITHOUT_ID", "fatal", {
+  throw new HeadraceError("DOCUMENT_WITHOUT_ID", {
     message: "MongoDB gave a document without an _id.",
-    remedy: "Report it with MongoDB's version.",
   });
 }

@@ -1,51 +1,7 @@
 import { MongoError, MongoNetworkError, MongoOperationTimeoutError, MongoServerSelectionError } from "mongodb";
+import type { ErrorCode } from "../runtime/error-codes.ts";
 import { HeadraceError } from "../runtime/errors.ts";
-import type { ErrorKind } from "../runtime/errors.ts";
 import { networkCode } from "../runtime/network-codes.ts";
-
-interface MongoErrorClass {
-  readonly code: string;
-  readonly kind: ErrorKind;
-  readonly remedy: string;
-}
-
-const UNAVAILABLE: MongoErrorClass = {
-  code: "MONGODB_UNAVAILABLE",
-  kind: "retryable",
-  remedy: "Check that the replica set has a primary and can be reached; Headrace goes on by itself once it can.",
-};
-const HISTORY_LOST: MongoErrorClass = {
-  code: "HISTORY_LOST",
-  kind: "fatal",
-  remedy:
-    "The oplog no longer holds the changes since the stored position: make it larger, delete the pipeline's positions topic (it then begins with a new snapshot), and look with `headrace verify` for rows whose documents were deleted meanwhile.",
-};
-const LOGIN_FAILED: MongoErrorClass = {
-  code: "MONGODB_LOGIN_FAILED",
-  kind: "fatal",
-  remedy: "Check the user, the password and authSource in mongodb.uri.",
-};
-const FORBIDDEN: MongoErrorClass = {
-  code: "MONGODB_FORBIDDEN",
-  kind: "fatal",
-  remedy: "Give the user the role `read` on the database (it includes find, listCollections and changeStream).",
-};
-const NOT_REPLICA_SET: MongoErrorClass = {
-  code: "MONGODB_NOT_REPLICA_SET",
-  kind: "fatal",
-  remedy: "Run MongoDB as a replica set (one member is enough): a standalone server has no change streams.",
-};
-const EVENT_TOO_LARGE: MongoErrorClass = {
-  code: "EVENT_TOO_LARGE",
-  kind: "fatal",
-  remedy:
-    "A change has an event of more than 16 MB, which this MongoDB cannot deliver: leave the collection of very large documents out, or make its documents smaller and start again from a new snapshot.",
-};
-const UNEXPECTED: MongoErrorClass = {
-  code: "MONGODB_UNEXPECTED",
-  kind: "fatal",
-  remedy: "Look at the cause; MongoDB or its driver answered something that Headrace does not know.",
-};
 
 /** From MongoDB's `error_codes.yml`. */
 const CURSOR_NOT_FOUND = 43;
@@ -53,21 +9,21 @@ const CURSOR_KILLED = 237;
 const SNAPSHOT_TOO_OLD = 239;
 const SNAPSHOT_UNAVAILABLE = 246;
 
-const CODES: readonly (readonly [MongoErrorClass, readonly number[]])[] = [
-  [UNAVAILABLE, [6, 7, 89, 9001]], // host unreachable or not found, network timeout, socket
-  [UNAVAILABLE, [91, 189, 10107, 11600, 11602, 13435, 13436]], // shutdown, stepdown, not primary
-  [UNAVAILABLE, [50, 202, 262]], // time limits
-  [UNAVAILABLE, [CURSOR_NOT_FOUND, CURSOR_KILLED, 11601]], // cursor gone or killed, interrupted
-  [UNAVAILABLE, [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, 134]], // a snapshot that is not there yet or no more
-  [UNAVAILABLE, [63, 112, 133, 136, 150, 234, 13388, 317]], // stale metadata, write conflict, read preference, pool
-  [HISTORY_LOST, [260, 280, 286]],
-  [LOGIN_FAILED, [18, 8000]], // 8000: Atlas
-  [FORBIDDEN, [13]],
-  [NOT_REPLICA_SET, [40573]],
-  [EVENT_TOO_LARGE, [10334]],
+const CODES: readonly (readonly [ErrorCode, readonly number[]])[] = [
+  ["MONGODB_UNAVAILABLE", [6, 7, 89, 9001]], // host unreachable or not found, network timeout, socket
+  ["MONGODB_UNAVAILABLE", [91, 189, 10107, 11600, 11602, 13435, 13436]], // shutdown, stepdown, not primary
+  ["MONGODB_UNAVAILABLE", [50, 202, 262]], // time limits
+  ["MONGODB_UNAVAILABLE", [CURSOR_NOT_FOUND, CURSOR_KILLED, 11601]], // cursor gone or killed, interrupted
+  ["MONGODB_UNAVAILABLE", [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, 134]], // a snapshot that is not there yet or no more
+  ["MONGODB_UNAVAILABLE", [63, 112, 133, 136, 150, 234, 13388, 317]], // stale metadata, write conflict, read preference, pool
+  ["HISTORY_LOST", [260, 280, 286]],
+  ["MONGODB_LOGIN_FAILED", [18, 8000]], // 8000: Atlas
+  ["MONGODB_FORBIDDEN", [13]],
+  ["MONGODB_NOT_REPLICA_SET", [40573]],
+  ["EVENT_TOO_LARGE", [10334]],
 ];
-const BY_CODE: ReadonlyMap<number, MongoErrorClass> = new Map(
-  CODES.flatMap(([errorClass, codes]) => codes.map((code) => [code, errorClass] as const)),
+const BY_CODE: ReadonlyMap<number, ErrorCode> = new Map(
+  CODES.flatMap(([errorCode, codes]) => codes.map((code) => [code, errorCode] as const)),
 );
 
 /** Labels by which servers and driver say that trying again is right. */
@@ -78,10 +34,10 @@ const RETRYABLE_LABELS = [
   "ResumableChangeStreamError",
 ];
 
-function classify(error: unknown): MongoErrorClass {
+function classify(error: unknown): ErrorCode {
   // The driver passes on what Node says of a connection that breaks while a request does not fit its buffers.
-  if (networkCode(error) !== null) return UNAVAILABLE;
-  if (!(error instanceof MongoError)) return UNEXPECTED;
+  if (networkCode(error) !== null) return "MONGODB_UNAVAILABLE";
+  if (!(error instanceof MongoError)) return "MONGODB_UNEXPECTED";
   const known = typeof error.code === "number" ? BY_CODE.get(error.code) : undefined;
   if (known !== undefined) return known;
   if (
@@ -89,9 +45,9 @@ function classify(error: unknown): MongoErrorClass {
     error instanceof MongoServerSelectionError ||
     error instanceof MongoOperationTimeoutError
   ) {
-    return UNAVAILABLE;
+    return "MONGODB_UNAVAILABLE";
   }
-  return RETRYABLE_LABELS.some((label) => error.hasErrorLabel(label)) ? UNAVAILABLE : UNEXPECTED;
+  return RETRYABLE_LABELS.some((label) => error.hasErrorLabel(label)) ? "MONGODB_UNAVAILABLE" : "MONGODB_UNEXPECTED";
 }
 
 /**
@@ -100,8 +56,7 @@ function classify(error: unknown): MongoErrorClass {
  */
 export function mongoError(error: unknown, doing: string): HeadraceError {
   if (error instanceof HeadraceError) return error;
-  const { code, kind, remedy } = classify(error);
-  return new HeadraceError(code, kind, { message: `MongoDB failed at ${doing}: ${nameOf(error)}`, remedy }, error);
+  return new HeadraceError(classify(error), { message: `MongoDB failed at ${doing}: ${nameOf(error)}` }, error);
 }
 
 /** Whether a read at a given cluster time failed because that time cannot be read any more. */

@@ -53,14 +53,13 @@ function collectionLost({ operationType, collection, renamedTo }: StreamEvent): 
 }
 
 function unknownEvent(what: string): HeadraceError {
-  return new HeadraceError("EVENT_UNKNOWN", "fatal", {
+  return new HeadraceError("EVENT_UNKNOWN", {
     message: `MongoDB's change stream has an event of a kind that Headrace does not know: ${what}.`,
-    remedy: "Report it with MongoDB's version.",
   });
 }
 
 function notFollowed(code: "COLLECTION_DROPPED" | "COLLECTION_RENAMED", message: string): HeadraceError {
-  return new HeadraceError(code, "fatal", {
+  return new HeadraceError(code, {
     message,
     remedy:
       "With `mongodb.onDrop: fail` Headrace does not carry this over to the tables. Set it to `apply`, which empties them; or leave the collection out of `collections` (list the others there) and see to its table yourself; or, to copy everything anew, delete the pipeline's positions topic and empty the tables.",

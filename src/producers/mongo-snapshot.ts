@@ -149,8 +149,7 @@ function boundOf(documents: readonly Uint8Array[]): string | null {
 }
 
 function noBound(collection: string, count: number): HeadraceError {
-  return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", "fatal", {
+  return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", {
     message: `The snapshot of ${JSON.stringify(collection)} cannot go on: none of ${count} documents has an _id that can be asked for (dates beyond JavaScript's range, text that is no UTF-8, one name twice).`,
-    remedy: "Make snapshot.chunkDocuments larger, or leave the collection out.",
   });
 }

@@ -197,8 +197,7 @@ function hasPassed({ events, position: { clusterTime } }: SourceBatch, until: Ve
 }
 
 function otherCluster(stored: string, found: string): HeadraceError {
-  return new HeadraceError("POSITION_OF_OTHER_CLUSTER", "fatal", {
+  return new HeadraceError("POSITION_OF_OTHER_CLUSTER", {
     message: `The pipeline's position belongs to the replica set ${stored}, but mongodb.uri leads to ${found}.`,
-    remedy: "Correct mongodb.uri, or use another pipeline name for the other cluster.",
   });
 }

@@ -1,32 +1,39 @@
-/** retryable: try again later; poison: this record only; fatal: stop. */
-export type ErrorKind = "retryable" | "poison" | "fatal";
+import { ERRORS } from "./error-codes.ts";
+import type { ErrorCode } from "./error-codes.ts";
+import type { ErrorKind } from "./error-table.ts";
+
+/** What a place that throws knows beyond the code's entry in `error-codes.ts`. */
+interface ErrorText {
+  /** What happened. Never a document's value. */
+  readonly message: string;
+  /** Default: the code's. */
+  readonly remedy?: string;
+  /** Default: the code's. */
+  readonly kind?: ErrorKind;
+  readonly details?: Readonly<Record<string, string>>;
+}
 
 /** Every error that Headrace raises itself. Classified once, at the adapter, by code. */
 export class HeadraceError extends Error {
   override readonly name = "HeadraceError";
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly kind: ErrorKind;
   /** What the operator can do, one sentence. */
   readonly remedy: string;
   /** More for headers and logs: sqlstate, table, constraint, column. Never a document's value. */
   readonly details: Readonly<Record<string, string>>;
 
-  constructor(
-    code: string,
-    kind: ErrorKind,
-    text: { message: string; remedy: string; details?: Record<string, string> },
-    cause?: unknown,
-  ) {
-    super(text.message, cause === undefined ? undefined : { cause });
+  constructor(code: ErrorCode, { message, remedy, kind, details }: ErrorText, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.kind = kind;
-    this.remedy = text.remedy;
-    this.details = text.details ?? {};
+    this.kind = kind ?? ERRORS[code].kind;
+    this.remedy = remedy ?? ERRORS[code].remedy;
+    this.details = details ?? {};
   }
 }
 
 /** The kind of anything thrown. What was not classified at an adapter is a bug or unknown, hence fatal. */
 export function errorKind(error: unknown): ErrorKind {
   const kind = (error as { kind?: unknown } | null)?.kind;
-  return kind === "retryable" || kind === "poison" ? kind : "fatal";
+  return kind === "retryable" || kind === "poison" || kind === "usage" ? kind : "fatal";
 }

@@ -84,10 +84,5 @@ function send(response: ServerResponse, { code, type, body }: Answer): void {
 }
 
 function unavailable(host: string, port: number, cause: Error): HeadraceError {
-  return new HeadraceError(
-    "HTTP_UNAVAILABLE",
-    "fatal",
-    { message: `Cannot listen at ${host}:${port}`, remedy: "Choose a free port in the config's http.port." },
-    cause,
-  );
+  return new HeadraceError("HTTP_UNAVAILABLE", { message: `Cannot listen at ${host}:${port}` }, cause);
 }

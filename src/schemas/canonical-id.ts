@@ -61,7 +61,6 @@ export function invalidKey(problem: string, cause?: unknown): ContractError {
     "KEY_INVALID",
     {
       message: `A document's _id ${problem}.`,
-      remedy: "Give the document another _id, or leave it out of the pipeline.",
     },
     cause,
   );

@@ -76,7 +76,6 @@ export function collectionSchema(
   if (mistakes.length > 0) {
     throw new ContractError("MAPPING_INVALID", {
       message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not possible: ${mistakes.join("; ")}.`,
-      remedy: "Change the collection's columns in the config.",
     });
   }
   const fields =

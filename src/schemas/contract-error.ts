@@ -5,32 +5,91 @@
 export class ContractError extends Error {
   override readonly name = "ContractError";
   readonly code: ContractErrorCode;
-  readonly kind: "retryable" | "poison" | "fatal";
+  readonly kind: ContractErrorKind;
   /** What the operator can do, one sentence. */
   readonly remedy: string;
 
-  /** @param text what happened, and what to do; neither holds a document's value. */
-  constructor(code: ContractErrorCode, text: { message: string; remedy: string }, cause?: unknown) {
-    super(text.message, cause === undefined ? undefined : { cause });
+  constructor(code: ContractErrorCode, { message, remedy, kind }: ContractErrorText, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.kind = CONTRACT_ERRORS[code];
-    this.remedy = text.remedy;
+    this.kind = kind ?? CONTRACT_ERRORS[code].kind;
+    this.remedy = remedy ?? CONTRACT_ERRORS[code].remedy;
   }
 }
 
-/** Every code with its kind; the message and the remedy are given where it is thrown. */
-const CONTRACT_ERRORS = {
-  MAPPING_INVALID: "fatal",
-  NAME_COLLISION: "fatal",
-  ID_TYPE_MISMATCH: "poison",
-  KEY_INVALID: "poison",
-  DOCUMENT_UNENCODABLE: "poison",
-  RECORD_UNDECODABLE: "poison",
-  SCHEMA_REFUSED: "fatal",
-  SCHEMA_UNKNOWN: "retryable",
-  REGISTRY_UNAVAILABLE: "retryable",
-  REGISTRY_UNEXPECTED: "fatal",
-  POSITION_INVALID: "fatal",
-} as const satisfies Record<string, "retryable" | "poison" | "fatal">;
+/**
+ * Every code with what docs/errors.md says of it. To add one: give it an entry, raise it with
+ * `new ContractError("THE_CODE", { message })`, and run `npm run docs`. A code without an entry does not compile.
+ */
+export const CONTRACT_ERRORS = {
+  MAPPING_INVALID: {
+    kind: "fatal",
+    meaning: "The columns of a collection, as the config gives them, are not possible.",
+    remedy: "Change the collection's columns in the config.",
+  },
+  NAME_COLLISION: {
+    kind: "fatal",
+    meaning: "The topics of two collections would have one name for Kafka, or a topic's name would be too long.",
+    remedy: "Leave one of the two out, or replicate it in a pipeline of another name.",
+  },
+  ID_TYPE_MISMATCH: {
+    kind: "poison",
+    meaning: "The `_id` of a document is of another type than those that the collection had at first.",
+    remedy: "Give the document another _id; or remove the collection, declare `idType: mixed` and begin it anew.",
+  },
+  KEY_INVALID: {
+    kind: "poison",
+    meaning: "The `_id` of a document cannot be a key, such as text with a NUL in it.",
+    remedy: "Give the document another _id, or leave it out of the pipeline.",
+  },
+  DOCUMENT_UNENCODABLE: {
+    kind: "poison",
+    meaning: "A document cannot become a record of its topic: it is too large, nested too deeply, or not well-formed.",
+    remedy: "Change the document in MongoDB, or leave its collection out.",
+  },
+  RECORD_UNDECODABLE: {
+    kind: "poison",
+    meaning: "A record of a collection's topic is not one that Headrace writes.",
+    remedy: "Find out which other program writes to the topic; discard the dead letter, or repair the table.",
+  },
+  SCHEMA_REFUSED: {
+    kind: "fatal",
+    meaning: "The schema registry refuses a collection's schema, as it is not compatible with the one it has.",
+    remedy:
+      "Give the changed column another name, or give its old type back; or use another pipeline name and begin anew.",
+  },
+  SCHEMA_UNKNOWN: {
+    kind: "retryable",
+    meaning:
+      "The schema registry has no schema with the id that a record names. As registries are replicated, it is asked again for a while; then the error is fatal.",
+    remedy:
+      "Check that producer and consumer use one registry, and that it has kept its data; bring the schema back under its id if it was deleted.",
+  },
+  REGISTRY_UNAVAILABLE: {
+    kind: "retryable",
+    meaning: "The schema registry cannot be reached or does not answer as it should for the moment.",
+    remedy: "Check that the schema registry is up and its address right.",
+  },
+  REGISTRY_UNEXPECTED: {
+    kind: "fatal",
+    meaning: "What answers at the schema registry's address refuses the request, or is no schema registry.",
+    remedy: "Look into the registry's log; Headrace needs its Confluent API (v1).",
+  },
+  POSITION_INVALID: {
+    kind: "fatal",
+    meaning: "The producer's stored position cannot be read.",
+    remedy:
+      "A newer version of Headrace may have written it: use that one. Else delete the pipeline's positions topic, which begins with a new snapshot.",
+  },
+} as const satisfies Record<string, { kind: ContractErrorKind; meaning: string; remedy: string }>;
 
-export type ContractErrorCode = keyof typeof CONTRACT_ERRORS;
+type ContractErrorKind = "retryable" | "poison" | "fatal";
+
+type ContractErrorCode = keyof typeof CONTRACT_ERRORS;
+
+/** What happened; and, where the place that throws knows better than the code's entry, what to do. Never a document's value. */
+interface ContractErrorText {
+  readonly message: string;
+  readonly remedy?: string;
+  readonly kind?: ContractErrorKind;
+}

@@ -125,7 +125,6 @@ function mismatch(idType: IdType, { type }: IdElement): ContractError {
   const name = Object.entries(BsonType).find(([, value]) => value === type)?.[0] ?? String(type);
   return new ContractError("ID_TYPE_MISMATCH", {
     message: `An _id of BSON type ${name} does not fit the collection's others, which are of type ${idType}.`,
-    remedy: "Give the document another _id; or remove the collection, declare `idType: mixed` and begin it anew.",
   });
 }
 

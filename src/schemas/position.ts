@@ -59,8 +59,6 @@ function unreadable(why: string, cause?: unknown): ContractError {
     "POSITION_INVALID",
     {
       message: `The stored position cannot be read: ${why}.`,
-      remedy:
-        "A newer version of Headrace may have written it: use that one. Else delete the pipeline's positions topic, which begins with a new snapshot.",
     },
     cause,
   );

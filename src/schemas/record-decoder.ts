@@ -196,7 +196,6 @@ function undecodable(why: string, cause?: unknown): ContractError {
     "RECORD_UNDECODABLE",
     {
       message: `A record of the topic cannot be decoded: ${why}.`,
-      remedy: "Find out which other program writes to the topic; discard the dead letter, or repair the table.",
     },
     cause,
   );

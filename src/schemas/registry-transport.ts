@@ -107,11 +107,7 @@ async function fetchText(
 }
 
 function unavailable(message: string, cause?: unknown): ContractError {
-  return new ContractError(
-    "REGISTRY_UNAVAILABLE",
-    { message, remedy: "Check that the schema registry is up and its address right." },
-    cause,
-  );
+  return new ContractError("REGISTRY_UNAVAILABLE", { message }, cause);
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

@@ -158,7 +158,6 @@ function asContractError(error: unknown): unknown {
     "REGISTRY_UNEXPECTED",
     {
       message: `The schema registry answers with status ${error.status}: ${error.message}`,
-      remedy: "Look into the registry's log; Headrace needs its Confluent API (v1).",
     },
     error,
   );
@@ -169,7 +168,6 @@ function unknownSchema(id: number, cause: RegistryRefusal): ContractError {
     "SCHEMA_UNKNOWN",
     {
       message: `The schema registry has no schema with the id ${id}.`,
-      remedy: "Check that producer and consumer use one registry, and that it has kept its data.",
     },
     cause,
   );
@@ -180,7 +178,6 @@ function notAvro(id: number, cause?: unknown): ContractError {
     "RECORD_UNDECODABLE",
     {
       message: `The registry's schema ${id} is not of Headrace's Avro.`,
-      remedy: "Find out which other program writes to this topic.",
     },
     cause,
   );

@@ -72,7 +72,6 @@ export function checkTopicNames(name: string, database: string, collections: rea
     if (other !== undefined) {
       throw new ContractError("NAME_COLLISION", {
         message: `The topics of ${other} and ${owner} are one for Kafka, which does not tell "." from "_": ${topic}`,
-        remedy: "Leave one of the two out, or replicate it in a pipeline of another name.",
       });
     }
     owners.set(metricName, owner);

@@ -34,7 +34,7 @@ function record(of: string, offset: bigint, key: string): LogRecord {
 }
 
 const failure: Failure = {
-  error: new HeadraceError("VALUE_REFUSED", "poison", { message: "refused", remedy: "" }),
+  error: new HeadraceError("VALUE_REFUSED", { message: "refused" }),
   stage: "TASK_PUT",
   table: null,
   attempts: 1,

@@ -8,8 +8,8 @@ import { ContractError } from "../../src/schemas/contract-error.ts";
 
 type Fate = "good" | "poison" | "undecodable";
 
-const poison = new HeadraceError("VALUE_REFUSED", "poison", { message: "refused", remedy: "" });
-const undecodable = new ContractError("RECORD_UNDECODABLE", { message: "undecodable", remedy: "" });
+const poison = new HeadraceError("VALUE_REFUSED", { message: "refused" });
+const undecodable = new ContractError("RECORD_UNDECODABLE", { message: "undecodable" });
 
 /** Each record's offset with what becomes of it; offsets have gaps, as in a log with control records. */
 const records = fc
@@ -58,7 +58,7 @@ describe("it stops", () => {
   });
 
   test("at an error that is no record's fault", async () => {
-    const lost = new HeadraceError("POSTGRES_UNAVAILABLE", "retryable", { message: "lost", remedy: "" });
+    const lost = new HeadraceError("POSTGRES_UNAVAILABLE", { message: "lost" });
     const world = fakeWorld([]);
     const steps = { ...world.steps, apply: () => Promise.reject(lost) };
     await expect(bisect(given.map(toRecord), 4n, steps)).rejects.toBe(lost);
@@ -66,7 +66,7 @@ describe("it stops", () => {
   });
 
   test("when the DLQ does not take the record, which stays ahead of the progress", async () => {
-    const refused = new HeadraceError("KAFKA_FORBIDDEN", "fatal", { message: "no", remedy: "" });
+    const refused = new HeadraceError("KAFKA_FORBIDDEN", { message: "no" });
     const world = fakeWorld([0n]);
     const steps = { ...world.steps, bury: () => Promise.reject(refused) };
     await expect(bisect(given.map(toRecord), 4n, steps)).rejects.toBe(refused);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { discardDeadLetters, listDeadLetters, showDeadLetter } from "../../src/consumers/dead-letter-queries.ts";
 import type { DeadLetterFilter } from "../../src/consumers/dead-letter-queries.ts";
 import type { Failure, LogRecord } from "../../src/consumers/ports.ts";
+import type { ErrorCode } from "../../src/runtime/error-codes.ts";
 import { HeadraceError } from "../../src/runtime/errors.ts";
 import { MemoryDeadLetters, MemoryOutcomes } from "./memory-dead-letters.ts";
 
@@ -33,10 +34,10 @@ function record(offset: number, more: Partial<LogRecord> = {}): LogRecord {
   };
 }
 
-function failure(code: string, more: Partial<Failure> & { sqlstate?: string } = {}): Failure {
+function failure(code: ErrorCode, more: Partial<Failure> & { sqlstate?: string } = {}): Failure {
   const { sqlstate, ...fields } = more;
   const details = sqlstate === undefined ? {} : { sqlstate };
-  const error = new HeadraceError(code, "poison", { message: `${code} happened`, remedy: "", details });
+  const error = new HeadraceError(code, { message: `${code} happened`, details });
   return { error, stage: "TASK_PUT", table: { schema: "public", table: "products" }, attempts: 1, ...fields };
 }
 
@@ -45,29 +46,29 @@ const ids = (found: readonly { id: string }[]) => found.map(({ id }) => id);
 describe("list", () => {
   test("shows one dead letter of each origin, the newest, and not the closed ones", async () => {
     const { letters, outcomes, list } = setUp();
-    await letters.write(record(1), failure("A"));
-    await letters.write(record(2), failure("B"));
-    await letters.write(record(3), failure("C"));
-    await letters.write(record(1), failure("D", { attempts: 2 }));
+    await letters.write(record(1), failure("VALUE_REFUSED"));
+    await letters.write(record(2), failure("CONSTRAINT_VIOLATED"));
+    await letters.write(record(3), failure("LIMIT_EXCEEDED"));
+    await letters.write(record(1), failure("TRIGGER_REFUSED", { attempts: 2 }));
     outcomes.closed.set("shop.shop.products/0/3", "replayed");
     const found = await list();
     expect(ids(found)).toEqual(["shop.shop.products/0/2", "shop.shop.products/0/1"]);
-    expect(found[1]).toMatchObject({ attempts: 2, info: { code: "D" }, needsSnapshot: false });
+    expect(found[1]).toMatchObject({ attempts: 2, info: { code: "TRIGGER_REFUSED" }, needsSnapshot: false });
   });
 
   test("a dead letter that a re-read of the log wrote again does not hide a later attempt", async () => {
     const { letters, list } = setUp();
-    await letters.write(record(1), failure("A", { attempts: 2 }));
-    await letters.write(record(1), failure("A", { attempts: 1 }));
+    await letters.write(record(1), failure("VALUE_REFUSED", { attempts: 2 }));
+    await letters.write(record(1), failure("VALUE_REFUSED", { attempts: 1 }));
     expect(await list()).toMatchObject([{ attempts: 2, place: { offset: 0n } }]);
   });
 
   test("one that came back with another error is not found by the earlier one", async () => {
     const { letters, list } = setUp();
-    await letters.write(record(1), failure("A"));
-    await letters.write(record(1), failure("B", { attempts: 2 }));
-    expect(await list({ error: "A" })).toEqual([]);
-    expect(await list({ error: "B" })).toHaveLength(1);
+    await letters.write(record(1), failure("VALUE_REFUSED"));
+    await letters.write(record(1), failure("CONSTRAINT_VIOLATED", { attempts: 2 }));
+    expect(await list({ error: "VALUE_REFUSED" })).toEqual([]);
+    expect(await list({ error: "CONSTRAINT_VIOLATED" })).toHaveLength(1);
   });
 
   test("filters by id, table, error and key", async () => {
@@ -88,7 +89,7 @@ describe("list", () => {
 
   test("filters by the time of the failure", async () => {
     const { letters, list } = setUp();
-    await letters.write(record(1), failure("A"));
+    await letters.write(record(1), failure("VALUE_REFUSED"));
     const [letter] = await list();
     const at = letter?.failedAt ?? new Date(Number.NaN);
     const later = new Date(at.getTime() + 1);
@@ -116,14 +117,14 @@ describe("list", () => {
 describe("show", () => {
   test("gives the newest record with its history and outcome", async () => {
     const { letters, outcomes, sources } = setUp();
-    await letters.write(record(1), failure("A"));
-    await letters.write(record(2), failure("X"));
-    await letters.write(record(1), failure("B", { attempts: 2 }));
+    await letters.write(record(1), failure("VALUE_REFUSED"));
+    await letters.write(record(2), failure("LIMIT_EXCEEDED"));
+    await letters.write(record(1), failure("CONSTRAINT_VIOLATED", { attempts: 2 }));
     const id = "shop.shop.products/0/1";
     const open = await showDeadLetter(sources, id, { signal });
     expect(open?.record.value?.toString()).toBe("value 1");
-    expect(open?.letter.info.code).toBe("B");
-    expect(open?.history.map(({ info }) => info.code)).toEqual(["A", "B"]);
+    expect(open?.letter.info.code).toBe("CONSTRAINT_VIOLATED");
+    expect(open?.history.map(({ info }) => info.code)).toEqual(["VALUE_REFUSED", "CONSTRAINT_VIOLATED"]);
     expect(open?.outcome).toBeNull();
     outcomes.closed.set(id, "superseded");
     expect((await showDeadLetter(sources, id, { signal }))?.outcome).toBe("superseded");
@@ -136,12 +137,12 @@ describe("show", () => {
 
 test("discard closes those that match, with their table", async () => {
   const { letters, outcomes, sources, list } = setUp();
-  await letters.write(record(1), failure("A", { attempts: 2 }));
-  await letters.write(record(2), failure("B"));
+  await letters.write(record(1), failure("VALUE_REFUSED", { attempts: 2 }));
+  await letters.write(record(2), failure("CONSTRAINT_VIOLATED"));
   letters.append({ key: null, value: null, headers: {} });
   const table = { schema: "public", table: "products" };
   const tableOf = (topic: string) => (topic === "shop.shop.products" ? table : undefined);
-  expect(ids(await discardDeadLetters(sources, tableOf, { error: "A" }, { signal }))).toEqual([
+  expect(ids(await discardDeadLetters(sources, tableOf, { error: "VALUE_REFUSED" }, { signal }))).toEqual([
     "shop.shop.products/0/1",
   ]);
   expect(ids(await list())).toEqual(["shop.shop.products/0/2", "shop.dlq/0/2"]);

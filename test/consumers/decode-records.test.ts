@@ -23,8 +23,8 @@ test("records keep their order, Kafka tombstones are left out", async () => {
 });
 
 test("a record that cannot be read keeps its place, with Connect's name of the step", async () => {
-  const unreadable = new ContractError("RECORD_UNDECODABLE", { message: "no Avro", remedy: "" });
-  const noKey = new ContractError("KEY_INVALID", { message: "no key", remedy: "" });
+  const unreadable = new ContractError("RECORD_UNDECODABLE", { message: "no Avro" });
+  const noKey = new ContractError("KEY_INVALID", { message: "no key" });
   const decoded = await decodeRecords([record(1n), record(2n), record(3n)], (each) => {
     if (each.offset === 1n) return Promise.reject(unreadable);
     return each.offset === 2n ? Promise.reject(noKey) : decode(each);
@@ -37,7 +37,7 @@ test("a record that cannot be read keeps its place, with Connect's name of the s
 });
 
 test("a failure that is not the record's is thrown", async () => {
-  const away = new ContractError("REGISTRY_UNAVAILABLE", { message: "away", remedy: "" });
+  const away = new ContractError("REGISTRY_UNAVAILABLE", { message: "away" });
   await expect(decodeRecords([record(1n)], () => Promise.reject(away))).rejects.toBe(away);
   const bug = new TypeError("bug");
   await expect(decodeRecords([record(1n)], () => Promise.reject(bug))).rejects.toBe(bug);

@@ -24,7 +24,7 @@ function thrownBy(policy: (error: unknown) => never, error: unknown): unknown {
 }
 
 function refused(sqlstate: string): HeadraceError {
-  return new HeadraceError("ROW_REFUSED", "poison", { message: "refused", remedy: "", details: { sqlstate } });
+  return new HeadraceError("CONSTRAINT_VIOLATED", { message: "refused", details: { sqlstate } });
 }
 
 describe.each(["23503", "23505"])("SQLSTATE %s", (sqlstate) => {
@@ -38,7 +38,7 @@ test("other constraints are poison at once", () => {
 });
 
 test("an unknown schema id is asked for again for a while, then it stops the consumer", () => {
-  const unknown = new ContractError("SCHEMA_UNKNOWN", { message: "no schema 7", remedy: "" });
+  const unknown = new ContractError("SCHEMA_UNKNOWN", { message: "no schema 7" });
   expect(kindsAt(unknown, 0, 59_999, 60_000)).toEqual(["retryable", "retryable", "fatal"]);
   const policy = createFailurePolicy({ ...patience, schemaPatienceMs: 0 });
   const thrown = thrownBy(policy, unknown);

@@ -9,7 +9,7 @@ import { MemoryDeadLetters, MemoryOutcomes } from "./memory-dead-letters.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const table = { schema: "public", table: "products" };
-const refused = new HeadraceError("VALUE_REFUSED", "poison", { message: "refused", remedy: "" });
+const refused = new HeadraceError("VALUE_REFUSED", { message: "refused" });
 
 function record(offset: number, more: Partial<LogRecord> = {}): LogRecord {
   return {
@@ -104,7 +104,7 @@ describe("what fails again", () => {
   });
 
   test("also where it still cannot be decoded", async () => {
-    const undecodable = new ContractError("RECORD_UNDECODABLE", { message: "no schema id", remedy: "" });
+    const undecodable = new ContractError("RECORD_UNDECODABLE", { message: "no schema id" });
     const decode = () => {
       throw undecodable;
     };
@@ -132,7 +132,7 @@ describe("what fails again", () => {
 });
 
 test("a failure that passes is tried again", async () => {
-  const lost = new HeadraceError("POSTGRES_UNAVAILABLE", "retryable", { message: "lost", remedy: "" });
+  const lost = new HeadraceError("POSTGRES_UNAVAILABLE", { message: "lost" });
   let tries = 0;
   const sink = {
     replay: () => {

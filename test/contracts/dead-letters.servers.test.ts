@@ -28,7 +28,7 @@ async function freshQueue() {
 describeDeadLetters("Kafka", freshQueue);
 
 const failure = {
-  error: new HeadraceError("VALUE_REFUSED", "poison", { message: "refused", remedy: "" }),
+  error: new HeadraceError("VALUE_REFUSED", { message: "refused" }),
   stage: "TASK_PUT",
   table: null,
   attempts: 1,

@@ -47,7 +47,7 @@ export function describeDeadLetters(name: string, make: MakeDeadLetters): void {
       const { reader, writer } = await make();
       await writer.write(record(1n), failure());
       const [first] = await scanned(reader);
-      const again = new HeadraceError("LIMIT_EXCEEDED", "poison", { message: "too large", remedy: "" });
+      const again = new HeadraceError("LIMIT_EXCEEDED", { message: "too large" });
       await writer.write({ ...record(1n), headers: first?.headers ?? {} }, failure({ error: again, attempts: 2 }));
       const info = parseDeadLetter((await scanned(reader)).at(-1)?.headers ?? {});
       expect(info).toMatchObject({
@@ -126,7 +126,7 @@ function record(offset: bigint): LogRecord {
 }
 
 function failure(more: Partial<Failure> = {}): Failure {
-  const error = new HeadraceError("VALUE_REFUSED", "poison", {
+  const error = new HeadraceError("VALUE_REFUSED", {
     message: "PostgreSQL refused the row",
     remedy: "",
     details: { sqlstate: "22003" },

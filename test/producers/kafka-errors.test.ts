@@ -28,6 +28,6 @@ test("what kafkajs gave up on is classified by its cause", () => {
 
 test("other errors are Kafka's as for the consumer, and those of Headrace stay", () => {
   expect(producerError(protocolError("TOPIC_AUTHORIZATION_FAILED"), "testing").code).toBe("KAFKA_FORBIDDEN");
-  const error = new HeadraceError("FENCED", "fatal", { message: "a", remedy: "b" });
+  const error = new HeadraceError("FENCED", { message: "a" });
   expect(producerError(error, "testing")).toBe(error);
 });

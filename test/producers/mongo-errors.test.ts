@@ -46,7 +46,7 @@ test("the labels of server and driver count where the code says nothing", () => 
 });
 
 test("an error of Headrace stays what it is", () => {
-  const error = new HeadraceError("FENCED", "fatal", { message: "a", remedy: "b" });
+  const error = new HeadraceError("FENCED", { message: "a" });
   expect(mongoError(error, "testing")).toBe(error);
 });
 

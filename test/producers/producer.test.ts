@@ -28,7 +28,7 @@ const source: ChangeSource = {
 };
 
 function failure(kind: "retryable" | "fatal"): HeadraceError {
-  return new HeadraceError("TEST", kind, { message: "it fails", remedy: "none" });
+  return new HeadraceError("KAFKA_UNEXPECTED", { kind, message: "it fails" });
 }
 
 /** Sessions over a log in memory; `faults` are thrown by the publishes in turn, where they are not undefined. */

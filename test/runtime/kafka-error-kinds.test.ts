@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { classifyKafkaError, kafkaError } from "../../src/runtime/kafka-error-kinds.ts";
+import { kafkaError } from "../../src/runtime/kafka-error-kinds.ts";
 
 test.each([
   ["a lost connection", { name: "KafkaJSConnectionError", retriable: true }, "retryable"],
@@ -46,7 +46,7 @@ test.each([
   ["nothing at all", undefined, "fatal"],
   ["a name of Object's prototype", { name: "constructor", type: "toString" }, "fatal"],
 ])("%s is classified", (_, error, kind) => {
-  expect(classifyKafkaError(error).kind).toBe(kind);
+  expect(kafkaError(error, "testing").kind).toBe(kind);
 });
 
 test("the error names what was done and keeps its cause", () => {

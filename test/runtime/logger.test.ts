@@ -41,8 +41,7 @@ describe("createLogger", () => {
   test("writes a fatal error as one line with code, remedy and the codes of its causes, without a driver's text", () => {
     const { logger, lines, text } = capturing();
     const error = new HeadraceError(
-      "COLUMN_REFUSED",
-      "fatal",
+      "TABLE_DOES_NOT_FIT",
       { message: "the table refuses the row", remedy: "mend the table", details: { table: "products" } },
       postgresError(),
     );
@@ -50,9 +49,9 @@ describe("createLogger", () => {
     expect(lines()).toHaveLength(1);
     expect(lines()[0]).toMatchObject({
       level: "error",
-      msg: "COLUMN_REFUSED: the table refuses the row",
+      msg: "TABLE_DOES_NOT_FIT: the table refuses the row",
       remedy: "mend the table",
-      err: { code: "COLUMN_REFUSED", details: { table: "products" }, causes: [{ type: "Error", code: "22P02" }] },
+      err: { code: "TABLE_DOES_NOT_FIT", details: { table: "products" }, causes: [{ type: "Error", code: "22P02" }] },
     });
     expect(text()).not.toContain("4111");
   });
@@ -72,7 +71,7 @@ describe("describeError", () => {
       code: "ECONNREFUSED",
       syscall: "connect",
     });
-    const error = new HeadraceError("POSTGRES_UNAVAILABLE", "retryable", { message: "down", remedy: "start" }, refused);
+    const error = new HeadraceError("POSTGRES_UNAVAILABLE", { message: "down" }, refused);
     expect(describeError(error).causes).toEqual([
       { type: "Error", code: "ECONNREFUSED", message: "connect ECONNREFUSED 127.0.0.1:1" },
     ]);

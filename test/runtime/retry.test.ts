@@ -4,7 +4,7 @@ import { HeadraceError } from "../../src/runtime/errors.ts";
 import { logRetries, retriesChannel, retry } from "../../src/runtime/retry.ts";
 import type { Clock, RetryMessage } from "../../src/runtime/retry.ts";
 
-const outage = () => new HeadraceError("KAFKA_UNAVAILABLE", "retryable", { message: "no broker", remedy: "wait" });
+const outage = () => new HeadraceError("KAFKA_UNAVAILABLE", { message: "no broker" });
 
 /** Time that passes only by sleeping. */
 function fakeClock(): Clock & { readonly sleeps: number[] } {
@@ -45,8 +45,8 @@ describe("retry", () => {
   });
 
   test.each([
-    ["a fatal error", new HeadraceError("X", "fatal", { message: "no", remedy: "stop" })],
-    ["a poison error", new HeadraceError("X", "poison", { message: "no", remedy: "dead letter" })],
+    ["a fatal error", new HeadraceError("FENCED", { message: "no" })],
+    ["a poison error", new HeadraceError("VALUE_REFUSED", { message: "no" })],
     ["an error that nobody classified", new TypeError("bug")],
   ])("does not repeat after %s", async (_, error) => {
     const clock = fakeClock();

@@ -1,0 +1,76 @@
+import type { ErrorTable } from "./error-table.ts";
+
+/** Kafka: see `error-codes.ts` for how to add a code. */
+export const KAFKA_ERRORS = {
+  KAFKA_UNAVAILABLE: {
+    kind: "retryable",
+    meaning: "No broker can be reached, or Kafka does not answer in time.",
+    remedy: "Check that the brokers run and can be reached; Headrace goes on by itself once they do.",
+  },
+  KAFKA_LOGIN_FAILED: {
+    kind: "fatal",
+    meaning: "Kafka refuses the user.",
+    remedy: "Check the user, the password and the SASL mechanism.",
+  },
+  KAFKA_FORBIDDEN: {
+    kind: "fatal",
+    meaning: "Kafka does not let the user do what the message names.",
+    remedy: "Grant this user the rights on the pipeline's topics, group and transactional id.",
+  },
+  KAFKA_MESSAGE_TOO_LARGE: {
+    kind: "fatal",
+    meaning: "Kafka refuses a batch of records for its size, though each record was within the topic's limit.",
+    remedy: "Raise max.message.bytes of the topic.",
+  },
+  KAFKA_TOPIC_MISSING: {
+    kind: "retryable",
+    meaning: "A topic of the pipeline does not exist.",
+    remedy: "The producer makes the pipeline's topics: start it, or find out who deleted the topic.",
+  },
+  KAFKA_SESSION_LOST: {
+    kind: "retryable",
+    meaning:
+      "Kafka no longer takes the producer's transaction: it took too long, its coordinator moved, or a second producer of the name was started.",
+    remedy: "Nothing: Headrace begins a new session, and stops if a second producer of this name runs.",
+  },
+  KAFKA_UNEXPECTED: {
+    kind: "fatal",
+    meaning: "Kafka or its client answered something that Headrace does not know.",
+    remedy: "Look at the cause; Kafka or its client answered something that Headrace does not know.",
+  },
+  FENCED: {
+    kind: "fatal",
+    meaning: "A second producer of the same pipeline name has been started and has taken over.",
+    remedy: "Run one producer of each name; give a second pipeline another name.",
+  },
+  TOPIC_NOT_CREATED: {
+    kind: "fatal",
+    meaning: "A topic of the pipeline does not exist and could not be created.",
+    remedy: "Check kafka.replicationFactor against the number of brokers, and this user's right to create topics.",
+  },
+  TOPIC_PARTITIONS: {
+    kind: "fatal",
+    meaning: "A topic has another number of partitions than the config says.",
+    remedy:
+      "Set kafka.partitions to what the collections' topics have (with another number, keys would move between partitions); Headrace's own topics have one.",
+  },
+  TOO_FEW_BROKERS: {
+    kind: "fatal",
+    meaning: "Topics are to have more copies than Kafka has brokers.",
+    remedy: "Lower kafka.replicationFactor or add brokers.",
+  },
+  TOPIC_RECREATED: {
+    kind: "fatal",
+    meaning:
+      "A partition ends before the offset up to which it has been applied: the topic was deleted and made anew, has lost records, or is another Kafka's.",
+    remedy:
+      "Check that this is the right Kafka. If the topic was made anew, have a new snapshot of the collection taken, and set the partition's next_offset in headrace.progress as the message says.",
+  },
+  HISTORY_LOST_IN_KAFKA: {
+    kind: "fatal",
+    meaning:
+      "Kafka has deleted records of a topic before they were applied: the consumer stood for longer than the topic's retention.",
+    remedy:
+      "Have a new snapshot of the collection taken, which fills the gap, and set the partition's next_offset in headrace.progress as the message says. Give the topic a longer retention.",
+  },
+} as const satisfies ErrorTable;
