@@ -18,6 +18,8 @@ import { Writing } from "./writing.ts";
 /** Faults at the same time, each on other parts. */
 const LANES = 2;
 const KEYS = 40;
+/** The share of writes that drop, rename or replace a whole collection: some in a minute. */
+const REPLACEMENTS = 0.003;
 /** Written before the processes start, for the snapshot. */
 const FIRST_WRITES = 500;
 /** How many differences are printed. */
@@ -69,7 +71,14 @@ async function torture(stack: Stack, options: Options): Promise<Result> {
 async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promise<Result> {
   const { mongodb, name, createProcess } = pipeline;
   const random = seededRandom(seed);
-  const model = new ModelWriter({ client: mongodb, db: mongodb.db(name), random, collections, keys: KEYS });
+  const model = new ModelWriter({
+    client: mongodb,
+    db: mongodb.db(name),
+    random,
+    collections,
+    keys: KEYS,
+    replacements: REPLACEMENTS,
+  });
   for (let write = 0; write < FIRST_WRITES; write++) await model.step();
   const fleet: Fleet = new Fleet({
     create: createProcess,
@@ -91,7 +100,7 @@ async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promi
     await Promise.all(lanes);
     await writing.end();
     report(`${model.operations} writes, every fault is healed: comparing`);
-    const verdict = await judge(context, model);
+    const verdict = await judge(context, model.history);
     for (const command of ["produce", "consume"] as const) await fleet.stop(fleet.main(command));
     const differences = [...fleet.failures, ...verdict.differences];
     for (const difference of differences.slice(0, SHOWN)) report(difference);

@@ -6,7 +6,7 @@ import { MongoClient } from "mongodb";
 import { Pool, escapeIdentifier } from "pg";
 import { createAuditedTables } from "../../test/support/audit-trail.ts";
 import { startKafkaProxy } from "../../test/support/kafka-proxy.ts";
-import type { Fields } from "../../test/support/model-writer.ts";
+import type { Fields } from "../../test/support/model-history.ts";
 import { startProxy } from "../../test/support/tcp-proxy.ts";
 import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";

@@ -1,5 +1,5 @@
 import { auditViolations, rowDifferences } from "../../test/support/audit-trail.ts";
-import type { ModelWriter } from "../../test/support/model-writer.ts";
+import type { ModelHistory } from "../../test/support/model-history.ts";
 import type { TortureContext } from "./fault.ts";
 import { expectedRow } from "./pipeline.ts";
 
@@ -17,7 +17,7 @@ const CATCH_UP_SECONDS = 180;
 const REPLAYS = 5;
 
 /** Once nothing is written and every fault is healed: waits for the pipeline, and compares everything. */
-export async function judge(context: TortureContext, model: ModelWriter): Promise<Verdict> {
+export async function judge(context: TortureContext, model: ModelHistory): Promise<Verdict> {
   const differences = await verifyDifferences(context);
   for (const { name } of context.tables)
     differences.push(...(await rowDifferences(context.postgres, model, name, expectedRow)));

@@ -41,7 +41,7 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
       const [collection = "", text = ""] = key.split("/");
       const _id = JSON.parse(text) as string;
       const owner = writers.find(({ collections }) => collections.includes(collection));
-      const fields = owner?.writer.fieldsAt(collection, _id, version) ?? null;
+      const fields = owner?.writer.history.fieldsAt(collection, _id, version) ?? null;
       return fields === null ? undefined : extendedJsonOf({ _id, ...fields });
     },
   };

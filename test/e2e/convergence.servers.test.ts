@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { HeadraceProcess } from "../../dev/headrace-process.ts";
 import { auditEntries, auditViolations, createAuditedTables } from "../support/audit-trail.ts";
-import { ModelWriter, printedSeed, seededRandom, type Fields, type Random } from "../support/model-writer.ts";
+import type { Fields } from "../support/model-history.ts";
+import { ModelWriter, printedSeed, seededRandom, type Random } from "../support/model-writer.ts";
 import { freshPipeline, type Pipeline } from "../support/pipeline.ts";
 
 const minutes = 60_000;
@@ -29,7 +30,7 @@ test(
 
     const verified = await pipeline.run("verify", "--json", "--wait", "120");
     expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
-    expect(await auditViolations(pipeline.pool, writer, expectedRow)).toMatchObject({ violations: [] });
+    expect(await auditViolations(pipeline.pool, writer.history, expectedRow)).toMatchObject({ violations: [] });
     await writer.close();
   },
   10 * minutes,

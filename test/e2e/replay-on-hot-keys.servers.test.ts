@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { auditEntries, auditViolations, createAuditedTables } from "../support/audit-trail.ts";
-import { ModelWriter, printedSeed, seededRandom, type Fields } from "../support/model-writer.ts";
+import type { Fields } from "../support/model-history.ts";
+import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 
 test(
@@ -34,7 +35,7 @@ test(
 
     const verified = await pipeline.run("verify", "--json", "--wait", "120");
     expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
-    expect(await auditViolations(pool, writer, expectedRow)).toMatchObject({ violations: [] });
+    expect(await auditViolations(pool, writer.history, expectedRow)).toMatchObject({ violations: [] });
     await run.stop();
     await writer.close();
   },

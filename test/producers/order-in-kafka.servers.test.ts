@@ -53,7 +53,7 @@ test("in each partition a key's versions never fall and are what MongoDB held, h
       const { key, version, values } = change;
       expect(version, `${collection} ${key}`).toBeGreaterThanOrEqual(newest.get(key) ?? 0n);
       newest.set(key, version);
-      const fields = writer.fieldsAt(collection, key, version);
+      const fields = writer.history.fieldsAt(collection, key, version);
       expect(values === null ? null : JSON.parse(String(values[0]))).toEqual(fields && { _id: key, ...fields });
     }
     expect(changes.filter(({ op }) => op === "r").length).toBeGreaterThan(50);

@@ -72,7 +72,7 @@ test("an old backlog is resolved: exact states, never an older one, also after a
     versions.set(key, change.version);
     if (change.collection !== "model") continue;
     const _id = JSON.parse(key.slice("model/".length)) as string;
-    const fields = writer.fieldsAt("model", _id, change.version);
+    const fields = writer.history.fieldsAt("model", _id, change.version);
     expect(finalState([change]).get(key)).toBe(fields === null ? undefined : extendedJsonOf({ _id, ...fields }));
   }
 });

@@ -38,7 +38,7 @@ test("the topics hold what the collections hold, stopped and started at any time
     expect(tableOf(changes)).toEqual(await documentsOf(producer.db, collection));
     expect(duplicatesOf(changes)).toEqual([]);
     for (const { key, version, values } of changes) {
-      const fields = writer.fieldsAt(collection, key, version);
+      const fields = writer.history.fieldsAt(collection, key, version);
       expect(values === null ? null : JSON.parse(String(values[0]))).toEqual(fields && { _id: key, ...fields });
     }
   }

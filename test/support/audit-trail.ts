@@ -1,12 +1,12 @@
 // A trigger that keeps every state a row has ever shown, and the check of that trail against the writer's model.
 import { escapeIdentifier, type Pool } from "pg";
-import type { Fields, ModelWriter } from "./model-writer.ts";
+import type { Fields, ModelHistory } from "./model-history.ts";
 
 interface AuditEntry {
   readonly relation: string;
   readonly key: string;
   readonly version: string;
-  /** null: the row was deleted. */
+  /** null: the row, of that version, was deleted. */
   readonly row: Record<string, unknown> | null;
 }
 
@@ -41,12 +41,12 @@ export async function auditEntries(pool: Pool): Promise<number> {
 }
 
 /**
- * Every way in which the trail differs from the model: a version that fell, or a row that was not what the
- * document was at the row's version.
+ * Every way in which the trail differs from the model: a version that fell, a row that was not what the document was
+ * at the row's version, or one that vanished without a reason.
  */
 export async function auditViolations(
   pool: Pool,
-  model: ModelWriter,
+  model: ModelHistory,
   rowOf: RowOf,
 ): Promise<{ entries: number; stepsBack: number; violations: string[] }> {
   const { rows } = await pool.query<AuditEntry>("SELECT relation, key, version, row FROM audit ORDER BY seq");
@@ -62,7 +62,11 @@ export async function auditViolations(
       violations.push(`${id}: version ${version} after ${before}`);
     }
     last.set(id, version);
-    if (entry.row === null) continue;
+    if (entry.row === null) {
+      if (!model.vanishesAfter(entry.relation, entry.key, version))
+        violations.push(`${id}: vanished at ${version}, and the document was not deleted after that`);
+      continue;
+    }
     const fields = model.fieldsAt(entry.relation, entry.key, version);
     const { _id, _version, ...shown } = entry.row;
     const expected = fields === null ? null : rowOf(entry.relation, entry.key, fields);
@@ -73,7 +77,7 @@ export async function auditViolations(
 }
 
 /** Every way in which a table differs from what the model says that its collection holds now. */
-export async function rowDifferences(pool: Pool, model: ModelWriter, table: string, rowOf: RowOf): Promise<string[]> {
+export async function rowDifferences(pool: Pool, model: ModelHistory, table: string, rowOf: RowOf): Promise<string[]> {
   const { rows } = await pool.query<{ key: string; row: Record<string, unknown> }>(
     `SELECT _id AS key, to_jsonb(t) - '_id' - '_version' AS row FROM ${escapeIdentifier(table)} AS t`,
   );

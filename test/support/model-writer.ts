@@ -1,15 +1,8 @@
 // Random writes on few keys, with the history of every key as the model to compare with.
 import type { ClientSession, Collection, Db, MongoClient } from "mongodb";
-
-/** A document of the model; `_id` apart. */
-export type Fields = Record<string, unknown>;
-
-interface State {
-  /** Cluster time of the write, as a version. */
-  readonly version: bigint;
-  /** The document from then on; null: there is none. */
-  readonly fields: Fields | null;
-}
+import { ModelHistory } from "./model-history.ts";
+import type { Fields } from "./model-history.ts";
+import { replaceCollection } from "./model-replacement.ts";
 
 interface StoredDocument {
   _id: string;
@@ -19,55 +12,50 @@ interface StoredDocument {
 /** A random number in [0, 1). */
 export type Random = () => number;
 
+interface ModelWriterOptions {
+  readonly client: MongoClient;
+  readonly db: Db;
+  readonly random: Random;
+  readonly collections: readonly string[];
+  /** How many in each collection. */
+  readonly keys: number;
+  /** The share of steps that drop, rename or replace a whole collection. Default: none. */
+  readonly replacements?: number;
+}
+
 /** Writes in sequence, so that every key's history is known exactly. */
 export class ModelWriter {
   operations = 0;
+  readonly history = new ModelHistory();
   readonly #client: MongoClient;
   readonly #session: ClientSession;
   readonly #db: Db;
   readonly #random: Random;
   readonly #collections: readonly string[];
   readonly #keys: number;
-  readonly #histories = new Map<string, State[]>();
+  readonly #replacements: number;
   #burst: { readonly collection: string; readonly id: string; left: number } | undefined;
 
-  constructor(options: { client: MongoClient; db: Db; random: Random; collections: readonly string[]; keys: number }) {
+  constructor(options: ModelWriterOptions) {
     this.#client = options.client;
     this.#session = options.client.startSession({ causalConsistency: true });
     this.#db = options.db;
     this.#random = options.random;
     this.#collections = options.collections;
     this.#keys = options.keys;
+    this.#replacements = options.replacements ?? 0;
   }
 
-  /** One random operation: insert, replace, set, unset, rename, delete, delete and re-insert, or a transaction of some. */
+  /**
+   * One random operation: insert, replace, set, unset, rename, delete, delete and re-insert, a transaction of some, or
+   * a replacement of a whole collection.
+   */
   async step(): Promise<void> {
+    if (this.#replacements > 0 && this.#random() < this.#replacements) return this.#replace();
     if (this.#random() < 0.1) return this.#transaction();
     const change = this.#pick();
     await change.write(this.#session);
     this.#record(change, operationVersion(this.#session));
-  }
-
-  /** What the key's document was at the version; null where it did not exist. */
-  fieldsAt(collection: string, key: string, version: bigint): Fields | null {
-    const history = this.#histories.get(`${collection}/${key}`) ?? [];
-    let [low, high] = [0, history.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((history[middle]?.version ?? 0n) <= version) low = middle + 1;
-      else high = middle;
-    }
-    return history[low - 1]?.fields ?? null;
-  }
-
-  /** The documents that a collection holds now, by key. */
-  documentsIn(collection: string): Map<string, Fields> {
-    const documents = new Map<string, Fields>();
-    for (const [key, history] of this.#histories) {
-      const fields = history.at(-1)?.fields ?? null;
-      if (fields !== null && key.startsWith(`${collection}/`)) documents.set(key.slice(collection.length + 1), fields);
-    }
-    return documents;
   }
 
   async close(): Promise<void> {
@@ -89,10 +77,20 @@ export class ModelWriter {
     }
   }
 
-  #record(change: Change, version: bigint): void {
-    const history = this.#histories.get(change.key) ?? [];
-    history.push({ version, fields: change.fields });
-    this.#histories.set(change.key, history);
+  #record({ target, id, fields }: Change, version: bigint): void {
+    this.history.record(target.collectionName, id, { version, fields });
+    this.operations++;
+  }
+
+  async #replace(): Promise<void> {
+    const collection = this.#collections[this.#below(this.#collections.length)] ?? "";
+    const before = this.history.documentsIn(collection);
+    const after = new Map<string, Fields>();
+    for (let left = 1 + this.#below(this.#keys); left > 0; left--)
+      after.set(`key ${this.#below(this.#keys)}`, this.#randomFields(this.operations));
+    const target = { db: this.#db, session: this.#session, collection, before, after };
+    const documents = await replaceCollection(target, this.#random);
+    this.history.replace(collection, operationVersion(this.#session), documents);
     this.operations++;
   }
 
@@ -108,7 +106,7 @@ export class ModelWriter {
   #pick(): Change {
     const { collection, id } = this.#pickKey();
     const key = `${collection}/${id}`;
-    const current = this.#histories.get(key)?.at(-1)?.fields ?? null;
+    const current = this.history.fieldsOf(collection, id);
     const target = this.#db.collection<StoredDocument>(collection);
     return { key, target, id, ...this.#mutation(target, id, current) };
   }
@@ -189,6 +187,7 @@ function distinct(changes: readonly Change[]): Change[] {
   return [...new Map(changes.map((change) => [change.key, change])).values()];
 }
 
+/** The cluster time of the session's last write. */
 function operationVersion(session: ClientSession): bigint {
   const time = session.operationTime;
   if (time === undefined) throw new Error("the server gave no operationTime");
