@@ -4,7 +4,7 @@ import type { Position, Version } from "../schemas/change-event.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./mongo-cursor.ts";
 import type { CursorBatch } from "./mongo-cursor.ts";
-import { isCursorLost } from "./mongo-errors.ts";
+import { isCursorLost, isEventTooLarge } from "./mongo-errors.ts";
 import { readStreamEvent } from "./mongo-stream-event.ts";
 import type { StreamEvent } from "./post-images.ts";
 
@@ -35,24 +35,35 @@ const DOING = "reading the change stream";
  * Tails the database's change stream. The first batch is empty: it says where the stream begins. A cursor that
  * the server has dropped (it was idle too long, the primary changed) is opened again at the last token, and so is
  * one that ended as the database was dropped.
- * @throws HeadraceError, classified; HISTORY_LOST where the oplog no longer reaches back to `start`
+ *
+ * An event of more than 16 MB fails with all that were to come in its batch: that batch is read without documents.
+ * @throws HeadraceError, classified; HISTORY_LOST where the oplog no longer reaches back to `start`; EVENT_TOO_LARGE
+ * where an event is too large even without its document
  */
 export async function* changeStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
   let last: StreamBatch | null = null;
+  let withDocuments = true;
   for (;;) {
     try {
-      for await (const batch of openStream(db, { ...options, start: last ?? options.start })) {
+      for await (const batch of openStream(db, { ...options, start: last ?? options.start, withDocuments })) {
         last = batch;
         yield batch;
+        if (!withDocuments && batch.events.length > 0) break;
       }
+      withDocuments = true;
     } catch (error) {
-      if (!isCursorLost(error)) throw error;
+      if (withDocuments && isEventTooLarge(error)) withDocuments = false;
+      else if (!isCursorLost(error)) throw error;
     }
   }
 }
 
+interface OpenOptions extends ChangeStreamOptions {
+  readonly withDocuments: boolean;
+}
+
 /** Ends only with an invalidate, after which a new stream can begin. */
-async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
+async function* openStream(db: Db, options: OpenOptions): AsyncGenerator<StreamBatch, void, void> {
   const session = startCursorSession(db);
   const run = { session, signal: options.signal, doing: DOING };
   const more = { collection: "$cmd.aggregate", batchSize: BATCH_EVENTS };
@@ -73,14 +84,14 @@ async function* openStream(db: Db, options: ChangeStreamOptions): AsyncGenerator
   }
 }
 
-function aggregateCommand({ start, collections }: ChangeStreamOptions): Document {
+function aggregateCommand({ start, collections, withDocuments }: OpenOptions): Document {
   return {
     aggregate: 1,
     pipeline: [
       { $changeStream: startOptions(start) },
       { $match: collectionFilter(collections) },
       // The largest part of an update's event; the document is read anyway.
-      { $project: { updateDescription: 0 } },
+      { $project: { updateDescription: 0, ...(withDocuments ? {} : { fullDocument: 0 }) } },
     ],
     cursor: { batchSize: 0 },
     readConcern: { level: "majority" },

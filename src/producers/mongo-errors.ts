@@ -4,6 +4,7 @@ import { HeadraceError } from "../runtime/errors.ts";
 import { networkCode } from "../runtime/network-codes.ts";
 
 /** From MongoDB's `error_codes.yml`. */
+const BSON_OBJECT_TOO_LARGE = 10334;
 const CURSOR_NOT_FOUND = 43;
 const CURSOR_KILLED = 237;
 const SNAPSHOT_TOO_OLD = 239;
@@ -20,7 +21,7 @@ const CODES: readonly (readonly [ErrorCode, readonly number[]])[] = [
   ["MONGODB_LOGIN_FAILED", [18, 8000]], // 8000: Atlas
   ["MONGODB_FORBIDDEN", [13]],
   ["MONGODB_NOT_REPLICA_SET", [40573]],
-  ["EVENT_TOO_LARGE", [10334]],
+  ["EVENT_TOO_LARGE", [BSON_OBJECT_TOO_LARGE]],
 ];
 const BY_CODE: ReadonlyMap<number, ErrorCode> = new Map(
   CODES.flatMap(([errorCode, codes]) => codes.map((code) => [code, errorCode] as const)),
@@ -63,6 +64,11 @@ export function mongoError(error: unknown, doing: string): HeadraceError {
 export function isSnapshotGone(error: unknown): boolean {
   const code = serverCode(error);
   return code === SNAPSHOT_TOO_OLD || code === SNAPSHOT_UNAVAILABLE;
+}
+
+/** Whether MongoDB could not send what it was to send, as it is larger than a BSON document may be. */
+export function isEventTooLarge(error: unknown): boolean {
+  return serverCode(error) === BSON_OBJECT_TOO_LARGE;
 }
 
 /** Whether the server has dropped a cursor, which can be opened again. */

@@ -9,7 +9,7 @@ export interface StreamEvent {
   readonly renamedTo: string | null;
   readonly version: Version;
   readonly documentKey: Uint8Array | null;
-  /** The document after an insert or replace; an update's event has none. */
+  /** The document after an insert or replace; null where the event came without, as an update's does. */
   readonly document: Uint8Array | null;
   /** All events of a MongoDB transaction have one time. */
   readonly inTransaction: boolean;
@@ -43,7 +43,7 @@ export type KeyOf = (documentKey: Uint8Array) => string;
 /**
  * What of a batch is published as it stands and which documents are read at the batch's end. A key is read
  * once where any of its events
- * - is an update, which does not hold the document;
+ * - leaves a document that it does not hold: an update, or what was too large for an event;
  * - belongs to a MongoDB transaction: its events share one time, at which the document has only one state;
  * - is not later than `readUpTo`, up to which the key may have been published before.
  * Its other events are dropped: the state that is read is newer than theirs.
@@ -80,7 +80,8 @@ export function unreadableEvent({ op, ...read }: ImageRead, version: Version): C
 }
 
 function needsRead(event: DocumentStreamEvent, readUpTo: Version): boolean {
-  return event.operationType === "update" || event.inTransaction || event.version <= readUpTo;
+  const lacksDocument = event.document === null && event.operationType !== "delete";
+  return lacksDocument || event.inTransaction || event.version <= readUpTo;
 }
 
 function changeEvent({ operationType, collection, documentKey, document, version }: DocumentStreamEvent): ChangeEvent {
