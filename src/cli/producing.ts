@@ -16,7 +16,7 @@ export interface ProducingOptions {
 
 /** Runs the producer of a config. Resolves at its end, or when `signal` aborts. */
 export async function produceFrom({ config, observer, logger, signal, once }: ProducingOptions): Promise<void> {
-  const { name, mongodb, kafka, collections, snapshot } = config;
+  const { name, mongodb, kafka, collections, snapshot, documents } = config;
   const options = {
     name,
     version: readPackage().version,
@@ -30,6 +30,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     },
     collections: collections === undefined ? null : Object.values(collections).map(({ mapping }) => mapping),
     snapshot,
+    nulCharacters: documents.nulCharacters,
     onDrop: mongodb.onDrop,
     once,
     observer,

@@ -34,11 +34,12 @@ export interface BsonDocument {
 }
 
 /**
- * Reads a raw BSON document. In strings and names, invalid UTF-8 becomes U+FFFD; NUL stays.
+ * Reads a raw BSON document. In strings and names, invalid UTF-8 becomes U+FFFD.
+ * @param nulText what stands for a NUL
  * @throws Error where the bytes are no BSON
  */
-export function readBson(raw: Uint8Array): BsonDocument {
-  return new Reader(raw).document();
+export function readBson(raw: Uint8Array, nulText: string): BsonDocument {
+  return new Reader(raw, nulText).document();
 }
 
 /** A document's `_id`. In a key nothing may be mended or left out, or two keys could become one. */
@@ -50,7 +51,7 @@ export interface DocumentId {
 
 /** @throws Error where the bytes are no BSON document with an `_id` */
 export function readId(raw: Uint8Array): DocumentId {
-  const reader = new Reader(raw);
+  const reader = new Reader(raw, "\0");
   const id = reader.field("_id");
   if (id === undefined) throw new Error("A document has no _id.");
   return { id, isClean: reader.isClean };
@@ -58,10 +59,12 @@ export function readId(raw: Uint8Array): DocumentId {
 
 class Reader {
   readonly #bytes: Buffer;
+  readonly #nulText: string;
   isClean = true;
   #at = 0;
 
-  constructor(raw: Uint8Array) {
+  constructor(raw: Uint8Array, nulText: string) {
+    this.#nulText = nulText;
     this.#bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
   }
 
@@ -106,8 +109,9 @@ class Reader {
 
   #text(bytes: Buffer): string {
     const text = bytes.toString("utf8");
-    if (text.includes("\0") || (text.includes("\ufffd") && !isUtf8(bytes))) this.isClean = false;
-    return text;
+    const hasNul = text.includes("\0");
+    if (hasNul || (text.includes("\ufffd") && !isUtf8(bytes))) this.isClean = false;
+    return hasNul ? text.replaceAll("\0", this.#nulText) : text;
   }
 
   #value(type: number): BsonValue {

@@ -1,7 +1,7 @@
 import type { ColumnBase, ColumnType } from "../schemas/column-type.ts";
 import type { BsonValue } from "./verify-bson.ts";
 import { decimalOf, decimalParts, integerOf } from "./verify-decimal.ts";
-import { PLAIN, storedText, toJson, uuidOf } from "./verify-json-forms.ts";
+import { PLAIN, toJson, uuidOf } from "./verify-json-forms.ts";
 import { isSameJson, parseJson } from "./verify-json.ts";
 import { arrayElements, microsecondsOf } from "./verify-postgres-text.ts";
 
@@ -73,7 +73,7 @@ function text(value: BsonValue, fits: (content: string) => boolean = () => true)
 }
 
 function textOf(value: BsonValue): string | undefined {
-  if (value.kind === "string") return storedText(value.value);
+  if (value.kind === "string") return value.value;
   if (value.kind === "objectId") return value.hex;
   return value.kind === "binary" ? uuidOf(value) : undefined;
 }

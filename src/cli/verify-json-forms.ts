@@ -23,14 +23,14 @@ export const EXTENDED: JsonForm = {
   array: ({ items }, form) => items.map((item) => toJson(form, item)),
   null: () => null,
   boolean: ({ value }) => value,
-  string: ({ value }) => storedText(value),
+  string: ({ value }) => value,
   double: ({ value }) => wrapped("$numberDouble", Object.is(value, -0) ? "-0.0" : String(value)),
   int32: ({ value }) => wrapped("$numberInt", String(value)),
   int64: ({ value }) => wrapped("$numberLong", String(value)),
   decimal128: ({ text }) => wrapped("$numberDecimal", text),
   objectId: ({ hex }) => wrapped("$oid", hex),
   date: ({ ms }) => wrapped("$date", wrapped("$numberLong", String(ms))),
-  symbol: ({ value }) => wrapped("$symbol", storedText(value)),
+  symbol: ({ value }) => wrapped("$symbol", value),
   undefined: () => wrapped("$undefined", true),
   minKey: () => wrapped("$minKey", new JsonNumber("1")),
   maxKey: () => wrapped("$maxKey", new JsonNumber("1")),
@@ -39,12 +39,9 @@ export const EXTENDED: JsonForm = {
   regex: ({ pattern, options }) => wrapped("$regularExpression", object({ pattern, options })),
   timestamp: ({ seconds, increment }) =>
     wrapped("$timestamp", object({ t: new JsonNumber(String(seconds)), i: new JsonNumber(String(increment)) })),
-  dbPointer: ({ namespace, hex }) =>
-    wrapped("$dbPointer", object({ $ref: storedText(namespace), $id: wrapped("$oid", hex) })),
+  dbPointer: ({ namespace, hex }) => wrapped("$dbPointer", object({ $ref: namespace, $id: wrapped("$oid", hex) })),
   code: ({ code, scope }) =>
-    scope === undefined
-      ? wrapped("$code", storedText(code))
-      : object({ $code: storedText(code), $scope: toJson(EXTENDED, scope) }),
+    scope === undefined ? wrapped("$code", code) : object({ $code: code, $scope: toJson(EXTENDED, scope) }),
 };
 
 /** The form of jsonb columns and of `doc`, made for querying. What has none of its own stays in Extended JSON. */
@@ -61,11 +58,6 @@ export const PLAIN: JsonForm = {
       ? new Date(Number(date.ms)).toISOString()
       : EXTENDED.date(date, form),
 };
-
-/** Text as PostgreSQL can hold it: NUL is U+FFFD. */
-export function storedText(text: string): string {
-  return text.includes("\0") ? text.replaceAll("\0", "\ufffd") : text;
-}
 
 /** The text of a UUID; undefined where a binary is none. */
 export function uuidOf({ subType, bytes }: BsonValue & { readonly kind: "binary" }): string | undefined {

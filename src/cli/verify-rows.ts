@@ -21,6 +21,8 @@ export interface MissingRow {
 export interface ComparedCollection {
   readonly mapping: CollectionMapping;
   readonly idType: IdType;
+  /** What stands in PostgreSQL for a NUL. */
+  readonly nulText: string;
   readonly documents: DocumentReader;
   readonly table: TableReader;
 }
@@ -35,7 +37,7 @@ export interface ComparedBatch {
 
 /** Compares documents with the rows that their keys have now. */
 export async function compareBatch(
-  { mapping, idType, table }: ComparedCollection,
+  { mapping, idType, nulText, table }: ComparedCollection,
   batch: DocumentBatch,
 ): Promise<ComparedBatch> {
   const byKey = new Map<string, Uint8Array>();
@@ -53,7 +55,7 @@ export async function compareBatch(
     const raw = byKey.get(key);
     if (raw === undefined) return;
     versions.set(key, version);
-    const columns = differingColumns(mapping, readBson(raw), texts);
+    const columns = differingColumns(mapping, readBson(raw, nulText), texts);
     if (columns.length === 0) findings.delete(key);
     else findings.set(key, { kind: "different", columns });
   });

@@ -106,7 +106,7 @@ async function lookAtNewer(
   key: string,
   before: Finding | undefined,
 ): Promise<Finding | undefined> {
-  const { mapping, table } = compared;
+  const { mapping, nulText, table } = compared;
   let row: { readonly version: bigint | null; readonly texts: RowTexts } | undefined;
   await table.rows([key], comparedColumns(mapping), (_key, version, texts) => (row = { version, texts }));
   const version = row?.version ?? (await table.deletions([key])).get(key);
@@ -114,7 +114,7 @@ async function lookAtNewer(
   const raw = await documentAt(compared, key, version);
   if (raw === undefined) return row === undefined ? undefined : { kind: "extra" };
   if (row === undefined) return { kind: "missing" };
-  const columns = differingColumns(mapping, readBson(raw), row.texts);
+  const columns = differingColumns(mapping, readBson(raw, nulText), row.texts);
   return columns.length === 0 ? undefined : { kind: "different", columns };
 }
 

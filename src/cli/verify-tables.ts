@@ -2,6 +2,7 @@ import type { Db } from "mongodb";
 import type { ClientBase } from "pg";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Version } from "../schemas/change-event.ts";
+import type { NulCharacters } from "../schemas/avro-writer.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import { checkCollection } from "./verify-collection.ts";
 import type { Finding } from "./verify-rows.ts";
@@ -17,6 +18,7 @@ export interface ComparedPipeline {
   readonly client: ClientBase;
   /** PostgreSQL's. */
   readonly schema: string;
+  readonly nulCharacters: NulCharacters;
   /** As registered; undefined where nothing of the collection was replicated yet. */
   readonly idTypeOf: (collection: string) => Promise<IdType | undefined>;
   /**
@@ -64,6 +66,7 @@ async function compareTable(
   const counts = await checkCollection({
     mapping,
     idType,
+    nulText: pipeline.nulCharacters === "strip" ? "" : "\ufffd",
     documents,
     table: await TableReader.open(client, schema, table),
     waitUntilCaughtUp: () => pipeline.waitUntilCaughtUp(),

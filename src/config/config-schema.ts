@@ -115,6 +115,15 @@ const snapshot = z.strictObject({
     .describe("Most documents of one snapshot read; progress is stored after each."),
 });
 
+const documents = z.strictObject({
+  nulCharacters: z
+    .enum(["replace", "strip", "dead-letter"])
+    .default("replace")
+    .describe(
+      "A NUL character in a text, which PostgreSQL cannot store: `replace` writes U+FFFD, `strip` leaves it out, `dead-letter` gives the document up until it is mended. Counted as a misfit.",
+    ),
+});
+
 const batch = z.strictObject({
   rows: z.int().min(1).max(100_000).default(2_000).describe("Most records of one PostgreSQL transaction."),
   bytes: z
@@ -171,6 +180,7 @@ export const configSchema = z
     schemaRegistry: schemaRegistry.describe("Where the Avro schemas of the topics are."),
     postgres: postgres.describe("The sink."),
     snapshot: snapshot.prefault({}).describe("The first copy of a collection."),
+    documents: documents.prefault({}).describe("What becomes of the documents' values."),
     batch: batch.prefault({}).describe("How much is written to PostgreSQL at a time."),
     deadLetters: deadLetters.prefault({}).describe("Records that cannot be applied."),
     tombstones: tombstones.prefault({}).describe("Memory of deletes, so that nothing deleted comes back."),

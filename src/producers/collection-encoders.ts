@@ -1,3 +1,4 @@
+import type { NulCharacters } from "../schemas/avro-writer.ts";
 import type { CollectionMapping, CollectionOrigin, IdType } from "../schemas/collection-schema.ts";
 import { collectionSchema } from "../schemas/collection-schema.ts";
 import { idTypeOf } from "../schemas/document-key.ts";
@@ -14,6 +15,7 @@ export interface CollectionEncodersOptions {
   /** Headrace's own. */
   readonly version: string;
   readonly registry: SchemaRegistry;
+  readonly nulCharacters: NulCharacters;
   readonly mappingOf: (collection: string) => CollectionMapping;
   /** The first and the last document by `_id`, as far as there are any; raw BSON with at least the `_id`. */
   readonly idEnds: (collection: string) => Promise<readonly Uint8Array[]>;
@@ -67,11 +69,11 @@ export class CollectionEncoders {
   }
 
   async #make(mapping: CollectionMapping, idType: IdType): Promise<EventEncoder> {
-    const { registry, version } = this.#options;
+    const { registry, version, nulCharacters } = this.#options;
     const schema = collectionSchema(mapping, idType, this.#origin(mapping.collection));
     const key = await registry.register(schema.keySubject, schema.keySchema);
     const value = await registry.register(schema.valueSubject, schema.valueSchema);
-    return createEventEncoder({ schema, schemaIds: { key, value }, version });
+    return createEventEncoder({ schema, schemaIds: { key, value }, version, nulCharacters });
   }
 
   #origin(collection: string): CollectionOrigin {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "../runtime/logger.ts";
+import type { NulCharacters } from "../schemas/avro-writer.ts";
 import type { CollectionMapping } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
 import { CollectionEncoders } from "./collection-encoders.ts";
@@ -32,6 +33,7 @@ export interface ProducerOptions {
     /** Most documents of one read. */
     readonly chunkDocuments: number;
   };
+  readonly nulCharacters: NulCharacters;
   readonly onDrop: OnDrop;
   /** Ends when what the source is at the start has been published. */
   readonly once: boolean;
@@ -63,6 +65,7 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       database,
       version,
       registry,
+      nulCharacters: options.nulCharacters,
       mappingOf: mappings(collections ?? []),
       idEnds: (collection) => readIdEnds(db, collection),
     });

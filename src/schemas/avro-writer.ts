@@ -12,6 +12,12 @@ const MOST_BYTES = 128 * 1024 * 1024;
 /** Up to here a loop copies faster than a native call (measured: 1 ns a byte against 90 ns). */
 const SHORT_BYTES = 96;
 
+/**
+ * What becomes of a NUL in a text, which PostgreSQL takes in no text and no jsonb: U+FFFD, nothing, or its document goes
+ * to the dead letters.
+ */
+export type NulCharacters = "replace" | "strip" | "dead-letter";
+
 /** To take a bigint apart without arithmetic on it. */
 const HALVES = new DataView(new ArrayBuffer(8));
 
@@ -22,10 +28,15 @@ const HALVES = new DataView(new ArrayBuffer(8));
 export class AvroWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   position = 0;
-  /** How often U+FFFD was written for a NUL or for what is not UTF-8, since the writer was made. */
+  /** How often a NUL, or what is not UTF-8, was not written as it is, since the writer was made. */
   replaced = 0;
+  readonly #nulCharacters: NulCharacters;
   /** Bytes kept for the length of a text; the last text's, since texts of one collection resemble each other. */
   #lengthBytes = 1;
+
+  constructor(nulCharacters: NulCharacters = "replace") {
+    this.#nulCharacters = nulCharacters;
+  }
 
   /** What was written, not to change any more; the writer begins anew. */
   take(): Buffer {
@@ -113,7 +124,7 @@ export class AvroWriter {
     this.position += this.bytes.write(text, this.position, length);
   }
 
-  /** A string from what should be UTF-8 without NUL; what is not becomes U+FFFD. */
+  /** A string from what should be UTF-8 without NUL; what is not is mended. */
   writeText(source: Buffer, start: number, end: number): void {
     const before = this.position;
     this.writeInt(end - start);
@@ -145,6 +156,16 @@ export class AvroWriter {
   appendBytes(source: Buffer, start: number, end: number): void {
     this.ensure(end - start);
     this.position += source.copy(this.bytes, this.position, start, end);
+  }
+
+  /**
+   * For a NUL in a text.
+   * @throws ContractError DOCUMENT_UNENCODABLE where that makes a dead letter
+   */
+  appendNul(): void {
+    if (this.#nulCharacters === "dead-letter") throw nulRefused();
+    if (this.#nulCharacters === "strip") this.replaced++;
+    else this.appendReplacement();
   }
 
   appendReplacement(): void {
@@ -194,11 +215,20 @@ export class AvroWriter {
     const begin = this.beginText();
     for (let at = start; at < end;) {
       const byte = source[at] as number;
-      const length = byte === 0 ? -1 : byte < 0x80 ? 1 : sequenceLength(source, at, end);
+      const length = byte < 0x80 ? 1 : sequenceLength(source, at, end);
       if (length < 0) this.appendReplacement();
-      for (let index = 0; index < length; index++) this.appendByte(source[at + index] as number);
+      if (byte === 0) this.appendNul();
+      else for (let index = 0; index < length; index++) this.appendByte(source[at + index] as number);
       at += Math.abs(length);
     }
     this.endText(begin);
   }
+}
+
+function nulRefused(): ContractError {
+  return new ContractError("DOCUMENT_UNENCODABLE", {
+    message: "A text of the document holds a NUL character, which PostgreSQL cannot store.",
+    remedy:
+      "Take it out of the document and replay the dead letter, or set documents.nulCharacters to replace or strip.",
+  });
 }

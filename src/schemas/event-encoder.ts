@@ -1,4 +1,4 @@
-import { AvroWriter } from "./avro-writer.ts";
+import { AvroWriter, type NulCharacters } from "./avro-writer.ts";
 import { createDocumentWriter, type DocumentWriter } from "./bson-to-avro.ts";
 import { type ChangeEvent, versionToMs } from "./change-event.ts";
 import type { CollectionSchema } from "./collection-schema.ts";
@@ -40,6 +40,8 @@ export interface EventEncoderOptions {
   readonly schemaIds: SchemaIds;
   /** `source.version`: Headrace's own. */
   readonly version: string;
+  /** Default: replace. */
+  readonly nulCharacters?: NulCharacters;
   /** The envelope's `ts_ms`: when the event was encoded, ms since 1970. */
   readonly now?: () => number;
 }
@@ -56,7 +58,7 @@ const NO_MISFITS: readonly string[] = [];
 
 class BinaryEventEncoder implements EventEncoder {
   readonly #schema: CollectionSchema;
-  readonly #out = new AvroWriter();
+  readonly #out: AvroWriter;
   readonly #documentWriter: DocumentWriter;
   readonly #now: () => number;
   readonly #keyHeader: Buffer;
@@ -65,9 +67,10 @@ class BinaryEventEncoder implements EventEncoder {
   readonly #sourceHead: Buffer;
   readonly #sourceNames: Buffer;
 
-  constructor({ schema, schemaIds, version, now = Date.now }: EventEncoderOptions) {
+  constructor({ schema, schemaIds, version, nulCharacters, now = Date.now }: EventEncoderOptions) {
     this.#schema = schema;
     this.#now = now;
+    this.#out = new AvroWriter(nulCharacters);
     this.#documentWriter = createDocumentWriter(schema, this.#out);
     this.#keyHeader = confluentHeader(schemaIds.key);
     this.#valueHeader = confluentHeader(schemaIds.value);

@@ -14,7 +14,7 @@ for (const [index, escaped] of [...Buffer.from('"\\\b\f\n\r\t')].entries()) {
   PLAIN[escaped] = 0;
 }
 
-/** A JSON string of what should be UTF-8 without NUL; what is not becomes U+FFFD. */
+/** A JSON string of what should be UTF-8 without NUL; what is not is mended. */
 export function appendJsonString(out: AvroWriter, source: Buffer, start: number, end: number): void {
   out.ensure(end - start + 2);
   let target = out.bytes;
@@ -39,8 +39,9 @@ export function appendJsonString(out: AvroWriter, source: Buffer, start: number,
 /** One character that is not plain ASCII. Leaves room for the rest of the string. @returns where the rest begins */
 function appendSpecial(out: AvroWriter, source: Buffer, at: number, end: number): number {
   const byte = source[at] as number;
-  const length = byte === 0 ? -1 : byte < 0x80 ? 1 : sequenceLength(source, at, end);
-  if (length < 0) out.appendReplacement();
+  const length = byte < 0x80 ? 1 : sequenceLength(source, at, end);
+  if (byte === 0) out.appendNul();
+  else if (length < 0) out.appendReplacement();
   else if (byte < 0x80) appendEscape(out, source, at);
   else for (let index = 0; index < length; index++) out.appendByte(source[at + index] as number);
   const next = at + Math.abs(length);

@@ -54,13 +54,13 @@ const everyType = {
 };
 
 function extended(raw: Uint8Array): string {
-  return stringifyJson(toJson(EXTENDED, readBson(raw)));
+  return stringifyJson(toJson(EXTENDED, readBson(raw, "\ufffd")));
 }
 
 describe("reading BSON", () => {
   test("every type is read as bson reads it", () => {
     const reference = EJSON.stringify(everyType, { relaxed: false });
-    const read = toJson(EXTENDED, readBson(serialize(everyType, { ignoreUndefined: false })));
+    const read = toJson(EXTENDED, readBson(serialize(everyType, { ignoreUndefined: false }), "\ufffd"));
     expect(isSameJson(parseJson(reference), read)).toBe(true);
     expect([...(parseJson(reference) as ReadonlyMap<string, unknown>)].map(([name]) => name)).toEqual([
       ...(read as ReadonlyMap<string, unknown>).keys(),
@@ -126,7 +126,7 @@ describe("reading BSON", () => {
   test("bytes that are no BSON are refused, not read past their end", () => {
     const whole = serialize(everyType);
     for (let length = 0; length < whole.length; length++) {
-      expect(() => readBson(whole.subarray(0, length))).toThrow();
+      expect(() => readBson(whole.subarray(0, length), "\ufffd")).toThrow();
     }
     expect(() => readId(serialize({ a: 1 }))).toThrow("no _id");
   });

@@ -41,6 +41,7 @@ export async function freshComparison(
         db: source.db,
         client,
         schema: target.schema,
+        nulCharacters: "replace",
         idTypeOf: async () => idType,
         waitUntilCaughtUp: async () => (await clusterTimes(source.db)).majority,
         openDeadLetters: async () => new Set(),

@@ -13,6 +13,7 @@ const result = await compareTables(
     db: mongo.db(DATABASE),
     client,
     schema: SCHEMA,
+    nulCharacters: "replace",
     idTypeOf: async () => "integer",
     waitUntilCaughtUp: async () => null, // one look more, not three
     openDeadLetters: async () => new Set(),

@@ -117,6 +117,20 @@ test("a NUL byte becomes U+FFFD, nested ones too", async () => {
   expect(await row("plain", "nul")).toMatchObject({ doc: { text: "a\uFFFDb", nested: { deep: ["x\uFFFD"] } } });
 });
 
+test("a NUL byte is left out, and verifies as equal, with documents.nulCharacters: strip", async () => {
+  const stripping = await freshPipeline({
+    documents: { nulCharacters: "strip" },
+    collections: { typed: { columns: { text: "text" } }, plain: {} },
+  });
+  for (const name of ["typed", "plain"]) await stripping.db.collection(name).insertMany(documents.slice(0, 2));
+  const { exitCode, stderr } = await stripping.run("run", "--once");
+  expect(exitCode, stderr).toBe(0);
+  const { rows } = await stripping.pool.query("SELECT text, _extra->'nested' AS nested FROM typed WHERE _id = 'nul'");
+  expect(rows).toEqual([{ text: "ab", nested: { deep: ["x"] } }]);
+  const { stdout } = await stripping.run("verify", "--json");
+  expect(JSON.parse(stdout)).toMatchObject({ equal: true });
+});
+
 test("NaN and infinities are native in float and numeric columns, and strings in jsonb", async () => {
   const { rows } = await pipeline.pool.query(
     "SELECT _id, float::text, number::text, nested FROM typed WHERE _id IN ('nan', 'infinity') ORDER BY _id",

@@ -46,6 +46,7 @@ export class ProducerUnderTest {
         topics: { partitions: 3, replicationFactor: 1, retentionMs: 3_600_000 },
         collections: null,
         snapshot: { mode: "initial", chunkDocuments: 100 },
+        nulCharacters: "replace",
         onDrop: "apply",
         once: false,
         observer: {},

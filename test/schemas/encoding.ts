@@ -1,4 +1,5 @@
 // An encoder with its decoder, for tests.
+import type { NulCharacters } from "../../src/schemas/avro-writer.ts";
 import { avroType } from "../../src/schemas/avro-type.ts";
 import { collectionSchema, type ColumnMapping, type IdType } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
@@ -36,7 +37,11 @@ export function columnsOf(
 }
 
 /** @param columns document mode where there are none given */
-export function createTestEncoder(columns: readonly ColumnMapping[] | undefined, idType: IdType = "objectId") {
+export function createTestEncoder(
+  columns: readonly ColumnMapping[] | undefined,
+  idType: IdType = "objectId",
+  nulCharacters: NulCharacters = "replace",
+) {
   const schema = collectionSchema(
     { collection: "products", mode: columns === undefined ? "document" : "columns", columns: columns ?? [], idType },
     idType,
@@ -46,6 +51,7 @@ export function createTestEncoder(columns: readonly ColumnMapping[] | undefined,
     schema,
     schemaIds: { key: 7, value: 70_000 },
     version: "1.2.3",
+    nulCharacters,
     now: () => 1_700_000_000_001,
   });
   const keyType = avroType(schema.keySchema);

@@ -37,6 +37,26 @@ describe("15: a NUL", () => {
     expect(rowOf({ a: "text[]" }, [field("a", array(text("\0")))])).toMatchObject({ a: ["\ufffd"], misfits: ["a"] });
   });
 
+  it("is left out, and counted, where that is wanted", () => {
+    const fields = [field("a", text("x\0y\0")), field("b", array(text("\0"))), field("c", text("\0"))];
+    expect(rowOf({ a: "varchar(2)", b: "jsonb" }, fields, "strip")).toEqual({
+      a: "xy",
+      b: [""],
+      _extra: { c: "" },
+      misfits: ["a", "b", "_extra"],
+    });
+  });
+
+  it.each([
+    ["a column", { a: "text" }],
+    ["_extra", { b: "text" }],
+    ["jsonb", { a: "jsonb" }],
+  ])("in %s makes its document a dead letter where that is wanted", (_where, types) => {
+    const encode = (value: string) => rowOf(types, [field("a", text(value))], "dead-letter");
+    expect(() => encode("x\0")).toThrow(expect.objectContaining({ code: "DOCUMENT_UNENCODABLE", kind: "poison" }));
+    expect(encode("x").misfits).toEqual([]);
+  });
+
   it.each(["string", "mixed"] as const)("in an _id is a dead letter among ids of type %s", (idType) => {
     expect(() => encodeId(idType, text("a\0"))).toThrow(expect.objectContaining({ code: "KEY_INVALID" }));
   });

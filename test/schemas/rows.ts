@@ -1,5 +1,6 @@
 // What becomes of a document, to be read in one go.
 import { expect } from "vitest";
+import type { NulCharacters } from "../../src/schemas/avro-writer.ts";
 import { type Bson, documentBytes, type Field, field } from "./bson-model.ts";
 import { columnOf, columnsOf, createTestEncoder, OBJECT_ID } from "./encoding.ts";
 import { parseExactly } from "./expected-json.ts";
@@ -7,9 +8,9 @@ import { parseExactly } from "./expected-json.ts";
 type Types = Parameters<typeof columnsOf>[0];
 
 /** All fields of `after` but `_id`, JSON parsed; numbers as "number 1". */
-export function rowOf(types: Types, fields: readonly Field[]) {
+export function rowOf(types: Types, fields: readonly Field[], nulCharacters?: NulCharacters) {
   const columns = columnsOf(types);
-  const event = createTestEncoder(columns).encode(fields);
+  const event = createTestEncoder(columns, undefined, nulCharacters).encode(fields);
   const row = Object.fromEntries(
     columns.map(({ name, type }) => {
       const value = columnOf(event, name);
