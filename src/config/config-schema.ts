@@ -8,6 +8,8 @@ const credentials = z.strictObject({
   password: z.string().min(1).describe("Password; best from the environment."),
 });
 
+const onHistoryLost = z.enum(["fail", "resnapshot"]).default("fail");
+
 const mongodb = z.strictObject({
   uri: z
     .string()
@@ -24,6 +26,9 @@ const mongodb = z.strictObject({
     .describe(
       "When a collection is dropped, renamed or replaced (`$out`): `apply` empties its table, and copies what is there now; `fail` stops.",
     ),
+  onHistoryLost: onHistoryLost.describe(
+    "When the oplog no longer reaches back to where the producer stands: `fail` stops; `resnapshot` copies all collections anew, and then deletes the rows whose documents are gone.",
+  ),
 });
 
 const kafka = z.strictObject({
@@ -43,6 +48,9 @@ const kafka = z.strictObject({
     .min(-1)
     .default(7 * DAY_MS)
     .describe("How long the topics keep records, in ms (default 7 days; -1: for ever)."),
+  onHistoryLost: onHistoryLost.describe(
+    "When the topics no longer hold what a consumer has still to apply: `fail` stops; `resnapshot` has the collection copied anew, and then deletes the rows whose documents are gone.",
+  ),
   sessionTimeoutMs: z
     .int()
     .min(1_000)
@@ -192,6 +200,11 @@ export const configSchema = z
     const complaint = retentionComplaint(config.kafka.retentionMs, config.tombstones.retentionMs);
     if (complaint !== null)
       context.addIssue({ code: "custom", path: ["tombstones", "retentionMs"], message: complaint });
+    for (const side of ["mongodb", "kafka"] as const) {
+      if (config.snapshot.mode !== "never" || config[side].onHistoryLost === "fail") continue;
+      const message = "cannot be resnapshot, as snapshot.mode is never";
+      context.addIssue({ code: "custom", path: [side, "onHistoryLost"], message });
+    }
   })
   .describe("Configuration of one Headrace pipeline");
 

@@ -275,6 +275,16 @@ collections:
     expect(parse({ ...MINIMAL, ...change, tombstones: { retentionMs: -1 } }).tombstones.retentionMs).toBe(-1);
   });
 
+  test("lost history cannot be copied anew without snapshots", () => {
+    const mongodb = { ...MINIMAL.mongodb, onHistoryLost: "resnapshot" };
+    const kafka = { ...MINIMAL.kafka, onHistoryLost: "resnapshot" };
+    expect(mistakesIn({ mongodb, kafka, snapshot: { mode: "never" } })).toEqual([
+      expect.stringContaining("mongodb.onHistoryLost: "),
+      expect.stringContaining("kafka.onHistoryLost: "),
+    ]);
+    expect(parse({ ...MINIMAL, mongodb, kafka }).mongodb.onHistoryLost).toBe("resnapshot");
+  });
+
   test("of YAML are reported with their line", () => {
     expect(mistakesOf("name: a\nname: b\n")).toEqual([": Map keys must be unique"]);
     expect(mistakesOf("hello")).toEqual([': "hello" is not allowed; allowed is a mapping']);
