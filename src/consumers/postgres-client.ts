@@ -43,6 +43,8 @@ export interface PostgresSession {
 
 export const BEGIN: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 
+const READ_ONLY = "25006";
+
 /** PostgreSQL's connections. What they throw is classified. */
 export class PostgresClient {
   readonly #pool: Pool;
@@ -81,6 +83,8 @@ export class PostgresClient {
     } catch (error) {
       // Whatever the driver takes the status for: it throws before it has heard of the new one.
       await session.rollBack().catch(() => session.abandon());
+      // A session keeps the mode that it began with, also when the server, or which one is meant, has changed.
+      if (sqlStateOf(error) === READ_ONLY) session.abandon();
       throw error;
     } finally {
       connection.release(!session.end());
