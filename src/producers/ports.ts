@@ -1,4 +1,5 @@
 import type { ChangeEvent, Position } from "../schemas/change-event.ts";
+import type { Signal } from "../schemas/signal.ts";
 
 /** Some events and the position after them. `events` may be empty: an idle stream's position moves too. */
 export interface SourceBatch {
@@ -13,6 +14,27 @@ export interface ChangeSource {
    * there is nothing more to do (snapshot mode `only`, or a given end time was passed).
    */
   read(from: Position | null, options: { signal: AbortSignal }): AsyncIterable<SourceBatch>;
+}
+
+/** What operators ask of the producer, in order. */
+export interface SignalLog {
+  /** Opens it at an offset, or at its start where that is gone. */
+  open(offset: bigint, options: { signal: AbortSignal }): Promise<OpenSignals>;
+}
+
+export interface OpenSignals {
+  /** Where it was opened. */
+  readonly start: bigint;
+  /** Where it ended then. */
+  readonly end: bigint;
+  /** From the start on, as they come. Its return ends what is behind it. */
+  readonly signals: AsyncGenerator<LoggedSignal, void, void>;
+}
+
+export interface LoggedSignal {
+  readonly offset: bigint;
+  /** Null: the record is none, or one that cannot be carried out. */
+  readonly signal: Signal | null;
 }
 
 /** Kafka's side: one session, that is one fenced transactional producer with the position it found. */
@@ -45,6 +67,8 @@ export interface TopicCatalog {
 export interface ProducerObserver {
   /** Committed to Kafka. */
   published?(batch: SourceBatch): void;
+  /** Changes are missing, and everything is copied anew. */
+  historyLost?(): void;
   /** A value did not fit its column and stays in `_extra`, or was changed to be written. */
   misfit?(collection: string, column: string): void;
   /** A record could not be made, and its key goes to the dead letters. */

@@ -18,8 +18,16 @@
  * stands in Kafka. For that, the keys are remembered from the time a chunk is asked for until it is published.
  */
 import { newSnapshot } from "../schemas/change-event.ts";
-import type { ChangeEvent, Position, SnapshotState, Version } from "../schemas/change-event.ts";
-import type { SourceBatch } from "./ports.ts";
+import type {
+  ChangeEvent,
+  DocumentEvent,
+  Position,
+  RepeatedDeadLetter,
+  SnapshotState,
+  Version,
+} from "../schemas/change-event.ts";
+import type { SnapshotSignal } from "../schemas/signal.ts";
+import type { LoggedSignal, SourceBatch } from "./ports.ts";
 import type { KeyOf } from "./post-images.ts";
 
 /** Some events of the change stream, and what of the position is about it after them. */
@@ -30,9 +38,18 @@ export interface StreamStep {
 
 export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "horizon">;
 
+/** A snapshot of what a signal's filter finds, or of its ids, beside that of the collection itself. */
+export interface Selection {
+  /** The signal's. */
+  readonly offset: bigint;
+  readonly signal: SnapshotSignal;
+}
+
 export interface ChunkRequest {
   readonly collection: string;
-  /** As `SnapshotState.after`. */
+  /** Null: all of the collection. */
+  readonly selection: Selection | null;
+  /** As `RunningSnapshot.after` or, of a selection, `SignalsPosition.after`. */
   readonly after: string | null;
   /** A chunk of an earlier time is of no use. */
   readonly notBefore: Version;
@@ -41,14 +58,23 @@ export interface ChunkRequest {
 /** One key range of a collection, read at one cluster time; all of a read or a part of it. */
 export interface Chunk {
   readonly collection: string;
-  /** Raw BSON, in the order of the `_id` index; may be empty. */
+  /** As it was asked for. */
+  readonly selection: Selection | null;
+  /** Raw BSON; may be empty. */
   readonly documents: readonly Uint8Array[];
+  /** `{_id}` of those that were asked for and were not there. */
+  readonly absent: readonly Uint8Array[];
+  /** By key. */
+  readonly deadLetters: ReadonlyMap<string, RepeatedDeadLetter>;
   readonly version: Version;
-  /** Where the next chunk begins, as `SnapshotState.after`. */
+  /** Where the next chunk begins, as `ChunkRequest.after`. */
   readonly after: string | null;
   /** Whether this is the collection's last one. */
   readonly isLast: boolean;
 }
+
+/** What chunks have to say that were not read by id. */
+export const NOT_BY_ID: Pick<Chunk, "absent" | "deadLetters"> = { absent: [], deadLetters: new Map() };
 
 export interface TimelineOptions {
   readonly keyOf: KeyOf;
@@ -64,6 +90,8 @@ export interface TimelineOptions {
 export interface Timeline {
   /** After all that has been given out. */
   readonly position: Position;
+  /** The signal in work that is not done by making the collection's own snapshot anew. */
+  readonly selection: Selection | null;
   readonly asked: ChunkRequest | null;
   /** In the order that they were asked for. */
   readonly held: readonly Chunk[];
@@ -85,7 +113,7 @@ export interface Published {
 }
 
 export function startTimeline(position: Position): Timeline {
-  return { position, asked: null, held: [], remembered: [] };
+  return { position, selection: null, asked: null, held: [], remembered: [] };
 }
 
 /**
@@ -97,8 +125,8 @@ export function resnapshot(position: Position, stream: StreamPosition): Position
   return { ...position, ...stream, snapshots: Object.fromEntries(anew) };
 }
 
-export function isSnapshotting({ position }: Timeline): boolean {
-  return Object.values(position.snapshots).some(({ state }) => state === "running");
+export function isSnapshotting({ position, selection }: Timeline): boolean {
+  return selection !== null || Object.values(position.snapshots).some(({ state }) => state === "running");
 }
 
 /** The chunk to read next; null while there is none, or while it has to wait. `ask` says that it is being read. */
@@ -107,7 +135,9 @@ export function nextRequest(timeline: Timeline, options: TimelineOptions): Chunk
   const isFull = documentsIn(held) > options.heldDocuments || bytesOf(held) > options.heldBytes;
   if (asked !== null || isFull || (options.hasStream && isResolving(position))) return null;
   const cursor = cursorOf(timeline);
-  return cursor && { ...cursor, notBefore: latest(position.clusterTime, position.horizon) };
+  // A signal may ask for keys that a held chunk has, too.
+  const notBefore = latest(position.clusterTime, position.horizon, ...held.map(({ version }) => version));
+  return cursor && { ...cursor, notBefore };
 }
 
 export function ask(timeline: Timeline, request: ChunkRequest): Timeline {
@@ -122,7 +152,7 @@ export function receive(timeline: Timeline, chunks: readonly Chunk[]): Timeline 
   const { asked, held } = timeline;
   if (asked === null) throw new Error("a chunk came that was not asked for");
   const cursor = cursorOf(timeline);
-  const isNext = cursor?.collection === asked.collection && cursor.after === asked.after;
+  const isNext = cursor !== null && isSameSnapshot(cursor, asked) && cursor.after === asked.after;
   const isUsable = isNext && chunks.every(({ version }) => version >= asked.notBefore);
   return forget({ ...timeline, asked: null, held: isUsable ? [...held, ...chunks] : held });
 }
@@ -131,7 +161,8 @@ export function receive(timeline: Timeline, chunks: readonly Chunk[]): Timeline 
 export function passStep(timeline: Timeline, step: StreamStep, options: TimelineOptions): Published {
   const position = { ...timeline.position, ...step.position };
   const truncated = new Map(step.events.filter(({ op }) => op === "t").map((t) => [t.collection, t.version]));
-  const passed = remember(restart({ ...timeline, position }, truncated), step, options.keyOf);
+  const anew = beginAnew({ ...timeline, position }, truncated, () => newSnapshot());
+  const passed = remember(anew, step, options.keyOf);
   const isTooMuch = countKeys(passed) > options.rememberedKeys && !isReady(passed, options);
   return {
     timeline: isTooMuch ? giveUp(passed) : passed,
@@ -143,24 +174,63 @@ export function passStep(timeline: Timeline, step: StreamStep, options: Timeline
 export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1): Published {
   const [first] = timeline.held;
   if (first === undefined || !isReady(timeline, options)) throw new Error("there is no chunk to publish");
-  const { collection, version } = first;
-  const end = timeline.held.findIndex((chunk) => chunk.collection !== collection || chunk.version !== version);
+  const end = timeline.held.findIndex((chunk) => !isSameSnapshot(chunk, first) || chunk.version !== first.version);
   const count = Math.min(most, end === -1 ? timeline.held.length : end);
   const chunks = timeline.held.slice(0, count);
-  const { after, isLast } = chunks.at(-1) ?? first;
-  const { horizon, snapshots } = timeline.position;
-  const sweepBelow = sweepOf(snapshots[collection]);
-  const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after, sweepBelow };
+  const last = chunks.at(-1) ?? first;
+  const { horizon } = timeline.position;
   const position = {
-    ...timeline.position,
-    horizon: options.hasStream ? horizon : latest(horizon, version),
-    snapshots: { ...snapshots, [collection]: state },
+    ...positionAfter(timeline.position, last),
+    horizon: options.hasStream ? horizon : latest(horizon, last.version),
   };
-  const events = chunks
-    .flatMap((chunk) => documentsOf(chunk, timeline.remembered, options.keyOf))
-    .map((document): ChangeEvent => ({ op: "r", collection, documentKey: document, document, version }));
-  if (isLast && sweepBelow !== null) events.push({ op: "t", collection, version: sweepBelow });
-  return { timeline: forget({ ...timeline, position, held: timeline.held.slice(count) }), batch: { events, position } };
+  const events: ChangeEvent[] = chunks.flatMap((chunk) => eventsOf(chunk, timeline.remembered, options.keyOf));
+  const sweepBelow = sweepOf(timeline.position.snapshots[last.collection]);
+  if (last.isLast && last.selection === null && sweepBelow !== null) {
+    events.push({ op: "t", collection: last.collection, version: sweepBelow });
+  }
+  const selection = last.isLast && last.selection !== null ? null : timeline.selection;
+  const held = timeline.held.slice(count);
+  return { timeline: forget({ ...timeline, position, selection, held }), batch: { events, position } };
+}
+
+/**
+ * Begins to carry out a signal, the next one, with none in work: the collection's own snapshot begins anew, or a
+ * selection is in work until its last chunk.
+ */
+export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal): Published {
+  const { position } = timeline;
+  if (timeline.selection !== null) throw new Error("a signal came while another is in work");
+  if (signal === null) return passSignal(timeline, offset);
+  const { collection } = signal;
+  if (signal.type === "snapshot" && (signal.filter !== undefined || signal.ids !== undefined)) {
+    const after = position.signals.offset === offset ? position.signals.after : null;
+    const begun = { ...position, signals: { offset, after } };
+    return published({ ...timeline, position: begun, selection: { offset, signal } });
+  }
+  // What is read before this time could not stand against the sweep.
+  const since = new Map([[collection, position.clusterTime]]);
+  const passed = passSignal(timeline, offset).timeline;
+  return published(
+    beginAnew(passed, since, (state) => newSnapshot(signal.type === "resync" ? position.clusterTime : sweepOf(state))),
+  );
+}
+
+/** Leaves a signal undone: one that is in work and cannot be carried out, or one that is none. */
+export function passSignal(timeline: Timeline, offset: bigint): Published {
+  const { position, held, asked } = timeline;
+  return published(
+    forget({
+      ...timeline,
+      position: { ...position, signals: { offset: offset + 1n, after: null } },
+      selection: null,
+      held: held.filter(({ selection }) => selection?.offset !== offset),
+      asked: asked?.selection?.offset === offset ? null : asked,
+    }),
+  );
+}
+
+function published(timeline: Timeline): Published {
+  return { timeline, batch: { events: [], position: timeline.position } };
 }
 
 /** Whether the next chunk has to go before the stream's next step, as there is much to remember for it. */
@@ -187,25 +257,50 @@ function isResolving({ clusterTime, horizon }: Position): boolean {
   return clusterTime < horizon;
 }
 
-/** Where the next chunk begins, after those that are held. */
-function cursorOf({ position, held }: Timeline): Pick<ChunkRequest, "collection" | "after"> | null {
+type Cursor = Pick<ChunkRequest, "collection" | "selection" | "after">;
+
+/** Where the next chunk begins, after those that are held. A signal is not made to wait for a long snapshot. */
+function cursorOf({ position, selection, held }: Timeline): Cursor | null {
+  const cursors: Cursor[] =
+    selection === null ? [] : [{ collection: selection.signal.collection, selection, after: position.signals.after }];
   for (const [collection, state] of Object.entries(position.snapshots)) {
-    if (state.state !== "running") continue;
-    const last = held.findLast((chunk) => chunk.collection === collection);
-    if (last?.isLast !== true) return { collection, after: last === undefined ? state.after : last.after };
+    if (state.state === "running") cursors.push({ collection, selection: null, after: state.after });
+  }
+  for (const cursor of cursors) {
+    const last = held.findLast((chunk) => isSameSnapshot(chunk, cursor));
+    if (last?.isLast !== true) return { ...cursor, after: last === undefined ? cursor.after : last.after };
   }
   return null;
 }
 
-function restart(timeline: Timeline, truncated: ReadonlyMap<string, Version>): Timeline {
-  if (truncated.size === 0) return timeline;
+function isSameSnapshot(a: Pick<Cursor, "collection" | "selection">, b: typeof a): boolean {
+  return a.collection === b.collection && a.selection?.offset === b.selection?.offset;
+}
+
+function positionAfter(position: Position, { collection, selection, version, after, isLast }: Chunk): Position {
+  if (selection !== null) {
+    const { offset } = selection;
+    return { ...position, signals: isLast ? { offset: offset + 1n, after: null } : { offset, after } };
+  }
+  const sweepBelow = sweepOf(position.snapshots[collection]);
+  const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after, sweepBelow };
+  return { ...position, snapshots: { ...position.snapshots, [collection]: state } };
+}
+
+/** @param since by collection: what was read of it before this time is of no use */
+function beginAnew(
+  timeline: Timeline,
+  since: ReadonlyMap<string, Version>,
+  snapshotOf: (before: SnapshotState | undefined) => SnapshotState,
+): Timeline {
+  if (since.size === 0) return timeline;
   const { position, held, asked } = timeline;
-  const anew = [...truncated.keys()].map((collection) => [collection, newSnapshot()] as const);
+  const anew = [...since.keys()].map((name) => [name, snapshotOf(position.snapshots[name])] as const);
   return {
     ...timeline,
     position: { ...position, snapshots: { ...position.snapshots, ...Object.fromEntries(anew) } },
-    held: held.filter(({ collection }) => !truncated.has(collection)),
-    asked: asked && { ...asked, notBefore: latest(asked.notBefore, truncated.get(asked.collection) ?? 0n) },
+    held: held.filter(({ collection }) => !since.has(collection)),
+    asked: asked && { ...asked, notBefore: latest(asked.notBefore, since.get(asked.collection) ?? 0n) },
   };
 }
 
@@ -240,17 +335,22 @@ function giveUp(timeline: Timeline): Timeline {
   });
 }
 
-/** Those of the chunk's documents that are not older than what the stream had. */
-function documentsOf(
-  { collection, documents, version }: Chunk,
+/** Of those of the chunk's keys that are not older than what the stream had. */
+function eventsOf(
+  { collection, documents, absent, deadLetters, version }: Chunk,
   remembered: readonly StreamKeys[],
   keyOf: KeyOf,
-): readonly Uint8Array[] {
+): readonly DocumentEvent[] {
   const newer = remembered.filter((keys) => keys.version > version);
-  if (newer.length === 0) return documents;
-  return documents.filter((document) => {
-    const key = `${collection}\0${keyOf(document)}`;
-    return !newer.some(({ keys }) => keys.has(key));
+  const events: DocumentEvent[] = [
+    ...documents.map((document) => ({ op: "r" as const, collection, documentKey: document, document, version })),
+    ...absent.map((documentKey) => ({ op: "d" as const, collection, documentKey, document: null, version })),
+  ];
+  if (newer.length === 0 && deadLetters.size === 0) return events;
+  return events.flatMap((event) => {
+    const key = keyOf(event.documentKey);
+    if (newer.some(({ keys }) => keys.has(`${collection}\0${key}`))) return [];
+    return [{ ...event, deadLetter: deadLetters.get(key) }];
   });
 }
 
@@ -266,6 +366,6 @@ function bytesOf(chunks: readonly Chunk[]): number {
   return chunks.reduce((bytes, { documents }) => documents.reduce((sum, { byteLength }) => sum + byteLength, bytes), 0);
 }
 
-function latest(a: Version, b: Version): Version {
-  return a > b ? a : b;
+function latest(...versions: readonly Version[]): Version {
+  return versions.reduce((a, b) => (a > b ? a : b));
 }

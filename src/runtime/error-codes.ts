@@ -21,6 +21,11 @@ export const PIPELINE_ERRORS = {
       "Several things are not as the command needs them; the message names each. If servers that cannot be reached are all that is wrong, it has been tried for some seconds first.",
     remedy: "Mend what the message names; `headrace check` looks again.",
   },
+  COLLECTION_NOT_REPLICATED: {
+    kind: "usage",
+    meaning: "A command was given a collection that the pipeline does not replicate.",
+    remedy: "Give --collection a name that `collections` in the config, or the database, has.",
+  },
   DEAD_LETTER_WINDOW: {
     kind: "fatal",
     meaning:
@@ -32,6 +37,12 @@ export const PIPELINE_ERRORS = {
     kind: "fatal",
     meaning: "The port for metrics and health cannot be listened at.",
     remedy: "Choose a free port in the config's http.port.",
+  },
+  SIGNAL_FAILED: {
+    kind: "poison",
+    meaning:
+      "MongoDB could not read what a signal's filter asks for. The producer leaves the signal undone and goes on; it says so in its log.",
+    remedy: "Look at the cause, and send `headrace snapshot` with another filter.",
   },
   TLS_FILE_UNREADABLE: {
     kind: "fatal",

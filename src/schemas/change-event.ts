@@ -21,6 +21,16 @@ export interface DocumentEvent {
    */
   readonly document: Uint8Array | null;
   readonly version: Version;
+  /** The dead letter that this mends, unless it fails again. */
+  readonly deadLetter?: RepeatedDeadLetter | undefined;
+}
+
+/** A dead letter of the producer whose document is read again. */
+export interface RepeatedDeadLetter {
+  /** Where the first one of this document stands in the DLQ. */
+  readonly offset: bigint;
+  /** How often it was tried before. */
+  readonly attempts: number;
 }
 
 export interface TruncateEvent {
@@ -63,7 +73,7 @@ export interface RunningSnapshot {
 export interface SignalsPosition {
   /** Of the next signal to carry out; or of the one in work, whose content is read again after a restart. */
   readonly offset: bigint;
-  /** How far the one in work has come, as `RunningSnapshot.after`. */
+  /** How far the one in work has come: as `RunningSnapshot.after`, or how many of its ids are done. */
   readonly after: string | null;
 }
 

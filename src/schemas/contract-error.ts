@@ -75,6 +75,12 @@ export const CONTRACT_ERRORS = {
     meaning: "What answers at the schema registry's address refuses the request, or is no schema registry.",
     remedy: "Look into the registry's log; Headrace needs its Confluent API (v1).",
   },
+  SIGNAL_INVALID: {
+    kind: "usage",
+    meaning:
+      "A signal, or the filter or an id of one, is not such as Headrace knows. A record like that in the signals topic is skipped.",
+    remedy: "Give filter and ids as Extended JSON, and send signals with `headrace snapshot` and `headrace resync`.",
+  },
   POSITION_INVALID: {
     kind: "fatal",
     meaning: "The producer's stored position cannot be read.",
@@ -83,7 +89,7 @@ export const CONTRACT_ERRORS = {
   },
 } as const satisfies Record<string, { kind: ContractErrorKind; meaning: string; remedy: string }>;
 
-type ContractErrorKind = "retryable" | "poison" | "fatal";
+type ContractErrorKind = "retryable" | "poison" | "fatal" | "usage";
 
 type ContractErrorCode = keyof typeof CONTRACT_ERRORS;
 
