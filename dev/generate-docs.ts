@@ -2,11 +2,13 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { allowedText, configJsonSchema, settings } from "../src/config/config-reference.ts";
 import type { Setting } from "../src/config/config-reference.ts";
+import { errorsPage } from "./errors-page.ts";
 
-/** Files that are made from the config's schema, by path from the repository's top. */
+/** Files that are made from the code, by path from the repository's top. */
 export function generatedDocs(): ReadonlyMap<string, string> {
   return new Map([
     ["docs/configuration.md", configurationPage()],
+    ["docs/errors.md", errorsPage()],
     ["docs/headrace.schema.json", `${JSON.stringify(configJsonSchema, null, 2)}\n`],
   ]);
 }

@@ -25,7 +25,7 @@ function report(config: Config, results: readonly CheckResult[]): string {
     if (names[kind] !== server) lines.push(names[kind]);
     server = names[kind];
     lines.push(`  ${problem === null ? "✓" : "✗"} ${what}`);
-    if (problem !== null) lines.push(`      ${problem.message}`, `      → ${problem.remedy}`);
+    if (problem !== null) lines.push(`      ${problem.code}: ${problem.message}`, `      → ${problem.remedy}`);
   }
   const wrong = results.filter(({ problem }) => problem !== null).length;
   lines.push("", wrong === 0 ? "Everything is as it should be." : `${wrong} of ${results.length} checks failed.`);

@@ -18,7 +18,7 @@ export interface CommandContext {
   readonly liveLine: LiveLine | null;
 }
 
-/** `service`: works until it is stopped, says everything in its log. `question`: answers a person and ends. */
+/** `service`: works until it is stopped, says everything in its log. `question`: answers a person and ends; its log says what is amiss. */
 type CommandKind = "service" | "question";
 
 /**
@@ -53,7 +53,7 @@ async function runWithConfig(
   }
   const liveLine = kind === "service" ? openLiveLine(process.stderr) : null;
   const logger = createLogger({
-    level: config.log.level,
+    level: kind === "question" && config.log.level === "info" ? "warn" : config.log.level,
     fields: { pipeline: config.name },
     ...(liveLine === null ? {} : { destination: { write: (line: string) => liveLine.print(line) } }),
   });
@@ -68,7 +68,8 @@ export function printFatal(error: unknown): void {
   const lines = [
     `error: ${code === undefined ? "" : `${code}: `}${message ?? "unknown"}`,
     ...causes.map((cause) => `  because of ${[cause.type, cause.code, cause.message].filter(Boolean).join(" ")}`),
-    ...(remedy === undefined ? at.map((frame) => `  ${frame}`) : [`  ${remedy}`]),
+    ...at.map((frame) => `  ${frame}`),
+    ...(remedy === undefined ? [] : [`  ${remedy}`]),
   ];
   process.stderr.write(`${lines.join("\n")}\n`);
 }

@@ -146,9 +146,8 @@ async function allCollections(
 }
 
 function notReplicated(name: string): HeadraceError {
-  return new HeadraceError("UNKNOWN_COLLECTION", {
+  return new HeadraceError("COLLECTION_NOT_REPLICATED", {
     message: `The pipeline does not replicate a collection ${JSON.stringify(name)}.`,
-    remedy: "Give --collection a name that `collections` in the config, or the database, has.",
   });
 }
 

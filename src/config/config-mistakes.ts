@@ -8,11 +8,20 @@ export interface Mistake {
   readonly line?: number | undefined;
 }
 
+/** What docs/errors.md says of a ConfigError's code. */
+export const CONFIG_ERRORS = {
+  CONFIG_INVALID: {
+    kind: "usage",
+    meaning: "The config cannot be read or used. Every mistake in it is named with its line and its place.",
+    remedy: "Correct the file; docs/configuration.md describes every key.",
+  },
+} as const;
+
 /** A config that cannot be used, with every mistake in it. The process ends with exit code 2. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly code = "CONFIG_INVALID";
-  readonly kind = "fatal";
+  readonly kind = CONFIG_ERRORS.CONFIG_INVALID.kind;
   readonly remedy: string;
   readonly mistakes: readonly Mistake[];
 

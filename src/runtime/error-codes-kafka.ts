@@ -36,7 +36,7 @@ export const KAFKA_ERRORS = {
   KAFKA_UNEXPECTED: {
     kind: "fatal",
     meaning: "Kafka or its client answered something that Headrace does not know.",
-    remedy: "Look at the cause; Kafka or its client answered something that Headrace does not know.",
+    remedy: "Look at the cause and into the broker's log, mend it, and start again.",
   },
   FENCED: {
     kind: "fatal",

@@ -38,13 +38,13 @@ export const MONGODB_ERRORS = {
   MONGODB_UNEXPECTED: {
     kind: "fatal",
     meaning: "MongoDB or its driver answered something that Headrace does not know.",
-    remedy: "Look at the cause; MongoDB or its driver answered something that Headrace does not know.",
+    remedy: "Look at the cause and into MongoDB's log, mend it, and start again.",
   },
   HISTORY_LOST: {
     kind: "fatal",
     meaning: "The oplog no longer holds the changes since the stored position.",
     remedy:
-      "The oplog no longer holds the changes since the stored position: make it larger, delete the pipeline's positions topic (it then begins with a new snapshot), and look with `headrace verify` for rows whose documents were deleted meanwhile.",
+      "Make the oplog larger, delete the pipeline's positions topic (it then begins with a new snapshot), and look with `headrace verify` for rows whose documents were deleted meanwhile.",
   },
   POSITION_OF_OTHER_CLUSTER: {
     kind: "fatal",
@@ -89,9 +89,10 @@ export const MONGODB_ERRORS = {
   },
   EVENT_TOO_LARGE: {
     kind: "fatal",
-    meaning: "MongoDB cannot deliver a change, as its event is larger than 16 MB.",
+    meaning:
+      "A change has an event of more than 16 MB even without its document, hence an _id of several MB, which MongoDB cannot deliver.",
     remedy:
-      "A change has an event of more than 16 MB even without its document, hence an _id of several MB, which MongoDB cannot deliver: leave its collection out of `collections` (list the others there), or give such documents a shorter _id and make the collection's copy anew.",
+      "Leave its collection out of `collections` (list the others there), or give such documents a shorter _id and make the collection's copy anew.",
   },
   EVENT_UNKNOWN: {
     kind: "fatal",

@@ -1,3 +1,5 @@
+import { errorKind, withCode } from "./errors.ts";
+
 /** Exit codes: done, fatal error, mistake in usage or config. Signals: 128 + number, after a clean drain. */
 export const EXIT_DONE = 0;
 export const EXIT_FATAL = 1;
@@ -26,7 +28,7 @@ interface ProcessEvents {
 }
 
 export interface LifecycleOptions {
-  /** Told once about the error that ends the process, wherever it came from. */
+  /** Told once about the error that ends the process, wherever it came from; it has a code and a remedy. */
   readonly onFatal: (error: unknown) => void;
   /** Told when the first signal has come and the work is being finished. */
   readonly onDrain?: (stopSignal: StopSignal) => void;
@@ -50,7 +52,7 @@ export async function runToExitCode(
     controller.abort(new Stopped(stopSignal));
   };
   const crash = (error: unknown) => {
-    onFatal(error);
+    onFatal(withCode(error));
     events.exit(EXIT_FATAL);
   };
   const listeners: readonly (readonly [string, (argument: unknown) => void])[] = [
@@ -65,8 +67,8 @@ export async function runToExitCode(
     return code === EXIT_DONE ? exitCodeAfter(controller.signal) : code;
   } catch (error) {
     if (isStop(error, controller.signal)) return exitCodeAfter(controller.signal);
-    onFatal(error);
-    return EXIT_FATAL;
+    onFatal(withCode(error));
+    return errorKind(error) === "usage" ? EXIT_USAGE : EXIT_FATAL;
   } finally {
     for (const [event, listener] of listeners) events.off(event, listener);
   }

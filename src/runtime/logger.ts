@@ -63,7 +63,7 @@ export function describeError(error: unknown): ErrorDescription {
   const own = describeOne(error, true);
   return {
     ...own,
-    ...(isOurs(error) ? {} : stackOf(error)),
+    ...stackOf(isUnknown(error) ? causeOf(error) : isOurs(error) ? undefined : error),
     ...(causes.length > 0 ? { causes } : {}),
   };
 }
@@ -106,6 +106,11 @@ function causeOf(error: unknown): unknown {
 /** Our errors say what to do; no driver's does. */
 function isOurs(error: unknown): boolean {
   return error instanceof Error && typeof (error as { remedy?: unknown }).remedy === "string";
+}
+
+/** An error that nobody classified, and where it comes from is all that is known. */
+function isUnknown(error: unknown): error is Error {
+  return error instanceof Error && (error as { code?: unknown }).code === "UNKNOWN_ERROR";
 }
 
 function isSystemError(error: unknown): boolean {

@@ -170,6 +170,20 @@ describe("headrace status", () => {
   });
 });
 
+describe("a question", () => {
+  test("is answered without the log's info, and its mistakes in the usage exit 2", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {} }, log: { level: "info" } });
+    await pipeline.db.collection<{ _id: string }>("things").insertMany([{ _id: "a" }, { _id: "no key: \0" }]);
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    for (const question of [["verify"], ["status"], ["dlq", "list"], ["check"]]) {
+      expect((await pipeline.run(...question)).stderr, question.join(" ")).toBe("");
+    }
+    const { exitCode, stderr } = await pipeline.run("verify", "--collection", "thing");
+    expect(stderr).toContain("COLLECTION_NOT_REPLICATED");
+    expect(exitCode).toBe(2);
+  });
+});
+
 async function tablesOf({ pool, schema }: Pipeline): Promise<string[]> {
   const { rows } = await pool.query("SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", [schema]);
   return rows.map(({ tablename }) => String(tablename));

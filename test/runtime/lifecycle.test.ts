@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, test } from "vitest";
+import { HeadraceError } from "../../src/runtime/errors.ts";
 import { runToExitCode, Stopped } from "../../src/runtime/lifecycle.ts";
 
 class FakeProcess extends EventEmitter {
@@ -62,7 +63,7 @@ describe("runToExitCode", () => {
     });
     events.emit("SIGTERM");
     expect(await code).toBe(1);
-    expect(fatal).toEqual([failure]);
+    expect(fatal).toMatchObject([{ code: "UNKNOWN_ERROR", cause: failure }]);
   });
 
   test("a second signal ends the process at once", () => {
@@ -77,8 +78,15 @@ describe("runToExitCode", () => {
     const { events, fatal } = run(() => new Promise(() => {}));
     const error = new Error("nobody caught me");
     events.emit(event, error);
-    expect(fatal).toEqual([error]);
+    expect(fatal).toMatchObject([{ code: "UNKNOWN_ERROR", kind: "fatal", cause: error }]);
     expect(events.exits).toEqual([1]);
+  });
+
+  test("the code is 2 after a mistake in the usage, and the error is told as it is", async () => {
+    const mistake = new HeadraceError("COLLECTION_NOT_REPLICATED", { message: "there is no such collection" });
+    const { code, fatal } = run(() => Promise.reject(mistake));
+    expect(await code).toBe(2);
+    expect(fatal).toEqual([mistake]);
   });
 
   test("takes its listeners away", async () => {

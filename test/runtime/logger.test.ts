@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { HeadraceError } from "../../src/runtime/errors.ts";
+import { HeadraceError, withCode } from "../../src/runtime/errors.ts";
 import { createLogger, describeError, logFatal, maskCredentials } from "../../src/runtime/logger.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 
@@ -62,6 +62,16 @@ describe("describeError", () => {
     expect(describeError(new TypeError("x is undefined"))).toMatchObject({
       type: "TypeError",
       message: "x is undefined",
+      at: expect.arrayContaining([expect.stringContaining("logger.test.ts")]),
+    });
+  });
+
+  test("tells where the cause of an unknown error came from", () => {
+    expect(describeError(withCode(new TypeError("x is undefined")))).toMatchObject({
+      code: "UNKNOWN_ERROR",
+      message: "TypeError: x is undefined",
+      remedy: expect.stringContaining("report it"),
+      causes: [{ type: "TypeError" }],
       at: expect.arrayContaining([expect.stringContaining("logger.test.ts")]),
     });
   });
