@@ -1,0 +1,186 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MongoClient } from "mongodb";
+import type { Db } from "mongodb";
+import { Pool } from "pg";
+import { dropPipeline } from "../dev/drop-pipeline.ts";
+import { HeadraceProcess } from "../dev/headrace-process.ts";
+import type { Stack } from "../dev/stack.ts";
+import { topicOf } from "../src/schemas/topics.ts";
+
+export interface CollectionColumns {
+  readonly columns?: Readonly<Record<string, string>>;
+}
+
+export interface BenchPipelineOptions {
+  /** The database to read; left out: one of its own, which ends with it. */
+  readonly database?: string;
+  /** By collection; left out: every collection of the database. */
+  readonly collections?: Readonly<Record<string, CollectionColumns>>;
+  readonly partitions?: number;
+  readonly consumers?: number;
+}
+
+/** What one process has used from its start to its end. */
+export interface Usage {
+  readonly cpuSeconds: number;
+  readonly peakMemoryMb: number;
+}
+
+export interface PipelineUsage {
+  readonly produce: Usage;
+  /** Of several consumers: the sum of the CPU, the highest memory. */
+  readonly consume: Usage;
+}
+
+const POLL_MS = 25;
+const PARTITIONS = 4;
+const usageReport = new URL("usage-report.ts", import.meta.url).href;
+
+/** A pipeline of its own on the stack's servers: source database, topics and target schema have its name. */
+export class BenchPipeline implements AsyncDisposable {
+  readonly name = `headrace_bench_${randomBytes(4).toString("hex")}`;
+  readonly stack: Stack;
+  readonly source: MongoClient;
+  readonly target: Pool;
+  readonly #database: string | undefined;
+  readonly #folder: string;
+  readonly #consumers: number;
+  #started = 0;
+  #running: { readonly process: HeadraceProcess; readonly usageFile: string }[] = [];
+
+  private constructor(stack: Stack, source: MongoClient, folder: string, options: BenchPipelineOptions) {
+    this.stack = stack;
+    this.source = source;
+    this.target = new Pool({ connectionString: stack.postgresUrl });
+    this.#folder = folder;
+    this.#database = options.database;
+    this.#consumers = options.consumers ?? 1;
+  }
+
+  static async create(stack: Stack, options: BenchPipelineOptions = {}): Promise<BenchPipeline> {
+    const { collections, partitions = PARTITIONS } = options;
+    const source = await new MongoClient(stack.mongodbUri).connect();
+    const folder = await mkdtemp(join(tmpdir(), "headrace-bench-"));
+    const pipeline = new BenchPipeline(stack, source, folder, options);
+    const { name } = pipeline;
+    const config = {
+      name,
+      mongodb: { uri: stack.mongodbUri, database: pipeline.#databaseName },
+      kafka: { brokers: stack.kafkaBrokers, partitions, sessionTimeoutMs: 10_000 },
+      schemaRegistry: { url: stack.schemaRegistryUrl },
+      postgres: { url: stack.postgresUrl, schema: name },
+      ...(collections === undefined ? {} : { collections }),
+    };
+    await writeFile(pipeline.#configFile, JSON.stringify(config));
+    return pipeline;
+  }
+
+  get db(): Db {
+    return this.source.db(this.#databaseName);
+  }
+
+  get #databaseName(): string {
+    return this.#database ?? this.name;
+  }
+
+  get #configFile(): string {
+    return join(this.#folder, "headrace.yaml");
+  }
+
+  /** A table of the target, quoted. */
+  table(collection: string): string {
+    return `"${this.name}"."${collection}"`;
+  }
+
+  /** Starts a producer and the consumers. */
+  start(): void {
+    for (const command of ["produce", ...Array.from({ length: this.#consumers }, () => "consume")]) {
+      const number = this.#started++;
+      const usageFile = join(this.#folder, `${number}.json`);
+      const env = {
+        ...process.env,
+        NODE_OPTIONS: `--import=${usageReport}`,
+        HEADRACE_BENCH_USAGE: usageFile,
+      };
+      const logFile = join(this.#folder, `${command}-${number}.log`);
+      const started = new HeadraceProcess({ args: [command, "-c", this.#configFile], env, logFile });
+      started.start();
+      this.#running.push({ process: started, usageFile });
+    }
+  }
+
+  /** Drains and ends the processes. */
+  async stop(): Promise<PipelineUsage> {
+    const running = this.#running;
+    this.#running = [];
+    await Promise.all(running.map((each) => each.process.stop()));
+    const usages = await Promise.all(
+      running.map(async ({ usageFile }) => JSON.parse(await readFile(usageFile, "utf8")) as Usage),
+    );
+    const [produce, ...consume] = usages;
+    if (produce === undefined) throw new Error("the pipeline was not started");
+    return {
+      produce,
+      consume: {
+        cpuSeconds: consume.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+        peakMemoryMb: Math.max(...consume.map(({ peakMemoryMb }) => peakMemoryMb)),
+      },
+    };
+  }
+
+  /** Waits until a table has so many rows. Looks at the stored progress first, as counting costs the server time. */
+  async untilRows(collection: string, rows: number): Promise<void> {
+    await this.until(async () => (await this.progress(collection)) >= rows && (await this.count(collection)) === rows);
+  }
+
+  /** Waits for a condition, or for the end of a process. */
+  async until(condition: () => Promise<boolean>): Promise<void> {
+    const failed = new AbortController();
+    const ends = this.#running.map((each) => each.process.unexpectedEnd());
+    const waiting = async (): Promise<void> => {
+      while (!failed.signal.aborted && !(await condition())) await sleep(POLL_MS);
+    };
+    try {
+      await Promise.race([waiting(), ...ends]);
+    } finally {
+      failed.abort();
+      for (const end of ends) end.catch(() => {});
+    }
+  }
+
+  /** How many offsets of a collection's topic are behind the consumers. */
+  async progress(collection: string): Promise<number> {
+    const topic = topicOf(this.name, this.#databaseName, collection);
+    return await this.#number("SELECT sum(next_offset) AS n FROM headrace.progress WHERE topic = $1", [topic]);
+  }
+
+  async count(collection: string): Promise<number> {
+    return await this.#number(`SELECT count(*) AS n FROM ${this.table(collection)}`, []);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { process } of this.#running) await process.kill();
+    await dropPipeline(this);
+    await this.target.end();
+    if (this.#database === undefined) await this.db.dropDatabase();
+    await this.source.close();
+    await rm(this.#folder, { recursive: true });
+  }
+
+  /** 0 while there is no such table. */
+  async #number(sql: string, values: readonly unknown[]): Promise<number> {
+    try {
+      const { rows } = await this.target.query<{ n: string | null }>(sql, [...values]);
+      return Number(rows[0]?.n ?? 0);
+    } catch (error) {
+      if ((error as { code?: unknown }).code === UNDEFINED_TABLE) return 0;
+      throw error;
+    }
+  }
+}
+
+const UNDEFINED_TABLE = "42P01";

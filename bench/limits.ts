@@ -1,0 +1,120 @@
+// What the servers themselves can do, measured beside each figure of the pipeline.
+import { Kafka, logLevel } from "kafkajs";
+import type { Collection, Timestamp } from "mongodb";
+import { Client } from "pg";
+import type { Pool } from "pg";
+import type { Stack } from "../dev/stack.ts";
+
+const BATCHES = [1_000, 2_000, 5_000];
+/** Rows that find the best batch. */
+const TRIAL_ROWS = 30_000;
+/** Rows of the measurement, at most. */
+const MOST_ROWS = 300_000;
+
+interface CopiedTable {
+  readonly pool: Pool;
+  /** Quoted. */
+  readonly table: string;
+  /** Quoted; is made and dropped. */
+  readonly copy: string;
+}
+
+/** Rows a second of upserts of a table's rows into another like it, by one plain connection at its best batch. */
+export async function upsertLimit({ pool, table, copy }: CopiedTable): Promise<number> {
+  const { rows: columns } = await pool.query<{ name: string; type: string }>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
+     WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
+    [table],
+  );
+  const measure = async (batch: number, most: number): Promise<number> => {
+    await pool.query(`DROP TABLE IF EXISTS ${copy}; CREATE TABLE ${copy} (LIKE ${table} INCLUDING ALL)`);
+    return await upsertAll(pool, { table, copy, columns, batch, most });
+  };
+  let [best, bestRate] = [0, 0];
+  for (const batch of BATCHES) {
+    const rate = await measure(batch, TRIAL_ROWS);
+    if (rate > bestRate) [best, bestRate] = [batch, rate];
+  }
+  const rate = await measure(best, MOST_ROWS);
+  await pool.query(`DROP TABLE ${copy}`);
+  return rate;
+}
+
+interface Upserts {
+  readonly table: string;
+  readonly copy: string;
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly batch: number;
+  readonly most: number;
+}
+
+/** Only the upserts are timed, not the reading of what is upserted. */
+async function upsertAll(pool: Pool, { table, copy, columns, batch, most }: Upserts): Promise<number> {
+  const reader = await pool.connect();
+  const writer = await pool.connect();
+  const names = columns.map(({ name }) => `"${name}"`);
+  const arrays = columns.map((_, index) => `$${index + 1}::text[]`);
+  const values = columns.map(({ type }, index) => `c${index}::${type}`);
+  const aliases = columns.map((_, index) => `c${index}`);
+  const sets = names.filter((name) => name !== '"_id"').map((name) => `${name} = EXCLUDED.${name}`);
+  const text = `INSERT INTO ${copy} (${names.join()}) SELECT ${values.join()} FROM unnest(${arrays.join()}) AS t (${aliases.join()})
+    ON CONFLICT ("_id") DO UPDATE SET ${sets.join()}`;
+  let [rows, elapsedMs] = [0, 0];
+  try {
+    await reader.query("BEGIN");
+    const texts = names.map((name) => `${name}::text`);
+    await reader.query(`DECLARE all_rows NO SCROLL CURSOR FOR SELECT ${texts.join()} FROM ${table}`);
+    while (rows < most) {
+      const read = await reader.query<(string | null)[]>({ text: `FETCH ${batch} FROM all_rows`, rowMode: "array" });
+      if (read.rows.length === 0) break;
+      const parameters = columns.map((_, index) => read.rows.map((row) => row[index] ?? null));
+      const began = performance.now();
+      await writer.query({ name: `upsert_${batch}`, text, values: parameters });
+      elapsedMs += performance.now() - began;
+      rows += read.rows.length;
+    }
+  } finally {
+    await reader.query("ROLLBACK");
+    reader.release();
+    writer.release(true);
+  }
+  return (rows / elapsedMs) * 1_000;
+}
+
+/** Events a second of a plain change stream without look-ups, from a time until so many events have come. */
+export async function changeStreamLimit(collection: Collection, since: Timestamp, events: number): Promise<number> {
+  // Not watch(), which looks into each event for its token.
+  const options = { batchSize: 4_000, raw: true };
+  const stream = collection.aggregate([{ $changeStream: { startAtOperationTime: since } }], options);
+  const began = performance.now();
+  try {
+    for (let seen = 0; seen < events; seen++) await stream.next();
+  } finally {
+    await stream.close();
+  }
+  return (events / (performance.now() - began)) * 1_000;
+}
+
+/** ms that one update of a row by a commit of its own takes, plus one acknowledged produce request; one after the other. */
+export async function writeLimit(stack: Stack, table: string, keys: readonly string[]): Promise<number[]> {
+  const topic = `headrace_bench_limit_${Date.now()}`;
+  const kafka = new Kafka({ brokers: stack.kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
+  const [admin, producer] = [kafka.admin(), kafka.producer()];
+  const client = new Client({ connectionString: stack.postgresUrl });
+  await Promise.all([admin.connect(), producer.connect(), client.connect()]);
+  try {
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true });
+    const times: number[] = [];
+    for (const key of keys) {
+      const began = performance.now();
+      await producer.send({ topic, acks: -1, messages: [{ key, value: "x".repeat(500) }] });
+      const text = `UPDATE ${table} SET _version = _version WHERE _id = $1`;
+      await client.query({ name: "touch", text, values: [key] });
+      times.push(performance.now() - began);
+    }
+    return times;
+  } finally {
+    await admin.deleteTopics({ topics: [topic] });
+    await Promise.all([admin.disconnect(), producer.disconnect(), client.end()]);
+  }
+}

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Int32 } from "mongodb";
+import type { Collection } from "mongodb";
+import type { Pool } from "pg";
+import { BenchPipeline } from "../bench-pipeline.ts";
+import { writeLimit } from "../limits.ts";
+import { load } from "../load.ts";
+import { objectId, PRODUCT_COLUMNS, product, seeded } from "../product.ts";
+import type { BenchContext } from "../scenario.ts";
+import { latencyOf } from "../statistics.ts";
+import type { Latency } from "../statistics.ts";
+
+const COLLECTION = "products";
+const DOCUMENTS = 20_000;
+/** Of these the visible state is watched; no other update touches them. */
+const PROBED = 1_000;
+const RATES = [200, 2_000];
+const DURATION_MS = 30_000;
+const WARM_UP_MS = 3_000;
+/** Time between two looks at PostgreSQL; about what a look takes. */
+const LOOK_MS = 1;
+const LIMIT_WRITES = 500;
+
+/** From the acknowledgement of an update to its being visible, while so many updates a second are made. */
+export async function latency(context: BenchContext): Promise<object> {
+  const { stack, scale, report } = context;
+  await using pipeline = await BenchPipeline.create(stack, {
+    collections: { [COLLECTION]: { columns: PRODUCT_COLUMNS } },
+  });
+  const collection = pipeline.db.collection(COLLECTION);
+  await load(collection, DOCUMENTS, product);
+  pipeline.start();
+  await pipeline.untilRows(COLLECTION, DOCUMENTS);
+  const figures: Record<string, Latency> = {};
+  const probe = { collection, pool: pipeline.target, table: pipeline.table(COLLECTION) };
+  for (const rate of RATES) {
+    await measure(probe, rate, WARM_UP_MS);
+    const times = await measure(probe, rate, DURATION_MS * scale);
+    figures[rate] = latencyOf(times);
+    report(`${rate} updates/s: ${JSON.stringify(figures[rate])}`);
+  }
+  await pipeline.stop();
+  const keys = Array.from({ length: LIMIT_WRITES }, (_, number) => objectId(number).toHexString());
+  const limit = latencyOf(await writeLimit(stack, pipeline.table(COLLECTION), keys));
+  report(`a produce and a commit alone: ${JSON.stringify(limit)}`);
+  return { ...figures, limit };
+}
+
+interface Probe {
+  readonly collection: Collection;
+  readonly pool: Pool;
+  readonly table: string;
+}
+
+async function measure(probe: Probe, rate: number, durationMs: number): Promise<number[]> {
+  const until = performance.now() + durationMs;
+  const [times] = await Promise.all([watchSingleUpdates(probe, until), update(probe.collection, rate, until)]);
+  return times;
+}
+
+/** Updates of random documents, as many as are due at each moment. */
+async function update(collection: Collection, rate: number, until: number): Promise<void> {
+  const random = seeded(rate);
+  const began = performance.now();
+  for (let made = 0; performance.now() < until;) {
+    const due = Math.floor(((performance.now() - began) / 1_000) * rate) - made;
+    const updates = Array.from({ length: due }, () => {
+      const _id = objectId(PROBED + Math.floor(random() * (DOCUMENTS - PROBED)));
+      return collection.updateOne({ _id }, { $inc: { stock: 1 } });
+    });
+    made += due;
+    await Promise.all([...updates, sleep(5)]);
+  }
+}
+
+async function watchSingleUpdates({ collection, pool, table }: Probe, until: number): Promise<number[]> {
+  const times: number[] = [];
+  const client = await pool.connect();
+  try {
+    for (let number = 0; performance.now() < until; number++) {
+      const _id = objectId(number % PROBED);
+      const stock = 1_000_000 + Math.floor(performance.now());
+      await collection.updateOne({ _id }, { $set: { stock: new Int32(stock) } });
+      const acknowledged = performance.now();
+      for (;;) {
+        const text = `SELECT FROM ${table} WHERE _id = $1 AND stock = $2`;
+        const { rows } = await client.query({ name: "look", text, values: [_id.toHexString(), stock] });
+        if (rows.length > 0) break;
+        await sleep(LOOK_MS);
+      }
+      times.push(performance.now() - acknowledged);
+    }
+  } finally {
+    client.release();
+  }
+  return times;
+}
