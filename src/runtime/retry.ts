@@ -57,6 +57,7 @@ export async function retry<T>(operation: (attempt: number) => Promise<T>, optio
       return await operation(attempt);
     } catch (error) {
       if (errorKind(error) !== "retryable") throw error;
+      signal?.throwIfAborted();
       const delayMs = random() * delayCeilingMs(attempt, options);
       if (clock.now() + delayMs - startedAt > maxElapsedMs) throw error;
       onRetry?.(error, attempt, delayMs);

@@ -116,6 +116,15 @@ describe("retry", () => {
     await expect(promise).rejects.toBe(reason);
   });
 
+  test("a stop during the last try is a stop, and no failure", async () => {
+    const stopping = new AbortController();
+    const operation = async () => {
+      stopping.abort(new Error("stopped"));
+      throw outage();
+    };
+    await expect(retry(operation, { signal: stopping.signal, maxElapsedMs: 0 })).rejects.toThrow("stopped");
+  });
+
   test("does not begin when the signal has aborted before", async () => {
     const reason = new Error("stopped");
     let calls = 0;
