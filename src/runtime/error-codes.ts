@@ -38,6 +38,12 @@ export const PIPELINE_ERRORS = {
     meaning: "The port for metrics and health cannot be listened at.",
     remedy: "Choose a free port in the config's http.port.",
   },
+  SIGNAL_FAILED: {
+    kind: "poison",
+    meaning:
+      "MongoDB could not read what a signal's filter asks for. The producer leaves the signal undone and goes on; it says so in its log.",
+    remedy: "Look at the cause, and send `headrace snapshot` with another filter.",
+  },
   TLS_FILE_UNREADABLE: {
     kind: "fatal",
     meaning: "A file that kafka.ssl names cannot be read.",
