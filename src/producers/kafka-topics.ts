@@ -23,6 +23,7 @@ export interface KafkaTopicsOptions extends TopicSettings {
 /** A document of 16 MB as JSON can be longer than as BSON. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
 const HOUR_MS = 60 * 60 * 1_000;
+const SIGNAL_RETENTION_MS = 30 * 24 * HOUR_MS;
 
 /** Makes the pipeline's topics and looks at those that are there already. */
 export class KafkaTopics implements TopicCatalog {
@@ -50,7 +51,11 @@ export class KafkaTopics implements TopicCatalog {
         "retention.ms": retentionMs,
         "max.message.bytes": MAX_MESSAGE_BYTES,
       }),
-      this.#definition(signalsTopic(name), 1, { "retention.ms": retentionMs }),
+      this.#definition(signalsTopic(name), 1, {
+        // A signal waits for a producer that does not run, and is read again by one that goes on with it.
+        "retention.ms": retentionMs === -1 ? -1 : Math.max(retentionMs, SIGNAL_RETENTION_MS),
+        "max.message.bytes": MAX_MESSAGE_BYTES,
+      }),
     ]);
   }
 

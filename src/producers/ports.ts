@@ -27,8 +27,11 @@ export interface OpenSignals {
   readonly start: bigint;
   /** Where it ended then. */
   readonly end: bigint;
-  /** From the start on, as they come. Its return ends what is behind it. */
-  readonly signals: AsyncGenerator<LoggedSignal, void, void>;
+  /** The next one, from the start on; null while there is none. @throws HeadraceError when they cannot be read any more */
+  take(): LoggedSignal | null;
+  /** Resolves when `take` has something to give or to throw; a call ends the waiting of the one before. */
+  arrival(): Promise<void>;
+  close(): Promise<void>;
 }
 
 export interface LoggedSignal {
