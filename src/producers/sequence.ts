@@ -85,11 +85,7 @@ type Arrival =
   | { readonly kind: "ready" };
 
 /** Of what is there already, the first in this order. */
-async function firstArrival(
-  inputs: SequenceInputs,
-  timeline: Timeline,
-  options: TimelineOptions,
-): Promise<Arrival> {
+async function firstArrival(inputs: SequenceInputs, timeline: Timeline, options: TimelineOptions): Promise<Arrival> {
   const ready: Arrival = { kind: "ready" };
   if (isPressing(timeline, options)) return ready;
   const { stream, chunks, signals } = inputs;
@@ -134,19 +130,12 @@ async function publishNext(
   options: SequenceOptions,
   isBusy: boolean,
 ): Promise<Published> {
-  switch (arrival.kind) {
-    case "step":
-      return passStep(timeline, arrival.step, options);
-    case "ready":
-      return takeChunk(timeline, options, isBusy ? 1 : Infinity);
-    case "signal":
-      return beginSignal(timeline, arrival.signal, options);
-    case "failed": {
-      const { offset, error } = arrival;
-      options.logger.error({ err: error, offset: String(offset) }, "a signal could not be carried out");
-      return passSignal(timeline, offset);
-    }
-  }
+  if (arrival.kind === "step") return passStep(timeline, arrival.step, options);
+  if (arrival.kind === "signal") return beginSignal(timeline, arrival.signal, options);
+  if (arrival.kind === "ready") return takeChunk(timeline, options, isBusy ? 1 : Infinity);
+  const { offset, error } = arrival;
+  options.logger.error({ err: error, offset: String(offset) }, "a signal could not be carried out");
+  return passSignal(timeline, offset);
 }
 
 async function beginSignal(
