@@ -6,13 +6,21 @@ import { onFreePorts } from "./free-ports.ts";
 import { reported } from "./reported.ts";
 import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
 
+export interface MongodbSettings {
+  readonly oplogSizeMb: number;
+  /** How often it writes its data to disk; only what is older can leave the oplog. */
+  readonly syncSeconds: number;
+}
+
+const SETTINGS: MongodbSettings = { oplogSizeMb: 2048, syncSeconds: 60 };
+
 /** MongoDB as a replica set of one member: change streams and transactions need one. */
-export async function prepareMongodb(cache: string, signal: AbortSignal): Promise<StartServer> {
+export async function prepareMongodb(cache: string, signal: AbortSignal, settings = SETTINGS): Promise<StartServer> {
   const provide = await findMongod(cache, signal);
   return async (context) => {
     const mongod = await provide(context);
     return await reported(context.report, ["MongoDB: starting", "MongoDB: ready"], () =>
-      onFreePorts(1, (ports) => startMongodb(context, mongod, ports)),
+      onFreePorts(1, (ports) => startMongodb(context, mongod, ports, settings)),
     );
   };
 }
@@ -21,6 +29,7 @@ async function startMongodb(
   { supervisor, signal }: LocalContext,
   mongod: string,
   [port = 0]: readonly number[],
+  { oplogSizeMb, syncSeconds }: MongodbSettings,
 ): Promise<LocalServer> {
   const folder = join(supervisor.folder, `mongodb-${port}`);
   const data = join(folder, "data");
@@ -34,7 +43,8 @@ async function startMongodb(
       `--port=${port}`,
       `--dbpath=${data}`,
       "--nounixsocket",
-      "--oplogSize=2048",
+      `--oplogSize=${oplogSizeMb}`,
+      `--syncdelay=${syncSeconds}`,
       "--wiredTigerCacheSizeGB=0.5",
       // For tests: failCommand and other fail points.
       "--setParameter=enableTestCommands=1",

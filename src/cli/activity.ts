@@ -34,6 +34,7 @@ export class Activity {
 
   readonly producer: ProducerObserver = {
     published: (batch) => this.#onPublished(batch),
+    historyLost: () => this.#options.metrics.historyLost.inc({ log: "oplog" }),
     misfit: (collection, column) => this.#options.metrics.misfits.inc({ collection, column }),
     deadLetter: (collection) => {
       this.deadLetters++;

@@ -32,6 +32,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     snapshot,
     nulCharacters: documents.nulCharacters,
     onDrop: mongodb.onDrop,
+    onHistoryLost: mongodb.onHistoryLost,
     once,
     observer,
     logger,

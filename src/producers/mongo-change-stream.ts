@@ -37,7 +37,7 @@ const DOING = "reading the change stream";
  * one that ended as the database was dropped.
  *
  * An event of more than 16 MB fails with all that were to come in its batch: that batch is read without documents.
- * @throws HeadraceError, classified; HISTORY_LOST where the oplog no longer reaches back to `start`; EVENT_TOO_LARGE
+ * @throws HeadraceError, classified; STREAM_LOST where it cannot begin at `start`; EVENT_TOO_LARGE
  * where an event is too large even without its document
  */
 export async function* changeStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {

@@ -1,4 +1,10 @@
-import { MongoError, MongoNetworkError, MongoOperationTimeoutError, MongoServerSelectionError } from "mongodb";
+import {
+  MongoError,
+  MongoNetworkError,
+  MongoOperationTimeoutError,
+  MongoServerError,
+  MongoServerSelectionError,
+} from "mongodb";
 import type { ErrorCode } from "../runtime/error-codes.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import { networkCode } from "../runtime/network-codes.ts";
@@ -16,8 +22,8 @@ const CODES: readonly (readonly [ErrorCode, readonly number[]])[] = [
   ["MONGODB_UNAVAILABLE", [50, 202, 262]], // time limits
   ["MONGODB_UNAVAILABLE", [CURSOR_NOT_FOUND, CURSOR_KILLED, 11601]], // cursor gone or killed, interrupted
   ["MONGODB_UNAVAILABLE", [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, 134]], // a snapshot that is not there yet or no more
-  ["MONGODB_UNAVAILABLE", [63, 112, 133, 136, 150, 234, 13388, 317]], // stale metadata, write conflict, read preference, pool
-  ["HISTORY_LOST", [260, 280, 286]],
+  ["MONGODB_UNAVAILABLE", [63, 112, 133, 150, 234, 13388, 317]], // stale metadata, write conflict, read preference, pool
+  ["STREAM_LOST", [136, 260, 280, 286]], // position lost in the oplog, token invalid, not found, history lost
   ["MONGODB_LOGIN_FAILED", [18, 8000]], // 8000: Atlas
   ["MONGODB_FORBIDDEN", [13]],
   ["MONGODB_NOT_REPLICA_SET", [40573]],
@@ -75,6 +81,18 @@ export function isEventTooLarge(error: unknown): boolean {
 export function isCursorLost(error: unknown): boolean {
   const code = serverCode(error);
   return code === CURSOR_NOT_FOUND || code === CURSOR_KILLED;
+}
+
+/** Whether a change stream cannot go on where it stood, or where it was told to begin. */
+export function isStreamLost(error: unknown): boolean {
+  return error instanceof HeadraceError && error.code === "STREAM_LOST";
+}
+
+/** Whether the server refused a command for a reason of its own: a resume token that it cannot read has many codes. */
+export function isTokenRefused(error: unknown): boolean {
+  return (
+    error instanceof HeadraceError && error.code === "MONGODB_UNEXPECTED" && error.cause instanceof MongoServerError
+  );
 }
 
 /** The server's code of an error that `mongoError` made. */

@@ -13,7 +13,7 @@ import type { MongoOptions } from "./mongo-client.ts";
 import { findCollections, readIdEnds } from "./mongo-collections.ts";
 import type { OnDrop } from "./mongo-event-meaning.ts";
 import { MongoSource } from "./mongo-source.ts";
-import type { SnapshotMode } from "./mongo-source.ts";
+import type { OnHistoryLost, SnapshotMode } from "./mongo-source-start.ts";
 import type { ProducerObserver } from "./ports.ts";
 import { produce } from "./producer.ts";
 
@@ -35,6 +35,7 @@ export interface ProducerOptions {
   };
   readonly nulCharacters: NulCharacters;
   readonly onDrop: OnDrop;
+  readonly onHistoryLost: OnHistoryLost;
   /** Ends when what the source is at the start has been published. */
   readonly once: boolean;
   readonly observer: ProducerObserver;
@@ -78,7 +79,9 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       snapshotMode: snapshot.mode,
       chunkDocuments: snapshot.chunkDocuments,
       onDrop,
+      onHistoryLost: options.onHistoryLost,
       until: options.once ? (await clusterTimes(db)).latest : undefined,
+      observer,
       logger,
     });
     const openSession = kafkaSessions({ kafka, name, instance, makeRecords: (events) => records.make(events) });

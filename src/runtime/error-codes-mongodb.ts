@@ -40,11 +40,19 @@ export const MONGODB_ERRORS = {
     meaning: "MongoDB or its driver answered something that Headrace does not know.",
     remedy: "Look at the cause and into MongoDB's log, mend it, and start again.",
   },
+  STREAM_LOST: {
+    kind: "retryable",
+    meaning:
+      "MongoDB cannot go on with the change stream where it stood: the oplog has rolled past it, or the resume token is not one that MongoDB knows.",
+    remedy:
+      "Nothing: Headrace opens the stream again, at the token's time if it has to, and finds out whether history is lost (HISTORY_LOST).",
+  },
   HISTORY_LOST: {
     kind: "fatal",
-    meaning: "The oplog no longer holds the changes since the stored position.",
+    meaning:
+      "The producer stood for longer than the oplog reaches back: the changes since the stored position are gone, and `mongodb.onHistoryLost` is `fail`.",
     remedy:
-      "Make the oplog larger, delete the pipeline's positions topic (it then begins with a new snapshot), and look with `headrace verify` for rows whose documents were deleted meanwhile.",
+      "Start the producer with `mongodb.onHistoryLost: resnapshot`: it copies all collections anew while it follows the changes, and then deletes the rows whose documents are gone; the tables are never empty. Make the oplog larger, so that it holds the changes of the longest time that the producer may stand still.",
   },
   POSITION_OF_OTHER_CLUSTER: {
     kind: "fatal",

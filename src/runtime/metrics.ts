@@ -9,6 +9,8 @@ export interface Metrics {
   readonly misfits: Counter<"collection" | "column">;
   /** By the error's code. */
   readonly retries: Counter<"code">;
+  /** By where it was lost: `oplog` or `kafka`. */
+  readonly historyLost: Counter<"log">;
   readonly lag: Gauge<"topic" | "partition">;
   /** In Prometheus's text format. */
   text(): Promise<string>;
@@ -53,6 +55,12 @@ export function createMetrics(): Metrics {
       name: "headrace_retries_total",
       help: "Failures after which something was tried again",
       labelNames: ["code"],
+      registers,
+    }),
+    historyLost: new Counter({
+      name: "headrace_history_lost_total",
+      help: "How often changes were lost before they were read, and copied anew",
+      labelNames: ["log"],
       registers,
     }),
     lag: new Gauge({

@@ -26,6 +26,8 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
         snapshotMode: "initial",
         chunkDocuments: 7,
         onDrop: "apply",
+        onHistoryLost: "fail",
+        observer: {},
         until,
         logger: silentLogger,
       }),

@@ -101,15 +101,6 @@ test.each([false, true])(
   },
 );
 
-test.each([286, 280, 260])("error %i of the server means that history is lost", async (errorCode) => {
-  const db = client.db(uniqueName("test"));
-  await db.createCollection("items");
-  const start = lastPosition(await catchUp(db, null));
-  const data = { failCommands: ["aggregate"], errorCode };
-  await client.db("admin").command({ configureFailPoint: "failCommand", mode: { times: 1 }, data });
-  await expect(catchUp(db, start)).rejects.toMatchObject({ code: "HISTORY_LOST", kind: "fatal" });
-});
-
 test("it goes on by itself when the primary steps down", async () => {
   const db = client.db(uniqueName("test"));
   const writer = await modelWriter(db);

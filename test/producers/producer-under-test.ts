@@ -48,6 +48,7 @@ export class ProducerUnderTest {
         snapshot: { mode: "initial", chunkDocuments: 100 },
         nulCharacters: "replace",
         onDrop: "apply",
+        onHistoryLost: "fail",
         once: false,
         observer: {},
         logger: silentLogger,

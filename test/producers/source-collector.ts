@@ -87,6 +87,8 @@ export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): Mon
     snapshotMode: "initial",
     chunkDocuments: 3,
     onDrop: "apply",
+    onHistoryLost: "fail",
+    observer: {},
     logger: silentLogger,
     ...options,
   });
