@@ -19,6 +19,8 @@ export interface TortureContext {
   readonly mongodb: MongoClient;
   /** Its search path is the pipeline's schema. */
   readonly postgres: Pool;
+  /** Whom Headrace's processes log in as. Named as the pipeline is. */
+  readonly postgresUser: string;
   /** Tables of the collections, and where each has the number that every write changes. */
   readonly tables: readonly { readonly name: string; readonly number: string }[];
   /** Runs `headrace …` on the pipeline's config to its end. */

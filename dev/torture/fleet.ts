@@ -24,7 +24,7 @@ const DRAINED = 143;
 /** The checks at the start give up after 15 s; the rest is the start of the process itself on a busy machine. */
 const START_MS = 40_000;
 /** The last word of a process that could not start for that. */
-const AWAY = /"code":"(?:[A-Z]+_UNAVAILABLE|[A-Z]+_TIMEOUT|CHECKS_FAILED)"/;
+const AWAY = /"code":"(?:[A-Z]+_(?:UNAVAILABLE|TIMEOUT|READ_ONLY|OUT_OF_RESOURCES)|CHECKS_FAILED)"/;
 const RESTART_MS = 1_000;
 /** Longer than any orchestrator waits for a process to end. */
 const STOP_MS = 60_000;

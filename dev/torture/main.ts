@@ -1,6 +1,9 @@
 // npm run torture: random writes under random faults, and a judgement at the end.
 import { parseArgs } from "node:util";
 import { rm } from "node:fs/promises";
+import { MongoServerError } from "mongodb";
+import { setTimeout as sleep } from "node:timers/promises";
+import { auditEntries } from "../../test/support/audit-trail.ts";
 import { ModelWriter, seededRandom } from "../../test/support/model-writer.ts";
 import { startStack, type Stack } from "../stack.ts";
 import type { TortureContext } from "./fault.ts";
@@ -29,6 +32,8 @@ interface Options {
   readonly minutes: number;
   readonly seed: number;
   readonly json: boolean;
+  /** Of the faults to inject. */
+  readonly kinds: RegExp;
 }
 
 interface Result {
@@ -44,12 +49,17 @@ interface Result {
 
 function readOptions(): Options {
   const { values } = parseArgs({
-    options: { minutes: { type: "string", default: "5" }, seed: { type: "string" }, json: { type: "boolean" } },
+    options: {
+      minutes: { type: "string", default: "5" },
+      seed: { type: "string" },
+      json: { type: "boolean" },
+      kinds: { type: "string", default: "" },
+    },
   });
   const minutes = Number(values.minutes);
   const seed = Number(values.seed ?? Date.now() % 2 ** 32);
   if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error("--minutes takes a number above 0, --seed an integer");
-  return { minutes, seed, json: values.json === true };
+  return { minutes, seed, json: values.json === true, kinds: new RegExp(values.kinds) };
 }
 
 const startedAt = performance.now();
@@ -68,7 +78,7 @@ async function torture(stack: Stack, options: Options): Promise<Result> {
   return result;
 }
 
-async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promise<Result> {
+async function run(pipeline: TorturePipeline, { minutes, seed, kinds }: Options): Promise<Result> {
   const { mongodb, name, createProcess } = pipeline;
   const random = seededRandom(seed);
   const model = new ModelWriter({
@@ -80,6 +90,8 @@ async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promi
     replacements: REPLACEMENTS,
   });
   for (let write = 0; write < FIRST_WRITES; write++) await model.step();
+  // The last of the writes may have dropped some; a pipeline begins with those that there are.
+  for (const collection of collections) await mongodb.db(name).createCollection(collection).catch(ignoreExisting);
   const fleet: Fleet = new Fleet({
     create: createProcess,
     serversWereAway: (sinceMs) => schedule.serversWereAway(sinceMs),
@@ -88,13 +100,15 @@ async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promi
   const writing = new Writing(model, random);
   const context: TortureContext = { ...pipeline, fleet, writing };
   const restarts = restartFaults(pipeline.restarts);
-  const faults = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults, ...restarts];
+  const all = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults, ...restarts];
+  const faults = all.filter(({ kind }) => kinds.test(kind));
   const schedule: Schedule = new Schedule({ faults, context, report });
   // Also where an interrupt ends this process.
   process.once("exit", () => void fleet.close());
   try {
     fleet.replace("produce");
     fleet.replace("consume");
+    for (let tries = 0; tries < 1_000 && (await auditEntries(pipeline.postgres)) === 0; tries++) await sleep(100);
     const untilMs = Date.now() + minutes * 60_000;
     const lanes = Array.from({ length: LANES }, (_, lane) => schedule.run(seededRandom(seed + 1 + lane), untilMs));
     await Promise.all(lanes);
@@ -120,6 +134,10 @@ async function run(pipeline: TorturePipeline, { minutes, seed }: Options): Promi
     await fleet.close();
     await model.close();
   }
+}
+
+function ignoreExisting(error: unknown): void {
+  if (!(error instanceof MongoServerError) || error.codeName !== "NamespaceExists") throw error;
 }
 
 async function main(signal: AbortSignal): Promise<void> {

@@ -10,6 +10,7 @@ import type { Fields } from "../../test/support/model-history.ts";
 import { startProxy } from "../../test/support/tcp-proxy.ts";
 import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";
+import type { ServerUrls } from "../server-urls.ts";
 import type { Stack } from "../stack.ts";
 import type { TortureContext } from "./fault.ts";
 import type { Command } from "./fleet.ts";
@@ -21,7 +22,9 @@ const isTyped = (collection: string): boolean => collection.startsWith("typed");
 
 /** A pipeline of its own whose processes reach the servers through proxies only. */
 export interface TorturePipeline
-  extends Pick<TortureContext, "proxies" | "restarts" | "mongodb" | "postgres" | "tables" | "run">, AsyncDisposable {
+  extends
+    Pick<TortureContext, "proxies" | "restarts" | "mongodb" | "postgres" | "postgresUser" | "tables" | "run">,
+    AsyncDisposable {
   readonly name: string;
   /** Where the processes' logs are. */
   readonly folder: string;
@@ -50,13 +53,15 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
 
   const proxies = await startProxies(stack);
   const configFile = join(folder, "headrace.yaml");
-  await writeFile(configFile, JSON.stringify(configOf(name, stack, proxies)), { mode: 0o600 });
+  const postgresUrl = await createUser(postgres, name, stack.postgresUrl);
+  await writeFile(configFile, JSON.stringify(configOf(name, { ...stack, postgresUrl }, proxies)), { mode: 0o600 });
   let started = 0;
   return {
     name,
     folder,
     mongodb,
     postgres,
+    postgresUser: name,
     proxies,
     restarts: stack.restarts,
     tables: collections.map((each) => ({ name: each, number: isTyped(each) ? "n" : "(doc->>'n')::bigint" })),
@@ -70,10 +75,23 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
     [Symbol.asyncDispose]: async () => {
       for (const proxy of Object.values(proxies)) await proxy.close();
       await dropPipeline({ name, stack, source: mongodb, target: postgres });
+      const user = escapeIdentifier(name);
+      await postgres.query(`REASSIGN OWNED BY ${user} TO CURRENT_USER; DROP ROLE ${user}`);
       await mongodb.close();
       await postgres.end();
     },
   };
+}
+
+/** A user who may do what the stack's own may, but of whom PostgreSQL limits the connections. Gives the URL to log in. */
+async function createUser(postgres: Pool, name: string, postgresUrl: string): Promise<string> {
+  const password = randomBytes(16).toString("hex");
+  const user = escapeIdentifier(name);
+  await postgres.query(`CREATE ROLE ${user} LOGIN PASSWORD '${password}';
+    DO $$ BEGIN EXECUTE format('GRANT %I TO ${user}', current_user); END $$`);
+  const url = new URL(postgresUrl);
+  Object.assign(url, { username: name, password });
+  return url.href;
 }
 
 /** The row, without `_id` and `_version`, that a document has in its table. */
@@ -105,7 +123,7 @@ function throughProxy(url: string, { host, port }: { readonly host: string; read
   return changed;
 }
 
-function configOf(name: string, stack: Stack, proxies: TortureContext["proxies"]): object {
+function configOf(name: string, stack: ServerUrls, proxies: TortureContext["proxies"]): object {
   const mongodb = throughProxy(stack.mongodbUri, proxies.mongodbUri);
   // The driver would find the member's own address, and go there past the proxy.
   mongodb.searchParams.delete("replicaSet");

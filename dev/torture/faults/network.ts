@@ -45,6 +45,23 @@ const disturbances: Readonly<Record<string, (proxy: TcpProxy, random: Random) =>
   },
 };
 
+/** Processes that start meanwhile wait for it, or give up and are started again. */
+function startWithout(server: keyof typeof servers): Fault {
+  return {
+    kind: `start without ${servers[server]}`,
+    touches: [server, "producer", "consumer"],
+    inject: async ({ fleet, proxies }, random) => {
+      proxies[server].cut();
+      for (const command of ["produce", "consume"] as const) {
+        await fleet.kill(fleet.main(command));
+        fleet.replace(command);
+      }
+      await sleep(between(random, 1_000, 25_000));
+      proxies[server].restore();
+    },
+  };
+}
+
 /** What was held back arrives late, or never. */
 async function endPause(proxy: TcpProxy, random: Random): Promise<void> {
   const isLost = random() < 0.5;
@@ -54,13 +71,14 @@ async function endPause(proxy: TcpProxy, random: Random): Promise<void> {
   if (isLost) proxy.restore();
 }
 
-const ways = (Object.keys(servers) as (keyof typeof servers)[]).flatMap((server) =>
-  Object.entries(disturbances).map(([name, disturb]): Fault => ({
+const ways = (Object.keys(servers) as (keyof typeof servers)[]).flatMap((server) => [
+  startWithout(server),
+  ...Object.entries(disturbances).map(([name, disturb]): Fault => ({
     kind: `${name} ${servers[server]}`,
     touches: [server],
     inject: ({ proxies }, random) => disturb(proxies[server], random),
   })),
-);
+]);
 
 const responses = {
   Produce: apiKeys.produce,

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { escapeIdentifier, type Pool } from "pg";
+import { escapeIdentifier } from "pg";
 import type { Random } from "../../../test/support/model-writer.ts";
 import type { Fault, TortureContext } from "../fault.ts";
 import { between, pick } from "../random.ts";
+import { backupFault } from "./backup.ts";
+import { postgresErrorFaults, terminateBackends } from "./postgres-errors.ts";
 
 /** Refuses some records of a random table for as long as `meanwhile` takes. */
 async function withPoison(
@@ -22,20 +24,15 @@ async function withPoison(
   }
 }
 
-/** Backends of Headrace's processes; the trail's own pool is left alone. */
-async function terminateBackends(postgres: Pool): Promise<void> {
-  await postgres.query(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headrace' AND datname = current_database()",
-  );
-}
-
 export const postgresFaults: readonly Fault[] = [
+  ...postgresErrorFaults,
+  backupFault,
   {
     kind: "terminate PostgreSQL backends",
     touches: ["postgresUrl"],
-    inject: async ({ postgres }, random) => {
+    inject: async ({ postgres, postgresUser }, random) => {
       for (let times = between(random, 1, 8); times > 0; times--) {
-        await terminateBackends(postgres);
+        await terminateBackends(postgres, postgresUser);
         await sleep(between(random, 50, 1_000));
       }
     },

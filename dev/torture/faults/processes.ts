@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Fault, TortureContext } from "../fault.ts";
-import type { Command, Fleet } from "../fleet.ts";
+import type { Command, Fleet, Member } from "../fleet.ts";
 import { between } from "../random.ts";
 import type { Random } from "../../../test/support/model-writer.ts";
 
@@ -96,7 +96,25 @@ export const processFaults: readonly Fault[] = [
     inject: async ({ fleet }, random) => {
       const second = fleet.launch("consume");
       await sleep(between(random, 1_000, 10_000));
-      await (random() < 0.5 ? fleet.kill(second) : fleet.stop(second));
+      await leave(fleet, second, random);
+    },
+  },
+  {
+    kind: "consumers come and go",
+    touches: ["consumer"],
+    inject: async ({ fleet }, random) => {
+      const comeAndGo = async (): Promise<void> => {
+        for (let times = between(random, 1, 4); times > 0; times--) {
+          const member = fleet.launch("consume");
+          await sleep(between(random, 500, 5_000));
+          await leave(fleet, member, random);
+        }
+      };
+      await Promise.all([comeAndGo(), comeAndGo()]);
     },
   },
 ];
+
+function leave(fleet: Fleet, member: Member, random: Random): Promise<void> {
+  return random() < 0.5 ? fleet.kill(member) : fleet.stop(member);
+}
