@@ -1,3 +1,4 @@
+import { escapeLiteral } from "pg";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { RowSchema } from "../schemas/row-schema.ts";
 import type { TableName } from "./ports.ts";
@@ -64,7 +65,7 @@ export class PostgresTables {
 
   /**
    * Makes sure that the table holds records of the RowSchema; looks only once, until `forget`.
-   * @throws HeadraceError TABLE_DOES_NOT_FIT, TABLE_NOT_OWNED, NAME_INVALID
+   * @throws HeadraceError TABLE_DROPPED, TABLE_DOES_NOT_FIT, TABLE_NOT_OWNED, NAME_INVALID
    */
   async prepare(need: TableNeed): Promise<PreparedTable> {
     await this.prepareInternal();
@@ -115,8 +116,10 @@ export class PostgresTables {
 
   async #look(session: PostgresSession, need: TableNeed): Promise<Findings> {
     const schema = await readSchemaState(session, need.table.schema);
-    const state = await readTableState(session, need.table);
+    // In this order: the first process to fill a table makes it in the same transaction.
     const filled = await readFilledColumns(session, this.#internalSchema, need.table);
+    const state = await readTableState(session, need.table);
+    if (state === undefined && filled.length > 0) throw tableDropped(need.table, this.#internalSchema);
     const news = need.rowSchema.columns.map(({ name }) => name).filter((name) => !filled.includes(name));
     const ddl = soundDdl(planTable(need, schema, state));
     const existing = new Set(state?.columns.map(({ name }) => name));
@@ -149,6 +152,20 @@ SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
     }
     return prepared;
   }
+}
+
+function tableDropped(table: TableName, internalSchema: string): HeadraceError {
+  const relation = quoteTable(table);
+  const forget = (column: string, value: string) => (name: string) =>
+    `DELETE FROM ${quoteIdentifier(internalSchema)}.${name} WHERE ${column} = ${value};`;
+  const statements = [
+    ...["columns", "tombstones", "truncates", "floors"].map(forget("relation", escapeLiteral(relation))),
+    ...["dead_letters", "progress"].map(forget("topic", "'TOPIC'")),
+  ];
+  return new HeadraceError("TABLE_DROPPED", {
+    message: `The table ${relation} is gone, though Headrace has filled it.`,
+    remedy: `Restore the table and the schema ${quoteIdentifier(internalSchema)} from the same backup. Or stop all consumers, run what follows with the collection's topic for TOPIC, and start them again to fill a new table from the topic's start: ${statements.join(" ")}`,
+  });
 }
 
 /** The statements of a plan. */

@@ -64,6 +64,13 @@ export const POSTGRES_ERRORS = {
     meaning: "Somebody else changed the table, or began to write other columns of it, at the same moment.",
     remedy: "Nothing has to be done: it is tried again.",
   },
+  TABLE_DROPPED: {
+    kind: "fatal",
+    meaning:
+      "A table that Headrace has filled is gone. A new one would lack every row whose records have been applied before.",
+    remedy:
+      "Restore the table and the schema headrace from the same backup; or let Headrace forget the table, by the statements that the error names, and fill a new one from the topic's start.",
+  },
   TABLE_DOES_NOT_FIT: {
     kind: "fatal",
     meaning: "A table that exists already cannot hold the collection, or PostgreSQL refused to create or extend one.",
