@@ -1,6 +1,6 @@
 import { cacheFolder } from "./cache.ts";
 import { prepareKafka } from "./stack-kafka.ts";
-import { prepareMongodb } from "./stack-mongodb.ts";
+import { THREE_MEMBERS, prepareMongodb } from "./stack-mongodb.ts";
 import { preparePostgres } from "./stack-postgres.ts";
 import { prepareRegistry } from "./stack-registry.ts";
 import type { ServerUrls } from "./server-urls.ts";
@@ -30,23 +30,25 @@ export type StartServer = (context: LocalContext) => Promise<LocalServer>;
  * Finds out how a server can be started here, without downloading anything.
  * Rejects with one sentence when something is missing.
  */
-type PrepareServer = (cache: string, signal: AbortSignal) => Promise<StartServer>;
+type PrepareServer = (cache: string, signal: AbortSignal, options: LocalOptions) => Promise<StartServer>;
+
+interface LocalOptions extends Pick<LocalContext, "signal" | "report"> {
+  readonly hasElections: boolean;
+}
 
 const local: Readonly<Record<keyof ServerUrls, PrepareServer>> = {
-  mongodbUri: prepareMongodb,
+  mongodbUri: (cache, signal, { hasElections }) => prepareMongodb(cache, signal, hasElections ? THREE_MEMBERS : {}),
   kafkaBrokers: prepareKafka,
   schemaRegistryUrl: prepareRegistry,
   postgresUrl: preparePostgres,
 };
 
 /** Starts as local processes, on free ports of 127.0.0.1 and with data in a temporary folder, what is not given. */
-export async function startLocalStack(
-  given: Partial<ServerUrls>,
-  { signal, report }: Pick<LocalContext, "signal" | "report">,
-): Promise<Stack> {
+export async function startLocalStack(given: Partial<ServerUrls>, options: LocalOptions): Promise<Stack> {
+  const { signal, report } = options;
   const cache = cacheFolder(process.env);
   const wanted = serverVariables.map(([key]) => key).filter((key) => given[key] === undefined);
-  const starts = await allOf(wanted.map(async (key) => [key, await local[key](cache, signal)] as const));
+  const starts = await allOf(wanted.map(async (key) => [key, await local[key](cache, signal, options)] as const));
 
   const supervisor = await Supervisor.start(report);
   try {

@@ -6,7 +6,7 @@ import type { ServerUrls } from "./server-urls.ts";
 /** Real servers for the demo, the tests and the bench. */
 export interface Stack extends ServerUrls {
   readonly kind: "env" | "local";
-  /** Crashes a server and starts it again with what it has on disk; of servers that this stack has started. */
+  /** Crashes a server (of MongoDB the primary) and starts it again with what it has on disk; of those started here. */
   readonly restarts: Readonly<Partial<Record<keyof ServerUrls, () => Promise<void>>>>;
   /** Ends everything that this stack has started and removes its data. Safe to call more than once. */
   stop(): Promise<void>;
@@ -17,6 +17,8 @@ export interface StackOptions {
   readonly signal?: AbortSignal;
   /** Gets one line of progress at a time, for people to read. */
   readonly report?: (line: string) => void;
+  /** Whether a MongoDB that is started here has three members, which elect another primary, instead of one. */
+  readonly hasElections?: boolean;
   /** Where the choice and the addresses are read from; the process's own environment by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -31,7 +33,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const env = options.env ?? process.env;
   const choice = env["HEADRACE_STACK"] ?? "";
   const given = serverUrlsFrom(env);
-  const start = { signal: options.signal ?? new AbortController().signal, report: options.report ?? (() => {}) };
+  const start = {
+    signal: options.signal ?? new AbortController().signal,
+    report: options.report ?? (() => {}),
+    hasElections: options.hasElections ?? false,
+  };
   switch (choice) {
     case "":
       return Object.keys(given).length === serverVariables.length
