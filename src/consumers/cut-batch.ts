@@ -1,3 +1,4 @@
+import { TRUNCATE_KEY } from "../schemas/topics.ts";
 import type { LogRecord } from "./ports.ts";
 
 /** Where a micro-batch ends at the latest. A single larger record is a micro-batch of its own. */
@@ -13,8 +14,9 @@ export interface Piece {
 }
 
 /**
- * Cuts a partition's fetched records into micro-batches without a gap between them. A batch without records is
- * one empty piece: its control records too have to be passed.
+ * Cuts a partition's fetched records into micro-batches without a gap between them. A truncate begins one: what stands
+ * before it, a new snapshot perhaps, is in the table before that is swept. A batch without records is one empty piece:
+ * its control records too have to be passed.
  */
 export function* cutBatch(
   records: readonly LogRecord[],
@@ -25,7 +27,8 @@ export function* cutBatch(
   let bytes = 0;
   for (const [index, record] of records.entries()) {
     const size = (record.key?.length ?? 0) + (record.value?.length ?? 0);
-    if (index > start && (index - start >= maxRows || bytes + size > maxBytes)) {
+    const isFull = index - start >= maxRows || bytes + size > maxBytes;
+    if (index > start && (isFull || record.key?.equals(TRUNCATE_KEY) === true)) {
       yield { records: records.slice(start, index), nextOffset: record.offset };
       start = index;
       bytes = 0;

@@ -33,8 +33,9 @@ export function planBatch(changes: readonly Change[]): readonly RowGroup[] {
 }
 
 /**
- * The truncate of the highest version. It stands for the others, and where it stands among the changes doesn't matter:
- * what is older than it goes, before it in the log as behind it, and what is not stays.
+ * The truncate of the highest version. It stands for the others. In the end it doesn't matter where it stands among the
+ * changes: what is older than it goes, before it in the log as behind it, and what is not stays. But only what is
+ * in the table before it is marked never looks deleted: see `cutBatch`.
  */
 export function newestTruncate(changes: readonly Change[]): Change | undefined {
   let newest: Change | undefined;

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { cutBatch } from "../../src/consumers/cut-batch.ts";
 import type { LogRecord } from "../../src/consumers/ports.ts";
+import { TRUNCATE_KEY } from "../../src/schemas/topics.ts";
 
 const sizes = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 60 });
 
@@ -35,6 +36,18 @@ test("a piece ends only where a limit asks for it", () => {
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 30 })]).toHaveLength(1);
   expect([...cutBatch(records, 6n, { maxRows: 2, maxBytes: 30 })]).toHaveLength(2);
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 29 })]).toHaveLength(2);
+});
+
+test("a truncate begins a piece", () => {
+  const truncate = (index: number) => ({ ...record(1, index), key: TRUNCATE_KEY });
+  const records = [record(1, 0), record(1, 1), truncate(2), record(1, 3), truncate(4), truncate(5)];
+  const pieces = [...cutBatch(records, 12n, { maxRows: 9, maxBytes: 900 })];
+  expect(pieces.map((piece) => [piece.records.length, piece.nextOffset])).toEqual([
+    [2, 4n],
+    [2, 8n],
+    [1, 10n],
+    [1, 12n],
+  ]);
 });
 
 test("a batch of nothing but control records is one empty piece", () => {
