@@ -15,6 +15,8 @@ export interface StreamBatch {
   readonly resumeToken: string;
   /** Every event up to this time has been seen, but for what is left of one MongoDB transaction. */
   readonly clusterTime: Version;
+  /** Whether nothing is left of that transaction: there was nothing more to read. */
+  readonly isWhole: boolean;
 }
 
 export interface ChangeStreamOptions {
@@ -69,12 +71,14 @@ async function* openStream(db: Db, options: OpenOptions): AsyncGenerator<StreamB
   const more = { collection: "$cmd.aggregate", batchSize: BATCH_EVENTS };
   let before = options.start;
   let id = 0n;
+  let isFirst = true;
   try {
     let reply = await cursorCommand(db, aggregateCommand(options), run);
     for (;;) {
       ({ id } = reply);
-      const batch = streamBatch(reply, before);
+      const batch = streamBatch(reply, before, isFirst);
       yield batch;
+      isFirst = false;
       if (id === 0n) return;
       before = batch;
       reply = await cursorCommand(db, { getMore: id, ...more, maxTimeMS: options.maxAwaitTimeMs() }, run);
@@ -119,7 +123,12 @@ function collectionFilter(collections: readonly string[] | null): Document {
   };
 }
 
-function streamBatch({ documents, resumeToken }: CursorBatch, before: ChangeStreamOptions["start"]): StreamBatch {
+/** @param isFirst nothing has been read yet, the batch is empty in any case */
+function streamBatch(
+  { documents, resumeToken }: CursorBatch,
+  before: ChangeStreamOptions["start"],
+  isFirst: boolean,
+): StreamBatch {
   if (resumeToken === null) throw noToken();
   const events = documents.map(readStreamEvent);
   const clusterTime = timeAfter(resumeToken, before);
@@ -128,7 +137,7 @@ function streamBatch({ documents, resumeToken }: CursorBatch, before: ChangeStre
     if (version < time) throw timeFell();
     time = version;
   }
-  return { events, resumeToken, clusterTime };
+  return { events, resumeToken, clusterTime, isWhole: events.length === 0 && !isFirst };
 }
 
 /**

@@ -37,11 +37,11 @@ export async function* exactStream(
 ): AsyncGenerator<StreamStep, void, void> {
   let before: StreamPosition | null = start;
   for await (const batch of changeStream(db, { ...options, start })) {
-    const { resumeToken, clusterTime } = batch;
+    const { resumeToken, clusterTime, isWhole } = batch;
     const horizon: Version = before?.horizon ?? 0n;
     const split = splitTruncates(batch.events, (event) => meaningOf(event, options));
     if (before === null || batch.events.length === 0) {
-      before = { resumeToken, clusterTime, horizon };
+      before = { resumeToken, clusterTime, isWhole, horizon };
       yield { events: [], position: before };
       continue;
     }
@@ -112,9 +112,9 @@ async function* steps(
       bytes += image.op === "t" ? 0 : (image.document?.byteLength ?? 0);
     }
   }
-  const { resumeToken, clusterTime } = batch;
+  const { resumeToken, clusterTime, isWhole } = batch;
   const horizon = at > clusterTime ? latest(at, before.horizon) : before.horizon;
-  yield { events, position: { resumeToken, clusterTime, horizon } };
+  yield { events, position: { resumeToken, clusterTime, isWhole, horizon } };
 }
 
 function latest(...versions: readonly Version[]): Version {

@@ -1,5 +1,6 @@
 import { errorKind } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
 import type { SnapshotReader } from "./mongo-snapshot.ts";
 import type { LoggedSignal, OpenSignals, SourceBatch } from "./ports.ts";
@@ -69,7 +70,7 @@ export async function* oneSequence(
     timeline = next.timeline;
     const isIdle = arrival.kind === "step" && next.batch.events.length === 0;
     if (arrival.kind === "step" && !isIdle) changedAt = performance.now();
-    if (arrival.kind === "step") streamIsDone ||= hasPassed(next.batch, until);
+    if (arrival.kind === "step") streamIsDone ||= completeTo(next.batch.position) >= until;
     if (isIdle && performance.now() - yieldedAt < IDLE_MS) continue;
     yield next.batch;
     yieldedAt = performance.now();
@@ -158,9 +159,4 @@ async function beginSignal(
 function logSignal({ selection }: Timeline, after: Timeline, logger: Logger): void {
   if (selection === null || after.selection !== null) return;
   logger.info({ collection: selection.signal.collection, offset: String(selection.offset) }, "signal done");
-}
-
-/** A batch may end within a MongoDB transaction, whose events have one time; an empty one does not. */
-function hasPassed({ events, position: { clusterTime } }: SourceBatch, until: Version): boolean {
-  return events.length === 0 ? clusterTime >= until : clusterTime > until;
 }

@@ -36,7 +36,7 @@ export interface StreamStep {
   readonly position: StreamPosition;
 }
 
-export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "horizon">;
+export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "isWhole" | "horizon">;
 
 /** A snapshot of what a signal's filter finds, or of its ids, beside that of the collection itself. */
 export interface Selection {

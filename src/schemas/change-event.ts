@@ -45,6 +45,8 @@ export interface Position {
   readonly resumeToken: string | null;
   /** The cluster time that goes with the token; the stream can be reopened at it (inclusive) without the token. */
   readonly clusterTime: Version;
+  /** Whether all events of `clusterTime` itself are published. Else a part of one MongoDB transaction may be left. */
+  readonly isWhole?: boolean | undefined;
   /** Which MongoDB cluster the token belongs to. */
   readonly cluster: string;
   /**
@@ -85,6 +87,11 @@ export function newSnapshot(sweepBelow: Version | null = null): RunningSnapshot 
 /** A Version of a BSON Timestamp's (or resume token's) two parts. */
 export function versionOf(seconds: number, increment: number): Version {
   return (BigInt(seconds) << 32n) | BigInt(increment);
+}
+
+/** Up to which time, this included, every event is published. */
+export function completeTo({ clusterTime, isWhole }: Pick<Position, "clusterTime" | "isWhole">): Version {
+  return isWhole === true ? clusterTime : clusterTime - 1n;
 }
 
 /** The wall clock of a version, in ms since 1970 (to the second). */

@@ -20,6 +20,7 @@ const storedPosition = z.object({
   format: z.literal(FORMAT),
   resumeToken: z.string().nullable(),
   clusterTime: version,
+  isWhole: z.boolean().optional(),
   cluster: z.string(),
   horizon: version,
   // Not z.record, which drops `__proto__`: a collection may have that name.

@@ -12,6 +12,9 @@ import {
   sourceOf,
 } from "./source-collector.ts";
 import type { Item } from "./source-collector.ts";
+import type { SourceBatch } from "../../src/producers/ports.ts";
+import { completeTo } from "../../src/schemas/change-event.ts";
+import type { Position } from "../../src/schemas/change-event.ts";
 
 test("a key that changes its BSON type stays one key", async () => {
   const { db } = await freshMongoDatabase();
@@ -141,3 +144,34 @@ async function killChangeStreams(db: Db): Promise<number> {
   await db.command({ killCursors: "$cmd.aggregate", cursors: cursors.map(({ id }) => id) });
   return cursors.length;
 }
+
+test("a position says up to which time everything is published, also inside a transaction and after a restart in it", async () => {
+  const { client, db } = await freshMongoDatabase();
+  const items = db.collection<Item>("items");
+  await items.insertOne({ _id: "first" });
+  const start = lastPosition(await catchUp(db, null));
+  const count = 9_000; // more than two batches of the stream
+  await client.withSession((session) =>
+    session.withTransaction(() =>
+      items.insertMany(
+        Array.from({ length: count }, (_, _id) => ({ _id })),
+        { session },
+      ),
+    ),
+  );
+  let published = 0;
+  let time = 0n;
+  const inside: Position[] = [];
+  const isLast = (batch: SourceBatch): boolean => {
+    const changes = documentChanges([batch]);
+    published += changes.length;
+    time = changes.at(-1)?.version ?? time;
+    if (published > 0 && published < count) inside.push(batch.position);
+    return published === count && completeTo(batch.position) === time;
+  };
+  await collect(sourceOf(db), start, isLast);
+  expect(inside.length).toBeGreaterThan(0);
+  for (const position of inside) expect(completeTo(position)).toBeLessThan(time);
+  const [first] = await collect(sourceOf(db), inside[0] as Position, () => true);
+  expect(completeTo((first as SourceBatch).position)).toBeLessThan(time);
+});
