@@ -56,6 +56,7 @@ function describeFailure(
     table: table === null ? null : `${table.schema}.${table.table}`,
     attempts,
     version: null,
+    firstOffset: null,
     failedAt,
   };
 }

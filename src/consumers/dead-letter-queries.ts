@@ -15,7 +15,7 @@ import type {
 export interface DeadLetter {
   /** `topic/partition/offset` of the origin; what a user names it by. */
   readonly id: string;
-  /** The record that failed; the dead letter's own place where its headers tell of none. */
+  /** The record that failed; where there is none, as of the producer's, the place of the first dead letter of it. */
   readonly origin: DeadLetterOrigin;
   /** The topic that the record came from or was meant for. */
   readonly topic: string | null;
@@ -130,7 +130,7 @@ function toDeadLetter(record: LogRecord): DeadLetter {
   const place = { topic, partition, offset };
   const origin =
     info.topic === null || info.partition === null || info.offset === null
-      ? place
+      ? { topic, partition, offset: info.firstOffset ?? offset }
       : { topic: info.topic, partition: info.partition, offset: info.offset };
   return {
     id: originKey(origin),

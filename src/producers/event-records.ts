@@ -20,6 +20,9 @@ export interface EventRecordsOptions {
   readonly logger: Logger;
 }
 
+/** A document of such a key has never been published, so that there is nothing to delete. */
+const KEY_ERRORS: ReadonlySet<string> = new Set(["ID_TYPE_MISMATCH", "KEY_INVALID"]);
+
 /** Makes the Kafka records of change events; what cannot be encoded becomes a dead letter. */
 export class EventRecords {
   readonly #options: EventRecordsOptions;
@@ -40,6 +43,7 @@ export class EventRecords {
       } catch (error) {
         if (event.op === "t" || errorKind(error) !== "poison") throw error;
         const { code } = error as ContractError;
+        if (event.op === "d" && KEY_ERRORS.has(code)) continue;
         records.push(await this.#deadLetter(event, error as ContractError));
         this.#options.observer.deadLetter?.(event.collection, code);
         const failure = `${event.collection}: ${code}`;
@@ -52,11 +56,12 @@ export class EventRecords {
     return records;
   }
 
-  /** Undefined for a truncate of a collection that nothing is known of, hence that has no records. */
+  /** Undefined for a truncate or delete in a collection that nothing is known of, hence that has no records. */
   async #target(event: ChangeEvent): Promise<Target | undefined> {
     const { topics, encoders } = this.#options;
     const topic = await topics.topicOf(event.collection);
-    const encoder = await encoders.encoderOf(event.collection, event.op === "t" ? null : event.documentKey);
+    const isGone = event.op === "t" || event.op === "d";
+    const encoder = await encoders.encoderOf(event.collection, isGone ? null : event.documentKey);
     if (encoder === undefined) return undefined;
     const target = { topic, encoder };
     this.#targets.set(event.collection, target);
@@ -96,8 +101,9 @@ export class EventRecords {
       code: error.code,
       sqlstate: null,
       table: null,
-      attempts: 1,
+      attempts: (event.deadLetter?.attempts ?? 0) + 1,
       version: event.version,
+      firstOffset: event.deadLetter?.offset ?? null,
       failedAt: new Date(),
     });
     const keyText = key === null ? canonicalKeyText(event) : null;

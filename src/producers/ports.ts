@@ -19,7 +19,7 @@ export interface ChangeSource {
 /** What operators ask of the producer, in order. */
 export interface SignalLog {
   /** Opens it at an offset, or at its start where that is gone. */
-  open(offset: bigint, options: { signal: AbortSignal }): Promise<OpenSignals>;
+  open(offset: bigint): Promise<OpenSignals>;
 }
 
 export interface OpenSignals {

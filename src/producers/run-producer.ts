@@ -6,6 +6,7 @@ import type { SchemaRegistry } from "../schemas/registry.ts";
 import { CollectionEncoders } from "./collection-encoders.ts";
 import { EventRecords } from "./event-records.ts";
 import { kafkaSessions } from "./kafka-session.ts";
+import { kafkaSignals } from "./kafka-signals.ts";
 import { KafkaTopics } from "./kafka-topics.ts";
 import type { KafkaTopicsOptions, TopicSettings } from "./kafka-topics.ts";
 import { clusterTimes, connectMongo } from "./mongo-client.ts";
@@ -80,6 +81,7 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       chunkDocuments: snapshot.chunkDocuments,
       onDrop,
       onHistoryLost: options.onHistoryLost,
+      signals: kafkaSignals({ kafka, name, logger }),
       until: options.once ? (await clusterTimes(db)).latest : undefined,
       observer,
       logger,

@@ -26,6 +26,8 @@ export interface DeadLetterInfo {
   /** How often applying it was tried. */
   readonly attempts: number | null;
   readonly version: bigint | null;
+  /** Of the producer's that came again: where the first one of the document stands in the DLQ. */
+  readonly firstOffset: bigint | null;
   readonly failedAt: Date | null;
 }
 
@@ -49,6 +51,7 @@ const HEADERS = {
   table: "headrace.table",
   attempts: "headrace.attempts",
   version: "headrace.version",
+  firstOffset: "headrace.first_offset",
   failedAt: "headrace.failed_at",
 } as const satisfies Record<keyof DeadLetterInfo, string>;
 
@@ -81,6 +84,7 @@ export function parseDeadLetter(headers: Readonly<Record<string, HeaderValue>>):
     table: text("table"),
     attempts: toCount(text("attempts")),
     version: toBigInt(text("version")),
+    firstOffset: toBigInt(text("firstOffset")),
     failedAt: toDate(text("failedAt")),
   };
 }

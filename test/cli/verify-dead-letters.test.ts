@@ -57,6 +57,7 @@ function byProducer(headers: Readonly<Record<string, string>>): void {
     table: null,
     attempts: 1,
     version: null,
+    firstOffset: null,
     failedAt: null,
   };
   const all = Object.entries({ ...deadLetterHeaders({ ...none, topic }), ...headers });

@@ -2,7 +2,7 @@ import { describe } from "vitest";
 import { MongoSource } from "../../src/producers/mongo-source.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { freshMongoDatabase } from "../support/servers.ts";
-import { clusterTimeOf, contentOf, extendedJsonOf, silentLogger } from "../producers/source-collector.ts";
+import { clusterTimeOf, contentOf, extendedJsonOf, signalsOf, silentLogger } from "../producers/source-collector.ts";
 import { changeSourceContract } from "./change-source.ts";
 import type { SourceUnderTest } from "./change-source.ts";
 
@@ -30,6 +30,7 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
         observer: {},
         until,
         logger: silentLogger,
+        signals: signalsOf([]),
       }),
     write: async (count) => {
       const half = async (writer: ModelWriter): Promise<void> => {

@@ -3,10 +3,11 @@ import { BSON } from "mongodb";
 import type { Db, Document, Timestamp } from "mongodb";
 import { MongoSource } from "../../src/producers/mongo-source.ts";
 import type { MongoSourceOptions } from "../../src/producers/mongo-source.ts";
-import type { ChangeSource, SourceBatch } from "../../src/producers/ports.ts";
+import type { ChangeSource, SignalLog, SourceBatch } from "../../src/producers/ports.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 import { canonicalKey } from "../../src/schemas/document-key.ts";
 import type { ChangeEvent, Position, Version } from "../../src/schemas/change-event.ts";
+import type { Signal } from "../../src/schemas/signal.ts";
 
 export type DocumentChange = Exclude<ChangeEvent, { op: "t" }>;
 
@@ -80,6 +81,25 @@ export interface Item {
   [field: string]: unknown;
 }
 
+/** A log of signals that may grow. */
+export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
+  return {
+    open: async (start) => {
+      let next = start;
+      return {
+        start,
+        end: BigInt(signals.length),
+        take: () => {
+          const signal = signals[Number(next)];
+          return signal === undefined ? null : { offset: next++, signal };
+        },
+        arrival: () => new Promise(() => {}),
+        close: async () => {},
+      };
+    },
+  };
+}
+
 /** A source of a database that only this test writes to. */
 export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
   return new MongoSource(db, {
@@ -88,6 +108,7 @@ export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): Mon
     chunkDocuments: 3,
     onDrop: "apply",
     onHistoryLost: "fail",
+    signals: signalsOf([]),
     observer: {},
     logger: silentLogger,
     ...options,

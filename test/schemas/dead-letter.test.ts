@@ -24,6 +24,7 @@ const info: fc.Arbitrary<DeadLetterInfo> = fc.record({
   table: nullable(text),
   attempts: nullable(count),
   version: nullable(long),
+  firstOffset: nullable(long),
   failedAt: nullable(fc.date({ noInvalidDate: true, min: new Date(0), max: new Date("9999-12-31") })),
 });
 
@@ -58,6 +59,7 @@ describe("a dead letter's headers", () => {
       table: "public.products",
       attempts: 2,
       version: 7n,
+      firstOffset: 3n,
       failedAt: new Date(0),
     });
     expect(headers).toEqual({
@@ -76,6 +78,7 @@ describe("a dead letter's headers", () => {
       "headrace.table": "public.products",
       "headrace.attempts": "2",
       "headrace.version": "7",
+      "headrace.first_offset": "3",
       "headrace.failed_at": "1970-01-01T00:00:00.000Z",
     });
   });
