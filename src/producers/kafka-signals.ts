@@ -69,6 +69,7 @@ class KafkaSignals implements OpenSignals {
   readonly #started: Promise<void>;
   readonly #arrived: LoggedSignal[] = [];
   #next: bigint;
+  #isPaused = false;
   #failure: Error | null = null;
   #tell: () => void = () => {};
 
@@ -95,7 +96,10 @@ class KafkaSignals implements OpenSignals {
   take(): LoggedSignal | null {
     const signal = this.#arrived.shift();
     if (signal === undefined && this.#failure !== null) throw this.#failure;
-    if (this.#arrived.length === 0) this.#consumer.resume([this.#topic]);
+    if (this.#isPaused && this.#arrived.length === 0) {
+      this.#isPaused = false;
+      this.#consumer.resume([this.#topic]);
+    }
     return signal ?? null;
   }
 
@@ -124,7 +128,8 @@ class KafkaSignals implements OpenSignals {
       eachBatch: async ({ batch }) => {
         for (const message of batch.messages) this.#receive(message);
         // What has not been taken is all that is kept in memory.
-        if (this.#arrived.length > 0) consumer.pause([this.#topic]);
+        this.#isPaused = this.#arrived.length > 0;
+        if (this.#isPaused) consumer.pause([this.#topic]);
       },
     });
     consumer.seek({ ...this.#topic, partition: 0, offset: String(this.start) });
