@@ -82,6 +82,8 @@ class KafkaSignals implements OpenSignals {
       // kafkajs reads only as a member of a group; this one stores no offsets.
       groupId: `${transactionalId(options.name)}.signals.${randomUUID()}`,
       allowAutoTopicCreation: false,
+      // Closing waits for the request under way.
+      maxWaitTimeInMs: 250,
       retry: {
         initialRetryTime: 200,
         maxRetryTime: 2_000,

@@ -15,7 +15,7 @@ const snapshot: Signal = { type: "snapshot", collection: "b", filter: '{"n":1}' 
 interface LogUnderTest {
   readonly name: string;
   readonly words: string[];
-  open(offset: bigint): Promise<OpenSignals>;
+  readonly open: (offset: bigint) => Promise<OpenSignals>;
 }
 
 async function freshLog(): Promise<LogUnderTest> {
