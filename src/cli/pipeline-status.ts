@@ -7,6 +7,7 @@ import type { PartitionOffset } from "../consumers/ports.ts";
 import type { PostgresClient, Row } from "../consumers/postgres-client.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
 import { collectionOf, positionsTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "./connections.ts";
@@ -17,6 +18,8 @@ import type { PositionWatch } from "./position-watch.ts";
 export interface PipelineReader {
   /** The producer's committed position; null where there is none yet. */
   position(): Promise<Position | null>;
+  /** The newest one that the topics' ends, asked for after it, are behind; null where there is none yet. */
+  settledPosition(): Promise<Position | null>;
   /** Where the topics of the collections end now. */
   ends(): Promise<readonly PartitionOffset[]>;
   /** Up to where each partition is in the tables, by `partitionKey`; absent where nothing is. */
@@ -30,11 +33,10 @@ export async function openPipelineReader(config: Config, logger: Logger): Promis
   const kafka = await kafkaClient(config, logger);
   const postgres = postgresClient(config);
   let watch: PositionWatch | undefined;
+  const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchWhereStarted(kafka, name));
   return {
-    async position() {
-      watch ??= await watchWhereStarted(kafka, name);
-      return watch === undefined ? null : watch.latest();
-    },
+    position: async () => (await watching())?.latest() ?? null,
+    settledPosition: async () => (await watching())?.latestSettled() ?? null,
     async ends() {
       const isOurs = (topic: string) => collectionOf(name, config.mongodb.database, topic) !== undefined;
       return fetchEndOffsets(kafka, await listTopics(kafka, isOurs));
@@ -50,6 +52,8 @@ export async function openPipelineReader(config: Config, logger: Logger): Promis
 export interface CatchUpOptions {
   /** A cluster time of the source. */
   readonly clusterTime: Version;
+  /** Those whose snapshot must have been made, beside those that the producer has begun. */
+  readonly collections?: readonly string[] | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -62,10 +66,8 @@ const POLL_MS = 100;
  * looks on; the pipeline's processes must be running.
  * @throws HeadraceError CATCH_UP_TIMEOUT (retryable); the signal's reason
  */
-export async function waitUntilCaughtUp(
-  reader: PipelineReader,
-  { clusterTime, timeoutMs, signal }: CatchUpOptions,
-): Promise<void> {
+export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
+  const { timeoutMs, signal } = options;
   const deadline = performance.now() + timeoutMs;
   const until = async (what: string, isReached: () => Promise<boolean>): Promise<void> => {
     while (!(await isReached())) {
@@ -73,7 +75,7 @@ export async function waitUntilCaughtUp(
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   };
-  await until("the producer (headrace produce)", async () => hasPassed(await reader.position(), clusterTime));
+  await until("the producer (headrace produce)", async () => isComplete(await reader.settledPosition(), options));
   const ends = await reader.ends();
   await until("the consumer (headrace consume)", async () => {
     const progress = await reader.progress();
@@ -81,9 +83,10 @@ export async function waitUntilCaughtUp(
   });
 }
 
-function hasPassed(position: Position | null, clusterTime: Version): boolean {
-  if (position === null || position.clusterTime < clusterTime) return false;
-  return Object.values(position.snapshots).every(({ state }) => state === "done");
+function isComplete(position: Position | null, { clusterTime, collections = [] }: CatchUpOptions): boolean {
+  if (position === null || completeTo(position) < clusterTime) return false;
+  const { snapshots } = position;
+  return [...Object.keys(snapshots), ...collections].every((name) => snapshots[name]?.state === "done");
 }
 
 /** How many offsets of a partition are not in its table yet. */

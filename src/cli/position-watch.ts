@@ -10,6 +10,12 @@ import { consumerGroup, positionsTopic } from "../schemas/topics.ts";
 export interface PositionWatch {
   /** The newest one; null where none was ever committed. @throws HeadraceError, ContractError */
   latest(): Promise<Position | null>;
+  /**
+   * The newest one that something stands behind; null where there is none. Kafka shows a transaction in one partition
+   * earlier than in another, but begins the next one only when it shows all of it. So the topics' ends, asked for after
+   * this, are behind all that was published up to the position. @throws HeadraceError, ContractError
+   */
+  latestSettled(): Promise<Position | null>;
   close(): Promise<void>;
 }
 
@@ -33,18 +39,24 @@ export async function watchPosition(kafka: Kafka, name: string): Promise<Positio
     retry: { retries: 5, restartOnFailure: () => Promise.resolve(false) },
   });
   let newest: Buffer | null = null;
+  let settled: Buffer | null = null;
+  let failure: { readonly error: unknown } | undefined;
   const caughtUp = Promise.withResolvers<void>();
   // latest() reports it.
   caughtUp.promise.catch(() => {});
   onIdle(consumer, leader, caughtUp.resolve);
-  consumer.on(consumer.events.CRASH, ({ payload }) => caughtUp.reject(payload.error));
+  consumer.on(consumer.events.CRASH, ({ payload: { error } }) => {
+    failure = { error };
+    caughtUp.reject(error);
+  });
   try {
     await consumer.connect();
     await consumer.subscribe({ topic, fromBeginning: true });
     await consumer.run({
       autoCommit: false,
       eachMessage: async ({ message: { key, value, offset } }) => {
-        if (key?.toString() === POSITION_KEY && value !== null) newest = value;
+        settled = newest ?? settled;
+        newest = key?.toString() === POSITION_KEY ? value : null;
         if (BigInt(offset) >= end) caughtUp.resolve();
       },
     });
@@ -53,17 +65,29 @@ export async function watchPosition(kafka: Kafka, name: string): Promise<Positio
     await consumer.disconnect();
     throw kafkaError(error, "reading the producer's position");
   }
+  const untilCaughtUp = async (): Promise<void> => {
+    try {
+      await caughtUp.promise;
+      if (failure !== undefined) throw failure.error;
+    } catch (error) {
+      throw kafkaError(error, "reading the producer's position");
+    }
+  };
   return {
     async latest() {
-      try {
-        await caughtUp.promise;
-      } catch (error) {
-        throw kafkaError(error, "reading the producer's position");
-      }
-      return newest === null ? null : decodePosition(String(newest));
+      await untilCaughtUp();
+      return decoded(newest ?? settled);
+    },
+    async latestSettled() {
+      await untilCaughtUp();
+      return decoded(settled);
     },
     close: () => consumer.disconnect(),
   };
+}
+
+function decoded(position: Buffer | null): Position | null {
+  return position === null ? null : decodePosition(String(position));
 }
 
 /** kafkajs gives node ids as texts, unlike its types say. */

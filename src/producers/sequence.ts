@@ -70,8 +70,10 @@ export async function* oneSequence(
     timeline = next.timeline;
     const isIdle = arrival.kind === "step" && next.batch.events.length === 0;
     if (arrival.kind === "step" && !isIdle) changedAt = performance.now();
-    if (arrival.kind === "step") streamIsDone ||= completeTo(next.batch.position) >= until;
-    if (isIdle && performance.now() - yieldedAt < IDLE_MS) continue;
+    const isLastStep = arrival.kind === "step" && !streamIsDone && completeTo(next.batch.position) >= until;
+    streamIsDone ||= isLastStep;
+    // The last step is stored, as it says up to which time everything is.
+    if (isIdle && !isLastStep && performance.now() - yieldedAt < IDLE_MS) continue;
     yield next.batch;
     yieldedAt = performance.now();
   }

@@ -9,7 +9,15 @@ const OPTIONS = { clusterTime: 5n, timeoutMs: 10_000, signal: new AbortControlle
 
 function at(clusterTime: bigint, snapshot: SnapshotState = { state: "done", at: 1n }): Position {
   const signals = { offset: 0n, after: null };
-  return { resumeToken: null, clusterTime, cluster: "rs0", horizon: 0n, snapshots: { things: snapshot }, signals };
+  return {
+    resumeToken: null,
+    clusterTime,
+    isWhole: true,
+    cluster: "rs0",
+    horizon: 0n,
+    snapshots: { things: snapshot },
+    signals,
+  };
 }
 
 /** A pipeline that is further at each look; the last state stays. Tells in which order it was looked at. */
@@ -21,7 +29,8 @@ function pipeline(positions: readonly (Position | null)[], offsets: readonly big
     return states[Math.min(seen, states.length - 1)] as T;
   };
   const reader: PipelineReader = {
-    position: async () => next(positions, "position"),
+    position: async () => null,
+    settledPosition: async () => next(positions, "position"),
     ends: async () => next([[END]], "ends"),
     progress: async () => new Map([["t/0", next(offsets, "progress")]]),
     close: async () => {},
@@ -34,6 +43,18 @@ describe("waitUntilCaughtUp", () => {
     const { reader, looks } = pipeline([null, at(4n), at(5n)], [9n, 10n]);
     await waitUntilCaughtUp(reader, OPTIONS);
     expect(looks).toEqual(["position", "position", "position", "ends", "progress", "progress"]);
+  });
+
+  test("waits until nothing of the time itself is left", async () => {
+    const { reader, looks } = pipeline([{ ...at(5n), isWhole: false }, at(5n)], [10n]);
+    await waitUntilCaughtUp(reader, OPTIONS);
+    expect(looks).toEqual(["position", "position", "ends", "progress"]);
+  });
+
+  test("waits for a collection that the producer has not begun", async () => {
+    const { reader } = pipeline([at(9n)], [10n]);
+    const waiting = waitUntilCaughtUp(reader, { ...OPTIONS, collections: ["things", "others"], timeoutMs: 0 });
+    await expect(waiting).rejects.toMatchObject({ code: "CATCH_UP_TIMEOUT" });
   });
 
   test("waits for a snapshot that is under way", async () => {

@@ -45,6 +45,10 @@ test("gives the last committed position, past markers, open and aborted transact
       expect(await watch.latest()).toEqual(at(2n));
       await open.commit();
       await expect.poll(() => watch.latest()).toEqual(at(4n));
+      expect(await watch.latestSettled()).toEqual(at(2n));
+      await (await write("marker", "{}")).commit();
+      await expect.poll(() => watch.latestSettled()).toEqual(at(4n));
+      expect(await watch.latest()).toEqual(at(4n));
       await expect.poll(() => empty.latest()).toEqual(at(4n));
     } finally {
       await watch.close();

@@ -149,8 +149,8 @@ test("without collections in the config all of the database are compared, those 
 test("mistakes in the usage are told", async () => {
   const pipeline = await freshPipeline({ collections: { cities: typed } });
   const unknown = await pipeline.run("verify", "--collection", "towns");
-  expect(unknown.exitCode).toBe(1);
-  expect(unknown.stderr).toContain('UNKNOWN_COLLECTION: The pipeline does not replicate a collection "towns".');
+  expect(unknown.exitCode).toBe(2);
+  expect(unknown.stderr).toContain('COLLECTION_NOT_REPLICATED: The pipeline does not replicate a collection "towns".');
   const wait = await pipeline.run("verify", "--wait", "soon");
   expect(wait.exitCode).toBe(2);
   expect(wait.stderr).toContain("Seconds, 0 to 86400.");
