@@ -43,6 +43,7 @@ export class Activity {
   };
 
   readonly consumer: ConsumerObserver = {
+    historyLost: () => this.#options.metrics.historyLost.inc({ log: "kafka" }),
     applied: (batch, records, nextOffset) => {
       const { topic, partition, highWatermark } = batch;
       this.applied += records;

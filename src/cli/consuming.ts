@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { runConsumer as consume } from "../consumers/consumer.ts";
 import type { ConsumerObserver } from "../consumers/consumer.ts";
@@ -7,9 +8,10 @@ import { createKafkaDeadLetterWriter } from "../consumers/kafka-dead-letters.ts"
 import { countPartitions } from "../consumers/kafka-offsets.ts";
 import type { PartitionOffset, TableName } from "../consumers/ports.ts";
 import { PostgresSink } from "../consumers/postgres-sink.ts";
+import { sendSignals } from "../producers/kafka-signals.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { decodeRecord } from "../schemas/record-decoder.ts";
-import { consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
+import { collectionOf, consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
 import { purgeTombstones } from "./purge-tombstones.ts";
 import { tableOf } from "./tables.ts";
@@ -60,6 +62,7 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
         deadLetters: writer,
         decode: ({ key, value }) => decodeRecord(registry, key, value),
         tableOf: (topic) => replicated(config, topic),
+        requestResync: config.kafka.onHistoryLost === "fail" ? null : (topic) => requestResync(kafka, config, topic),
         limits: { maxRows: batch.rows, maxBytes: batch.bytes },
         deadLetterLimits: { maxDeadLetters: deadLetters.window.max, windowRecords: deadLetters.window.records },
         patience: PATIENCE,
@@ -74,6 +77,13 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
     await writer.close();
     await client.close();
   }
+}
+
+/** Resolves when Kafka has acknowledged the signal; the producer takes it when it runs. */
+async function requestResync(kafka: Kafka, { name, mongodb }: Config, topic: string): Promise<void> {
+  const collection = collectionOf(name, mongodb.database, topic);
+  if (collection === undefined) throw new Error(`records are lost of the topic ${topic}, which is not read`);
+  await sendSignals(kafka, name, [{ type: "resync", collection }]);
 }
 
 function replicated(config: Config, topic: string): TableName {

@@ -1,4 +1,3 @@
-import type { Logger } from "../runtime/logger.ts";
 import { bisect } from "./bisect.ts";
 import { cutBatch } from "./cut-batch.ts";
 import type { MicroBatchLimits } from "./cut-batch.ts";
@@ -8,34 +7,33 @@ import { decodeRecords } from "./decode-records.ts";
 import type { DecodeRecord } from "./decode-records.ts";
 import { createRetrier } from "./failure-policy.ts";
 import type { PatienceOptions } from "./failure-policy.ts";
+import { replaceLost } from "./lost-records.ts";
+import type { LostRecordsOptions } from "./lost-records.ts";
 import type {
   DeadLetterWriter,
   FetchedBatch,
   LogRecord,
+  LostRecords,
   PartitionOffset,
   RecordLog,
-  Sink,
-  TableName,
   TopicPartition,
 } from "./ports.ts";
 import { reachTarget } from "./progress-target.ts";
 
-export interface ConsumerOptions {
+export interface ConsumerOptions extends LostRecordsOptions {
   readonly log: RecordLog;
-  readonly sink: Sink;
   readonly deadLetters: DeadLetterWriter;
   /** What a record says, null for a Kafka tombstone; throws poison where that cannot be read. */
   readonly decode: DecodeRecord;
-  readonly tableOf: (topic: string) => TableName;
   readonly limits: MicroBatchLimits;
   readonly deadLetterLimits: DeadLetterLimits;
   readonly patience: PatienceOptions;
-  readonly logger: Logger;
   readonly observer: ConsumerObserver;
 }
 
 /** For metrics and a live line. */
 export interface ConsumerObserver {
+  historyLost(topic: string): void;
   applied(batch: FetchedBatch, records: number, nextOffset: bigint): void;
   deadLettered(record: LogRecord, error: unknown): void;
 }
@@ -53,9 +51,11 @@ export async function runConsumer(
   const window = new DeadLetterWindow(options.deadLetterLimits);
   const startOffsets = (partitions: readonly TopicPartition[], within: AbortSignal) =>
     createRetrier(options, { signal: within })(() => options.sink.readProgress(partitions));
+  const recordsLost = (lost: readonly LostRecords[], within: AbortSignal) =>
+    replaceLost(lost, options, createRetrier(options, { signal: within }));
   const eachBatch = (batch: FetchedBatch) => consumeBatch(batch, window, options);
 
-  const parts = [options.log.run({ startOffsets, eachBatch }, { signal: either })];
+  const parts = [options.log.run({ startOffsets, recordsLost, eachBatch }, { signal: either })];
   if (until !== undefined) parts.push(reachTarget(until, (ends) => startOffsets(ends, either), either));
   const results = await Promise.allSettled(parts.map((part) => part.finally(() => ended.abort())));
   const failed = results.find((result) => result.status === "rejected");

@@ -68,6 +68,9 @@ export function createKafkaDeadLetterReader(options: DeadLetterReaderOptions): D
         await log.run(
           {
             startOffsets: () => Promise.resolve(positions),
+            async recordsLost(lost) {
+              for (const each of lost) positions.set(partitionKey(each), each.logStart);
+            },
             async eachBatch(batch) {
               const key = partitionKey(batch);
               const end = ends.get(key) ?? 0n;

@@ -4,9 +4,9 @@ import type { Logger } from "../runtime/logger.ts";
 import { withHeartbeats } from "./kafka-heartbeats.ts";
 import { fetchLogBounds } from "./kafka-offsets.ts";
 import { toLogRecord } from "./kafka-record.ts";
-import { checkStartOffset } from "./log-bounds.ts";
+import { lostRecords } from "./log-bounds.ts";
 import { partitionKey } from "./ports.ts";
-import type { LogRecord, RecordLogCallbacks, TopicPartition } from "./ports.ts";
+import type { LogRecord, LostRecords, RecordLogCallbacks, TopicPartition } from "./ports.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 export interface GroupSessionOptions {
@@ -161,13 +161,25 @@ export class GroupSession {
   /** Goes on at the stored offsets. */
   async #seek(assignment: Assignment, partitions: readonly TopicPartition[]): Promise<void> {
     const { signal } = assignment.controller;
-    const offsets = await this.#callbacks.startOffsets(partitions, signal);
-    await this.#checkOffsets(partitions, offsets);
-    signal.throwIfAborted();
+    const offsets = await this.#startOffsets(partitions, signal);
     for (const partition of partitions) {
       const offset = offsetIn(offsets, partition);
       assignment.offsets.set(partitionKey(partition), offset);
       this.#consumer.seek({ ...partition, offset: String(offset) });
+    }
+  }
+
+  /** The stored offsets, once they lie within the logs. */
+  async #startOffsets(
+    partitions: readonly TopicPartition[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, bigint>> {
+    for (;;) {
+      const offsets = await this.#callbacks.startOffsets(partitions, signal);
+      const lost = await this.#lostRecords(partitions, offsets);
+      signal.throwIfAborted();
+      if (lost.length === 0) return offsets;
+      await this.#callbacks.recordsLost(lost, signal);
     }
   }
 
@@ -230,9 +242,10 @@ export class GroupSession {
     const startOffset = assignment.offsets.get(key);
     signal.throwIfAborted();
     if (startOffset === undefined) return;
-    // Out of range, kafkajs jumps to the log's start without a word. Compaction too leaves gaps; #seek tells them apart.
-    if (fetched.firstOffset !== startOffset) await this.#checkOffsets([fetched], assignment.offsets);
-    if (fetched.firstOffset >= startOffset) {
+    // Out of range, kafkajs jumps to the log's start without a word. Compaction too leaves gaps.
+    const isGap = fetched.firstOffset > startOffset;
+    const isLost = isGap && (await this.#lostRecords([fetched], assignment.offsets)).length > 0;
+    if (fetched.firstOffset >= startOffset && !isLost) {
       const commit = async (offset: bigint): Promise<void> => {
         assignment.offsets.set(key, offset);
         await membership.commit(offset).catch((error: unknown) => {
@@ -246,14 +259,18 @@ export class GroupSession {
     if (assignment.offsets.get(key) !== fetched.nextOffset) await this.#seek(assignment, [fetched]);
   }
 
-  async #checkOffsets(partitions: readonly TopicPartition[], offsets: ReadonlyMap<string, bigint>): Promise<void> {
+  /** @throws HeadraceError TOPIC_RECREATED */
+  async #lostRecords(
+    partitions: readonly TopicPartition[],
+    offsets: ReadonlyMap<string, bigint>,
+  ): Promise<readonly LostRecords[]> {
     const topics = partitions.map(({ topic }) => topic);
     const bounds = await fetchLogBounds(this.#options.kafka, topics);
-    for (const partition of partitions) {
+    return partitions.flatMap((partition) => {
       // A partition without bounds was deleted between; kafkajs will say so.
       const logBounds = bounds.get(partitionKey(partition));
-      if (logBounds !== undefined) checkStartOffset(partition, offsetIn(offsets, partition), logBounds);
-    }
+      return logBounds === undefined ? [] : (lostRecords(partition, offsetIn(offsets, partition), logBounds) ?? []);
+    });
   }
 
   async #guard(signal: AbortSignal, work: () => Promise<void>): Promise<void> {

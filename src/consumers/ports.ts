@@ -53,9 +53,18 @@ export interface RecordLog {
   run(callbacks: RecordLogCallbacks, options: { signal: AbortSignal }): Promise<void>;
 }
 
+/** Records of a partition that Kafka deleted before they were applied. */
+export interface LostRecords extends TopicPartition {
+  readonly storedOffset: bigint;
+  /** Where the log begins now. */
+  readonly logStart: bigint;
+}
+
 export interface RecordLogCallbacks {
   /** Where to read on, by `partitionKey`: asked when partitions are assigned, and when a batch was left uncommitted. */
   startOffsets(partitions: readonly TopicPartition[], signal: AbortSignal): Promise<ReadonlyMap<string, bigint>>;
+  /** Makes good what is lost, or throws. Then the start offsets are asked for again. */
+  recordsLost(lost: readonly LostRecords[], signal: AbortSignal): Promise<void>;
   /** One batch of a partition at a time, partitions in parallel. What it does not commit is read again. */
   eachBatch(batch: FetchedBatch): Promise<void>;
 }

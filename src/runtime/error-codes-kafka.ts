@@ -64,13 +64,13 @@ export const KAFKA_ERRORS = {
     meaning:
       "A partition ends before the offset up to which it has been applied: the topic was deleted and made anew, has lost records, or is another Kafka's.",
     remedy:
-      "Check that this is the right Kafka. If the topic was made anew, have a new snapshot of the collection taken, and set the partition's next_offset in headrace.progress as the message says.",
+      "Check that this is the right Kafka. If the topic was made anew or has lost records, have its collection copied anew (`headrace resync`), and let the consumer read it from its start: the statement for that is in the error.",
   },
   HISTORY_LOST_IN_KAFKA: {
     kind: "fatal",
     meaning:
-      "Kafka has deleted records of a topic before they were applied: the consumer stood for longer than the topic's retention.",
+      "Kafka has deleted records of a topic before they were applied: the consumer stood for longer than the topic's retention, and `kafka.onHistoryLost` is `fail`.",
     remedy:
-      "Have a new snapshot of the collection taken, which fills the gap, and set the partition's next_offset in headrace.progress as the message says. Give the topic a longer retention.",
+      "Start the consumer with `kafka.onHistoryLost: resnapshot`: it has the producer copy the collection anew, and then delete the rows whose documents are gone. Give the topic a longer retention (`kafka.retentionMs`).",
   },
 } as const satisfies ErrorTable;

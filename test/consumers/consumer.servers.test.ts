@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { listDeadLetters } from "../../src/consumers/dead-letter-queries.ts";
+import { HeadraceError } from "../../src/runtime/errors.ts";
 import { freshCollection } from "./consumer-fixture.ts";
 import type { Collection, TestEvent } from "./consumer-fixture.ts";
 import { useKafka } from "./kafka-fixture.ts";
@@ -164,6 +165,39 @@ describe("what stops it", () => {
   });
 });
 
+describe("records that Kafka deleted before they were applied", () => {
+  async function loseRecords(): Promise<Collection> {
+    const collection = await freshCollection(fixture);
+    await collection.publish([priced("a", 1, 1)]);
+    await collection.consume();
+    await collection.publish([priced("b", 2, 2)]);
+    await collection.publish([priced("c", 3, 3)]);
+    await fixture.deleteRecords(collection.topic, 4n);
+    return collection;
+  }
+
+  test("stop it, the progress being what it was", async () => {
+    const collection = await loseRecords();
+    await expect(collection.consume()).rejects.toMatchObject({ code: "HISTORY_LOST_IN_KAFKA", kind: "fatal" });
+    expect(await progressOf(collection)).toBe(2n);
+  });
+
+  test("are asked for anew, and only when that is stored it goes on at the log's start", async () => {
+    const collection = await loseRecords();
+    const asked: string[] = [];
+    const requestResync = async (topic: string): Promise<void> => {
+      expect(await progressOf(collection)).toBe(2n);
+      asked.push(topic);
+      if (asked.length === 1) throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "not acknowledged" });
+    };
+    const historyLost = vi.fn();
+    await collection.consume({ requestResync, observer: { applied() {}, deadLettered() {}, historyLost } });
+    expect(asked).toEqual([collection.topic, collection.topic]);
+    expect(historyLost.mock.calls).toEqual([[collection.topic]]);
+    expect(Object.keys(await collection.rows())).toEqual(["a", "c"]);
+  });
+});
+
 describe("restarts", () => {
   test("go on after the stored progress though the group's offsets are gone", async () => {
     const collection = await freshCollection(fixture);
@@ -172,7 +206,9 @@ describe("restarts", () => {
     await until(() => fixture.admin.deleteGroups([`${collection.pipeline}.consumer`]));
     await collection.publish([priced("b", 2, 2)]);
     const applied: number[] = [];
-    await collection.consume({ observer: { applied: (_, records) => applied.push(records), deadLettered() {} } });
+    await collection.consume({
+      observer: { applied: (_, records) => applied.push(records), deadLettered() {}, historyLost() {} },
+    });
     expect(Object.keys(await collection.rows())).toEqual(["a", "b"]);
     expect(applied.reduce((sum, records) => sum + records, 0)).toBe(1);
   });

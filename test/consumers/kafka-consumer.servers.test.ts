@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { partitionKey } from "../../src/consumers/ports.ts";
+import type { LostRecords } from "../../src/consumers/ports.ts";
 import { uniqueName } from "../support/servers.ts";
 import { connectKafka, useKafka } from "./kafka-fixture.ts";
 import { MemoryProgress } from "./memory-progress.ts";
@@ -110,6 +112,18 @@ describe("where it starts", () => {
     expect(progress.received).toEqual([]);
   });
 
+  test("what is lost is told of all partitions at once, and then it goes on at the logs' starts", async () => {
+    const topic = await freshTopic(2);
+    const both = (text: string) => [0, 1].map((partition) => ({ value: `${text}${partition}`, partition }));
+    for (const text of ["a", "b", "c"]) await fixture.publish(topic, both(text));
+    for (const partition of [0, 1]) await fixture.deleteRecords(topic, 4n, partition);
+    const progress = new MemoryProgress();
+    const told = letGo(progress);
+    startReading(progress, topic);
+    await until(() => expect(progress.values().toSorted()).toEqual(["c0", "c1"]));
+    expect(told).toEqual([[0, 1].map((partition) => ({ topic, partition, storedOffset: 0n, logStart: 4n }))]);
+  });
+
   test("a stored offset beyond the log's end is another topic's", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }]);
@@ -130,7 +144,31 @@ describe("where it starts", () => {
     await expect(running).rejects.toMatchObject({ code: "HISTORY_LOST_IN_KAFKA" });
     expect(progress.received).toHaveLength(1);
   });
+
+  test("and, where it may be lost, nothing that is left is skipped", async () => {
+    const topic = await freshTopic();
+    const values = Array.from({ length: 5 }, (_, n) => `${n}${"x".repeat(1_000)}`);
+    for (const value of values) await fixture.publish(topic, [{ value }]);
+    const progress = new MemoryProgress();
+    const told = letGo(progress);
+    progress.work = async () => {
+      if (progress.received.length === 0) await fixture.deleteRecords(topic, 6n);
+    };
+    startReading(progress, topic, { maxBytes: 500, maxBytesPerPartition: 500 });
+    await until(() => expect(progress.values()).toEqual([values[0], ...values.slice(3)]));
+    expect(told).toMatchObject([[{ topic, partition: 0, logStart: 6n }]]);
+  });
 });
+
+/** Lets what is lost be lost. Gives what it was told. */
+function letGo(progress: MemoryProgress): (readonly LostRecords[])[] {
+  const told: (readonly LostRecords[])[] = [];
+  progress.recordsLost = async (lost) => {
+    told.push(lost);
+    for (const each of lost) progress.offsets.set(partitionKey(each), each.logStart);
+  };
+  return told;
+}
 
 describe("how it ends", () => {
   test("a TypeError while a batch is processed ends it with that error", async () => {

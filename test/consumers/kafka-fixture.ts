@@ -12,8 +12,8 @@ export interface KafkaFixture {
   createTopic(topic: string, partitions?: number, configs?: Readonly<Record<string, string>>): Promise<void>;
   /** One transaction per call; resolves once its marker stands in the log. */
   publish(topic: string, messages: readonly Message[], end?: "commit" | "abort"): Promise<void>;
-  /** Deletes the records of partition 0 below an offset. */
-  deleteRecords(topic: string, before: bigint): Promise<void>;
+  /** Deletes the records of a partition below an offset. */
+  deleteRecords(topic: string, before: bigint, partition?: number): Promise<void>;
   endOffset(topic: string, partition?: number): Promise<bigint>;
 }
 
@@ -58,10 +58,10 @@ export function useKafka(): KafkaFixture {
       // Kafka answers before the markers are written; another producer of the name has to wait for them.
       await withProducer(kafka, transactionalId, async (producer) => (await producer.transaction()).abort());
     },
-    async deleteRecords(topic, before) {
+    async deleteRecords(topic, before, partition = 0) {
       // kafkajs knows the topic's leader only after it was asked for something else.
       await admin.fetchTopicOffsets(topic);
-      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(before) }] });
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(before) }] });
     },
     async endOffset(topic, partition = 0) {
       const offsets = await admin.fetchTopicOffsets(topic);

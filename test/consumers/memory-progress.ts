@@ -1,5 +1,12 @@
+import { historyLost } from "../../src/consumers/log-bounds.ts";
 import { partitionKey } from "../../src/consumers/ports.ts";
-import type { FetchedBatch, LogRecord, RecordLogCallbacks, TopicPartition } from "../../src/consumers/ports.ts";
+import type {
+  FetchedBatch,
+  LogRecord,
+  LostRecords,
+  RecordLogCallbacks,
+  TopicPartition,
+} from "../../src/consumers/ports.ts";
 
 /** The stored offsets of a RecordLog's test, with what was received. Only for tests of the Kafka side. */
 export class MemoryProgress implements RecordLogCallbacks {
@@ -22,6 +29,10 @@ export class MemoryProgress implements RecordLogCallbacks {
     this.received.push(...batch.records);
     this.offsets.set(partitionKey(batch), batch.nextOffset);
     await batch.commit(batch.nextOffset);
+  };
+
+  recordsLost = async ([first]: readonly LostRecords[]): Promise<void> => {
+    if (first !== undefined) throw historyLost(first);
   };
 
   offset(partition: TopicPartition): bigint {

@@ -1,4 +1,8 @@
-import { expect, test } from "vitest";
+import type { Db, MongoClient } from "mongodb";
+import { expect, onTestFinished, test, vi } from "vitest";
+import type { Version } from "../../src/schemas/change-event.ts";
+import { topicOf } from "../../src/schemas/topics.ts";
+import { connectKafka } from "../consumers/kafka-fixture.ts";
 import { clusterTimeOf } from "../producers/source-collector.ts";
 import { auditViolations, createAuditedTables } from "../support/audit-trail.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
@@ -18,13 +22,13 @@ async function expectEqual(pipeline: Pipeline): Promise<void> {
   expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
 }
 
-/** Counts rows over and over, until it is asked for the lowest count. */
-function watchRows(pipeline: Pipeline, where: string): () => Promise<number> {
+/** Counts the keys' rows over and over, until it is asked for the lowest count. */
+function watchRows({ pool }: Pipeline, keys: readonly string[]): () => Promise<number> {
   let lowest = Infinity;
   let isOver = false;
   const watching = (async () => {
     while (!isOver) {
-      const { rows } = await pipeline.pool.query<{ count: string }>(`SELECT count(*) FROM plain WHERE ${where}`);
+      const { rows } = await pool.query<{ count: string }>("SELECT count(*) FROM plain WHERE _id = ANY ($1)", [keys]);
       lowest = Math.min(lowest, Number(rows[0]?.count));
     }
   })();
@@ -35,46 +39,109 @@ function watchRows(pipeline: Pipeline, where: string): () => Promise<number> {
   };
 }
 
+/** A pipeline with one collection, in which all is equal, and then the states that its rows show. */
+async function setUp(client: MongoClient, uri: string, config: Record<string, Record<string, unknown>>) {
+  const db = client.db(uniqueName("test"));
+  onTestFinished(async () => {
+    await db.dropDatabase();
+  });
+  const pipeline = await freshPipeline({
+    ...config,
+    mongodb: { uri, database: db.databaseName, ...config["mongodb"] },
+    snapshot: { chunkDocuments: 50 },
+    collections: { plain: {} },
+  });
+  await createAuditedTables(pipeline.pool, { plain: "doc jsonb" });
+  const writer = new ModelWriter({
+    client,
+    db,
+    random: seededRandom(printedSeed()),
+    collections: ["plain"],
+    keys: 300,
+  });
+  await write(writer, 600);
+  const producer = pipeline.start("produce");
+  const consumer = pipeline.start("consume");
+  await expectEqual(pipeline);
+  return { db, pipeline, writer, producer, consumer };
+}
+
+/** The keys of documents that have been there all the time since. */
+function keysSince(writer: ModelWriter, before: readonly string[], since: Version): readonly string[] {
+  const kept = before.filter((key) => !writer.history.vanishesAfter("plain", key, since));
+  expect(kept.length).toBeLessThan(before.length);
+  return kept;
+}
+
+async function expectNoStepBack({ pool }: Pipeline, { history }: ModelWriter): Promise<void> {
+  const rowOf = (_table: string, key: string, fields: object) => ({ doc: { _id: key, ...fields } });
+  expect(await auditViolations(pool, history, rowOf)).toMatchObject({ stepsBack: 0, violations: [] });
+}
+
 test(
   "a producer that was frozen until the oplog had rolled on copies everything anew: equal tables, no step back, never empty",
   { timeout: 300_000 },
   async () => {
     const { client, uri } = mongodb;
-    const db = client.db(uniqueName("test"));
-    const pipeline = await freshPipeline({
-      mongodb: { uri, database: db.databaseName, onHistoryLost: "resnapshot" },
-      snapshot: { chunkDocuments: 50 },
-      collections: { plain: {} },
-    });
-    await createAuditedTables(pipeline.pool, { plain: "doc jsonb" });
-    const writer = new ModelWriter({
-      client,
-      db,
-      random: seededRandom(printedSeed()),
-      collections: ["plain"],
-      keys: 300,
-    });
-    await write(writer, 600);
-    const producer = pipeline.start("produce");
-    pipeline.start("consume");
-    await expectEqual(pipeline);
-
+    const { db, pipeline, writer, producer } = await setUp(client, uri, { mongodb: { onHistoryLost: "resnapshot" } });
     producer.freeze();
     const before = [...writer.history.documentsIn("plain").keys()];
     const frozenAt = await clusterTimeOf(db);
     await write(writer, 200);
     await mongodb.rollOplog();
     await mongodb.rollOplog();
-    const kept = before.filter((key) => !writer.history.vanishesAfter("plain", key, frozenAt));
-    expect(kept.length).toBeLessThan(before.length);
-    const lowest = watchRows(pipeline, `_id IN (${kept.map((key) => `'${key}'`).join()})`);
+    const kept = keysSince(writer, before, frozenAt);
+    const lowest = watchRows(pipeline, kept);
     producer.thaw();
     await producer.logged("all collections are copied anew");
     await expectEqual(pipeline);
-
     expect(await lowest()).toBe(kept.length);
-    const rowOf = (_table: string, key: string, fields: object) => ({ doc: { _id: key, ...fields } });
-    expect(await auditViolations(pipeline.pool, writer.history, rowOf)).toMatchObject({ stepsBack: 0, violations: [] });
-    await db.dropDatabase();
+    await expectNoStepBack(pipeline, writer);
   },
 );
+
+test(
+  "a consumer that was away until Kafka had deleted what it had not read has the collection copied anew: the same",
+  { timeout: 300_000 },
+  async () => {
+    const { client, uri } = mongodb;
+    const { db, pipeline, writer, consumer } = await setUp(client, uri, { kafka: { onHistoryLost: "resnapshot" } });
+    await consumer.kill();
+    const before = [...writer.history.documentsIn("plain").keys()];
+    const killedAt = await clusterTimeOf(db);
+    await write(writer, 200);
+    await deleteAllRecords(pipeline, db);
+    await write(writer, 50);
+    const kept = keysSince(writer, before, killedAt);
+    const lowest = watchRows(pipeline, kept);
+    const restarted = pipeline.start("consume");
+    await restarted.logged("their collection is copied anew");
+    // Nobody else knows that a copy is on its way.
+    await vi.waitFor(() => expectEqual(pipeline), { timeout: 120_000, interval: 500 });
+    expect(await lowest()).toBe(kept.length);
+    await expectNoStepBack(pipeline, writer);
+  },
+);
+
+/** Once the producer has published all that was written. */
+async function deleteAllRecords(pipeline: Pipeline, db: Db): Promise<void> {
+  const now = await clusterTimeOf(db);
+  await vi.waitFor(
+    async () => {
+      const { stdout } = await pipeline.run("status", "--json");
+      const { position } = JSON.parse(stdout) as { position: { clusterTime: string } };
+      expect(BigInt(position.clusterTime)).toBeGreaterThanOrEqual(now);
+    },
+    { timeout: 60_000, interval: 100 },
+  );
+  const topic = topicOf(pipeline.name, db.databaseName, "plain");
+  const admin = connectKafka().admin();
+  await admin.connect();
+  try {
+    const ends = await admin.fetchTopicOffsets(topic);
+    const partitions = ends.map(({ partition, high }) => ({ partition, offset: high }));
+    await admin.deleteTopicRecords({ topic, partitions });
+  } finally {
+    await admin.disconnect();
+  }
+}
