@@ -22,23 +22,24 @@ export type OnRow = (key: string, version: bigint | null, texts: RowTexts) => vo
 export class TableReader {
   readonly #client: ClientBase;
   readonly #relation: string;
-  /** Column names of the table with their types. */
-  readonly #types: ReadonlyMap<string, string>;
+  #catalog: Catalog = { types: new Map(), hasTombstones: false };
 
-  readonly #hasTombstones: boolean;
-
-  private constructor(client: ClientBase, relation: string, { types, hasTombstones }: Catalog) {
+  private constructor(client: ClientBase, relation: string) {
     this.#client = client;
     this.#relation = relation;
-    this.#types = types;
-    this.#hasTombstones = hasTombstones;
   }
 
   /** @param client is for this reader alone: settings of its session are changed */
   static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
-    const relation = `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
+    const reader = new TableReader(client, `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`);
+    await reader.lookAgain();
+    return reader;
+  }
+
+  /** The pipeline makes tables, and columns, while `verify` waits for it. */
+  async lookAgain(): Promise<void> {
     try {
-      return new TableReader(client, relation, await readCatalog(client, relation));
+      this.#catalog = await readCatalog(this.#client, this.#relation);
     } catch (error) {
       throw classifyPostgresError(error, { connectionLost: true });
     }
@@ -49,7 +50,9 @@ export class TableReader {
     const type = this.#keyType();
     const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
     if (type === undefined || possible.length === 0) return;
-    const selected = ["_version", ...columns].map((name) => (this.#types.has(name) ? escapeIdentifier(name) : "NULL"));
+    const selected = ["_version", ...columns].map((name) =>
+      this.#catalog.types.has(name) ? escapeIdentifier(name) : "NULL",
+    );
     await this.#stream(
       `SELECT _id, ${selected.join(", ")} FROM ${this.#relation} WHERE _id = ANY($1::${type.sql}[])`,
       [possible],
@@ -60,7 +63,7 @@ export class TableReader {
   /** The versions of the deletes that the sink remembers of these keys. */
   async deletions(keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
     const versions = new Map<string, bigint>();
-    if (keys.length === 0 || !this.#hasTombstones) return versions;
+    if (keys.length === 0 || !this.#catalog.hasTombstones) return versions;
     await this.#stream(
       "SELECT key, version FROM headrace.tombstones WHERE relation = $1 AND key = ANY($2::text[])",
       [this.#relation, keys],
@@ -83,7 +86,7 @@ export class TableReader {
   }
 
   #keyType(): KeyType | undefined {
-    const name = this.#types.get("_id");
+    const name = this.#catalog.types.get("_id");
     return name === undefined ? undefined : (KEY_TYPES[name] ?? TEXT_KEYS);
   }
 
@@ -108,6 +111,7 @@ export class TableReader {
 }
 
 interface Catalog {
+  /** Of the table's columns, by name. */
   readonly types: ReadonlyMap<string, string>;
   readonly hasTombstones: boolean;
 }

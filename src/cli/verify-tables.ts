@@ -63,13 +63,18 @@ async function compareTable(
   const documents = new DocumentReader(db, collection, { signal });
   const idType = mapping.idType ?? (await findIdType(pipeline, collection, documents));
   const tally = new CollectionTally();
+  const reader = await TableReader.open(client, schema, table);
   const counts = await checkCollection({
     mapping,
     idType,
     nulText: pipeline.nulCharacters === "strip" ? "" : "\ufffd",
     documents,
-    table: await TableReader.open(client, schema, table),
-    waitUntilCaughtUp: () => pipeline.waitUntilCaughtUp(),
+    table: reader,
+    async waitUntilCaughtUp() {
+      const time = await pipeline.waitUntilCaughtUp();
+      await reader.lookAgain();
+      return time;
+    },
     async record(findings) {
       const deadLettered = await pipeline.openDeadLetters(collection, findings);
       for (const [key, finding] of findings) tally.add(key, finding, deadLettered.has(key));
