@@ -1,12 +1,32 @@
 import { zstdCompress, zstdDecompress, constants } from "node:zlib";
 import { promisify } from "node:util";
 
-const compress = promisify(zstdCompress);
+const zstd = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
+/**
+ * A fetch is limited by compressed bytes, and kafkajs decompresses all of it at once: without a limit to the ratio, a
+ * fetch of 1 MB could take gigabytes of memory. Usual documents are at 3 to 8.
+ */
+const MOST_RATIO = 16;
+
+/** Readers of zstd pass over such a frame. https://datatracker.ietf.org/doc/html/rfc8878#section-3.1.2 */
+const SKIPPABLE_FRAME = 0x184d2a50;
+const SKIPPABLE_HEADER_BYTES = 8;
+
 /** zstd as kafkajs takes a codec; it brings none itself. Level 1 costs half the CPU time of no compression at all. */
-export const zstdCodec = {
-  compress: ({ buffer }: { readonly buffer: Buffer }): Promise<Buffer> =>
-    compress(buffer, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
-  decompress: (buffer: Buffer): Promise<Buffer> => decompress(buffer),
-};
+export const zstdCodec = { compress, decompress: (buffer: Buffer): Promise<Buffer> => decompress(buffer) };
+
+async function compress({ buffer }: { readonly buffer: Buffer }): Promise<Buffer> {
+  const compressed = await zstd(buffer, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+  const missing = Math.ceil(buffer.byteLength / MOST_RATIO) - compressed.byteLength;
+  return missing <= 0 ? compressed : Buffer.concat([compressed, padding(missing)]);
+}
+
+/** @param bytes at least so many */
+function padding(bytes: number): Buffer {
+  const frame = Buffer.alloc(Math.max(bytes, SKIPPABLE_HEADER_BYTES));
+  frame.writeUInt32LE(SKIPPABLE_FRAME, 0);
+  frame.writeUInt32LE(frame.byteLength - SKIPPABLE_HEADER_BYTES, 4);
+  return frame;
+}
