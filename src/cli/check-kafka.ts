@@ -1,7 +1,7 @@
 import type { Admin, ITopicMetadata } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { HeadraceError } from "../runtime/errors.ts";
-import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { checkTopicNames, topicOf } from "../schemas/topics.ts";
 import { look } from "./check-result.ts";
@@ -43,10 +43,12 @@ async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Conf
 }
 
 async function checkPartitions(admin: Admin, { kafka }: Config, topics: readonly string[]): Promise<void> {
-  const existing = new Set(await asking("listing the topics", () => admin.listTopics()));
+  const existing = new Set(await asking("listing the topics", () => answered(admin.listTopics())));
   const known = topics.filter((topic) => existing.has(topic));
   if (known.length === 0) return;
-  const { topics: metadata } = await asking("describing the topics", () => admin.fetchTopicMetadata({ topics: known }));
+  const { topics: metadata } = await asking("describing the topics", () =>
+    answered(admin.fetchTopicMetadata({ topics: known })),
+  );
   const others = metadata.filter(({ partitions }) => partitions.length !== kafka.partitions);
   if (others.length > 0) throw otherPartitions(others, kafka.partitions);
 }

@@ -1,5 +1,5 @@
 import type { Admin, Kafka } from "kafkajs";
-import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
 import { partitionKey } from "./ports.ts";
 import type { LogBounds } from "./log-bounds.ts";
 import type { PartitionOffset } from "./ports.ts";
@@ -57,7 +57,7 @@ export function fetchEndOffsets(kafka: Kafka, topics: readonly string[]): Promis
 /** @throws HeadraceError */
 export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Promise<string[]> {
   return withAdmin(kafka, "listing the topics", async (admin) => {
-    const topics = await admin.listTopics();
+    const topics = await answered(admin.listTopics());
     return topics.filter(wanted).sort();
   });
 }
@@ -65,7 +65,7 @@ export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Pr
 /** How many partitions a topic has now. @throws HeadraceError */
 export function countPartitions(kafka: Kafka, topic: string): Promise<number> {
   return withAdmin(kafka, "counting the topic's partitions", async (admin) => {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const { topics } = await answered(admin.fetchTopicMetadata({ topics: [topic] }));
     return topics.flatMap(({ partitions }) => partitions).length;
   });
 }

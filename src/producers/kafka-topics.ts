@@ -1,7 +1,7 @@
 import kafkajs from "kafkajs";
 import type { Admin, ITopicConfig, Kafka } from "kafkajs";
 import { HeadraceError } from "../runtime/errors.ts";
-import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
 import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../schemas/topics.ts";
 import type { CollectionTopic, TopicCatalog } from "./ports.ts";
 
@@ -95,13 +95,13 @@ export class KafkaTopics implements TopicCatalog {
     const admin = this.#options.kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
     try {
       await admin.connect();
-      const existing = new Set(await admin.listTopics());
+      const existing = new Set(await answered(admin.listTopics()));
       const missing = wanted.filter(({ topic }) => !existing.has(topic));
       if (missing.length > 0) await createTopics(admin, missing);
       await checkPartitions(admin, wanted);
       return await messageLimits(admin, wanted);
     } catch (error) {
-      throw error instanceof HeadraceError ? error : kafkaError(error, "preparing the topics");
+      throw kafkaError(error, "preparing the topics");
     } finally {
       await admin.disconnect();
     }
@@ -124,7 +124,7 @@ async function createTopics(admin: Admin, topics: readonly ITopicConfig[]): Prom
 }
 
 async function checkPartitions(admin: Admin, wanted: readonly ITopicConfig[]): Promise<void> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) });
+  const { topics } = await answered(admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) }));
   const found = new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
   const others = wanted.filter(({ topic, numPartitions }) => found.get(topic) !== numPartitions);
   if (others.length === 0) return;

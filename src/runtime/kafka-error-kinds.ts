@@ -45,8 +45,23 @@ function classifyKafkaError(error: unknown): ErrorCode {
   return retriable === true ? "KAFKA_UNAVAILABLE" : "KAFKA_UNEXPECTED";
 }
 
+/**
+ * What kafkajs answers to a question about topics. Where the connection breaks before the broker's answer, its
+ * `listTopics` and `fetchTopicMetadata` (2.2.4) fail at a field of null.
+ * @throws HeadraceError KAFKA_UNAVAILABLE then
+ */
+export async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "No broker has answered a question about topics" }, error);
+  }
+}
+
 /** @param doing what was being done, for the message: `reading the topics`. */
 export function kafkaError(error: unknown, doing: string): HeadraceError {
+  if (error instanceof HeadraceError) return error;
   const { name, type } = (error ?? {}) as KafkaErrorShape;
   const what = typeof type === "string" ? type : typeof name === "string" ? name : "an unknown error";
   return new HeadraceError(classifyKafkaError(error), { message: `Kafka failed at ${doing}: ${what}` }, error);
