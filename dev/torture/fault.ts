@@ -2,6 +2,7 @@ import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import type { KafkaProxy } from "../../test/support/kafka-proxy.ts";
 import type { Random } from "../../test/support/model-writer.ts";
+import type { MongoProxy } from "../../test/support/mongo-proxy.ts";
 import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { CommandResult } from "../headrace-process.ts";
 import type { ServerUrls } from "../server-urls.ts";
@@ -14,7 +15,12 @@ export interface TortureContext {
   readonly fleet: Fleet;
   readonly writing: Writing;
   /** Between the processes and each server. */
-  readonly proxies: Readonly<Record<keyof ServerUrls, TcpProxy>> & { readonly kafkaBrokers: KafkaProxy };
+  readonly proxies: {
+    readonly mongodbUri: MongoProxy;
+    readonly kafkaBrokers: KafkaProxy;
+    readonly schemaRegistryUrl: TcpProxy;
+    readonly postgresUrl: TcpProxy;
+  };
   readonly restarts: Stack["restarts"];
   readonly mongodb: MongoClient;
   /** Its search path is the pipeline's schema. */

@@ -142,7 +142,7 @@ function ignoreExisting(error: unknown): void {
 
 async function main(signal: AbortSignal): Promise<void> {
   const options = readOptions();
-  const stack = await startStack({ report, signal });
+  const stack = await startStack({ report, signal, hasElections: true });
   try {
     const result = await torture(stack, options);
     if (options.json) console.log(JSON.stringify(result));

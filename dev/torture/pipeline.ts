@@ -6,7 +6,8 @@ import { MongoClient } from "mongodb";
 import { Pool, escapeIdentifier } from "pg";
 import { createAuditedTables } from "../../test/support/audit-trail.ts";
 import { startKafkaProxy } from "../../test/support/kafka-proxy.ts";
-import type { Fields } from "../../test/support/model-history.ts";
+import { columnsOf, mappingOf, numberIn } from "../../test/support/model-tables.ts";
+import { startMongoProxy } from "../../test/support/mongo-proxy.ts";
 import { startProxy } from "../../test/support/tcp-proxy.ts";
 import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";
@@ -17,8 +18,6 @@ import type { Command } from "./fleet.ts";
 
 /** In columns and as whole documents, with many keys and with few. */
 export const collections = ["typed", "typed_hot", "plain", "plain_hot"] as const;
-
-const isTyped = (collection: string): boolean => collection.startsWith("typed");
 
 /** A pipeline of its own whose processes reach the servers through proxies only. */
 export interface TorturePipeline
@@ -43,12 +42,7 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
   // An idle connection of a server that is restarted; the next query makes another.
   postgres.on("error", () => {});
   await postgres.query(`CREATE SCHEMA ${escapeIdentifier(name)}`);
-  await createAuditedTables(
-    postgres,
-    Object.fromEntries(
-      collections.map((each) => [each, isTyped(each) ? "n bigint, text text, a integer, _extra jsonb" : "doc jsonb"]),
-    ),
-  );
+  await createAuditedTables(postgres, Object.fromEntries(collections.map((each) => [each, columnsOf(each)])));
   for (const each of collections) await mongodb.db(name).createCollection(each);
 
   const proxies = await startProxies(stack);
@@ -64,7 +58,7 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
     postgresUser: name,
     proxies,
     restarts: stack.restarts,
-    tables: collections.map((each) => ({ name: each, number: isTyped(each) ? "n" : "(doc->>'n')::bigint" })),
+    tables: collections.map((each) => ({ name: each, number: numberIn(each) })),
     run: (...args) => headrace([...args, "-c", configFile], process.env),
     createProcess: (command) =>
       new HeadraceProcess({
@@ -94,18 +88,9 @@ async function createUser(postgres: Pool, name: string, postgresUrl: string): Pr
   return url.href;
 }
 
-/** The row, without `_id` and `_version`, that a document has in its table. */
-export function expectedRow(table: string, key: string, fields: Fields): Record<string, unknown> {
-  if (!isTyped(table)) return { doc: { _id: key, ...fields } };
-  const { n, text = null, nested, ...rest } = fields;
-  const { a = null, b } = (nested ?? {}) as { a?: number; b?: string };
-  const extra = { ...rest, ...(b === undefined ? {} : { nested: { b } }) };
-  return { n, text, a, _extra: Object.keys(extra).length === 0 ? null : extra };
-}
-
 async function startProxies(stack: Stack): Promise<TortureContext["proxies"]> {
   return {
-    mongodbUri: await proxyOf(stack.mongodbUri),
+    mongodbUri: await startMongoProxy(stack.mongodbUri),
     kafkaBrokers: await startKafkaProxy(stack.kafkaBrokers),
     schemaRegistryUrl: await proxyOf(stack.schemaRegistryUrl),
     postgresUrl: await proxyOf(stack.postgresUrl),
@@ -124,20 +109,15 @@ function throughProxy(url: string, { host, port }: { readonly host: string; read
 }
 
 function configOf(name: string, stack: ServerUrls, proxies: TortureContext["proxies"]): object {
-  const mongodb = throughProxy(stack.mongodbUri, proxies.mongodbUri);
-  // The driver would find the member's own address, and go there past the proxy.
-  mongodb.searchParams.delete("replicaSet");
-  mongodb.searchParams.set("directConnection", "true");
-  const columns = { n: "bigint", text: "text", a: { path: "nested.a", type: "integer" } };
   return {
     name,
-    mongodb: { uri: mongodb.href, database: name },
+    mongodb: { uri: proxies.mongodbUri.uri, database: name },
     kafka: { brokers: proxies.kafkaBrokers.brokers, sessionTimeoutMs: 6_000 },
     schemaRegistry: { url: throughProxy(stack.schemaRegistryUrl, proxies.schemaRegistryUrl).href },
     postgres: { url: throughProxy(stack.postgresUrl, proxies.postgresUrl).href, schema: name },
     deadLetters: { window: { max: 1_000_000, records: 1_000_000 } },
     snapshot: { chunkDocuments: 20 },
     log: { level: "debug" },
-    collections: Object.fromEntries(collections.map((each) => [each, isTyped(each) ? { columns } : {}])),
+    collections: Object.fromEntries(collections.map((each) => [each, mappingOf(each)])),
   };
 }

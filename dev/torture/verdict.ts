@@ -1,7 +1,7 @@
 import { auditViolations, rowDifferences } from "../../test/support/audit-trail.ts";
 import type { ModelHistory } from "../../test/support/model-history.ts";
+import { rowOf } from "../../test/support/model-tables.ts";
 import type { TortureContext } from "./fault.ts";
-import { expectedRow } from "./pipeline.ts";
 
 export interface Verdict {
   /** States that the rows have shown. */
@@ -20,8 +20,8 @@ const REPLAYS = 5;
 export async function judge(context: TortureContext, model: ModelHistory): Promise<Verdict> {
   const differences = await verifyDifferences(context);
   for (const { name } of context.tables)
-    differences.push(...(await rowDifferences(context.postgres, model, name, expectedRow)));
-  const { entries, stepsBack, violations } = await auditViolations(context.postgres, model, expectedRow);
+    differences.push(...(await rowDifferences(context.postgres, model, name, rowOf)));
+  const { entries, stepsBack, violations } = await auditViolations(context.postgres, model, rowOf);
   return { states: entries, stepsBack, differences: [...differences, ...violations] };
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { auditEntries, auditViolations, createAuditedTables } from "../support/audit-trail.ts";
-import type { Fields } from "../support/model-history.ts";
+import { rowOf } from "../support/model-tables.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 
@@ -35,7 +35,7 @@ test(
 
     const verified = await pipeline.run("verify", "--json", "--wait", "120");
     expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
-    expect(await auditViolations(pool, writer.history, expectedRow)).toMatchObject({ violations: [] });
+    expect(await auditViolations(pool, writer.history, rowOf)).toMatchObject({ violations: [] });
     await run.stop();
     await writer.close();
   },
@@ -49,8 +49,4 @@ async function writeSteps(writer: ModelWriter, steps: number): Promise<void> {
 async function openDeadLetters(pipeline: { run(...args: string[]): Promise<{ stdout: string }> }): Promise<number> {
   const { stdout } = await pipeline.run("dlq", "list", "--json");
   return (JSON.parse(stdout) as unknown[]).length;
-}
-
-function expectedRow(_table: string, key: string, fields: Fields): Record<string, unknown> {
-  return { doc: { _id: key, ...fields } };
 }

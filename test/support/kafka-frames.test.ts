@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { FrameSplitter, replacePort, requestHead, responseCorrelationId } from "./kafka-frames.ts";
+import { FrameSplitter } from "./frame-splitter.ts";
+import { KAFKA_FRAME, replacePort, requestHead, responseCorrelationId } from "./kafka-frames.ts";
 
 function frameOf(body: Uint8Array): Buffer {
   const size = Buffer.alloc(4);
@@ -16,7 +17,7 @@ test("frames come out whole however the bytes are cut", () => {
       (bodies, sizes) => {
         const frames = bodies.map(frameOf);
         const bytes = Buffer.concat(frames);
-        const splitter = new FrameSplitter();
+        const splitter = new FrameSplitter(KAFKA_FRAME);
         const found: Buffer[] = [];
         for (let at = 0; at < bytes.length;) {
           const size = sizes.next().value;
@@ -30,7 +31,7 @@ test("frames come out whole however the bytes are cut", () => {
 });
 
 test("a frame comes out as soon as its last byte is there", () => {
-  const splitter = new FrameSplitter();
+  const splitter = new FrameSplitter(KAFKA_FRAME);
   const frame = frameOf(Buffer.from("abc"));
   expect(splitter.push(frame.subarray(0, 6))).toEqual([]);
   expect(splitter.push(frame.subarray(6))).toEqual([frame]);

@@ -1,30 +1,7 @@
-/** Splits a stream of bytes into Kafka's frames: a size (int32, big-endian) and that many bytes. */
-export class FrameSplitter {
-  #chunks: Buffer[] = [];
-  #length = 0;
+import type { FrameFormat } from "./frame-splitter.ts";
 
-  /** Takes the next bytes and gives the frames that are complete now, each with its size in front. */
-  push(chunk: Buffer): Buffer[] {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
-    const frames: Buffer[] = [];
-    for (;;) {
-      const needed = this.#neededLength();
-      if (this.#length < needed) return frames;
-      const bytes = Buffer.concat(this.#chunks);
-      this.#chunks = [bytes.subarray(needed)];
-      this.#length -= needed;
-      frames.push(bytes.subarray(0, needed));
-    }
-  }
-
-  /** Bytes up to the end of the frame that has begun; four, its size's own, while even that is not known. */
-  #neededLength(): number {
-    if (this.#length < 4) return 4;
-    if ((this.#chunks[0]?.length ?? 0) < 4) this.#chunks = [Buffer.concat(this.#chunks)];
-    return 4 + (this.#chunks[0]?.readInt32BE(0) ?? 0);
-  }
-}
+/** A size (int32, big-endian) and that many bytes. */
+export const KAFKA_FRAME: FrameFormat = { headBytes: 4, lengthOf: (head) => 4 + head.readInt32BE(0) };
 
 /** The head of a request frame. */
 export function requestHead(frame: Buffer): { readonly apiKey: number; readonly correlationId: number } {

@@ -49,7 +49,7 @@ export const mongodbFaults: readonly Fault[] = [
       writing.paused(async () => {
         const admin = mongodb.db("admin");
         const seconds = Math.ceil(between(random, 1, 5));
-        await admin.command({ replSetStepDown: seconds, force: true });
+        await admin.command({ replSetStepDown: seconds, secondaryCatchUpPeriodSecs: 0, force: true });
         while (!(await isPrimary(mongodb))) await sleep(100);
       }),
   },

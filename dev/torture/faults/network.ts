@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ProtocolProxy } from "../../../test/support/protocol-proxy.ts";
 import type { TcpProxy } from "../../../test/support/tcp-proxy.ts";
 import { apiKeys } from "../../../test/support/kafka-proxy.ts";
 import type { Random } from "../../../test/support/model-writer.ts";
@@ -12,8 +13,11 @@ const servers = {
   postgresUrl: "PostgreSQL",
 } as const;
 
+/** One proxy, or several that do the same. */
+type Way = Omit<TcpProxy, "host" | "port">;
+
 /** What can be done to the way to a server. */
-const disturbances: Readonly<Record<string, (proxy: TcpProxy, random: Random) => Promise<void>>> = {
+const disturbances: Readonly<Record<string, (proxy: Way, random: Random) => Promise<void>>> = {
   cut: async (proxy, random) => {
     proxy.cut();
     await sleep(between(random, 100, 8_000));
@@ -63,7 +67,7 @@ function startWithout(server: keyof typeof servers): Fault {
 }
 
 /** What was held back arrives late, or never. */
-async function endPause(proxy: TcpProxy, random: Random): Promise<void> {
+async function endPause(proxy: Way, random: Random): Promise<void> {
   const isLost = random() < 0.5;
   if (isLost) proxy.cut();
   proxy.resume();
@@ -80,7 +84,7 @@ const ways = (Object.keys(servers) as (keyof typeof servers)[]).flatMap((server)
   })),
 ]);
 
-const responses = {
+const kafkaRequests = {
   Produce: apiKeys.produce,
   Fetch: apiKeys.fetch,
   OffsetCommit: apiKeys.offsetCommit,
@@ -91,15 +95,23 @@ const responses = {
 };
 
 /** The request was carried out, and its sender does not know. */
-const lostResponses = Object.entries(responses).map(([name, lostKey]): Fault => ({
+async function loseResponses<Kind>(proxy: Pick<ProtocolProxy<Kind>, "setVerdict">, lost: Kind, random: Random) {
+  const share = between(random, 0.3, 1);
+  proxy.setVerdict((kind) => (kind === lost && random() < share ? "cut" : "pass"));
+  await sleep(between(random, 500, 6_000));
+  proxy.setVerdict(() => "pass");
+}
+
+const lostKafkaResponses = Object.entries(kafkaRequests).map(([name, apiKey]): Fault => ({
   kind: `lose ${name} responses`,
   touches: ["kafkaBrokers"],
-  inject: async ({ proxies: { kafkaBrokers: proxy } }, random) => {
-    const share = between(random, 0.3, 1);
-    proxy.setVerdict((apiKey) => (apiKey === lostKey && random() < share ? "cut" : "pass"));
-    await sleep(between(random, 500, 6_000));
-    proxy.setVerdict(() => "pass");
-  },
+  inject: ({ proxies }, random) => loseResponses(proxies.kafkaBrokers, apiKey, random),
 }));
 
-export const networkFaults: readonly Fault[] = [...ways, ...lostResponses];
+const lostMongodbResponses = ["aggregate", "getMore", "find"].map((command): Fault => ({
+  kind: `lose ${command} responses`,
+  touches: ["mongodbUri"],
+  inject: ({ proxies }, random) => loseResponses(proxies.mongodbUri, command, random),
+}));
+
+export const networkFaults: readonly Fault[] = [...ways, ...lostKafkaResponses, ...lostMongodbResponses];

@@ -1,0 +1,29 @@
+// How the collections of a model are mapped: in columns where the name begins with `typed`, else as whole documents.
+import type { Fields } from "./model-history.ts";
+
+const isTyped = (collection: string): boolean => collection.startsWith("typed");
+
+/** What a pipeline's config says of a collection. */
+export function mappingOf(collection: string): Record<string, unknown> {
+  if (!isTyped(collection)) return {};
+  return { columns: { n: "bigint", text: "text", a: { path: "nested.a", type: "integer" } } };
+}
+
+/** Definitions of the table's columns, Headrace's own two left out. */
+export function columnsOf(table: string): string {
+  return isTyped(table) ? "n bigint, text text, a integer, _extra jsonb" : "doc jsonb";
+}
+
+/** An SQL expression for the number that every write changes. */
+export function numberIn(table: string): string {
+  return isTyped(table) ? "n" : "(doc->>'n')::bigint";
+}
+
+/** The row, without `_id` and `_version`, that a document has in its table. */
+export function rowOf(table: string, key: string, fields: Fields): Record<string, unknown> {
+  if (!isTyped(table)) return { doc: { _id: key, ...fields } };
+  const { n, text = null, nested, ...rest } = fields;
+  const { a = null, b } = (nested ?? {}) as { a?: number; b?: string };
+  const extra = { ...rest, ...(b === undefined ? {} : { nested: { b } }) };
+  return { n, text, a, _extra: Object.keys(extra).length === 0 ? null : extra };
+}

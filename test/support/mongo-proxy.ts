@@ -1,0 +1,99 @@
+import { FrameSplitter } from "./frame-splitter.ts";
+import type { FrameFormat } from "./frame-splitter.ts";
+import { startProtocolProxy } from "./protocol-proxy.ts";
+import type { Protocol, ProtocolProxy } from "./protocol-proxy.ts";
+
+/** A size (int32, little-endian, its own included) and the rest. */
+const FRAME: FrameFormat = { headBytes: 4, lengthOf: (head) => head.readInt32LE(0) };
+const OP_MSG = 2013;
+
+/**
+ * Proxies in front of all members of a replica set, which do the same together. Kinds are the names of commands; of a
+ * response that of its request.
+ */
+export interface MongoProxy extends Omit<ProtocolProxy<string>, "host" | "port"> {
+  /** Its address, to give to a client: all its connections then go through the proxies. */
+  readonly uri: string;
+}
+
+/**
+ * Starts a proxy for each member that the URI names. Where a member tells a client of addresses, those are replaced by
+ * the proxies'; so the URI must name all members as they name each other, with ports of five digits.
+ */
+export async function startMongoProxy(uri: string): Promise<MongoProxy> {
+  const url = /^(mongodb:\/\/(?:[^@/]*@)?)([^/?]+)(.*)$/.exec(uri);
+  if (url === null) throw new Error("The URI does not name the members.");
+  const [, scheme = "", hosts = "", rest = ""] = url;
+  /** As BSON has them: with a NUL behind. */
+  const addresses: { readonly from: Buffer; readonly to: Buffer }[] = [];
+  const proxies: ProtocolProxy<string>[] = [];
+  for (const member of hosts.split(",")) {
+    const [host = "", port = ""] = member.split(":");
+    const proxy = await startProtocolProxy({ host, port: Number(port) }, () => createProtocol(addresses));
+    const [from, to] = [Buffer.from(`${member}\0`), Buffer.from(`${proxy.host}:${proxy.port}\0`)];
+    if (from.length !== to.length)
+      throw new Error(`The address ${member} cannot be replaced by one of another length.`);
+    addresses.push({ from, to });
+    proxies.push(proxy);
+  }
+  return {
+    ...together(proxies),
+    uri: `${scheme}${proxies.map(({ host, port }) => `${host}:${port}`).join(",")}${rest}`,
+  };
+}
+
+function together(proxies: readonly ProtocolProxy<string>[]): Omit<MongoProxy, "uri"> {
+  const all = (work: (proxy: ProtocolProxy<string>) => void) => (): void => proxies.forEach(work);
+  const sum = (count: (proxy: ProtocolProxy<string>) => number): number =>
+    proxies.reduce((total, proxy) => total + count(proxy), 0);
+  return {
+    cut: all((proxy) => proxy.cut()),
+    restore: all((proxy) => proxy.restore()),
+    pauseRequests: all((proxy) => proxy.pauseRequests()),
+    pauseResponses: all((proxy) => proxy.pauseResponses()),
+    resume: all((proxy) => proxy.resume()),
+    setLatencyMs: (latencyMs) => all((proxy) => proxy.setLatencyMs(latencyMs))(),
+    setVerdict: (verdict) => all((proxy) => proxy.setVerdict(verdict))(),
+    setRequestVerdict: (verdict) => all((proxy) => proxy.setRequestVerdict(verdict))(),
+    requestCount: (kind) => sum((proxy) => proxy.requestCount(kind)),
+    lostCount: (kind) => sum((proxy) => proxy.lostCount(kind)),
+    close: async () => {
+      await Promise.all(proxies.map((proxy) => proxy.close()));
+    },
+  };
+}
+
+function createProtocol(addresses: readonly { readonly from: Buffer; readonly to: Buffer }[]): Protocol<string> {
+  const requestFrames = new FrameSplitter(FRAME);
+  const responseFrames = new FrameSplitter(FRAME);
+  const inFlight = new Map<number, string>();
+  return {
+    request: (chunk) =>
+      requestFrames.push(chunk).map((bytes) => {
+        const kind = commandOf(bytes);
+        inFlight.set(bytes.readInt32LE(4), kind);
+        return { bytes, kind };
+      }),
+    response: (chunk) =>
+      responseFrames.push(chunk).map((bytes) => {
+        for (const { from, to } of addresses) replaceAll(bytes, from, to);
+        const responseTo = bytes.readInt32LE(8);
+        // Of a streamed `hello`, later responses answer the ones before.
+        const kind = inFlight.get(responseTo) ?? "hello";
+        inFlight.delete(responseTo);
+        return { bytes, kind };
+      }),
+  };
+}
+
+/** The name of the first field of the command, which comes first in an OP_MSG; only a first `hello` comes otherwise. */
+function commandOf(frame: Buffer): string {
+  if (frame.readInt32LE(12) !== OP_MSG) return "hello";
+  // Header (16), flags (4), kind of section (1), size of the document (4), type of its first field (1).
+  const start = 26;
+  return frame.toString("utf8", start, frame.indexOf(0, start));
+}
+
+function replaceAll(bytes: Buffer, from: Buffer, to: Buffer): void {
+  for (let at = bytes.indexOf(from); at !== -1; at = bytes.indexOf(from, at + from.length)) to.copy(bytes, at);
+}
