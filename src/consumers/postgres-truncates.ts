@@ -32,7 +32,7 @@ export class PostgresTruncates {
     return [
       this.#sql.lockFloor(table),
       this.#sql.mark(partition, table, version),
-      this.#sql.raiseFloor(partition.topic, partitions, table),
+      this.#sql.raiseFloor(partition.topic, partitions, table, version),
     ];
   }
 

@@ -31,8 +31,11 @@ WHERE known.version < EXCLUDED.version`,
     };
   }
 
-  /** Up to the version that all of the topic's partitions have marked. */
-  raiseFloor(topic: string, partitions: number, table: TableName): SinkQuery {
+  /**
+   * Up to the version that all of the topic's partitions have marked. A truncate of the version that the floor has
+   * already may be another one (the source's clock stands while nothing happens there): the table is swept again.
+   */
+  raiseFloor(topic: string, partitions: number, table: TableName, version: bigint): SinkQuery {
     return {
       name: "headrace_raise_floor",
       text: `UPDATE ${this.#schema}.floors AS floor SET version = complete.version, swept = false
@@ -40,8 +43,9 @@ FROM (
   SELECT min(version) AS version FROM ${this.#schema}.truncates
   WHERE relation = $1 AND topic = $2 AND partition < $3 HAVING count(*) = $3
 ) AS complete
-WHERE floor.relation = $1 AND floor.version < complete.version`,
-      values: [quoteTable(table), topic, partitions],
+WHERE floor.relation = $1
+  AND (floor.version < complete.version OR floor.version = complete.version AND complete.version = $4)`,
+      values: [quoteTable(table), topic, partitions, String(version)],
     };
   }
 

@@ -288,3 +288,20 @@ describe("a sweep", () => {
     expect(await rowsOf(pool)).toEqual([{ _id: "a", _version: "20" }]);
   });
 });
+
+test("another truncate of the same version sweeps what was written by hand since", async () => {
+  const { schema, pool, sink } = await freshSink(() => Promise.resolve(2));
+  const table = { schema, table: "mine" };
+  const partitions = [0, 1].map((partition) => ({ topic: "t", partition }));
+  await sink.readProgress(partitions);
+  const truncateAll = async (expectedOffset: bigint): Promise<void> => {
+    for (const partition of partitions) {
+      const batch = { ...partition, table, expectedOffset, nextOffset: expectedOffset + 1n };
+      expect(await sink.apply({ ...batch, changes: [truncate(10)] })).toBe("applied");
+    }
+  };
+  await truncateAll(0n);
+  await pool.query("INSERT INTO mine (_id, _version) VALUES ('old', 9), ('none', NULL), ('new', 10)");
+  await truncateAll(1n);
+  expect((await pool.query("SELECT _id FROM mine")).rows).toEqual([{ _id: "new" }]);
+});
