@@ -25,6 +25,11 @@ interface TransportRequest {
   body(): unknown;
 }
 
+/** What a middleware gives for it: an answer of the API, a JSON object. */
+export interface TransportResponse {
+  data(): Readonly<Record<string, unknown>>;
+}
+
 const TIMEOUT_MS = 10_000;
 
 /** Splits the credentials off, so that they stand in no message. @throws ContractError REGISTRY_UNEXPECTED */
@@ -51,14 +56,14 @@ export function withoutCredentials(url: string): { url: string; auth: Credential
  */
 export function registryTransport(auth: Credentials | undefined) {
   return () => ({
-    response: async (_next: unknown, _renew: unknown, request: TransportRequest) => {
+    response: async (_next: unknown, _renew: unknown, request: TransportRequest): Promise<TransportResponse> => {
       const answer = await send(request, auth);
       return { data: () => answer };
     },
   });
 }
 
-async function send(request: TransportRequest, auth: Credentials | undefined): Promise<unknown> {
+async function send(request: TransportRequest, auth: Credentials | undefined): Promise<Record<string, unknown>> {
   const { status, text } = await fetchText(request, auth);
   const { origin } = new URL(request.url());
   if (status >= 500 || status === 429 || status === 408) {

@@ -6,6 +6,7 @@ import type { IdType } from "./collection-schema.ts";
 import { ContractError } from "./contract-error.ts";
 import type { AvroRecord } from "./envelope.ts";
 import { type Credentials, RegistryRefusal, registryTransport, withoutCredentials } from "./registry-transport.ts";
+import type { TransportResponse } from "./registry-transport.ts";
 
 /** A schema as the registry holds it. */
 export interface RegisteredSchema {
@@ -55,7 +56,10 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
   const endpoint = withoutCredentials(url);
   const definitions = new WeakMap<avsc.Type, unknown>();
   const client = new Client(
-    { host: endpoint.url, middlewares: [registryTransport(auth ?? endpoint.auth) as unknown as ClientMiddleware] },
+    {
+      host: endpoint.url,
+      middlewares: [registryTransport(auth ?? endpoint.auth), noCompatibility] as unknown as ClientMiddleware[],
+    },
     {
       [SchemaType.AVRO]: {
         // avsc drops properties that it does not know from its types, the names and types of columns among them.
@@ -94,6 +98,20 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
     },
     schema,
     cached: (id) => known.get(id),
+  };
+}
+
+/**
+ * The client sets a new subject's compatibility after its first schema. Where that has broken off between the two, the
+ * subject has none: Confluent's registry then says 404, Apicurio NONE, which the client would take for set on purpose.
+ */
+function noCompatibility() {
+  return {
+    response: async (next: () => Promise<TransportResponse>): Promise<TransportResponse> => {
+      const response = await next();
+      if (response.data()["compatibilityLevel"] === "NONE") throw new RegistryRefusal(404, "no compatibility is set");
+      return response;
+    },
   };
 }
 

@@ -1,7 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
 import { envelopeDefinition, keyDefinition } from "../../src/schemas/envelope.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import { startHttpProxy } from "../support/http-proxy.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 
 const registry = () => createSchemaRegistry({ url: servers().schemaRegistryUrl });
@@ -83,6 +84,20 @@ describe("the schema registry", () => {
       message: expect.stringMatching(`${subject}.*BACKWARD != FULL`),
       remedy: expect.stringContaining("BACKWARD"),
     });
+  });
+
+  it("sets the compatibility that a registration has left unset as it broke off", async () => {
+    const { schemaRegistryUrl } = servers();
+    const proxy = await startHttpProxy(schemaRegistryUrl);
+    onTestFinished(() => proxy.close());
+    proxy.setRequestVerdict((kind) => (kind.startsWith("PUT") ? "cut" : "pass"));
+    const subject = uniqueName("subject");
+    const definition = valueDefinition(subject, { a: "text" });
+    const broken = createSchemaRegistry({ url: proxy.url }).register(subject, definition);
+    await expect(broken).rejects.toMatchObject({ code: "REGISTRY_UNAVAILABLE" });
+    await registry().register(subject, definition);
+    const config = await fetch(`${schemaRegistryUrl}/config/${subject}`);
+    expect(await config.json()).toMatchObject({ compatibilityLevel: "BACKWARD" });
   });
 
   it("knows no schema of an id that was never given, and no latest of an unknown subject", async () => {
