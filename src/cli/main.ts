@@ -9,7 +9,9 @@ import { dlqCommand } from "./dlq.ts";
 import { initCommand } from "./init.ts";
 import { readPackage } from "./package-info.ts";
 import { produceCommand } from "./produce.ts";
+import { resyncCommand } from "./resync.ts";
 import { runCommand } from "./run.ts";
+import { snapshotCommand } from "./snapshot.ts";
 import { statusCommand } from "./status.ts";
 import { verifyCommand } from "./verify.ts";
 
@@ -36,6 +38,8 @@ const commands = [
   consumeCommand(),
   statusCommand(),
   verifyCommand(),
+  snapshotCommand(),
+  resyncCommand(),
   dlqCommand(),
 ];
 for (const command of commands) program.addCommand(inherit(command, program));

@@ -1,6 +1,6 @@
 import type { Db } from "mongodb";
 import type { Position, Version } from "../schemas/change-event.ts";
-import { findCollections } from "./mongo-collections.ts";
+import { findCollections, isReplicated } from "./mongo-collections.ts";
 import { keyOf } from "./mongo-document-key.ts";
 import { exactStream } from "./mongo-exact-stream.ts";
 import { SnapshotReader, readChunk } from "./mongo-snapshot.ts";
@@ -80,8 +80,8 @@ export class MongoSource implements ChangeSource {
       hasStream: snapshotMode !== "only",
       until: until ?? NEVER,
       isReplicated: async (collection) => {
-        const { names } = await findCollections(this.#db, collections, () => true);
-        return names.includes(collection);
+        const { leftOut } = await findCollections(this.#db, collections, () => true);
+        return isReplicated(collection, collections) && !leftOut.some(({ name }) => name === collection);
       },
       logger,
     };

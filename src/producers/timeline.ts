@@ -208,10 +208,15 @@ export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal)
     return published({ ...timeline, position: begun, selection: { offset, signal } });
   }
   // What is read before this time could not stand against the sweep.
-  const since = new Map([[collection, position.clusterTime]]);
+  const { clusterTime } = position;
   const passed = passSignal(timeline, offset).timeline;
+  const begin = (sweepBelow: (before: SnapshotState | undefined) => Version | null): Timeline =>
+    beginAnew(passed, new Map([[collection, clusterTime]]), (before) => newSnapshot(sweepBelow(before)));
+  if (signal.type === "snapshot") return published(begin(sweepOf));
+  if (signal.empty !== true) return published(begin(() => clusterTime));
   return published(
-    beginAnew(passed, since, (state) => newSnapshot(signal.type === "resync" ? position.clusterTime : sweepOf(state))),
+    begin(() => null),
+    [{ op: "t", collection, version: clusterTime }],
   );
 }
 
@@ -229,8 +234,8 @@ export function passSignal(timeline: Timeline, offset: bigint): Published {
   );
 }
 
-function published(timeline: Timeline): Published {
-  return { timeline, batch: { events: [], position: timeline.position } };
+function published(timeline: Timeline, events: readonly ChangeEvent[] = []): Published {
+  return { timeline, batch: { events, position: timeline.position } };
 }
 
 /** Whether the next chunk has to go before the stream's next step, as there is much to remember for it. */

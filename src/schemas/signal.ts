@@ -18,10 +18,12 @@ export interface SnapshotSignal {
   readonly ids?: readonly SignalId[] | undefined;
 }
 
-/** Read a collection again and sweep from its table, at the end, what is not in MongoDB. */
+/** Read a collection again and sweep from its table what is not in MongoDB. */
 export interface ResyncSignal {
   readonly type: "resync";
   readonly collection: string;
+  /** Empty the table first; otherwise it is swept at the end. */
+  readonly empty?: boolean | undefined;
 }
 
 export interface SignalId {
@@ -55,7 +57,7 @@ const storedSignal = z.discriminatedUnion("type", [
       ids: z.array(signalId).min(1).optional(),
     })
     .refine(({ filter, ids }) => filter === undefined || ids === undefined, "has both a filter and ids"),
-  z.strictObject({ type: z.literal("resync"), collection }),
+  z.strictObject({ type: z.literal("resync"), collection, empty: z.boolean().optional() }),
 ]);
 
 /** A signal as JSON, as it stands in Kafka. @throws ContractError SIGNAL_INVALID */

@@ -70,7 +70,7 @@ const keys = fc.subarray(KEYS, { minLength: 1 });
 
 /** A filter is the keys that it finds. */
 const signal: fc.Arbitrary<Signal | null> = fc.oneof(
-  fc.record({ type: fc.constant("resync" as const), collection }),
+  fc.record({ type: fc.constant("resync" as const), collection, empty: fc.boolean() }),
   fc.record({ type: fc.constant("snapshot" as const), collection }),
   fc.record({ type: fc.constant("snapshot" as const), collection, filter: keys.map((some) => some.join("")) }),
   fc.record({

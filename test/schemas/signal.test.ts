@@ -8,6 +8,7 @@ const objectId = new ObjectId("65a1b2c3d4e5f60718293a4b");
 
 test.each<Signal>([
   { type: "resync", collection: "orders" },
+  { type: "resync", collection: "orders", empty: true },
   { type: "snapshot", collection: "orders" },
   { type: "snapshot", collection: "orders", filter: '{"status":"open","n":{"$gt":5}}' },
   {
@@ -24,7 +25,7 @@ test.each([
   ["no object", "7"],
   ["of an unknown type", '{"type":"stop","collection":"a"}'],
   ["of no collection", '{"type":"resync"}'],
-  ["with a field of a later version", '{"type":"resync","collection":"a","empty":true}'],
+  ["with a field of a later version", '{"type":"resync","collection":"a","fast":true}'],
   ["with a filter and ids", String.raw`{"type":"snapshot","collection":"a","filter":"{}","ids":[{"id":"1"}]}`],
   ["with no ids", '{"type":"snapshot","collection":"a","ids":[]}'],
   ["with a filter that is a list", '{"type":"snapshot","collection":"a","filter":"[]"}'],

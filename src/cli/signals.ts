@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Db } from "mongodb";
+import type { Config } from "../config/config-schema.ts";
+import { listTopics } from "../consumers/kafka-offsets.ts";
+import { sendSignals } from "../producers/kafka-signals.ts";
+import { KafkaTopics } from "../producers/kafka-topics.ts";
+import { connectMongo } from "../producers/mongo-client.ts";
+import { findCollections } from "../producers/mongo-collections.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import type { Position } from "../schemas/change-event.ts";
+import type { Signal } from "../schemas/signal.ts";
+import { collectionOf } from "../schemas/topics.ts";
+import type { CommandContext } from "./command-context.ts";
+import { kafkaClient } from "./connections.ts";
+import { lagOf, openPipelineReader } from "./pipeline-status.ts";
+import type { PipelineReader } from "./pipeline-status.ts";
+
+const POLL_MS = 200;
+/** A running producer stores a position every second, also when nothing changes; MongoDB's clock ticks every ten. */
+const SILENCE_MS = 30_000;
+
+/** Opens the source's database for a command that is about collections. */
+export async function withDatabase<T>({ mongodb }: Config, use: (db: Db) => Promise<T>): Promise<T> {
+  const client = await connectMongo(mongodb);
+  try {
+    return await use(client.db(mongodb.database));
+  } finally {
+    await client.close();
+  }
+}
+
+/** Those that the pipeline replicates; of a whole database, those that it has published and that are gone, too. */
+export async function replicatedCollections({ config, logger }: CommandContext, db: Db): Promise<readonly string[]> {
+  const { name, mongodb, collections } = config;
+  const wanted = collections === undefined ? null : Object.keys(collections);
+  const { names } = await findCollections(db, wanted, () => true);
+  if (wanted !== null) return names;
+  const topics = await listTopics(await kafkaClient(config, logger), () => true);
+  const published = topics.flatMap((topic) => collectionOf(name, mongodb.database, topic) ?? []);
+  return [...new Set([...names, ...published])].toSorted();
+}
+
+/** @throws HeadraceError COLLECTION_NOT_REPLICATED */
+export async function requireReplicated(context: CommandContext, db: Db, collection: string): Promise<void> {
+  if ((await replicatedCollections(context, db)).includes(collection)) return;
+  throw new HeadraceError("COLLECTION_NOT_REPLICATED", {
+    message: `The pipeline does not replicate a collection ${JSON.stringify(collection)}.`,
+  });
+}
+
+/**
+ * Sends the signals, whether a producer runs or not.
+ * @returns the last one's offset
+ */
+export async function send({ config, logger }: CommandContext, signals: readonly Signal[]): Promise<bigint> {
+  const { name, mongodb, kafka: settings } = config;
+  const kafka = await kafkaClient(config, logger);
+  await new KafkaTopics({ kafka, name, database: mongodb.database, ...settings }).prepareInternal();
+  return sendSignals(kafka, name, signals);
+}
+
+/** Sends the signals and says so; where it is asked to, waits until what they ask for is in the tables. */
+export async function sendAndTell(
+  context: CommandContext,
+  signals: readonly Signal[],
+  { wait }: { readonly wait: boolean },
+): Promise<void> {
+  const offset = await send(context, signals);
+  if (!wait) {
+    process.stdout.write("Sent. A running producer begins it at once, another one at its next start.\n");
+    return;
+  }
+  const reader = await openPipelineReader(context.config, context.logger);
+  try {
+    await waitUntilApplied(reader, { offset, signals, signal: context.signal });
+    process.stdout.write("Done: it is in the tables.\n");
+  } finally {
+    await reader.close();
+  }
+}
+
+interface SentSignals {
+  readonly signals: readonly Signal[];
+  /** The last one's. */
+  readonly offset: bigint;
+  readonly signal: AbortSignal;
+}
+
+async function waitUntilApplied(reader: PipelineReader, sent: SentSignals): Promise<void> {
+  const { signal } = sent;
+  while (!(await isCarriedOut(reader, sent))) {
+    process.stderr.write("No producer seems to run; the signal waits for one in its topic, and this command, too.\n");
+  }
+  const ends = await reader.ends();
+  const isApplied = async (): Promise<boolean> => {
+    const progress = await reader.progress();
+    return ends.every((end) => lagOf(end, progress) === 0n);
+  };
+  while (!(await isApplied())) await pause(signal);
+}
+
+/**
+ * Waits until the producer has carried out what the signals ask for.
+ * @returns false where its position has not moved for a while
+ */
+export async function isCarriedOut(reader: PipelineReader, { signals, offset, signal }: SentSignals): Promise<boolean> {
+  let known = "";
+  let movedAt = performance.now();
+  for (;;) {
+    const position = await reader.settledPosition();
+    if (position !== null && isDone(position, signals, offset)) return true;
+    const now = position === null ? "" : textOf(position);
+    if (now !== known) movedAt = performance.now();
+    else if (performance.now() - movedAt > SILENCE_MS) return false;
+    known = now;
+    await pause(signal);
+  }
+}
+
+function isDone(
+  { signals: { offset: next }, snapshots }: Position,
+  signals: readonly Signal[],
+  offset: bigint,
+): boolean {
+  return next > offset && signals.every(({ collection }) => snapshots[collection]?.state !== "running");
+}
+
+/** Its snapshots and signals move where its time cannot: while an old backlog is read. */
+function textOf({ clusterTime, resumeToken, snapshots, signals }: Position): string {
+  return JSON.stringify([clusterTime, resumeToken, snapshots, signals], (_key, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
