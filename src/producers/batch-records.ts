@@ -18,9 +18,9 @@ const REQUEST_RECORDS = 4_000;
 const RECORD_OVERHEAD_BYTES = 36;
 const BATCH_OVERHEAD_BYTES = 61;
 
-/** Whether a topic with this `max.message.bytes` takes a record for sure, that is without help of its compression. */
-export function isTaken(record: SizedRecord, maxMessageBytes: number): boolean {
-  return recordBytes(record) + BATCH_OVERHEAD_BYTES <= maxMessageBytes;
+/** The size of a partition's batch before compression, or somewhat more. */
+export function batchBytes(records: readonly SizedRecord[]): number {
+  return records.reduce((bytes, record) => bytes + recordBytes(record), BATCH_OVERHEAD_BYTES);
 }
 
 type SizedRecord = Pick<TopicRecord, "key" | "value" | "headers">;
@@ -32,8 +32,14 @@ export function recordBytes({ key, value, headers = {} }: SizedRecord): number {
   return bytes;
 }
 
-/** Cuts records into requests, in their order. A record that is larger than the limits has a request of its own. */
-export function* batchRecords(records: readonly TopicRecord[]): Generator<readonly TopicRecord[]> {
+/**
+ * Cuts records into requests, in their order. A record that is larger than the limits has a request of its own.
+ * @param maxBytesOf most bytes of a batch in a topic
+ */
+export function* batchRecords(
+  records: readonly TopicRecord[],
+  maxBytesOf: (topic: string) => number,
+): Generator<readonly TopicRecord[]> {
   let batch: TopicRecord[] = [];
   let bytes = 0;
   const partitionBytes = new Map<string, number>();
@@ -41,7 +47,8 @@ export function* batchRecords(records: readonly TopicRecord[]): Generator<readon
     const own = recordBytes(record);
     const partition = `${record.topic}/${record.partition}`;
     const ofPartition = (partitionBytes.get(partition) ?? 0) + own;
-    const isFull = ofPartition > PARTITION_BYTES || bytes + own > REQUEST_BYTES || batch.length >= REQUEST_RECORDS;
+    const mostOfPartition = Math.min(PARTITION_BYTES, maxBytesOf(record.topic) - BATCH_OVERHEAD_BYTES);
+    const isFull = ofPartition > mostOfPartition || bytes + own > REQUEST_BYTES || batch.length >= REQUEST_RECORDS;
     if (isFull && batch.length > 0) {
       yield batch;
       batch = [];

@@ -6,7 +6,8 @@ import { deadLetterHeaders, KEY_HEADER } from "../schemas/dead-letter.ts";
 import { canonicalKey } from "../schemas/document-key.ts";
 import type { EventEncoder } from "../schemas/event-encoder.ts";
 import { deadLetterTopic, partitionOf } from "../schemas/topics.ts";
-import { isTaken } from "./batch-records.ts";
+import type { BatchLimits } from "./batch-limits.ts";
+import { batchBytes } from "./batch-records.ts";
 import type { TopicRecord } from "./batch-records.ts";
 import type { CollectionEncoders } from "./collection-encoders.ts";
 import type { CollectionTopic, ProducerObserver, TopicCatalog } from "./ports.ts";
@@ -15,6 +16,7 @@ export interface EventRecordsOptions {
   /** The pipeline's name. */
   readonly name: string;
   readonly topics: TopicCatalog;
+  readonly limits: BatchLimits;
   readonly encoders: CollectionEncoders;
   readonly observer: ProducerObserver;
   readonly logger: Logger;
@@ -68,7 +70,7 @@ export class EventRecords {
     return target;
   }
 
-  #records(event: ChangeEvent, { topic: { topic, partitions, maxMessageBytes }, encoder }: Target): TopicRecord[] {
+  #records(event: ChangeEvent, { topic: { topic, partitions }, encoder }: Target): TopicRecord[] {
     if (event.op !== "t" && event.op !== "d" && event.document === null) throw unreadableDocument();
     const { key, value, misfits } = encoder.encode(event);
     for (const column of misfits) this.#options.observer.misfit?.(event.collection, column);
@@ -77,7 +79,8 @@ export class EventRecords {
     if (event.op === "t") {
       return Array.from({ length: partitions }, (_, partition) => ({ topic, partition, key, value, timestampMs }));
     }
-    if (!isTaken({ key, value }, maxMessageBytes)) throw tooLarge(topic, maxMessageBytes);
+    const maxBytes = this.#options.limits.of(topic);
+    if (batchBytes([{ key, value }]) > maxBytes) throw tooLarge(topic, maxBytes);
     const record = { topic, partition: partitionOf(key, partitions), key, value, timestampMs };
     return event.op === "d" ? [record, { ...record, value: null }] : [record];
   }
@@ -151,9 +154,10 @@ function unreadableDocument(): ContractError {
   });
 }
 
-function tooLarge(topic: string, maxMessageBytes: number): ContractError {
+function tooLarge(topic: string, maxBytes: number): ContractError {
   return new ContractError("DOCUMENT_UNENCODABLE", {
-    message: `A document's record is larger than the ${maxMessageBytes} bytes that the topic ${topic} takes.`,
-    remedy: "Raise max.message.bytes of the topic, or make the document smaller.",
+    message: `A document's record is larger than the ${maxBytes} bytes that the topic ${topic} takes.`,
+    remedy:
+      "Raise max.message.bytes of the topic and start the producer again, or make the document smaller; then replay the dead letter.",
   });
 }

@@ -33,6 +33,12 @@ export function producerError(error: unknown, doing: string): HeadraceError {
   );
 }
 
+/** Whether Kafka refused a batch of records for its size. */
+export function isTooLarge(error: unknown): boolean {
+  const type = protocolType(error);
+  return type === "MESSAGE_TOO_LARGE" || type === "RECORD_LIST_TOO_LARGE";
+}
+
 /** The protocol's name of the innermost error; kafkajs wraps what it gave up on. */
 function protocolType(error: unknown): unknown {
   const { type, cause } = (error ?? {}) as { type?: unknown; cause?: unknown };

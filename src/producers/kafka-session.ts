@@ -5,9 +5,9 @@ import { zstdCodec } from "../runtime/zstd-codec.ts";
 import type { ChangeEvent, Position, Version } from "../schemas/change-event.ts";
 import { encodePosition } from "../schemas/position.ts";
 import { positionsTopic, transactionalId } from "../schemas/topics.ts";
-import { batchRecords } from "./batch-records.ts";
+import type { BatchLimits } from "./batch-limits.ts";
 import type { TopicRecord } from "./batch-records.ts";
-import { producerError } from "./kafka-errors.ts";
+import { isTooLarge, producerError } from "./kafka-errors.ts";
 import { MARKER_KEY, POSITION_KEY, readPositions } from "./kafka-positions.ts";
 import type { Instance, PositionsFound } from "./kafka-positions.ts";
 import type { OpenSession, Session } from "./ports.ts";
@@ -20,6 +20,9 @@ export interface SessionOptions {
   /** The pipeline's name. */
   readonly name: string;
   readonly makeRecords: MakeRecords;
+  readonly limits: BatchLimits;
+  /** The `max.message.bytes` that the collections' topics have now. */
+  readonly messageLimits: () => Promise<ReadonlyMap<string, number>>;
   /** This process. */
   readonly instance: Instance;
 }
@@ -77,11 +80,11 @@ class KafkaSession implements Session {
     if (this.#hasEnded) throw new Error("the session has ended");
     if (position.clusterTime < this.#clusterTime) throw positionWentBack();
     this.#hasEnded = true;
-    const { makeRecords, name } = this.#options;
+    const { makeRecords, name, limits } = this.#options;
     const records = [...(await makeRecords(events)), positionRecord(name, position)];
     try {
       this.#transaction = await this.#producer.transaction();
-      for (const batch of batchRecords(records)) await this.#transaction.sendBatch(toRequest(batch));
+      for (const request of limits.requests(records)) await this.#send(this.#transaction, request);
       await this.#transaction.commit();
     } catch (error) {
       throw producerError(error, "publishing");
@@ -90,6 +93,15 @@ class KafkaSession implements Session {
     this.#hasEnded = false;
     this.#clusterTime = position.clusterTime;
     this.#published = position;
+  }
+
+  async #send(transaction: Transaction, request: readonly TopicRecord[]): Promise<void> {
+    try {
+      await transaction.sendBatch(toRequest(request));
+    } catch (error) {
+      const { limits, messageLimits } = this.#options;
+      throw isTooLarge(error) && limits.refused(request, await messageLimits()) ? batchRefused(error) : error;
+    }
   }
 
   /** Kafka acknowledges a commit before readers see it, but begins a transaction only once the one before is seen. */
@@ -189,6 +201,10 @@ function fenced(name: string): HeadraceError {
   return new HeadraceError("FENCED", {
     message: `A second producer of the pipeline ${JSON.stringify(name)} has been started and has taken over.`,
   });
+}
+
+function batchRefused(cause: unknown): HeadraceError {
+  return new HeadraceError("KAFKA_BATCH_REFUSED", { message: "Kafka refused records as too large." }, cause);
 }
 
 function positionWentBack(): HeadraceError {

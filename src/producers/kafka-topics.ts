@@ -3,6 +3,7 @@ import type { Admin, ITopicConfig, Kafka } from "kafkajs";
 import { HeadraceError } from "../runtime/errors.ts";
 import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
 import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../schemas/topics.ts";
+import { BatchLimits } from "./batch-limits.ts";
 import type { CollectionTopic, TopicCatalog } from "./ports.ts";
 
 export interface TopicSettings {
@@ -29,6 +30,8 @@ const SIGNAL_RETENTION_MS = 30 * 24 * HOUR_MS;
 export class KafkaTopics implements TopicCatalog {
   readonly #options: KafkaTopicsOptions;
   readonly #known = new Map<string, CollectionTopic>();
+  /** Of the collections' topics. */
+  readonly limits = new BatchLimits();
 
   constructor(options: KafkaTopicsOptions) {
     this.#options = options;
@@ -70,7 +73,8 @@ export class KafkaTopics implements TopicCatalog {
     const limits = await this.#ensure(topics.map((topic) => this.#definition(topic, partitions, config)));
     for (const [index, collection] of wanted.entries()) {
       const topic = topics[index] ?? "";
-      this.#known.set(collection, { topic, partitions, maxMessageBytes: limits.get(topic) ?? 0 });
+      this.#known.set(collection, { topic, partitions });
+      this.limits.set(topic, limits.get(topic) ?? 0);
     }
   }
 
@@ -79,6 +83,12 @@ export class KafkaTopics implements TopicCatalog {
     const topic = this.#known.get(collection);
     if (topic === undefined) throw new Error("a topic that was made is not known");
     return topic;
+  }
+
+  /** The `max.message.bytes` that the collections' topics have now. @throws HeadraceError */
+  async messageLimits(): Promise<ReadonlyMap<string, number>> {
+    const topics = [...this.#known.values()].map(({ topic }) => topic);
+    return await this.#asking("reading the topics' limits", (admin) => messageLimits(admin, topics));
   }
 
   #definition(topic: string, partitions: number, config: Readonly<Record<string, string | number>>): ITopicConfig {
@@ -92,16 +102,23 @@ export class KafkaTopics implements TopicCatalog {
 
   /** Gives the `max.message.bytes` of each topic, as an operator may have changed it. */
   async #ensure(wanted: readonly ITopicConfig[]): Promise<ReadonlyMap<string, number>> {
-    const admin = this.#options.kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
-    try {
-      await admin.connect();
+    return await this.#asking("preparing the topics", async (admin) => {
       const existing = new Set(await answered(admin.listTopics()));
       const missing = wanted.filter(({ topic }) => !existing.has(topic));
       if (missing.length > 0) await createTopics(admin, missing);
       await checkPartitions(admin, wanted);
-      return await messageLimits(admin, wanted);
+      const topics = wanted.map(({ topic }) => topic);
+      return await messageLimits(admin, topics);
+    });
+  }
+
+  async #asking<T>(doing: string, ask: (admin: Admin) => Promise<T>): Promise<T> {
+    const admin = this.#options.kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
+    try {
+      await admin.connect();
+      return await ask(admin);
     } catch (error) {
-      throw kafkaError(error, "preparing the topics");
+      throw kafkaError(error, doing);
     } finally {
       await admin.disconnect();
     }
@@ -136,12 +153,13 @@ async function checkPartitions(admin: Admin, wanted: readonly ITopicConfig[]): P
   });
 }
 
-async function messageLimits(admin: Admin, wanted: readonly ITopicConfig[]): Promise<ReadonlyMap<string, number>> {
+/** As an operator may have changed them. */
+async function messageLimits(admin: Admin, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: wanted.map(({ topic }) => ({
+    resources: topics.map((name) => ({
       type: kafkajs.ConfigResourceTypes.TOPIC,
-      name: topic,
+      name,
       configNames: ["max.message.bytes"],
     })),
   });

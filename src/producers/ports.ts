@@ -56,8 +56,6 @@ export type OpenSession = (options: { signal: AbortSignal }) => Promise<Session>
 export interface CollectionTopic {
   readonly topic: string;
   readonly partitions: number;
-  /** The topic's `max.message.bytes`. */
-  readonly maxMessageBytes: number;
 }
 
 /** The topics of the pipeline's collections. */

@@ -74,7 +74,7 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
     await topics.prepareInternal();
     await topics.prepare(present);
     await encoders.prepare(present);
-    const records = new EventRecords({ name, topics, encoders, observer, logger });
+    const records = new EventRecords({ name, topics, limits: topics.limits, encoders, observer, logger });
     const source = new MongoSource(db, {
       collections: wanted,
       snapshotMode: snapshot.mode,
@@ -86,7 +86,14 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       observer,
       logger,
     });
-    const openSession = kafkaSessions({ kafka, name, instance, makeRecords: (events) => records.make(events) });
+    const openSession = kafkaSessions({
+      kafka,
+      name,
+      instance,
+      makeRecords: (events) => records.make(events),
+      limits: topics.limits,
+      messageLimits: () => topics.messageLimits(),
+    });
     await produce({ openSession, source, observer, logger }, { signal });
   } finally {
     await client.close();

@@ -19,8 +19,14 @@ export const KAFKA_ERRORS = {
   },
   KAFKA_MESSAGE_TOO_LARGE: {
     kind: "fatal",
-    meaning: "Kafka refuses a batch of records for its size, though each record was within the topic's limit.",
+    meaning: "Kafka refuses a record of Headrace's own topics (positions, signals, dead letters) for its size.",
     remedy: "Raise max.message.bytes of the topic.",
+  },
+  KAFKA_BATCH_REFUSED: {
+    kind: "retryable",
+    meaning: "Kafka refused records of the producer as too large for their topic.",
+    remedy:
+      "Nothing: Headrace sends smaller batches, and the key of a record that is too large by itself goes to the dead letters. To have it taken, raise max.message.bytes of the topic, start the producer again, and replay it.",
   },
   KAFKA_TOPIC_MISSING: {
     kind: "retryable",

@@ -18,6 +18,8 @@ async function setUpKafkaSessions(): Promise<SessionsUnderTest> {
         kafka: testKafka(),
         name,
         instance: { id: `instance ${processes}`, startedAtMs: processes++ },
+        limits: topics.limits,
+        messageLimits: () => topics.messageLimits(),
         makeRecords: async (events) =>
           events.map(({ version }) => {
             const key = Buffer.from(String(version));

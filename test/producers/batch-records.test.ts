@@ -28,7 +28,7 @@ const recordsArbitrary: fc.Arbitrary<TopicRecord[]> = fc.array(
 test("batches are the records in their order", () => {
   fc.assert(
     fc.property(recordsArbitrary, (records) => {
-      const batches = [...batchRecords(records)];
+      const batches = [...batchRecords(records, () => Infinity)];
       expect(batches.flat()).toEqual(records);
       expect(batches.every((batch) => batch.length > 0)).toBe(true);
     }),
@@ -38,7 +38,7 @@ test("batches are the records in their order", () => {
 test("a batch has less than a megabyte for each partition, but for a record that alone has more", () => {
   fc.assert(
     fc.property(recordsArbitrary, (records) => {
-      for (const batch of batchRecords(records)) {
+      for (const batch of batchRecords(records, () => Infinity)) {
         const partitions = Map.groupBy(batch, ({ topic, partition }) => `${topic}/${partition}`);
         for (const [, ofPartition] of partitions) {
           if (ofPartition.length === 1) continue;
@@ -51,6 +51,11 @@ test("a batch has less than a megabyte for each partition, but for a record that
 
 test("a batch has no more than some thousand records", () => {
   const record: TopicRecord = { topic: "a", partition: 0, key: null, value: null, timestampMs: 0 };
-  const batches = [...batchRecords(Array.from({ length: 10_000 }, () => record))];
+  const batches = [
+    ...batchRecords(
+      Array.from({ length: 10_000 }, () => record),
+      () => Infinity,
+    ),
+  ];
   expect(Math.max(...batches.map((batch) => batch.length))).toBeLessThanOrEqual(4_000);
 });
