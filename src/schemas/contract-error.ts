@@ -34,8 +34,10 @@ export const CONTRACT_ERRORS = {
   },
   ID_TYPE_MISMATCH: {
     kind: "poison",
-    meaning: "The `_id` of a document is of another type than those that the collection had at first.",
-    remedy: "Give the document another _id; or remove the collection, declare `idType: mixed` and begin it anew.",
+    meaning:
+      "The `_id` of a document is of another type than those that the collection had at first; the type is kept, also when the collection is dropped, replaced or made again.",
+    remedy:
+      "Give the document another _id. Or, where the collection has another type from now on (or several: declare `idType: mixed`), remove it from the pipeline with its topic, the topic's two registry subjects and its table, and begin it anew.",
   },
   KEY_INVALID: {
     kind: "poison",
