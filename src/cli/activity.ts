@@ -1,6 +1,6 @@
 import type { ConsumerObserver } from "../consumers/consumer.ts";
 import { partitionKey } from "../consumers/ports.ts";
-import type { ProducerObserver, SourceBatch } from "../producers/ports.ts";
+import type { OplogReport, ProducerObserver, SourceBatch } from "../producers/ports.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { versionToMs } from "../schemas/change-event.ts";
@@ -20,11 +20,14 @@ export class Activity {
   deadLetters = 0;
   /** The last committed one. */
   position: Position | null = null;
+  /** How much time the oplog holds; null where that is not known. */
+  oplogWindowMs: number | null = null;
   readonly #lags = new Map<string, bigint>();
   readonly #options: ActivityOptions;
 
   constructor(options: ActivityOptions) {
     this.#options = options;
+    options.metrics.oplogWindow.set(NaN);
   }
 
   /** Offsets that are known to wait in Kafka for this process. */
@@ -35,6 +38,7 @@ export class Activity {
   readonly producer: ProducerObserver = {
     published: (batch) => this.#onPublished(batch),
     historyLost: () => this.#options.metrics.historyLost.inc({ log: "oplog" }),
+    oplog: (report) => this.#onOplog(report),
     misfit: (collection, column) => this.#options.metrics.misfits.inc({ collection, column }),
     deadLetter: (collection) => {
       this.deadLetters++;
@@ -57,6 +61,12 @@ export class Activity {
       this.#options.metrics.deadLetters.inc({ table: this.#options.tableOf(topic) });
     },
   };
+
+  #onOplog({ windowMs, positionAgeMs }: OplogReport): void {
+    this.oplogWindowMs = windowMs;
+    this.#options.metrics.oplogWindow.set(windowMs === null ? NaN : windowMs / 1000);
+    this.#options.metrics.positionAge.set(positionAgeMs / 1000);
+  }
 
   #onPublished({ events, position }: SourceBatch): void {
     const { metrics } = this.#options;

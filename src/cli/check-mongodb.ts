@@ -3,6 +3,8 @@ import type { Config } from "../config/config-schema.ts";
 import { connectMongo } from "../producers/mongo-client.ts";
 import { findCollections, readIdEnds } from "../producers/mongo-collections.ts";
 import { mongoError } from "../producers/mongo-errors.ts";
+import { readOplogWindow, windowMs } from "../producers/mongo-oplog.ts";
+import type { OplogWindow } from "../producers/mongo-oplog.ts";
 import type { IdType } from "../schemas/collection-schema.ts";
 import { idTypeOf } from "../schemas/document-key.ts";
 import { look } from "./check-result.ts";
@@ -43,7 +45,23 @@ async function checkDatabase(db: Db, { collections }: Config): Promise<MongodbCh
   const streamable = await look("mongodb", "lets the user open a change stream on the database", () =>
     checkChangeStream(db),
   );
-  return { results: [found, readable, streamable], idTypes };
+  return { results: [found, readable, streamable, await checkOplog(db)], idTypes };
+}
+
+/** To know it is not needed; to tell it is. */
+async function checkOplog(db: Db): Promise<CheckResult> {
+  let window: OplogWindow | null = null;
+  const looked = await look("mongodb", "tells how far its oplog reaches back", async () => {
+    window = await readOplogWindow(db);
+  });
+  return looked.problem === null ? { ...looked, what: oplogText(window) } : looked;
+}
+
+function oplogText(window: OplogWindow | null): string {
+  if (window === null) return "does not let the user see how far its oplog reaches back, which is not needed";
+  const minutes = windowMs(window) / 60_000;
+  const [length, unit] = minutes < 120 ? [minutes, "minutes"] : [minutes / 60, "hours"];
+  return `has an oplog that reaches back ${Math.floor(length)} ${unit}${window.isFull ? "" : ", and is not full yet"}`;
 }
 
 async function checkChangeStream(db: Db): Promise<void> {

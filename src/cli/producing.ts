@@ -33,6 +33,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     nulCharacters: documents.nulCharacters,
     onDrop: mongodb.onDrop,
     onHistoryLost: mongodb.onHistoryLost,
+    oplogReserve: mongodb.oplogReserve,
     once,
     observer,
     logger,

@@ -62,12 +62,13 @@ async function startHttp(
   return server;
 }
 
-function activityJson({ published, applied, deadLetters, lag, position }: Activity): object {
+function activityJson({ published, applied, deadLetters, lag, position, oplogWindowMs }: Activity): object {
   return {
     published,
     applied,
     deadLetters,
     lag: Number(lag),
+    oplogWindowMs,
     position:
       position === null
         ? null

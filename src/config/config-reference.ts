@@ -39,6 +39,7 @@ export function allowedText(node: SchemaNode): string {
   if (node.anyOf !== undefined) return node.anyOf.map(allowedText).join(" or ");
   if (node.enum !== undefined) return `one of ${node.enum.join(", ")}`;
   if (node.type === "integer") return `a whole number${rangeText(node)}`;
+  if (node.type === "number") return `a number${rangeText(node)}`;
   return TYPE_TEXTS[node.type ?? "string"] ?? "text";
 }
 

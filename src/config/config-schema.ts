@@ -29,6 +29,14 @@ const mongodb = z.strictObject({
   onHistoryLost: onHistoryLost.describe(
     "When the oplog no longer reaches back to where the producer stands: `fail` stops; `resnapshot` copies all collections anew, and then deletes the rows whose documents are gone.",
   ),
+  oplogReserve: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.25)
+    .describe(
+      "Warns when less than this share of the time that the oplog holds is left before it loses what the producer has not read. Needs the role `read` on `local`.",
+    ),
 });
 
 const kafka = z.strictObject({

@@ -62,6 +62,8 @@ export interface CollectionTopic {
 export interface TopicCatalog {
   /** Makes the topic where it is missing; a collection may be new. */
   topicOf(collection: string): Promise<CollectionTopic>;
+  /** Asks again how large a record may be, as an operator may have raised it. */
+  refreshLimits(): Promise<void>;
 }
 
 /** What a producer tells about its work, for metrics and status. Names of things only, never a document's value. */
@@ -70,8 +72,17 @@ export interface ProducerObserver {
   published?(batch: SourceBatch): void;
   /** Changes are missing, and everything is copied anew. */
   historyLost?(): void;
+  /** From time to time. */
+  oplog?(report: OplogReport): void;
   /** A value did not fit its column and stays in `_extra`, or was changed to be written. */
   misfit?(collection: string, column: string): void;
   /** A record could not be made, and its key goes to the dead letters. */
   deadLetter?(collection: string, code: string): void;
+}
+
+export interface OplogReport {
+  /** How long what the oplog holds lasts; null: the user may not read it. */
+  readonly windowMs: number | null;
+  /** How much older than the newest write the committed position is. */
+  readonly positionAgeMs: number;
 }

@@ -13,6 +13,7 @@ import { clusterTimes, connectMongo } from "./mongo-client.ts";
 import type { MongoOptions } from "./mongo-client.ts";
 import { findCollections, readIdEnds } from "./mongo-collections.ts";
 import type { OnDrop } from "./mongo-event-meaning.ts";
+import { whileWatchingOplog } from "./mongo-oplog.ts";
 import { MongoSource } from "./mongo-source.ts";
 import type { OnHistoryLost, SnapshotMode } from "./mongo-source-start.ts";
 import type { ProducerObserver } from "./ports.ts";
@@ -37,6 +38,8 @@ export interface ProducerOptions {
   readonly nulCharacters: NulCharacters;
   readonly onDrop: OnDrop;
   readonly onHistoryLost: OnHistoryLost;
+  /** It warns when less than this share of the oplog's window is left. */
+  readonly oplogReserve: number;
   /** Ends when what the source is at the start has been published. */
   readonly once: boolean;
   readonly observer: ProducerObserver;
@@ -94,7 +97,10 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       limits: topics.limits,
       messageLimits: () => topics.messageLimits(),
     });
-    await produce({ openSession, source, observer, logger }, { signal });
+    const watch = { reserve: options.oplogReserve, observer, logger, signal };
+    await whileWatchingOplog(db, watch, (watched) =>
+      produce({ openSession, source, observer: watched, logger }, { signal }),
+    );
   } finally {
     await client.close();
   }

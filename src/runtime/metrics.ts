@@ -4,6 +4,8 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 export interface Metrics {
   readonly eventsPublished: Counter<"collection" | "op">;
   readonly positionTimestamp: Gauge;
+  readonly positionAge: Gauge;
+  readonly oplogWindow: Gauge;
   readonly rowsApplied: Counter<"table">;
   readonly deadLetters: Counter<"table">;
   readonly misfits: Counter<"collection" | "column">;
@@ -31,6 +33,16 @@ export function createMetrics(): Metrics {
     positionTimestamp: new Gauge({
       name: "headrace_position_timestamp_seconds",
       help: "Cluster time of the producer's last committed position, in seconds since 1970",
+      registers,
+    }),
+    positionAge: new Gauge({
+      name: "headrace_position_age_seconds",
+      help: "How much older than MongoDB's newest write the producer's last committed position is",
+      registers,
+    }),
+    oplogWindow: new Gauge({
+      name: "headrace_oplog_window_seconds",
+      help: "How much time MongoDB's oplog holds; NaN where that is not known",
       registers,
     }),
     rowsApplied: new Counter({

@@ -26,6 +26,7 @@ describe("headrace check", () => {
     await pipeline.db.createCollection("things");
     const { exitCode, stdout } = await pipeline.run("check");
     expect(stdout).toContain("Everything is as it should be.");
+    expect(stdout).toMatch(/✓ has an oplog that reaches back \d+ (minutes|hours)/);
     expect(stdout).not.toContain("✗");
     expect(exitCode).toBe(0);
     const { rows } = await pipeline.pool.query("SELECT FROM pg_tables WHERE schemaname = $1", [pipeline.schema]);

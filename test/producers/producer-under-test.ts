@@ -49,6 +49,7 @@ export class ProducerUnderTest {
         nulCharacters: "replace",
         onDrop: "apply",
         onHistoryLost: "fail",
+        oplogReserve: 0.25,
         once: false,
         observer: {},
         logger: silentLogger,
