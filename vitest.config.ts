@@ -10,7 +10,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.servers.test.ts"],
+          exclude: ["test/**/*.servers.test.ts", "test/**/*.long.test.ts"],
           testTimeout: 30_000,
         },
       },
@@ -20,6 +20,16 @@ export default defineConfig({
           include: ["test/**/*.servers.test.ts"],
           globalSetup: ["test/support/global-setup.ts"],
           testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        // What takes minutes: not part of `npm test`.
+        test: {
+          name: "long",
+          include: ["test/**/*.long.test.ts"],
+          globalSetup: ["test/support/global-setup.ts"],
+          testTimeout: 1_800_000,
           hookTimeout: 180_000,
         },
       },

@@ -6,22 +6,29 @@ import type { Db, MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import { afterAll, afterEach } from "vitest";
 import { HeadraceProcess, headrace, type CommandResult } from "../../dev/headrace-process.ts";
+import type { ServerUrls } from "../../dev/server-urls.ts";
 import { freshMongoDatabase, freshPostgresSchema, servers, uniqueName } from "./servers.ts";
 
 /** The broker's least session timeout: a killed consumer's partitions are free again after this. */
 const sessionTimeoutMs = 6_000;
 
-export interface Pipeline {
-  readonly name: string;
-  readonly client: MongoClient;
-  readonly db: Db;
-  readonly pool: Pool;
-  readonly schema: string;
+/** The commands of a pipeline, on one config file. */
+export interface Commands {
   readonly configFile: string;
   /** Starts `headrace …` in the background; it is ended after the test. */
   start(...args: string[]): HeadraceProcess;
   /** Runs `headrace …` to its end. */
   run(...args: string[]): Promise<CommandResult>;
+}
+
+export interface Pipeline extends Commands {
+  readonly name: string;
+  readonly client: MongoClient;
+  readonly db: Db;
+  readonly pool: Pool;
+  readonly schema: string;
+  /** The same pipeline for processes that are to reach some servers by other addresses. */
+  through(urls: Partial<ServerUrls>): Promise<Commands>;
 }
 
 const running = new Set<HeadraceProcess>();
@@ -43,30 +50,41 @@ export async function freshPipeline(config: Record<string, Record<string, unknow
   const name = uniqueName("pipeline");
   const source = await freshMongoDatabase();
   const target = await freshPostgresSchema();
-  const { kafkaBrokers, schemaRegistryUrl } = servers();
   const folder = await mkdtemp(join(tmpdir(), "headrace-test-"));
   folders.push(folder);
-  const sections: Record<string, Record<string, unknown>> = {
-    mongodb: { uri: source.uri, database: source.name },
-    kafka: { brokers: kafkaBrokers, sessionTimeoutMs },
-    schemaRegistry: { url: schemaRegistryUrl },
-    postgres: { url: target.url, schema: target.schema },
+  let files = 0;
+  const through = async (urls: Partial<ServerUrls>): Promise<Commands> => {
+    const { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl } = { ...servers(), ...urls };
+    const sections: Record<string, Record<string, unknown>> = {
+      mongodb: { uri: mongodbUri, database: source.name },
+      kafka: { brokers: kafkaBrokers, sessionTimeoutMs },
+      schemaRegistry: { url: schemaRegistryUrl },
+      postgres: { url: postgresUrl, schema: target.schema },
+    };
+    const merged: Record<string, unknown> = { name };
+    for (const section of new Set([...Object.keys(sections), ...Object.keys(config)]))
+      merged[section] = { ...sections[section], ...config[section] };
+    const configFile = join(folder, `headrace-${files++}.yaml`);
+    await writeFile(configFile, JSON.stringify(merged));
+    return commandsOf(configFile);
   };
-  const merged: Record<string, unknown> = { name };
-  for (const section of new Set([...Object.keys(sections), ...Object.keys(config)]))
-    merged[section] = { ...sections[section], ...config[section] };
-  const configFile = join(folder, "headrace.yaml");
-  await writeFile(configFile, JSON.stringify(merged));
-  let started = 0;
   return {
     name,
     client: source.client,
     db: source.db,
     pool: target.pool,
     schema: target.schema,
+    through,
+    ...(await through({})),
+  };
+}
+
+function commandsOf(configFile: string): Commands {
+  let started = 0;
+  return {
     configFile,
     start: (...args) => {
-      const logFile = join(folder, `${args[0]}-${started++}.log`);
+      const logFile = `${configFile}.${args[0]}-${started++}.log`;
       const process_ = new HeadraceProcess({ args: [...args, "-c", configFile], env: process.env, logFile });
       process_.start();
       running.add(process_);

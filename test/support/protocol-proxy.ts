@@ -25,9 +25,9 @@ type Judge<Kind> = (kind: Kind) => Verdict;
 /** A proxy that understands what goes through it. */
 export interface ProtocolProxy<Kind> extends TcpProxy {
   /** Decides about every response from now on: what it answers has been done. At first all pass. */
-  setVerdict(verdict: Judge<Kind>): void;
+  readonly setVerdict: (verdict: Judge<Kind>) => void;
   /** The same for requests: what is lost here is not done. */
-  setRequestVerdict(verdict: Judge<Kind>): void;
+  readonly setRequestVerdict: (verdict: Judge<Kind>) => void;
   /** How many requests of a kind have come. */
   requestCount(kind: Kind): number;
   /** How many responses of a kind have been lost. */
