@@ -13,6 +13,9 @@ import type { Logger } from "../runtime/logger.ts";
 import { decodeRecord } from "../schemas/record-decoder.ts";
 import { collectionOf, consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
+import { keepWatermarks, raiseWatermarks } from "./keep-watermarks.ts";
+import type { Replica } from "./keep-watermarks.ts";
+import { openPipelineReader } from "./pipeline-status.ts";
 import { purgeTombstones } from "./purge-tombstones.ts";
 import { tableOf } from "./tables.ts";
 
@@ -53,7 +56,14 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
   });
   const sink = new PostgresSink(client, { partitionsOf: (topic) => countPartitions(kafka, topic) });
   const ended = new AbortController();
-  const purging = purgeTombstones(sink, { ...tombstones, logger, signal: AbortSignal.any([signal, ended.signal]) });
+  const either = AbortSignal.any([signal, ended.signal]);
+  const watermarks = {
+    openReader: () => openPipelineReader(config, logger, client),
+    sink,
+    replicaOf: (topic: string) => replicaOf(config, topic),
+    logger,
+  };
+  const beside = [purgeTombstones(sink, { ...tombstones, logger, signal: either }), keepWatermarks(watermarks, either)];
   try {
     await consume(
       {
@@ -71,9 +81,10 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
       },
       { signal, until },
     );
+    if (!signal.aborted) await raiseWatermarks(watermarks);
   } finally {
     ended.abort();
-    await purging;
+    await Promise.all(beside);
     await writer.close();
     await client.close();
   }
@@ -84,6 +95,12 @@ async function requestResync(kafka: Kafka, { name, mongodb }: Config, topic: str
   const collection = collectionOf(name, mongodb.database, topic);
   if (collection === undefined) throw new Error(`records are lost of the topic ${topic}, which is not read`);
   await sendSignals(kafka, name, [{ type: "resync", collection }]);
+}
+
+function replicaOf(config: Config, topic: string): Replica | undefined {
+  const collection = collectionOf(config.name, config.mongodb.database, topic);
+  const table = tableOf(config, topic);
+  return collection === undefined || table === undefined ? undefined : { collection, table };
 }
 
 function replicated(config: Config, topic: string): TableName {

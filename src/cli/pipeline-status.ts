@@ -9,7 +9,7 @@ import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
-import { collectionOf, positionsTopic } from "../schemas/topics.ts";
+import { collectionOf, positionsTopic, signalsTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "./connections.ts";
 import { watchPosition } from "./position-watch.ts";
 import type { PositionWatch } from "./position-watch.ts";
@@ -22,16 +22,22 @@ export interface PipelineReader {
   settledPosition(): Promise<Position | null>;
   /** Where the topics of the collections end now. */
   ends(): Promise<readonly PartitionOffset[]>;
+  /** Where the signals topic ends now. */
+  signalsEnd(): Promise<bigint>;
   /** Up to where each partition is in the tables, by `partitionKey`; absent where nothing is. */
   progress(): Promise<ReadonlyMap<string, bigint>>;
   close(): Promise<void>;
 }
 
-/** Connects to Kafka and PostgreSQL; to be closed. */
-export async function openPipelineReader(config: Config, logger: Logger): Promise<PipelineReader> {
+/** Connects to Kafka and, unless it is given, PostgreSQL; to be closed. */
+export async function openPipelineReader(
+  config: Config,
+  logger: Logger,
+  shared?: PostgresClient,
+): Promise<PipelineReader> {
   const { name } = config;
   const kafka = await kafkaClient(config, logger);
-  const postgres = postgresClient(config);
+  const postgres = shared ?? postgresClient(config);
   let watch: PositionWatch | undefined;
   const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchWhereStarted(kafka, name));
   return {
@@ -41,10 +47,14 @@ export async function openPipelineReader(config: Config, logger: Logger): Promis
       const isOurs = (topic: string) => collectionOf(name, config.mongodb.database, topic) !== undefined;
       return fetchEndOffsets(kafka, await listTopics(kafka, isOurs));
     },
+    async signalsEnd() {
+      const [end] = await fetchEndOffsets(kafka, [signalsTopic(name)]);
+      return end?.offset ?? 0n;
+    },
     progress: () => readProgress(postgres),
     async close() {
       await watch?.close();
-      await postgres.close();
+      if (postgres !== shared) await postgres.close();
     },
   };
 }
@@ -60,6 +70,8 @@ export interface CatchUpOptions {
 
 const POLL_MS = 100;
 
+const PRODUCER = "the producer (headrace produce)";
+
 /**
  * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: when the producer's position has
  * reached the time with its snapshots done, and then the consumers the ends that the topics have after that. Only
@@ -69,21 +81,39 @@ const POLL_MS = 100;
 export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
   const { timeoutMs, signal } = options;
   const deadline = performance.now() + timeoutMs;
-  const until = async (what: string, isReached: () => Promise<boolean>): Promise<void> => {
-    while (!(await isReached())) {
+  const until = async <T>(what: string, look: () => Promise<T | false>): Promise<T> => {
+    for (;;) {
+      const found = await look();
+      if (found !== false) return found;
       if (performance.now() > deadline) throw timedOut(what, timeoutMs);
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   };
-  await until("the producer (headrace produce)", async () => isComplete(await reader.settledPosition(), options));
-  const ends = await reader.ends();
-  await until("the consumer (headrace consume)", async () => {
-    const progress = await reader.progress();
-    return ends.every((end) => lagOf(end, progress) === 0n);
-  });
+  for (;;) {
+    const position = await until(PRODUCER, async () => {
+      const settled = await reader.settledPosition();
+      return isComplete(settled, options) && settled;
+    });
+    const ends = await reader.ends();
+    await until("the consumer (headrace consume)", async () => isApplied(ends, await reader.progress()));
+    const signals = await reader.signalsEnd();
+    if (position.signals.offset >= signals) return;
+    await until(PRODUCER, async () => ((await reader.settledPosition())?.signals.offset ?? 0n) >= signals);
+  }
 }
 
-function isComplete(position: Position | null, { clusterTime, collections = [] }: CatchUpOptions): boolean {
+/**
+ * Whether the tables have come to what were the topics' ends. Records that Kafka has lost are passed over, and before
+ * that a signal is sent to copy their collection anew: the tables are complete only if there is none by now.
+ */
+export function isApplied(ends: readonly PartitionOffset[], progress: ReadonlyMap<string, bigint>): boolean {
+  return ends.every((end) => lagOf(end, progress) === 0n);
+}
+
+function isComplete(
+  position: Position | null,
+  { clusterTime, collections = [] }: CatchUpOptions,
+): position is Position {
   if (position === null || completeTo(position) < clusterTime) return false;
   const { snapshots } = position;
   return [...Object.keys(snapshots), ...collections].every((name) => snapshots[name]?.state === "done");

@@ -2,11 +2,14 @@ import { Command } from "commander";
 import type { Config } from "../config/config-schema.ts";
 import { listDeadLetters } from "../consumers/dead-letter-queries.ts";
 import { partitionKey } from "../consumers/ports.ts";
-import { versionToMs } from "../schemas/change-event.ts";
+import { clusterTimes, connectMongo } from "../producers/mongo-client.ts";
+import { versionOf, versionToMs } from "../schemas/change-event.ts";
+import type { Version } from "../schemas/change-event.ts";
 import { onConfig } from "./command-context.ts";
 import type { CommandContext } from "./command-context.ts";
 import { openDeadLetterAccess } from "./dead-letter-access.ts";
-import { lagOf, openPipelineReader } from "./pipeline-status.ts";
+import { parseSeconds, parseTime } from "./option-parsers.ts";
+import { lagOf, openPipelineReader, waitUntilCaughtUp } from "./pipeline-status.ts";
 import type { PipelineReader } from "./pipeline-status.ts";
 import { tableOf } from "./tables.ts";
 import { textTable } from "./text-table.ts";
@@ -35,12 +38,49 @@ interface PartitionStatus {
 export function statusCommand(): Command {
   const command = new Command("status")
     .description("Show how far the pipeline is: position, snapshots, lag of each partition, open dead letters.")
-    .option("--json", "print a JSON object");
+    .option("--json", "print a JSON object")
+    .option(
+      "--wait-for <time>",
+      "first wait until every table has all that was in MongoDB at a time: now, ISO 8601, or 30m, 12h, 7d ago",
+      (text) => (text === "now" ? text : parseTime(text)),
+    )
+    .option("--timeout <seconds>", "how long to wait", parseSeconds, 60);
   return onConfig(command, "question", async (context) => {
+    const { json, waitFor, timeout } = command.opts<{ json?: true; waitFor?: Date | "now"; timeout: number }>();
+    if (waitFor !== undefined) await waitForTables(context, waitFor, timeout * 1000);
     const status = await readStatus(context);
-    const { json } = command.opts<{ json?: true }>();
     process.stdout.write(json === true ? `${JSON.stringify(status)}\n` : statusText(status));
   });
+}
+
+async function waitForTables(
+  { config, logger, signal }: CommandContext,
+  time: Date | "now",
+  timeoutMs: number,
+): Promise<void> {
+  const { mongodb, snapshot, collections } = config;
+  const clusterTime = time === "now" ? await timeOfSource(mongodb) : endOfSecond(time);
+  const reader = await openPipelineReader(config, logger);
+  try {
+    const named = snapshot.mode === "never" ? [] : Object.keys(collections ?? {});
+    await waitUntilCaughtUp(reader, { clusterTime, collections: named, timeoutMs, signal });
+  } finally {
+    await reader.close();
+  }
+}
+
+/** The last cluster time of the second that a time is in: MongoDB's are to the second. */
+function endOfSecond(time: Date): Version {
+  return versionOf(Math.floor(time.getTime() / 1000) + 1, 0) - 1n;
+}
+
+async function timeOfSource({ uri, database }: Config["mongodb"]): Promise<Version> {
+  const client = await connectMongo({ uri, database });
+  try {
+    return (await clusterTimes(client.db(database))).majority;
+  } finally {
+    await client.close();
+  }
 }
 
 async function readStatus(context: CommandContext): Promise<PipelineStatus> {

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { Db } from "mongodb";
 import { Client } from "pg";
 import { collectionConfig } from "../config/collections-schema.ts";
@@ -15,6 +15,7 @@ import { registeredIdType } from "../schemas/registry.ts";
 import { collectionOf, topicOf } from "../schemas/topics.ts";
 import { onConfig } from "./command-context.ts";
 import { openDeadLetterAccess } from "./dead-letter-access.ts";
+import { parseSeconds } from "./option-parsers.ts";
 import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-status.ts";
 import type { PipelineReader } from "./pipeline-status.ts";
 import { openDeadLetters } from "./verify-dead-letters.ts";
@@ -57,13 +58,6 @@ interface CommandOptions {
 
 function addName(name: string, names: readonly string[] = []): readonly string[] {
   return [...names, name];
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (text.trim() === "" || !(seconds >= 0 && seconds <= 86_400))
-    throw new InvalidArgumentError("Seconds, 0 to 86400.");
-  return seconds;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Version } from "../schemas/change-event.ts";
 import type { Change } from "../schemas/row-schema.ts";
 
 /** A record as it stands in Kafka. */
@@ -84,6 +85,12 @@ export interface MicroBatch extends TopicPartition {
 export interface TableName {
   readonly schema: string;
   readonly table: string;
+}
+
+/** A table that has every change of its collection up to `version`, this included, but for open dead letters. */
+export interface Watermark {
+  readonly table: TableName;
+  readonly version: Version;
 }
 
 /** applied: rows and progress are committed. fenced: the progress was not the expected one, nothing was done. */

@@ -17,6 +17,8 @@ const DEFINITIONS: Readonly<Record<string, string>> = {
   truncates: `(relation text COLLATE "C", topic text COLLATE "C", partition integer, version bigint NOT NULL,
     PRIMARY KEY (relation, topic, partition))`,
   floors: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, swept boolean NOT NULL)`,
+  watermark: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, source_time timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now())`,
   columns: `(relation text COLLATE "C", name text COLLATE "C", PRIMARY KEY (relation, name))`,
 };
 

@@ -13,6 +13,7 @@ import type {
   Sink,
   TableName,
   TopicPartition,
+  Watermark,
 } from "./ports.ts";
 import { BEGIN } from "./postgres-client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "./postgres-client.ts";
@@ -117,6 +118,12 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   async discard(origin: DeadLetterOrigin, attempts: number, table: TableName | null): Promise<void> {
     await this.#tables.prepareInternal();
     await this.#client.run(this.#sql.recordOutcome(origin, attempts, "discarded", table));
+  }
+
+  /** Writes them into `headrace.watermark` where they are higher than what stands there. */
+  async raiseWatermarks(watermarks: readonly Watermark[]): Promise<void> {
+    await this.#tables.prepareInternal();
+    await this.#client.run(this.#sql.raiseWatermarks(watermarks));
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { DeadLetterOrigin, DeadLetterOutcome, TableName, TopicPartition } from "./ports.ts";
+import type { DeadLetterOrigin, DeadLetterOutcome, TableName, TopicPartition, Watermark } from "./ports.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** A statement with its parameters; a named one is prepared once per connection. */
@@ -96,6 +96,23 @@ WHERE known.outcome <> 'replayed'`,
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS wanted (topic, partition, "offset")
 JOIN ${this.#schema}.dead_letters USING (topic, partition, "offset")`,
       values: [...columnsOf(origins), origins.map(({ offset }) => String(offset))],
+    };
+  }
+
+  /**
+   * Never lowers one. `source_time` is to the second, down: what was written before it is in the table. In order, as
+   * every member of the group does this.
+   */
+  raiseWatermarks(watermarks: readonly Watermark[]): SinkQuery {
+    return {
+      name: "headrace_raise_watermarks",
+      text: `INSERT INTO ${this.#schema}.watermark AS known (relation, version, source_time)
+SELECT relation, version, to_timestamp(version >> 32) FROM unnest($1::text[], $2::bigint[]) AS raised (relation, version)
+ORDER BY relation
+ON CONFLICT (relation) DO UPDATE
+SET version = EXCLUDED.version, source_time = EXCLUDED.source_time, updated_at = EXCLUDED.updated_at
+WHERE known.version < EXCLUDED.version`,
+      values: [watermarks.map(({ table }) => quoteTable(table)), watermarks.map(({ version }) => String(version))],
     };
   }
 

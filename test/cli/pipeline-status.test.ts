@@ -21,7 +21,7 @@ function at(clusterTime: bigint, snapshot: SnapshotState = { state: "done", at: 
 }
 
 /** A pipeline that is further at each look; the last state stays. Tells in which order it was looked at. */
-function pipeline(positions: readonly (Position | null)[], offsets: readonly bigint[]) {
+function pipeline(positions: readonly (Position | null)[], offsets: readonly bigint[], signalsEnd = 0n) {
   const looks: string[] = [];
   const next = <T>(states: readonly T[], what: string): T => {
     const seen = looks.filter((look) => look === what).length;
@@ -32,6 +32,7 @@ function pipeline(positions: readonly (Position | null)[], offsets: readonly big
     position: async () => null,
     settledPosition: async () => next(positions, "position"),
     ends: async () => next([[END]], "ends"),
+    signalsEnd: async () => signalsEnd,
     progress: async () => new Map([["t/0", next(offsets, "progress")]]),
     close: async () => {},
   };
@@ -55,6 +56,13 @@ describe("waitUntilCaughtUp", () => {
     const { reader } = pipeline([at(9n)], [10n]);
     const waiting = waitUntilCaughtUp(reader, { ...OPTIONS, collections: ["things", "others"], timeoutMs: 0 });
     await expect(waiting).rejects.toMatchObject({ code: "CATCH_UP_TIMEOUT" });
+  });
+
+  test("waits for the producer to carry out the signals that there are, and then looks anew", async () => {
+    const carriedOut = { ...at(9n), signals: { offset: 1n, after: null } };
+    const { reader, looks } = pipeline([at(9n), at(9n), carriedOut], [10n], 1n);
+    await waitUntilCaughtUp(reader, OPTIONS);
+    expect(looks).toEqual(["position", "ends", "progress", "position", "position", "position", "ends", "progress"]);
   });
 
   test("waits for a snapshot that is under way", async () => {
