@@ -200,3 +200,24 @@ describe("an oplog that has rolled past the position", () => {
     expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items", "new"]));
   });
 });
+
+test("a stream that sees only other collections and databases written does not age out of the oplog", async () => {
+  const db = freshDatabase();
+  await db.collection<Item>("items").insertOne({ _id: 1 });
+  const collections = ["items"];
+  const start = lastPosition(await catchUp(db, null, { collections }));
+  const other = db.collection<Item>("others");
+  // A little between two batches, so that a slow machine does not lose the stream itself.
+  const hasRolled = async ({ position }: SourceBatch): Promise<boolean> => {
+    await mongodb.fillOplog();
+    await other.updateOne({ _id: 1 }, { $set: { at: new Date() } }, { upsert: true });
+    const rolledFrom = await mongodb.oplogStart();
+    return rolledFrom > start.clusterTime && position.clusterTime >= rolledFrom;
+  };
+  const batches = await collect(sourceOf(db, { collections }), start, hasRolled);
+  expect(batches.flatMap(({ events }) => events)).toEqual([]);
+  const position = lastPosition(batches);
+  await db.collection<Item>("items").insertOne({ _id: 2 });
+  const changes = documentChanges(await catchUp(db, position, { collections }));
+  expect(changes.map(keyOfChange)).toEqual(['items/{"$numberLong":"2"}']);
+});

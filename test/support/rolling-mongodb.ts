@@ -12,7 +12,9 @@ import type { Version } from "../../src/schemas/change-event.ts";
 export interface RollingMongodb {
   readonly uri: string;
   readonly client: MongoClient;
-  /** Writes, elsewhere, until the oplog no longer holds what is newer than what was written up to now. */
+  /** Writes a part of what the oplog holds, elsewhere. */
+  fillOplog(): Promise<void>;
+  /** Does so until the oplog no longer holds what is newer than what was written up to now. */
   rollOplog(): Promise<void>;
   /** The time of the oplog's first entry. */
   oplogStart(): Promise<Version>;
@@ -55,6 +57,10 @@ export function useRollingMongodb(): RollingMongodb {
       }
     }
   };
+  const fillOplog = async (): Promise<void> => {
+    const documents = [1, 2].map(() => ({ bytes: randomBytes(1_000_000) }));
+    await client.db("filler").collection("filler").insertMany(documents);
+  };
   return {
     get uri() {
       return uri;
@@ -63,13 +69,11 @@ export function useRollingMongodb(): RollingMongodb {
       return client;
     },
     oplogStart,
+    fillOplog,
     async rollOplog() {
       const { operationTime: now } = (await client.db("admin").command({ ping: 1 })) as { operationTime: Timestamp };
-      const filler = client.db("filler").collection("filler");
-      while ((await oplogStart()) <= versionOf(now.t, now.i)) {
-        await filler.insertMany([1, 2].map(() => ({ bytes: randomBytes(1_000_000) })));
-      }
-      await filler.drop();
+      while ((await oplogStart()) <= versionOf(now.t, now.i)) await fillOplog();
+      await client.db("filler").dropDatabase();
     },
   };
 }
