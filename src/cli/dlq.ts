@@ -15,6 +15,8 @@ import type { CommandContext } from "./command-context.ts";
 import { PATIENCE, taskId } from "./consuming.ts";
 import { openDeadLetterAccess } from "./dead-letter-access.ts";
 import type { DeadLetterAccess } from "./dead-letter-access.ts";
+import { SnapshotReplays } from "./dlq-snapshots.ts";
+import type { SnapshotReplay } from "./dlq-snapshots.ts";
 import { filterOf, isFiltered, withFilters } from "./dlq-options.ts";
 import { deadLetterJson, deadLetterTable, shownJson, shownText } from "./dlq-output.ts";
 import { tableOf } from "./tables.ts";
@@ -65,12 +67,14 @@ function replayCommand(): Command {
       .description("Apply the open dead letters again. None can overwrite what is newer.")
       .argument("[id...]", "as list prints them; default: all that match"),
   ).option("--json", "print a JSON object");
-  return onDeadLetters(command, async ({ access, config, logger, signal }) => {
+  return onDeadLetters(command, async ({ access, ...context }) => {
+    const { config, logger, signal } = context;
     const { name } = config;
+    const snapshots = new SnapshotReplays(context, access);
     const target = { kafka: access.kafka, topic: deadLetterTopic(name) };
     const writer = createKafkaDeadLetterWriter({ ...target, pipeline: name, taskId: taskId() });
     try {
-      const counts = await replayDeadLetters({
+      const replayed = await replayDeadLetters({
         ...access,
         decode: ({ key, value }) => decodeRecord(access.registry, key, value),
         writer,
@@ -78,11 +82,16 @@ function replayCommand(): Command {
         filter: filterOf(command, command.args),
         patience: PATIENCE,
         logger,
+        onResult: async (letter, result, record) => {
+          if (result === "needsSnapshot") await snapshots.add(letter, record);
+        },
         signal,
       });
+      const counts = withSnapshots(replayed, await snapshots.run());
       const { json } = command.opts<{ json?: true }>();
       print(json === true ? jsonText(counts) : replayText(counts));
-      return counts.failed + counts.needsSnapshot + counts.unknownTopic > 0 ? EXIT_FATAL : EXIT_DONE;
+      const { failed, needsSnapshot, unaskable, unknownTopic } = counts;
+      return failed + needsSnapshot + unaskable + unknownTopic > 0 ? EXIT_FATAL : EXIT_DONE;
     } finally {
       await writer.close();
     }
@@ -134,12 +143,25 @@ async function readable(registry: SchemaRegistry, { key, value }: LogRecord): Pr
   }
 }
 
-function replayText({ replayed, superseded, failed, needsSnapshot, unknownTopic }: ReplayCounts): string {
+/** What `dlq replay --json` prints; the shape is kept. */
+type AllCounts = ReplayCounts & SnapshotReplay;
+
+function withSnapshots(counts: ReplayCounts, snapshots: SnapshotReplay): AllCounts {
+  const { replayed, failed } = counts;
+  return { ...counts, ...snapshots, replayed: replayed + snapshots.replayed, failed: failed + snapshots.failed };
+}
+
+function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, unknownTopic }: AllCounts): string {
   const lines = [
     `${replayed} replayed.`,
     ...(superseded > 0 ? [`${superseded} superseded: the table has something newer.`] : []),
     ...(failed > 0 ? [`${failed} failed again; headrace dlq list says why.`] : []),
-    ...(needsSnapshot > 0 ? [`${needsSnapshot} have only a key; their documents have to be read again.`] : []),
+    ...(needsSnapshot > 0
+      ? [`${needsSnapshot} wait for a producer to read their documents again; none seems to run. Replay them then.`]
+      : []),
+    ...(unaskable > 0
+      ? [`${unaskable} have an _id by which their documents cannot be asked for; see headrace dlq show.`]
+      : []),
     ...(unknownTopic > 0 ? [`${unknownTopic} are of collections that the config does not replicate.`] : []),
   ];
   return `${lines.join("\n")}\n`;

@@ -1,5 +1,8 @@
+import type { IdType } from "../schemas/collection-schema.ts";
+import { ContractError } from "../schemas/contract-error.ts";
 import { KEY_HEADER } from "../schemas/dead-letter.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
+import { signalIdOfKey } from "../schemas/signal.ts";
 import { HEADER_BYTES } from "../schemas/topics.ts";
 import type { LogRecord } from "./ports.ts";
 
@@ -19,4 +22,26 @@ export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }
   } catch {
     return null;
   }
+}
+
+/**
+ * How the document of a dead letter can be asked for again, see `SignalId`; null where it cannot.
+ * @throws ContractError from the registry
+ */
+export async function signalIdOfDeadLetter(registry: SchemaRegistry, record: LogRecord): Promise<string | null> {
+  const key = await keyOfDeadLetter(registry, record);
+  if (key === null) return null;
+  try {
+    return signalIdOfKey(record.headers[KEY_HEADER] === undefined ? await idTypeOf(registry, record) : "mixed", key);
+  } catch (error) {
+    if (error instanceof ContractError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
+      return null;
+    throw error;
+  }
+}
+
+async function idTypeOf(registry: SchemaRegistry, { key }: LogRecord): Promise<IdType> {
+  const id = key?.readInt32BE(1) ?? 0;
+  const { definition } = registry.cached(id) ?? (await registry.schema(id));
+  return (definition as { "headrace.idType"?: IdType })["headrace.idType"] ?? "mixed";
 }

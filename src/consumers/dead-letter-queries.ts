@@ -115,7 +115,8 @@ export async function discardDeadLetters(
   const letters = await listDeadLetters(sources, filter, options);
   for (const { origin, attempts, topic } of letters) {
     options.signal.throwIfAborted();
-    await sources.outcomes.discard(origin, attempts, (topic === null ? undefined : tableOf(topic)) ?? null);
+    const table = (topic === null ? undefined : tableOf(topic)) ?? null;
+    await sources.outcomes.close(origin, attempts, "discarded", table);
   }
   return letters;
 }

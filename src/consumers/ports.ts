@@ -130,8 +130,8 @@ export interface Sink {
 export interface DeadLetterOutcomes {
   /** The outcomes of those of the origins that are closed, by `originKey`. */
   outcomesOf(origins: readonly DeadLetterOrigin[]): Promise<ReadonlyMap<string, DeadLetterOutcome>>;
-  /** Closes a dead letter without applying it. `table` is null where its record does not tell. */
-  discard(origin: DeadLetterOrigin, attempts: number, table: TableName | null): Promise<void>;
+  /** Closes a dead letter without applying its record. `table` is null where that does not tell. */
+  close(origin: DeadLetterOrigin, attempts: number, outcome: DeadLetterOutcome, table: TableName | null): Promise<void>;
 }
 
 /** Where records go that can't be applied. Resolves when Kafka has acknowledged. */

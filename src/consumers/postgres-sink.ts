@@ -115,9 +115,14 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     );
   }
 
-  async discard(origin: DeadLetterOrigin, attempts: number, table: TableName | null): Promise<void> {
+  async close(
+    origin: DeadLetterOrigin,
+    attempts: number,
+    outcome: DeadLetterOutcome,
+    table: TableName | null,
+  ): Promise<void> {
     await this.#tables.prepareInternal();
-    await this.#client.run(this.#sql.recordOutcome(origin, attempts, "discarded", table));
+    await this.#client.run(this.#sql.recordOutcome(origin, attempts, outcome, table));
   }
 
   /** Writes them into `headrace.watermark` where they are higher than what stands there. */

@@ -18,8 +18,8 @@ export interface ReplayOptions extends DeadLetterSources {
   readonly filter: DeadLetterFilter;
   readonly patience: PatienceOptions;
   readonly logger: Logger;
-  /** Told of each dead letter as soon as it is known what became of it. */
-  readonly onResult?: (letter: DeadLetter, result: ReplayResult) => void;
+  /** Told of each dead letter and its record as soon as it is known what became of it. */
+  readonly onResult?: (letter: DeadLetter, result: ReplayResult, record: LogRecord) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -49,7 +49,7 @@ export async function replayDeadLetters(options: ReplayOptions): Promise<ReplayC
       if (letter === undefined) return;
       const result = await replayOne(letter, record, options);
       counts[result] += 1;
-      onResult?.(letter, result);
+      await onResult?.(letter, result, record);
     },
     { signal },
   );
@@ -59,9 +59,9 @@ export async function replayDeadLetters(options: ReplayOptions): Promise<ReplayC
 async function replayOne(letter: DeadLetter, record: LogRecord, options: ReplayOptions): Promise<ReplayResult> {
   const { origin, topic } = letter;
   const { sink, writer, decode } = options;
-  if (letter.needsSnapshot) return "needsSnapshot";
   const table = topic === null ? undefined : options.tableOf(topic);
   if (table === undefined) return "unknownTopic";
+  if (letter.needsSnapshot) return "needsSnapshot";
   const original: LogRecord = { ...record, ...origin };
   const attempts = letter.attempts + 1;
   const retrying = createRetrier(options, { ...origin, signal: options.signal });

@@ -38,6 +38,9 @@ export class EventRecords {
   async make(events: readonly ChangeEvent[]): Promise<readonly TopicRecord[]> {
     const records: TopicRecord[] = [];
     const failures = new Map<string, number>();
+    if (events.some((event) => event.op !== "t" && event.deadLetter !== undefined)) {
+      await this.#options.topics.refreshLimits();
+    }
     for (const event of events) {
       try {
         const target = this.#targets.get(event.collection) ?? (await this.#target(event));

@@ -85,6 +85,10 @@ export class KafkaTopics implements TopicCatalog {
     return topic;
   }
 
+  async refreshLimits(): Promise<void> {
+    for (const [topic, bytes] of await this.messageLimits()) this.limits.set(topic, bytes);
+  }
+
   /** The `max.message.bytes` that the collections' topics have now. @throws HeadraceError */
   async messageLimits(): Promise<ReadonlyMap<string, number>> {
     const topics = [...this.#known.values()].map(({ topic }) => topic);

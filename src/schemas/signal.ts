@@ -2,6 +2,7 @@ import { BSON } from "bson";
 import type { Document } from "bson";
 import { z } from "zod";
 import type { RepeatedDeadLetter } from "./change-event.ts";
+import type { IdType } from "./collection-schema.ts";
 import { ContractError } from "./contract-error.ts";
 import { canonicalKey, keyToId } from "./document-key.ts";
 
@@ -105,6 +106,17 @@ export function readSignalId(text: string): Uint8Array {
  */
 export function signalIdOf(text: string): string {
   return canonicalKey("mixed", readSignalId(text));
+}
+
+/**
+ * The same for a key as the `_id` column holds it; null where it cannot be asked for, as JavaScript has no such value.
+ * @throws ContractError KEY_INVALID where it is no key of this type
+ */
+export function signalIdOfKey(idType: IdType, key: string): string | null {
+  const documentKey = BSON.serialize({ _id: keyToId(idType, key) });
+  const isSame = canonicalKey(idType, documentKey) === key;
+  const id = canonicalKey("mixed", documentKey);
+  return isSame && signalIdOf(id) === id ? id : null;
 }
 
 function parse<T>(read: () => T): T {

@@ -54,9 +54,14 @@ export class MemoryOutcomes implements DeadLetterOutcomes {
     return Promise.resolve(new Map(known));
   }
 
-  discard(origin: DeadLetterOrigin, attempts: number, table: TableName | null): Promise<void> {
+  close(
+    origin: DeadLetterOrigin,
+    attempts: number,
+    outcome: DeadLetterOutcome,
+    table: TableName | null,
+  ): Promise<void> {
     this.discards.push({ offset: origin.offset, attempts, table });
-    this.closed.set(originKey(origin), "discarded");
+    this.closed.set(originKey(origin), outcome);
     return Promise.resolve();
   }
 }

@@ -55,7 +55,9 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
       filter: {},
       patience: { constraintPatienceMs: 0, schemaPatienceMs: 0 },
       logger: quiet,
-      onResult: ({ id }, result) => results.push(`${id} ${result}`),
+      onResult: async ({ id }, result) => {
+        results.push(`${id} ${result}`);
+      },
       signal: new AbortController().signal,
       ...options,
       ...more,
