@@ -1,13 +1,9 @@
 // A mongod of a test's own whose oplog is small, so that it can really be rolled over.
 import { randomBytes } from "node:crypto";
-import { MongoClient } from "mongodb";
-import type { Timestamp } from "mongodb";
-import { afterAll, beforeAll } from "vitest";
-import { cacheFolder } from "../../dev/cache.ts";
-import { prepareMongodb } from "../../dev/stack-mongodb.ts";
-import { Supervisor } from "../../dev/supervisor.ts";
+import type { MongoClient, Timestamp } from "mongodb";
 import { versionOf } from "../../src/schemas/change-event.ts";
 import type { Version } from "../../src/schemas/change-event.ts";
+import { useOwnMongodb } from "./own-mongodb.ts";
 
 export interface RollingMongodb {
   readonly uri: string;
@@ -26,25 +22,11 @@ const CAPPED_POSITION_LOST = 136;
 
 /** To be called at the top of a file. */
 export function useRollingMongodb(): RollingMongodb {
-  let uri: string;
-  let client: MongoClient;
-  let supervisor: Supervisor;
-  beforeAll(async () => {
-    supervisor = await Supervisor.start(() => {});
-    const { signal } = new AbortController();
-    const context = { supervisor, cache: cacheFolder(process.env), signal, report: () => {} };
-    const start = await prepareMongodb(context.cache, signal, SETTINGS);
-    ({ url: uri } = await start(context));
-    client = await MongoClient.connect(uri);
-  });
-  afterAll(async () => {
-    await client?.close();
-    await supervisor?.stop();
-  });
+  const mongodb = useOwnMongodb(SETTINGS);
   const oplogStart = async (): Promise<Version> => {
     for (;;) {
       try {
-        const first = client
+        const first = mongodb.client
           .db("local")
           .collection<{ ts: Timestamp }>("oplog.rs")
           .find()
@@ -59,21 +41,23 @@ export function useRollingMongodb(): RollingMongodb {
   };
   const fillOplog = async (): Promise<void> => {
     const documents = [1, 2].map(() => ({ bytes: randomBytes(1_000_000) }));
-    await client.db("filler").collection("filler").insertMany(documents);
+    await mongodb.client.db("filler").collection("filler").insertMany(documents);
   };
   return {
     get uri() {
-      return uri;
+      return mongodb.uri;
     },
     get client() {
-      return client;
+      return mongodb.client;
     },
     oplogStart,
     fillOplog,
     async rollOplog() {
-      const { operationTime: now } = (await client.db("admin").command({ ping: 1 })) as { operationTime: Timestamp };
+      const { operationTime: now } = (await mongodb.client.db("admin").command({ ping: 1 })) as {
+        operationTime: Timestamp;
+      };
       while ((await oplogStart()) <= versionOf(now.t, now.i)) await fillOplog();
-      await client.db("filler").dropDatabase();
+      await mongodb.client.db("filler").dropDatabase();
     },
   };
 }

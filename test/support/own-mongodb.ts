@@ -1,0 +1,42 @@
+// A replica set of a test file's own, where what the test does would disturb others.
+import { MongoClient } from "mongodb";
+import { afterAll, beforeAll } from "vitest";
+import { cacheFolder } from "../../dev/cache.ts";
+import { prepareMongodb } from "../../dev/stack-mongodb.ts";
+import type { MongodbSettings } from "../../dev/stack-mongodb.ts";
+import { Supervisor } from "../../dev/supervisor.ts";
+
+export interface OwnMongodb {
+  readonly uri: string;
+  readonly client: MongoClient;
+  /** Crashes the primary, and starts it again with its data; resolves once the set is complete. */
+  restart(): Promise<void>;
+}
+
+/** To be called at the top of a file. */
+export function useOwnMongodb(settings: Partial<MongodbSettings>): OwnMongodb {
+  let started: { readonly url: string; readonly restart: () => Promise<void> };
+  let client: MongoClient;
+  let supervisor: Supervisor;
+  beforeAll(async () => {
+    supervisor = await Supervisor.start(() => {});
+    const { signal } = new AbortController();
+    const context = { supervisor, cache: cacheFolder(process.env), signal, report: () => {} };
+    const start = await prepareMongodb(context.cache, signal, settings);
+    started = await start(context);
+    client = await MongoClient.connect(started.url);
+  });
+  afterAll(async () => {
+    await client?.close();
+    await supervisor?.stop();
+  });
+  return {
+    get uri() {
+      return started.url;
+    },
+    get client() {
+      return client;
+    },
+    restart: () => started.restart(),
+  };
+}
