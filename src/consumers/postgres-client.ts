@@ -189,17 +189,14 @@ SET enable_mergejoin = off; SET enable_material = off; SET jit = off`;
 /** By SET and not at connecting, where poolers refuse parameters that they don't know. */
 async function configure(client: Client, options: PostgresOptions): Promise<void> {
   const session = new Session(client, options.statementTimeoutMs);
-  let isSound = false;
   try {
     await session.run({
       text: `SET statement_timeout = ${Math.round(options.statementTimeoutMs)};
 SET idle_in_transaction_session_timeout = ${Math.round(options.idleInTransactionTimeoutMs)}; ${PLANNER_SETTINGS}`,
     });
   } finally {
-    isSound = session.end();
+    session.end();
   }
-  // It may have broken right after the answer; nobody would hear of it any more.
-  if (!isSound) throw classifyPostgresError(new Error("the connection broke"), { connectionLost: true });
 }
 
 /**
@@ -216,13 +213,17 @@ function clientClass(options: PostgresOptions): new () => Client {
     }
 
     async #connect(): Promise<Client> {
+      // It may break in the same moment as an answer comes, before anybody else listens for that.
+      let isLost = false;
+      this.on("error", () => (isLost = true));
       const timer = setTimeout(() => this.connection.stream.destroy(connectTimedOut()), options.connectTimeoutMs);
       try {
         await super.connect();
-        await configure(this, options);
+        if (!isLost) await configure(this, options);
+        if (isLost) throw new Error("the connection broke");
         return this;
       } catch (error) {
-        const failure = connectFailure(error, this.connection.stream.destroyed);
+        const failure = connectFailure(error, isLost || this.connection.stream.destroyed);
         this.connection.stream.destroy();
         throw failure;
       } finally {

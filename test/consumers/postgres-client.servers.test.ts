@@ -34,6 +34,18 @@ async function listen(onConnection: Parameters<typeof createServer>[1]): Promise
   });
 }
 
+/** An administrator ends the connection right behind an answer. */
+function endingWith(answer: string): { request: (chunk: Buffer) => Buffer; response: (chunk: Buffer) => Buffer } {
+  const fields = ["SFATAL", "VFATAL", "C57P01", "Mgoing down", ""].map((field) => `${field}\0`).join("");
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(4 + fields.length);
+  const fatal = Buffer.concat([Buffer.from("E"), length, Buffer.from(fields)]);
+  return {
+    request: (chunk) => chunk,
+    response: (chunk) => (chunk.includes(answer) ? Buffer.concat([chunk, fatal]) : chunk),
+  };
+}
+
 describe("connecting", () => {
   const one = { text: "SELECT 1" };
 
@@ -57,16 +69,17 @@ describe("connecting", () => {
     });
   });
 
-  test("to a server that ends the connection in the same packet as it takes the settings can be tried again", async () => {
-    const fields = ["SFATAL", "VFATAL", "C57P01", "Mgoing down", ""].map((field) => `${field}\0`).join("");
-    const length = Buffer.alloc(4);
-    length.writeInt32BE(4 + fields.length);
-    const fatal = Buffer.concat([Buffer.from("E"), length, Buffer.from(fields)]);
-    const { client } = await behindProxy(() => ({
-      request: (chunk) => chunk,
-      response: (chunk) => (chunk.includes("SET\0") ? Buffer.concat([chunk, fatal]) : chunk),
-    }));
+  test.each([
+    ["lets it in", "server_version\0"],
+    ["takes the settings", "SET\0"],
+  ])("to a server that ends the connection in the same packet as it %s can be tried again", async (_, answer) => {
+    const { client } = await behindProxy(() => endingWith(answer));
     await expect(client.run(one)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
+  });
+
+  test("to a server that ends the connection in the same packet as an answer is done again for the next one", async () => {
+    const { client } = await behindProxy(() => endingWith("SELECT 1\0"));
+    for (let time = 1; time <= 3; time++) expect((await client.run(one))[0]?.rowCount).toBe(1);
   });
 
   test("to a server that never answers ends in time and can be tried again", async () => {
