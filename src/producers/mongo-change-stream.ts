@@ -2,6 +2,7 @@ import type { Db, Document } from "mongodb";
 import { Timestamp } from "mongodb";
 import type { Position, Version } from "../schemas/change-event.ts";
 import { HeadraceError } from "../runtime/errors.ts";
+import { INTERNAL_NAME } from "./mongo-collections.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./mongo-cursor.ts";
 import type { CursorBatch } from "./mongo-cursor.ts";
 import { isCursorLost, isEventTooLarge } from "./mongo-errors.ts";
@@ -112,7 +113,7 @@ function startOptions(start: ChangeStreamOptions["start"]): Document {
 /** A rename into a collection counts as an event of it; a dropped database's event names no collection. */
 function collectionFilter(collections: readonly string[] | null): Document {
   if (collections === null) {
-    return { $or: [{ "ns.coll": { $not: /^(system|tmp\.agg_out)\./ } }, { "to.coll": { $exists: true } }] };
+    return { $or: [{ "ns.coll": { $not: INTERNAL_NAME } }, { "to.coll": { $exists: true } }] };
   }
   return {
     $or: [

@@ -80,9 +80,14 @@ export function isReplicated(name: string, wanted: readonly string[] | null): bo
   return wanted === null ? name !== "" && !isInternal(name) : wanted.includes(name);
 }
 
-/** MongoDB's own: `system.views`, `system.buckets.…`, what `$out` writes to before it renames. */
+/**
+ * MongoDB's own: `system.views`, `system.buckets.…`, what `$out` writes to before it renames, and what a collection of
+ * another database is copied to before it is renamed into this one (seen with MongoDB 6.0). Fits a `$regex`, too.
+ */
+export const INTERNAL_NAME = /^(system\.|tmp\.agg_out\.|tmp\w{5}\.renameCollection$)/;
+
 function isInternal(name: string): boolean {
-  return name.startsWith("system.") || name.startsWith("tmp.agg_out.");
+  return INTERNAL_NAME.test(name);
 }
 
 function unknownCollections(names: readonly string[], database: string): HeadraceError {

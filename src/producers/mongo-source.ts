@@ -78,6 +78,7 @@ export class MongoSource implements ChangeSource {
       heldBytes: HELD_BYTES,
       rememberedKeys: REMEMBERED_KEYS,
       hasStream: snapshotMode !== "only",
+      findsCollections: collections === null && snapshotMode !== "never",
       until: until ?? NEVER,
       isReplicated: async (collection) => {
         const { leftOut } = await findCollections(this.#db, collections, () => true);

@@ -85,6 +85,8 @@ export interface TimelineOptions {
   readonly rememberedKeys: number;
   /** Whether there is a stream to wait for. Without, chunks go at once, and the horizon tells the stream that follows. */
   readonly hasStream: boolean;
+  /** Whether a collection that the stream comes upon, and that the position does not know, gets a snapshot. */
+  readonly findsCollections: boolean;
 }
 
 export interface Timeline {
@@ -162,7 +164,7 @@ export function passStep(timeline: Timeline, step: StreamStep, options: Timeline
   const position = { ...timeline.position, ...step.position };
   const truncated = new Map(step.events.filter(({ op }) => op === "t").map((t) => [t.collection, t.version]));
   const anew = beginAnew({ ...timeline, position }, truncated, () => newSnapshot());
-  const passed = remember(anew, step, options.keyOf);
+  const passed = remember(options.findsCollections ? beginFound(anew, step) : anew, step, options.keyOf);
   const isTooMuch = countKeys(passed) > options.rememberedKeys && !isReady(passed, options);
   return {
     timeline: isTooMuch ? giveUp(passed) : passed,
@@ -307,6 +309,17 @@ function beginAnew(
     held: held.filter(({ collection }) => !since.has(collection)),
     asked: asked && { ...asked, notBefore: latest(asked.notBefore, since.get(asked.collection) ?? 0n) },
   };
+}
+
+/** What it held before its first event, should it not have been made by that, has no events. */
+function beginFound(timeline: Timeline, { events }: StreamStep): Timeline {
+  const { position } = timeline;
+  const known = new Set(Object.keys(position.snapshots));
+  const found = new Set(events.map(({ collection }) => collection).filter((name) => !known.has(name)));
+  if (found.size === 0) return timeline;
+  const begun = [...found].map((name) => [name, newSnapshot()] as const);
+  const snapshots = { ...position.snapshots, ...Object.fromEntries(begun) };
+  return { ...timeline, position: { ...position, snapshots } };
 }
 
 function remember(timeline: Timeline, { events }: StreamStep, keyOf: KeyOf): Timeline {

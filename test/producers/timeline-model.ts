@@ -113,7 +113,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("take signal") }) },
 );
 
-export const ends = { heldDocuments: 3, heldBytes: 1_000, hasStream: true, keyOf };
+export const ends = { heldDocuments: 3, heldBytes: 1_000, hasStream: true, findsCollections: true, keyOf };
 
 export const START: Position = {
   resumeToken: "0",
