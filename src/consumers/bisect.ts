@@ -3,8 +3,11 @@ import type { Change } from "../schemas/row-schema.ts";
 import type { ApplyOutcome, DecodedRecord, LogRecord, RecordFailure, UndecodableRecord } from "./ports.ts";
 
 export interface BisectSteps {
-  /** Applies changes and moves the progress to `nextOffset`, in one transaction. Poison where one of them is bad. */
-  readonly apply: (changes: readonly Change[], nextOffset: bigint) => Promise<ApplyOutcome>;
+  /**
+   * Applies changes and moves the progress to `nextOffset`, in one transaction. Poison where one of them is bad.
+   * @param buried what was in the place of the changes, and is in the DLQ
+   */
+  readonly apply: (changes: readonly Change[], nextOffset: bigint, buried?: Change) => Promise<ApplyOutcome>;
   /** Writes a record to the DLQ; resolves when that is acknowledged. */
   readonly bury: (record: LogRecord, failure: RecordFailure) => Promise<void>;
 }
@@ -28,7 +31,7 @@ export async function bisect(
   if (first === undefined || secondFirst === undefined) throw result.error;
   if (middle === 0) {
     await steps.bury(first.record, result);
-    return steps.apply([], nextOffset);
+    return "change" in first ? steps.apply([], nextOffset, first.change) : steps.apply([], nextOffset);
   }
   const outcome = await bisect(records.slice(0, middle), secondFirst.record.offset, steps);
   return outcome === "applied" ? bisect(second, nextOffset, steps) : outcome;

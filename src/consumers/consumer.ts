@@ -72,9 +72,9 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
     const retrying = createRetrier(options, batch);
     const records = await decodeRecords(piece.records, (record) => retrying(async () => decode(record)));
     const outcome = await bisect(records, piece.nextOffset, {
-      apply: async (changes, nextOffset) => {
+      apply: async (changes, nextOffset, buried) => {
         const result = await retrying(() =>
-          sink.apply({ topic, partition, table, expectedOffset, nextOffset, changes }),
+          sink.apply({ topic, partition, table, expectedOffset, nextOffset, changes, buried }),
         );
         if (result === "applied") {
           expectedOffset = nextOffset;

@@ -80,6 +80,8 @@ export interface MicroBatch extends TopicPartition {
   readonly nextOffset: bigint;
   /** In log order, not yet folded. */
   readonly changes: readonly Change[];
+  /** One that could not be applied, and is in the DLQ: of its key, a truncate that is not newer leaves the row. */
+  readonly buried?: Change | undefined;
 }
 
 export interface TableName {

@@ -16,6 +16,7 @@ const DEFINITIONS: Readonly<Record<string, string>> = {
     at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (topic, partition, "offset"))`,
   truncates: `(relation text COLLATE "C", topic text COLLATE "C", partition integer, version bigint NOT NULL,
     PRIMARY KEY (relation, topic, partition))`,
+  unapplied: `(relation text COLLATE "C", key text COLLATE "C", version bigint NOT NULL, PRIMARY KEY (relation, key))`,
   floors: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, swept boolean NOT NULL)`,
   watermark: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, source_time timestamptz NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now())`,

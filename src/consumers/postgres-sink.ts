@@ -82,13 +82,16 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   async apply(batch: MicroBatch): Promise<ApplyOutcome> {
-    const { table, changes, expectedOffset, nextOffset } = batch;
+    const { table, changes, buried, expectedOffset, nextOffset } = batch;
     const truncate = newestTruncate(changes);
     if (truncate !== undefined && (await this.#truncate(batch, table, truncate, expectedOffset)) === "fenced")
       return "fenced";
     return await this.#underLock(batch, table, changes, async (locked) => {
       if (locked.nextOffset !== expectedOffset) return "fenced";
-      await locked.session.commit(this.#sql.moveProgress(batch, nextOffset), ...locked.statements);
+      // Of a delete nothing is to be kept.
+      const unapplied =
+        buried === undefined || buried.values === null ? [] : [this.#sql.recordUnapplied(table, buried)];
+      await locked.session.commit(this.#sql.moveProgress(batch, nextOffset), ...locked.statements, ...unapplied);
       return "applied";
     });
   }

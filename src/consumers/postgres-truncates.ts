@@ -1,6 +1,6 @@
 import type { TableName, TopicPartition } from "./ports.ts";
 import type { PostgresClient, Query } from "./postgres-client.ts";
-import { TruncateSql, sweepStep } from "./truncate-sql.ts";
+import { TruncateSql } from "./truncate-sql.ts";
 
 const SWEEP_STEP_ROWS = 5_000;
 
@@ -11,8 +11,8 @@ const SWEEP_STEP_ROWS = 5_000;
  * A partition's mark also holds off, from then on, whatever older comes in it: later in the log, by a repeated delivery
  * or by a replay. So once all have marked, no row older than the floor can be written any more.
  *
- * Keys with open dead letters are swept like the others: which are open is not known in PostgreSQL. Of such a key the
- * row is missing until its dead letter is replayed.
+ * A row is left where its key has a dead letter that is not older: its document is there, but could not be applied.
+ * Whether that letter is still open need not be known: a replay has made the row as new as it.
  */
 export class PostgresTruncates {
   readonly #client: PostgresClient;
@@ -49,12 +49,14 @@ export class PostgresTruncates {
     // under load 30 times, which took a minute; so, 2 seconds. Few rows are left for the second pass: whoever holds one
     // most likely makes it new.
     for (const locked of ["skip", "wait"] as const) await this.#walk(table, floor, locked);
-    await this.#client.run(this.#sql.setSwept(table, floor));
+    await this.#client.run(this.#sql.forgetUnapplied(table, floor), this.#sql.setSwept(table, floor));
   }
 
   async #walk(table: TableName, floor: bigint, locked: "skip" | "wait"): Promise<void> {
     for (let after: string | undefined, done = false; !done;) {
-      const [step] = await this.#client.run(sweepStep(table, { floor, after, rows: SWEEP_STEP_ROWS, locked }));
+      const [step] = await this.#client.run(
+        this.#sql.sweepStep(table, { floor, after, rows: SWEEP_STEP_ROWS, locked }),
+      );
       const last = step?.rows[0]?.["last"];
       if (typeof last === "string") after = last;
       else done = true;

@@ -1,4 +1,5 @@
 import type { DeadLetterOrigin, DeadLetterOutcome, TableName, TopicPartition, Watermark } from "./ports.ts";
+import type { Change } from "../schemas/row-schema.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** A statement with its parameters; a named one is prepared once per connection. */
@@ -67,6 +68,16 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
       name: "headrace_move_progress",
       text: `UPDATE ${this.#schema}.progress SET next_offset = $3 WHERE topic = $1 AND partition = $2`,
       values: [topic, partition, String(nextOffset)],
+    };
+  }
+
+  /** The newest version of a key that is in the DLQ. */
+  recordUnapplied(table: TableName, { key, version }: Pick<Change, "key" | "version">): SinkQuery {
+    return {
+      name: "headrace_record_unapplied",
+      text: `INSERT INTO ${this.#schema}.unapplied AS known (relation, key, version) VALUES ($1, $2, $3)
+ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version WHERE known.version < EXCLUDED.version`,
+      values: [quoteTable(table), key, String(version)],
     };
   }
 

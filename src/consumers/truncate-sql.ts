@@ -58,6 +58,15 @@ WHERE floor.relation = $1
     };
   }
 
+  /** What cannot spare a row from a sweep any more. */
+  forgetUnapplied(table: TableName, floor: bigint): SinkQuery {
+    return {
+      name: "headrace_forget_unapplied",
+      text: `DELETE FROM ${this.#schema}.unapplied WHERE relation = $1 AND version < $2`,
+      values: [quoteTable(table), String(floor)],
+    };
+  }
+
   setSwept(table: TableName, floor: bigint): SinkQuery {
     return {
       name: "headrace_set_swept",
@@ -65,33 +74,31 @@ WHERE floor.relation = $1
       values: [quoteTable(table), String(floor)],
     };
   }
-}
 
-/**
- * Deletes what is older than `floor` among the next rows by `_id`. A row of `last`, the key of the last one looked at,
- * as text; none where there is none behind `after`. By key and not by ctid: a row that somebody else updates keeps its
- * key, and a partitioned table has each ctid several times.
- */
-export function sweepStep(
-  table: TableName,
-  { floor, after, rows, locked }: SweepStep,
-): { readonly text: string; readonly values: readonly unknown[] } {
-  const name = quoteTable(table);
-  // Without a cast: the parameter is of the type that the column has.
-  const behind = after === undefined ? "" : `WHERE "_id" > $3`;
-  return {
-    text: `WITH step AS (
+  /**
+   * Deletes what is older than `floor` among the next rows by `_id`, but for keys with a newer dead letter. A row of `last`,
+   * the key of the last one looked at, as text; none where there is none behind `after`. By key and not by ctid: a row
+   * that somebody else updates keeps its key, and a partitioned table has each ctid several times.
+   */
+  sweepStep(table: TableName, { floor, after, rows, locked }: SweepStep): Omit<SinkQuery, "name"> {
+    const name = quoteTable(table);
+    // Without a cast: the parameter is of the type that the column has.
+    const behind = after === undefined ? "" : `WHERE "_id" > $4`;
+    return {
+      text: `WITH step AS (
   SELECT "_id" FROM ${name} ${behind} ORDER BY "_id" LIMIT $2
 ), old AS (
   SELECT target."_id" FROM step JOIN ${name} AS target USING ("_id")
-  WHERE target."_version" IS NULL OR target."_version" < $1
+  WHERE (target."_version" IS NULL OR target."_version" < $1) AND NOT EXISTS (
+    SELECT FROM ${this.#schema}.unapplied WHERE relation = $3 AND key = target."_id"::text AND version >= $1)
   FOR UPDATE OF target${locked === "skip" ? " SKIP LOCKED" : ""}
 ), swept AS (
   DELETE FROM ${name} AS target USING old WHERE target."_id" = old."_id"
 )
 SELECT "_id"::text AS last FROM step ORDER BY "_id" DESC LIMIT 1`,
-    values: [String(floor), rows, ...(after === undefined ? [] : [after])],
-  };
+      values: [String(floor), rows, quoteTable(table), ...(after === undefined ? [] : [after])],
+    };
+  }
 }
 
 interface SweepStep {

@@ -31,6 +31,7 @@ test("good records are applied once and in order, bad ones go to the DLQ in orde
 
       expect(world.applied).toEqual(offsets(given, "good"));
       expect(world.buried).toEqual(offsets(given, "poison", "undecodable"));
+      expect(world.passed).toEqual(offsets(given, "poison"));
       expect(world.progress()).toBe(nextOffset);
       for (const { fate, offset } of given) {
         if (fate !== "good") expect(world.progressAtBurial.get(offset)).toBeLessThanOrEqual(offset);
@@ -91,8 +92,10 @@ function fakeWorld(poisonous: readonly bigint[], { fencedFrom }: { fencedFrom?: 
   const progressAtBurial = new Map<bigint, bigint>();
   let progress = 0n;
   let calls = 0;
-  const apply = (changes: readonly Change[], nextOffset: bigint): Promise<ApplyOutcome> => {
+  const passed: bigint[] = [];
+  const apply = (changes: readonly Change[], nextOffset: bigint, letter?: Change): Promise<ApplyOutcome> => {
     calls += 1;
+    if (letter !== undefined) passed.push(letter.version);
     if (changes.some(({ version }) => poisonous.includes(version))) return Promise.reject(poison);
     if (fencedFrom !== undefined && nextOffset >= fencedFrom) return Promise.resolve("fenced");
     applied.push(...changes.map(({ version }) => version));
@@ -104,7 +107,15 @@ function fakeWorld(poisonous: readonly bigint[], { fencedFrom }: { fencedFrom?: 
     progressAtBurial.set(offset, progress);
     return Promise.resolve();
   };
-  return { steps: { apply, bury }, applied, buried, progressAtBurial, progress: () => progress, calls: () => calls };
+  return {
+    steps: { apply, bury },
+    applied,
+    buried,
+    passed,
+    progressAtBurial,
+    progress: () => progress,
+    calls: () => calls,
+  };
 }
 
 function toRecord({ fate, offset }: { fate: Fate; offset: bigint }): DecodedRecord | UndecodableRecord {

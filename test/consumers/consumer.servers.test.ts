@@ -78,6 +78,28 @@ describe("records that are refused", () => {
     expect(await progressOf(collection)).toBe(await fixture.endOffset(collection.topic));
   });
 
+  test("a truncate leaves the row of a document that could not be applied, and takes those that are gone", async () => {
+    const collection = await freshCollection(fixture, undefined, 2);
+    await createStrictTable(collection);
+    const { publish, truncate } = collection;
+    await publish(["here", "refused", "deleted", "refused before"].map((id) => priced(id, 1, 1)));
+    await publish([priced("refused before", 4, 999)]);
+    await collection.consume();
+    expect(Object.keys(await collection.rows())).toHaveLength(4);
+    // As the end of a new snapshot: two documents are still there, one of them refused.
+    await publish([priced("here", 7, 2), priced("refused", 7, 999)]);
+    await truncate(6);
+    await collection.consume();
+    expect(Object.entries(await collection.rows()).map(([id, { version }]) => [id, version])).toEqual([
+      ["here", 7],
+      ["refused", 1],
+    ]);
+
+    await truncate(8);
+    await collection.consume();
+    expect(await collection.rows()).toEqual({});
+  });
+
   test("what cannot be decoded goes to the DLQ, its neighbours are applied", async () => {
     const collection = await freshCollection(fixture);
     await collection.publish([priced("a", 1, 1)]);

@@ -175,7 +175,7 @@ async function createRole(pool: Pool, schema: string): Promise<Role> {
   const name = uniqueName("role");
   const password = randomBytes(8).toString("hex");
   await pool.query(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'; GRANT USAGE ON SCHEMA ${schema} TO ${name};
-    GRANT ALL ON progress, tombstones, dead_letters, truncates, floors, columns TO ${name}`);
+    GRANT ALL ON progress, tombstones, dead_letters, unapplied, truncates, floors, watermark, columns TO ${name}`);
   const url = new URL(servers().postgresUrl);
   url.username = name;
   url.password = password;
