@@ -19,6 +19,8 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
   const { name, mongodb, kafka, collections, snapshot, documents } = config;
   const options = {
     name,
+    // Not the time of now: a process may stand still in its start, and is the older one all the same.
+    startedAtMs: performance.timeOrigin,
     version: readPackage().version,
     mongodb,
     kafka: await kafkaClient(config, logger),

@@ -4,7 +4,7 @@ import type { Config } from "../config/config-schema.ts";
 import type { ErrorCode } from "../runtime/error-codes.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { logRetries, retry } from "../runtime/retry.ts";
+import { START_PATIENCE, logRetries, retry } from "../runtime/retry.ts";
 import { checkKafka } from "./check-kafka.ts";
 import { checkMongodb } from "./check-mongodb.ts";
 import type { MongodbChecks } from "./check-mongodb.ts";
@@ -50,9 +50,6 @@ async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): P
   return [...idTypes.keys()].map((name) => collectionConfig(name));
 }
 
-/** How long a start is patient with servers that cannot be reached. */
-const START_PATIENCE_MS = 15_000;
-
 /**
  * Resolves when the servers are as a command needs them.
  * @throws HeadraceError, fatal, with everything that is wrong
@@ -68,12 +65,7 @@ export async function requireServers(
     );
     if (problems.length > 0) throw checksFailed(config, problems);
   };
-  await retry(attempt, {
-    signal,
-    maxElapsedMs: START_PATIENCE_MS,
-    maxDelayMs: 2_000,
-    onRetry: logRetries(logger, "starting"),
-  });
+  await retry(attempt, { signal, ...START_PATIENCE, onRetry: logRetries(logger, "starting") });
 }
 
 function checksFailed(

@@ -7,6 +7,7 @@ import { encodePosition } from "../schemas/position.ts";
 import { positionsTopic, transactionalId } from "../schemas/topics.ts";
 import type { BatchLimits } from "./batch-limits.ts";
 import type { TopicRecord } from "./batch-records.ts";
+import { findDeleted } from "./kafka-deleted-topics.ts";
 import { isTooLarge, producerError } from "./kafka-errors.ts";
 import { MARKER_KEY, POSITION_KEY, readPositions } from "./kafka-positions.ts";
 import type { Instance, PositionsFound } from "./kafka-positions.ts";
@@ -55,7 +56,7 @@ export function kafkaSessions(options: SessionOptions): OpenSession {
     } catch (error) {
       await producer.disconnect();
       signal.throwIfAborted();
-      throw producerError(error, "opening a session");
+      throw await findDeleted(options.kafka, [positionsTopic(options.name)], producerError(error, "opening a session"));
     }
   };
 }
@@ -87,7 +88,8 @@ class KafkaSession implements Session {
       for (const request of limits.requests(records)) await this.#send(this.#transaction, request);
       await this.#transaction.commit();
     } catch (error) {
-      throw producerError(error, "publishing");
+      const topics = [...new Set(records.map(({ topic }) => topic))];
+      throw await findDeleted(this.#options.kafka, topics, producerError(error, "publishing"));
     }
     this.#transaction = undefined;
     this.#hasEnded = false;

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "../runtime/logger.ts";
+import { START_PATIENCE, logRetries, retry } from "../runtime/retry.ts";
 import type { NulCharacters } from "../schemas/avro-writer.ts";
 import type { CollectionMapping } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
@@ -22,6 +23,8 @@ import { produce } from "./producer.ts";
 export interface ProducerOptions {
   /** The pipeline's name. */
   readonly name: string;
+  /** When this process was started, ms since 1970. Of two producers of one name the younger one goes on. */
+  readonly startedAtMs: number;
   /** Headrace's own. */
   readonly version: string;
   readonly mongodb: MongoOptions;
@@ -49,20 +52,22 @@ export interface ProducerOptions {
 /**
  * Runs the producer of a pipeline until `signal` aborts or, where that is asked for, there is nothing more to do.
  * Before any data moves it looks at the collections, makes the topics and registers the schemas; what fails there
- * is not tried again.
+ * is tried again for some seconds only.
  * @throws HeadraceError or ContractError
  */
 export async function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
   const { name, version, mongodb, kafka, registry, collections, snapshot, onDrop, observer, logger } = options;
   const { database } = mongodb;
-  const instance = { id: randomUUID(), startedAtMs: Date.now() };
-  const client = await connectMongo(mongodb);
+  const instance = { id: randomUUID(), startedAtMs: options.startedAtMs };
+  const starting = <T>(step: () => Promise<T>): Promise<T> =>
+    retry(step, { signal, ...START_PATIENCE, onRetry: logRetries(logger, "starting") });
+  const client = await starting(() => connectMongo(mongodb));
   try {
     const db = client.db(database);
     const wanted = collections?.map(({ collection }) => collection) ?? null;
     // The source knows which ones: those that its position has.
     const mayBeMissing = () => onDrop === "apply";
-    const { names, missing } = await findCollections(db, wanted, mayBeMissing);
+    const { names, missing } = await starting(() => findCollections(db, wanted, mayBeMissing));
     const present = names.filter((collection) => !missing.includes(collection));
     const topics = new KafkaTopics({ kafka, name, database, ...options.topics });
     const encoders = new CollectionEncoders({
@@ -74,9 +79,9 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       mappingOf: mappings(collections ?? []),
       idEnds: (collection) => readIdEnds(db, collection),
     });
-    await topics.prepareInternal();
-    await topics.prepare(present);
-    await encoders.prepare(present);
+    await starting(() => topics.prepareInternal());
+    await starting(() => topics.prepare(present));
+    await starting(() => encoders.prepare(present));
     const records = new EventRecords({ name, topics, limits: topics.limits, encoders, observer, logger });
     const source = new MongoSource(db, {
       collections: wanted,
@@ -85,7 +90,7 @@ export async function runProducer(options: ProducerOptions, { signal }: { signal
       onDrop,
       onHistoryLost: options.onHistoryLost,
       signals: kafkaSignals({ kafka, name, logger }),
-      until: options.once ? (await clusterTimes(db)).latest : undefined,
+      until: options.once ? (await starting(() => clusterTimes(db))).latest : undefined,
       observer,
       logger,
     });

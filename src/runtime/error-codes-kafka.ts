@@ -54,6 +54,13 @@ export const KAFKA_ERRORS = {
     meaning: "A topic of the pipeline does not exist and could not be created.",
     remedy: "Check kafka.replicationFactor against the number of brokers, and this user's right to create topics.",
   },
+  TOPIC_DELETED: {
+    kind: "fatal",
+    meaning:
+      "A topic of the pipeline was deleted while the producer ran. Records in it that were not applied are lost.",
+    remedy:
+      "Of a collection's topic: stop the consumers, delete the topic's rows from headrace.progress, start the producer, which makes the topic anew, have the collection copied anew with `headrace resync --collection`, and start the consumers. Of the positions topic: start the producer, which copies everything anew.",
+  },
   TOPIC_PARTITIONS: {
     kind: "fatal",
     meaning: "A topic has another number of partitions than the config says.",

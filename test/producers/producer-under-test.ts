@@ -39,6 +39,7 @@ export class ProducerUnderTest {
     const done = runProducer(
       {
         name: this.name,
+        startedAtMs: Date.now(),
         version: "0.0.0",
         mongodb: { uri: servers().mongodbUri, database: this.db.databaseName },
         kafka: testKafka(),

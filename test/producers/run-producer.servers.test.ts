@@ -2,7 +2,9 @@ import { expect, test, vi } from "vitest";
 import type { CollectionMapping } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
 import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
-import { deadLetterTopic, topicOf } from "../../src/schemas/topics.ts";
+import { ContractError } from "../../src/schemas/contract-error.ts";
+import type { SchemaRegistry } from "../../src/schemas/registry.ts";
+import { deadLetterTopic, positionsTopic, topicOf } from "../../src/schemas/topics.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 import { readTopic, testKafka } from "./pipeline-topics.ts";
@@ -63,6 +65,51 @@ test("of two producers of one name the older one stops, and no event is lost or 
   const changes = await producer.changes("things");
   expect(tableOf(changes)).toEqual(await documentsOf(producer.db, "things"));
   expect(duplicatesOf(changes)).toEqual([]);
+});
+
+test("a process that was started before the other is the older one, also when its start took longer", async () => {
+  const producer = await ProducerUnderTest.create();
+  await producer.db.createCollection("things");
+  const published = vi.fn();
+  const younger = producer.start({ startedAtMs: 2_000, observer: { published } });
+  await vi.waitFor(() => expect(published).toHaveBeenCalled(), 30_000);
+  const older = producer.start({ startedAtMs: 1_000 });
+  await expect(older.done).rejects.toMatchObject({ code: "FENCED" });
+  await younger.stop();
+});
+
+test("what passes while it makes topics and schemas is waited for", async () => {
+  const producer = await ProducerUnderTest.create();
+  await producer.db.collection<Item>("things").insertOne({ _id: "a" });
+  const { registry } = producer;
+  let failures = 0;
+  const failingFirst: SchemaRegistry = {
+    ...registry,
+    register: async (...given) => {
+      if (failures++ === 0) throw new ContractError("REGISTRY_UNAVAILABLE", { message: "the connection was cut" });
+      return registry.register(...given);
+    },
+  };
+  await producer.runOnce({ registry: failingFirst });
+  expect(failures).toBeGreaterThan(1);
+  expect(tableOf(await producer.changes("things"))).toEqual(await documentsOf(producer.db, "things"));
+});
+
+test.each(["things", "positions"])("the topic of %s that is deleted while it runs stops it", async (what) => {
+  const producer = await ProducerUnderTest.create();
+  const things = producer.db.collection<Item>("things");
+  await things.insertOne({ _id: "a" });
+  const published = vi.fn();
+  const running = producer.start({ observer: { published } });
+  await vi.waitFor(() => expect(published.mock.lastCall?.[0].position.snapshots.things.state).toBe("done"), 30_000);
+  const topic =
+    what === "things" ? topicOf(producer.name, producer.db.databaseName, what) : positionsTopic(producer.name);
+  const admin = testKafka().admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [topic] });
+  await admin.disconnect();
+  await things.insertOne({ _id: "b" });
+  await expect(running.done).rejects.toMatchObject({ code: "TOPIC_DELETED", message: expect.stringContaining(topic) });
 });
 
 test("a schema that the registry refuses stops it before any data moves", async () => {
