@@ -6,7 +6,7 @@ import type { DecodedRecord, LogRecord, RecordFailure, UndecodableRecord } from 
 export type DecodeRecord = (record: LogRecord) => Change | null | Promise<Change | null>;
 
 /** What is wrong with the key alone; the codes are those of ContractError. */
-const KEY_CODES: readonly unknown[] = ["KEY_INVALID", "ID_TYPE_MISMATCH"];
+const KEY_CODES: readonly unknown[] = ["KEY_UNDECODABLE", "KEY_INVALID", "ID_TYPE_MISMATCH"];
 
 /** Reads records in order. Kafka tombstones, which only tell compaction of a delete, are left out. */
 export async function decodeRecords(

@@ -49,6 +49,11 @@ export const CONTRACT_ERRORS = {
     meaning: "A document cannot become a record of its topic: it is too large, nested too deeply, or not well-formed.",
     remedy: "Change the document in MongoDB, or leave its collection out.",
   },
+  KEY_UNDECODABLE: {
+    kind: "poison",
+    meaning: "A record of a collection's topic has a key that is not one that Headrace writes.",
+    remedy: "Find out which other program writes to the topic; discard the dead letter, or repair the table.",
+  },
   RECORD_UNDECODABLE: {
     kind: "poison",
     meaning: "A record of a collection's topic is not one that Headrace writes.",

@@ -21,9 +21,9 @@ export function decodeRecord(
   value: Buffer | null,
 ): Change | null | Promise<Change | null> {
   if (value === null) return null;
-  if (key === null) throw undecodable("it has no key");
-  const valueId = schemaId(value);
-  const keyId = key.equals(TRUNCATE_KEY) ? undefined : schemaId(key);
+  if (key === null) throw keyUndecodable("it has none");
+  const valueId = schemaId(value, undecodable);
+  const keyId = key.equals(TRUNCATE_KEY) ? undefined : schemaId(key, keyUndecodable);
   const valueSchema = registry.cached(valueId);
   const keySchema = keyId === undefined ? undefined : registry.cached(keyId);
   if (valueSchema !== undefined && keySchema?.id === keyId) return decode(keySchema, key, valueSchema, value);
@@ -37,7 +37,7 @@ async function fetchAndDecode(
   valueId: number,
   value: Buffer,
 ): Promise<Change> {
-  const keySchema = keyId === undefined ? undefined : await registry.schema(keyId);
+  const keySchema = keyId === undefined ? undefined : await registry.schema(keyId).catch(ofKey);
   return decode(keySchema, key, await registry.schema(valueId), value);
 }
 
@@ -87,7 +87,11 @@ function decode(
 function decodeKey(schema: RegisteredSchema, idType: IdType, key: Buffer): string | bigint {
   if (remembered(keyIdTypes, schema, keyIdType) !== idType)
     throw undecodable("its key has another id type than its value");
-  return (schema.type.fromBuffer(key.subarray(HEADER_BYTES)) as { _id: string | bigint })._id;
+  try {
+    return (schema.type.fromBuffer(key.subarray(HEADER_BYTES)) as { _id: string | bigint })._id;
+  } catch (error) {
+    throw keyUndecodable("its bytes are not what its schema says", error);
+  }
 }
 
 function toColumnValues(
@@ -105,8 +109,8 @@ function isOperation(op: string): op is Change["op"] {
 }
 
 /** The Confluent header: a zero byte and the id of the schema. */
-function schemaId(bytes: Buffer): number {
-  if (bytes.length <= HEADER_BYTES || bytes[0] !== 0) throw undecodable("it does not begin with a schema id");
+function schemaId(bytes: Buffer, failure: (why: string) => ContractError): number {
+  if (bytes.length <= HEADER_BYTES || bytes[0] !== 0) throw failure("it does not begin with a schema id");
   return bytes.readInt32BE(1);
 }
 
@@ -143,7 +147,7 @@ const envelopeDefinition = z.object({
 
 function keyIdType({ id, definition }: RegisteredSchema): IdType {
   const parsed = keyDefinition.safeParse(definition);
-  if (!parsed.success) throw undecodable(`schema ${id} is not one of Headrace's keys`, parsed.error);
+  if (!parsed.success) throw keyUndecodable(`schema ${id} is not one of Headrace's keys`, parsed.error);
   return parsed.data["headrace.idType"];
 }
 
@@ -189,6 +193,16 @@ function remembered<T>(memory: WeakMap<Type, T>, schema: RegisteredSchema, make:
   const made = make(schema);
   memory.set(schema.type, made);
   return made;
+}
+
+/** What the registry says of a schema, said of that of a key. */
+function ofKey(error: unknown): never {
+  if (!(error instanceof ContractError) || error.code !== "RECORD_UNDECODABLE") throw error;
+  throw keyUndecodable("its schema is not of Headrace's Avro", error);
+}
+
+function keyUndecodable(why: string, cause?: unknown): ContractError {
+  return new ContractError("KEY_UNDECODABLE", { message: `The key of a record cannot be decoded: ${why}.` }, cause);
 }
 
 function undecodable(why: string, cause?: unknown): ContractError {

@@ -24,7 +24,7 @@ test("records keep their order, Kafka tombstones are left out", async () => {
 
 test("a record that cannot be read keeps its place, with Connect's name of the step", async () => {
   const unreadable = new ContractError("RECORD_UNDECODABLE", { message: "no Avro" });
-  const noKey = new ContractError("KEY_INVALID", { message: "no key" });
+  const noKey = new ContractError("KEY_UNDECODABLE", { message: "no key" });
   const decoded = await decodeRecords([record(1n), record(2n), record(3n)], (each) => {
     if (each.offset === 1n) return Promise.reject(unreadable);
     return each.offset === 2n ? Promise.reject(noKey) : decode(each);

@@ -4,6 +4,7 @@ import { avroType } from "../../src/schemas/avro-type.ts";
 import { type ColumnMapping, type IdType, collectionSchema } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
 import { createEventEncoder } from "../../src/schemas/event-encoder.ts";
+import { ContractError } from "../../src/schemas/contract-error.ts";
 import { decodeRecord } from "../../src/schemas/record-decoder.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../../src/schemas/registry.ts";
 import { TRUNCATE_KEY } from "../../src/schemas/topics.ts";
@@ -93,6 +94,7 @@ function record({ idType = "string", id = "k", op = "c", after = {}, version = V
   };
 }
 
+const keyUndecodable = expect.objectContaining({ code: "KEY_UNDECODABLE", kind: "poison" });
 const undecodable = expect.objectContaining({ code: "RECORD_UNDECODABLE", kind: "poison" });
 
 describe("a record that the producer wrote", () => {
@@ -219,23 +221,29 @@ describe("a record that nobody can make sense of", () => {
   const good = record({ after: { name: "x" } });
 
   it.each<[string, Buffer | null, Buffer]>([
-    ["has no key", null, good.value],
-    ["has a key without a schema id", Buffer.from("k"), good.value],
-    ["has an empty key", Buffer.alloc(0), good.value],
     ["has a value without a schema id", good.key, Buffer.from('{"op":"c"}')],
     ["has an empty value", good.key, Buffer.alloc(0)],
     ["has nothing but a schema id", good.key, good.value.subarray(0, 5)],
     ["has a value that is cut off", good.key, good.value.subarray(0, -1)],
     ["has a value that goes on", good.key, Buffer.concat([good.value, Buffer.from([0])])],
-    ["has a key that is cut off", good.key.subarray(0, -1), good.value],
-    ["has a key that goes on", Buffer.concat([good.key, Buffer.from([0])]), good.value],
     ["has the key of another document", record({ id: "other" }).key, good.value],
-    ["has a value for a key", good.value, good.value],
     ["has a key for a value", good.key, good.key],
     ["has the key of a truncate", TRUNCATE_KEY, good.value],
   ])("%s", async (_what, key, value) => {
     const decoded = async () => await decodeRecord(good.registry, key, value);
     await expect(decoded()).rejects.toEqual(undecodable);
+  });
+
+  it.each<[string, Buffer | null]>([
+    ["is missing", null],
+    ["has no schema id", Buffer.from("k")],
+    ["is empty", Buffer.alloc(0)],
+    ["is cut off", good.key.subarray(0, -1)],
+    ["goes on", Buffer.concat([good.key, Buffer.from([0])])],
+    ["is a value", good.value],
+  ])("because its key %s", async (_what, key) => {
+    const decoded = async () => await decodeRecord(good.registry, key, good.value);
+    await expect(decoded()).rejects.toEqual(keyUndecodable);
   });
 
   it.each<[string, Parts]>([
@@ -261,7 +269,16 @@ describe("a record that nobody can make sense of", () => {
     const definition = { type: "record", name: "Other", fields: [{ name: "x", type: "string" }] };
     const foreign = framed(memory.add(definition), avroType(definition).toBuffer({ x: "y" }));
     await expect(decodeRecord(registry, key, foreign)).rejects.toEqual(undecodable);
-    await expect(decodeRecord(registry, foreign, value)).rejects.toEqual(undecodable);
+    await expect(decodeRecord(registry, foreign, value)).rejects.toEqual(keyUndecodable);
+    const notAvro = {
+      ...memory.reader(),
+      cached: () => undefined,
+      schema: (id: number) =>
+        id === 99
+          ? Promise.reject(new ContractError("RECORD_UNDECODABLE", { message: "not Avro" }))
+          : memory.reader().schema(id),
+    };
+    await expect(decodeRecord(notAvro, framed(99, key.subarray(5)), value)).rejects.toEqual(keyUndecodable);
   });
 
   it("has a schema whose column types do not fit its own", async () => {
