@@ -1,6 +1,9 @@
-import { Kafka, logLevel } from "kafkajs";
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
+import { withRemoval } from "../src/cli/removal.ts";
+import { configSchema } from "../src/config/config-schema.ts";
+import { createLogger } from "../src/runtime/logger.ts";
+import { retry } from "../src/runtime/retry.ts";
 import type { Stack } from "./stack.ts";
 
 /** A pipeline whose source database and target schema are named as it is. */
@@ -11,17 +14,22 @@ interface NamedPipeline {
   readonly target: Pool;
 }
 
+/** A killed consumer is a member of its group for this long. */
+const SESSION_TIMEOUT_MS = 60_000;
+
 /** Takes everything of a pipeline off servers that were not started for it alone; those end with all they hold. */
 export async function dropPipeline({ name, stack, source, target }: NamedPipeline): Promise<void> {
   if (stack.kind === "local") return;
+  const config = configSchema.parse({
+    name,
+    mongodb: { uri: stack.mongodbUri, database: name },
+    kafka: { brokers: stack.kafkaBrokers },
+    schemaRegistry: { url: stack.schemaRegistryUrl },
+    postgres: { url: stack.postgresUrl, schema: name },
+  });
+  const { signal } = new AbortController();
+  const options = { config, logger: createLogger({ level: "silent" }), signal, collection: null, dropsTables: true };
+  await retry(() => withRemoval(options, (_removal, remove) => remove()), { signal, maxElapsedMs: SESSION_TIMEOUT_MS });
   await source.db(name).dropDatabase();
-  await target.query(`DROP SCHEMA "${name}" CASCADE`);
-  await target.query("DELETE FROM headrace.progress WHERE topic LIKE $1", [`${name}.%`]);
-  await target.query("DELETE FROM headrace.tombstones WHERE relation LIKE $1", [`%${name}%`]);
-  await target.query("DELETE FROM headrace.dead_letters WHERE topic LIKE $1", [`${name}.%`]);
-  const admin = new Kafka({ brokers: stack.kafkaBrokers.split(","), logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  const topics = await admin.listTopics();
-  await admin.deleteTopics({ topics: topics.filter((topic) => topic.startsWith(`${name}.`)) });
-  await admin.disconnect();
+  await target.query(`DROP SCHEMA IF EXISTS "${name}" CASCADE`);
 }

@@ -9,6 +9,7 @@ import { dlqCommand } from "./dlq.ts";
 import { initCommand } from "./init.ts";
 import { readPackage } from "./package-info.ts";
 import { produceCommand } from "./produce.ts";
+import { removeCommand } from "./remove.ts";
 import { resyncCommand } from "./resync.ts";
 import { runCommand } from "./run.ts";
 import { snapshotCommand } from "./snapshot.ts";
@@ -41,6 +42,7 @@ const commands = [
   snapshotCommand(),
   resyncCommand(),
   dlqCommand(),
+  removeCommand(),
 ];
 for (const command of commands) program.addCommand(inherit(command, program));
 

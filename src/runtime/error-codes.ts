@@ -38,6 +38,12 @@ export const PIPELINE_ERRORS = {
     meaning: "The port for metrics and health cannot be listened at.",
     remedy: "Choose a free port in the config's http.port.",
   },
+  PIPELINE_RUNNING: {
+    kind: "retryable",
+    meaning: "A pipeline, or a collection of it, is to be removed while a process of it runs.",
+    remedy:
+      "Stop the pipeline's processes first. A consumer that was killed counts as a member until its session times out.",
+  },
   SIGNAL_FAILED: {
     kind: "poison",
     meaning:

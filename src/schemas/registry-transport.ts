@@ -63,6 +63,14 @@ export function registryTransport(auth: Credentials | undefined) {
   });
 }
 
+/**
+ * A request of the API that the registry client does not have. Resolves to the answer's JSON.
+ * @throws as `registryTransport`
+ */
+export function registryRequest(method: string, url: string, auth: Credentials | undefined): Promise<unknown> {
+  return send({ method: () => method, url: () => url, headers: () => ({}), body: () => undefined }, auth);
+}
+
 async function send(request: TransportRequest, auth: Credentials | undefined): Promise<Record<string, unknown>> {
   const { status, text } = await fetchText(request, auth);
   const { origin } = new URL(request.url());

@@ -170,7 +170,7 @@ function registerError(subject: string, error: unknown): unknown {
 }
 
 /** Leaves what is no answer of the registry as it is: a bug. */
-function asContractError(error: unknown): unknown {
+export function asContractError(error: unknown): unknown {
   if (!(error instanceof RegistryRefusal)) return error;
   return new ContractError(
     "REGISTRY_UNEXPECTED",

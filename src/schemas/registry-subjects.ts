@@ -1,0 +1,37 @@
+import { asContractError } from "./registry.ts";
+import type { SchemaRegistryOptions } from "./registry.ts";
+import { RegistryRefusal, registryRequest, withoutCredentials } from "./registry-transport.ts";
+
+/** The registry's subjects, to remove some. Every method throws ContractError. */
+export interface RegistrySubjects {
+  list(): Promise<readonly string[]>;
+  /** With all its versions, for good; one that is not there is no error. */
+  remove(subject: string): Promise<void>;
+}
+
+/** @throws ContractError REGISTRY_UNEXPECTED where `url` is none. */
+export function registrySubjects({ url, auth }: SchemaRegistryOptions): RegistrySubjects {
+  const endpoint = withoutCredentials(url);
+  const ask = (method: string, path: string): Promise<unknown> =>
+    registryRequest(method, `${endpoint.url}${path}`, auth ?? endpoint.auth);
+  return {
+    async list() {
+      try {
+        // Those, too, whose removal has broken off in the middle.
+        return (await ask("GET", "/subjects?deleted=true")) as readonly string[];
+      } catch (error) {
+        throw asContractError(error);
+      }
+    },
+    async remove(subject) {
+      const path = `/subjects/${encodeURIComponent(subject)}`;
+      for (const each of [path, `${path}?permanent=true`]) {
+        try {
+          await ask("DELETE", each);
+        } catch (error) {
+          if (!(error instanceof RegistryRefusal && error.status === 404)) throw asContractError(error);
+        }
+      }
+    },
+  };
+}
