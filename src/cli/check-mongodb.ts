@@ -10,8 +10,14 @@ import { idTypeOf } from "../schemas/document-key.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 
-/** Looks whether the source can be replicated. Reads only. */
-export async function checkMongodb(config: Config): Promise<MongodbChecks> {
+/**
+ * Looks whether the source can be replicated. Reads only.
+ * @param begunCollections those that the producer has begun; asked for only if it matters
+ */
+export async function checkMongodb(
+  config: Config,
+  begunCollections: () => Promise<ReadonlySet<string>>,
+): Promise<MongodbChecks> {
   const { uri, database } = config.mongodb;
   let db: Db | undefined;
   const connected = await look("mongodb", "is a replica set of MongoDB 5.0 or later", async () => {
@@ -20,7 +26,7 @@ export async function checkMongodb(config: Config): Promise<MongodbChecks> {
   });
   if (db === undefined) return { results: [connected], idTypes: new Map() };
   try {
-    const { results, idTypes } = await checkDatabase(db, config);
+    const { results, idTypes } = await checkDatabase(db, config, begunCollections);
     return { results: [connected, ...results], idTypes };
   } finally {
     await db.client.close();
@@ -33,11 +39,19 @@ export interface MongodbChecks {
   readonly idTypes: ReadonlyMap<string, IdType | undefined>;
 }
 
-async function checkDatabase(db: Db, { collections }: Config): Promise<MongodbChecks> {
+async function checkDatabase(
+  db: Db,
+  { collections, mongodb: { onDrop } }: Config,
+  begunCollections: () => Promise<ReadonlySet<string>>,
+): Promise<MongodbChecks> {
   let names: readonly string[] = [];
+  let missing: readonly string[] = [];
   const idTypes = new Map<string, IdType | undefined>();
   const found = await look("mongodb", "has the collections, of kinds that can be replicated", async () => {
-    ({ names } = await findCollections(db, collections === undefined ? null : Object.keys(collections)));
+    const wanted = collections === undefined ? null : Object.keys(collections);
+    const absent = await findCollections(db, wanted, () => true);
+    const dropped = onDrop === "apply" && absent.missing.length > 0 ? await begunCollections() : new Set();
+    ({ names, missing } = await findCollections(db, wanted, (name) => dropped.has(name)));
   });
   const readable = await look("mongodb", "lets the user read the collections", async () => {
     for (const name of names) idTypes.set(name, idTypeOf(await readIdEnds(db, name)));
@@ -45,7 +59,15 @@ async function checkDatabase(db: Db, { collections }: Config): Promise<MongodbCh
   const streamable = await look("mongodb", "lets the user open a change stream on the database", () =>
     checkChangeStream(db),
   );
-  return { results: [found, readable, streamable, await checkOplog(db)], idTypes };
+  return {
+    results: [{ ...found, what: `${found.what}${exceptFor(missing)}` }, readable, streamable, await checkOplog(db)],
+    idTypes,
+  };
+}
+
+function exceptFor(missing: readonly string[]): string {
+  if (missing.length === 0) return "";
+  return `, but for ${missing.map((name) => JSON.stringify(name)).join(", ")}, dropped since it was replicated`;
 }
 
 /** To know it is not needed; to tell it is. */

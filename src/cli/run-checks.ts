@@ -14,6 +14,7 @@ import { collect } from "./check-result.ts";
 import type { CheckProblem, CheckResult } from "./check-result.ts";
 import { schemaRegistry, serverNames } from "./connections.ts";
 import type { ServerKind } from "./connections.ts";
+import { openPipelineReader } from "./pipeline-status.ts";
 import { planCollections } from "./planned-collections.ts";
 
 export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRegistry", "postgres"];
@@ -30,7 +31,9 @@ export async function runChecks(
   logger: Logger,
 ): Promise<readonly CheckResult[]> {
   const has = (kind: ServerKind) => servers.includes(kind);
-  const mongodb = has("mongodb") ? checkMongodb(config) : Promise.resolve(NO_CHECKS);
+  const mongodb = has("mongodb")
+    ? checkMongodb(config, () => begunCollections(config, logger))
+    : Promise.resolve(NO_CHECKS);
   const collections = await collectionsOf(config, mongodb);
   const registry = schemaRegistry(config);
   const planned = mongodb.then(({ idTypes }) => planCollections(config, collections, { registry, found: idTypes }));
@@ -41,6 +44,16 @@ export async function runChecks(
     has("postgres") ? planned.then((plan) => collect(checkPostgres(config, plan))) : [],
   ]);
   return [...(await mongodb).results, ...others.flat()];
+}
+
+/** Those that the producer's position has. */
+async function begunCollections(config: Config, logger: Logger): Promise<ReadonlySet<string>> {
+  const reader = await openPipelineReader(config, logger);
+  try {
+    return new Set(Object.keys((await reader.position())?.snapshots ?? {}));
+  } finally {
+    await reader.close();
+  }
 }
 
 /** Those of the config; where it names none, those that the database has. */

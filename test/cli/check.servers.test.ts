@@ -82,6 +82,18 @@ describe("headrace check", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("notes a collection that was dropped after it had been replicated; the pipeline runs on", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {}, others: {} } });
+    for (const name of ["things", "others"]) await pipeline.db.collection(name).insertOne({ a: 1 });
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    await pipeline.db.dropCollection("others");
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toMatch(/✓ has the collections.*but for "others"/);
+    expect(exitCode).toBe(0);
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    expect((await pipeline.pool.query(`SELECT FROM ${pipeline.schema}.others`)).rows).toEqual([]);
+  });
+
   test("finds a topic with another number of partitions, and more copies than brokers", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, kafka: { replicationFactor: 9 } });
     await pipeline.db.createCollection("things");
