@@ -5,6 +5,7 @@ import type { Config } from "../config/config-schema.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import { registerZstd } from "../consumers/kafka-compression.ts";
 import { PostgresClient } from "../consumers/postgres-client.ts";
+import { kafkaSocket } from "../runtime/kafka-socket.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createSchemaRegistry } from "../schemas/registry.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
@@ -38,6 +39,7 @@ export async function kafkaClient({ name, kafka }: Config, logger: Logger, retri
     ssl,
     ...(kafka.sasl === undefined ? {} : { sasl: kafka.sasl as NonNullable<KafkaConfig["sasl"]> }),
     connectionTimeout: CONNECT_TIMEOUT_MS,
+    socketFactory: kafkaSocket,
     retry: { retries },
     logLevel: logLevel.WARN,
     // What it fails at is thrown and logged by whoever asked; here are only the steps on the way.

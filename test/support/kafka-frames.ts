@@ -1,8 +1,3 @@
-import type { FrameFormat } from "./frame-splitter.ts";
-
-/** A size (int32, big-endian) and that many bytes. */
-export const KAFKA_FRAME: FrameFormat = { headBytes: 4, lengthOf: (head) => 4 + head.readInt32BE(0) };
-
 /** The head of a request frame. */
 export function requestHead(frame: Buffer): { readonly apiKey: number; readonly correlationId: number } {
   return { apiKey: frame.readInt16BE(4), correlationId: frame.readInt32BE(8) };

@@ -45,8 +45,8 @@ export async function startProtocolProxy<Kind>(
 
   const filter = (cut: () => void): ConnectionFilter => {
     const protocol = createProtocol();
+    let isBroken = false;
     const judged = (pieces: readonly Piece<Kind>[], judge: Judge<Kind>, losses: Map<Kind, number> | null): Buffer => {
-      let isBroken = false;
       const passing = pieces.map(({ bytes, kind }) => {
         if (isBroken) return Buffer.alloc(0);
         const outcome = kind === undefined ? "pass" : judge(kind);

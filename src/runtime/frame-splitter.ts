@@ -24,7 +24,8 @@ export class FrameSplitter {
     for (;;) {
       const needed = this.#neededLength();
       if (this.#length < needed) return frames;
-      const bytes = Buffer.concat(this.#chunks);
+      const [first = Buffer.alloc(0), ...others] = this.#chunks;
+      const bytes = others.length === 0 ? first : Buffer.concat(this.#chunks);
       this.#chunks = [bytes.subarray(needed)];
       this.#length -= needed;
       frames.push(bytes.subarray(0, needed));

@@ -1,0 +1,43 @@
+import { connect, isIP } from "node:net";
+import type { Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
+import { FrameSplitter } from "./frame-splitter.ts";
+import type { FrameFormat } from "./frame-splitter.ts";
+
+/** Kafka's: a size (int32, big-endian) and that many bytes. */
+export const KAFKA_FRAME: FrameFormat = { headBytes: 4, lengthOf: (head) => 4 + head.readInt32BE(0) };
+
+const KEEP_ALIVE_MS = 60_000;
+
+interface SocketOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Without it, or null: no TLS. */
+  readonly ssl?: ConnectionOptions | null;
+  readonly onConnect: () => void;
+}
+
+/**
+ * What kafkajs's own socketFactory makes, but for this: it hands on whole responses only. kafkajs (2.2.4) keeps the
+ * beginning of a response whose connection breaks, takes what the next connection brings for the rest of it, and waits
+ * for ever.
+ */
+export function kafkaSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
+  const socket = ssl
+    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+    : connect({ host, port }, onConnect);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return handOnFrames(socket);
+}
+
+function handOnFrames(socket: Socket): Socket {
+  const frames = new FrameSplitter(KAFKA_FRAME);
+  const emit: (event: string | symbol, ...values: unknown[]) => boolean = socket.emit.bind(socket);
+  const emitFrames = (event: string | symbol, ...values: unknown[]): boolean => {
+    if (event !== "data") return emit(event, ...values);
+    for (const frame of frames.push(values[0] as Buffer)) emit(event, frame);
+    return true;
+  };
+  return Object.assign(socket, { emit: emitFrames });
+}
