@@ -1,0 +1,82 @@
+// What was asked for has been done, and whoever asked does not get to know: the connection breaks in the middle of the
+// answer.
+import { expect, test } from "vitest";
+import { apiKeys } from "../support/kafka-proxy.ts";
+import type { ProtocolProxy } from "../support/protocol-proxy.ts";
+import { faultyPipeline } from "./faulty-pipeline.ts";
+import type { Proxies } from "./faulty-pipeline.ts";
+
+type Lose = (proxies: Proxies, times: number) => Promise<void>;
+
+/** Resolves when so many answers have been lost. */
+async function loseNext<Kind>(
+  proxy: Pick<ProtocolProxy<Kind>, "setVerdict">,
+  isMeant: (kind: Kind) => boolean,
+  times: number,
+): Promise<void> {
+  let left = times;
+  const lost = Promise.withResolvers<void>();
+  proxy.setVerdict((kind) => {
+    if (left === 0 || !isMeant(kind)) return "pass";
+    if (--left === 0) lost.resolve();
+    return "break";
+  });
+  await lost.promise;
+}
+
+const ofKafka =
+  (apiKey: number): Lose =>
+  ({ kafka }, times) =>
+    loseNext(kafka, (kind) => kind === apiKey, times);
+const ofMongodb =
+  (command: string): Lose =>
+  ({ mongodb }, times) =>
+    loseNext(mongodb, (kind) => kind === command, times);
+const ofPostgres =
+  (tag: string): Lose =>
+  ({ postgres }, times) =>
+    loseNext(postgres, (kind) => kind === tag, times);
+
+const answers: Readonly<Record<string, Lose>> = {
+  "records written to Kafka": ofKafka(apiKeys.produce),
+  "partitions added to a transaction": ofKafka(apiKeys.addPartitionsToTxn),
+  "a transaction of Kafka committed": ofKafka(apiKeys.endTxn),
+  "records read from Kafka": ofKafka(apiKeys.fetch),
+  "the group's offset committed": ofKafka(apiKeys.offsetCommit),
+  "the change stream read": ofMongodb("getMore"),
+  "documents read": ofMongodb("find"),
+  "a transaction of PostgreSQL begun": ofPostgres("BEGIN"),
+  "rows written": ofPostgres("INSERT"),
+  "a transaction of PostgreSQL committed": ofPostgres("COMMIT"),
+};
+
+test("lost answers of any server lose nothing, and no row steps back", async () => {
+  const { proxies, through, whileWriting, expectEqual } = await faultyPipeline();
+  const processes = ["produce", "consume"].map((command) => through.start(command));
+  const unexpectedEnd = Promise.race(processes.map((each) => each.unexpectedEnd()));
+  // Looked at below; after the test the processes are ended on purpose.
+  unexpectedEnd.catch(() => {});
+  await whileWriting(async () => {
+    for (const [name, lose] of Object.entries(answers)) {
+      process.stderr.write(`lose the answer: ${name}\n`);
+      await Promise.race([lose(proxies, 2), unexpectedEnd]);
+    }
+  });
+  await expectEqual();
+});
+
+test("dead letters whose acknowledgement is lost count once, and are replayed", async () => {
+  const { pipeline, proxies, pool, through, whileWriting, expectEqual } = await faultyPipeline();
+  await pool.query("ALTER TABLE typed ADD CONSTRAINT poison CHECK (n % 5 <> 0)");
+  pipeline.start("produce");
+  through.start("consume");
+  await whileWriting(() => ofKafka(apiKeys.produce)(proxies, 4));
+  await pool.query("ALTER TABLE typed DROP CONSTRAINT poison");
+  await pipeline.run("verify", "--wait", "120");
+  const { stdout } = await pipeline.run("dlq", "list", "--json");
+  const origins = (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id);
+  expect(origins.length).toBeGreaterThan(0);
+  expect(new Set(origins).size).toBe(origins.length);
+  expect(await pipeline.run("dlq", "replay")).toMatchObject({ exitCode: 0 });
+  await expectEqual();
+});
