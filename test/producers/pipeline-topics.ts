@@ -2,6 +2,7 @@
 import { Kafka, logLevel } from "kafkajs";
 import type { KafkaMessage } from "kafkajs";
 import { afterAll } from "vitest";
+import { registerZstd } from "../../src/consumers/kafka-compression.ts";
 import { KafkaTopics } from "../../src/producers/kafka-topics.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 
@@ -55,12 +56,14 @@ export async function readTopic(topic: string): Promise<ReadRecord[]> {
   const records: ReadRecord[] = [];
   const waiting = new Set([...ends].filter(([, high]) => high > 0n).map(([partition]) => partition));
   if (waiting.size === 0) return records;
+  registerZstd();
   const consumer = kafka.consumer({ groupId: uniqueName("reader"), maxWaitTimeInMs: 100 });
   const done = Promise.withResolvers<void>();
   const reached = (partition: number, next: bigint): void => {
     if (next >= (ends.get(partition) ?? 0n)) waiting.delete(partition);
     if (waiting.size === 0) done.resolve();
   };
+  consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(payload.error));
   // Control records give no batch to the callback, only this event.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) =>
     reached(payload.partition, BigInt(payload.lastOffset) + 1n),
