@@ -32,7 +32,7 @@ where an error knows better, such as the statement to run, it says so itself.
 
 | kind | what Headrace does |
 | --- | --- |
-| retryable | It tries again, with pauses that grow, and goes on by itself. At a start, and in commands that answer a question, only for some seconds: then the exit code is 1. |
+| retryable | It tries again, with pauses that grow, and goes on by itself. At a start, and in commands that answer a question, only for a time: then the exit code is 1. |
 | poison | One record cannot be applied: it becomes a dead letter, and everything else goes on. |
 | fatal | It stops with exit code 1, and commits nothing more. What was committed stays valid, and after the remedy a start goes on there. |
 | usage | A mistake in the usage or the config: exit code 2, and nothing has been done. |

@@ -21,8 +21,8 @@ export interface FleetOptions {
 
 /** Exit codes after SIGTERM: 128 + 15 by Headrace's own doing. */
 const DRAINED = 143;
-/** The checks at the start give up after 15 s; the rest is the start of the process itself on a busy machine. */
-const START_MS = 40_000;
+/** A start gives up after a minute; the rest is the start of the process itself on a busy machine. */
+const START_MS = 120_000;
 /** The last word of a process that could not start for that. */
 const AWAY = /"code":"(?:[A-Z]+_(?:UNAVAILABLE|TIMEOUT|READ_ONLY|OUT_OF_RESOURCES)|CHECKS_FAILED)"/;
 const RESTART_MS = 1_000;

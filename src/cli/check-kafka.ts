@@ -35,7 +35,7 @@ export async function* checkKafka(
 }
 
 async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Config): Promise<void> {
-  const { brokers } = await asking("describing the cluster", () => admin.describeCluster());
+  const { brokers } = await asking("describing the cluster", () => answered(admin.describeCluster()));
   if (brokers.length >= replicationFactor) return;
   throw new HeadraceError("TOO_FEW_BROKERS", {
     message: `Topics are to have ${replicationFactor} copies, but there are ${brokers.length} brokers.`,

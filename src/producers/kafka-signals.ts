@@ -125,7 +125,7 @@ class KafkaSignals implements OpenSignals {
     const consumer = this.#consumer;
     await consumer.connect();
     await consumer.subscribe({ ...this.#topic, fromBeginning: true });
-    await consumer.run({
+    const running = consumer.run({
       autoCommit: false,
       eachBatch: async ({ batch }) => {
         for (const message of batch.messages) this.#receive(message);
@@ -134,7 +134,9 @@ class KafkaSignals implements OpenSignals {
         if (this.#isPaused) consumer.pause([this.#topic]);
       },
     });
+    // At once: a consumer that has crashed meanwhile would refuse it, and hide the crash's cause.
     consumer.seek({ ...this.#topic, partition: 0, offset: String(this.start) });
+    await running;
   }
 
   #receive({ offset: text, value }: KafkaMessage): void {
@@ -147,7 +149,7 @@ class KafkaSignals implements OpenSignals {
   }
 
   #fail(error: unknown): void {
-    this.#failure = kafkaError(error, READING);
+    this.#failure ??= kafkaError(error, READING);
     this.#tell();
   }
 }

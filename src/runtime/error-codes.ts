@@ -18,7 +18,7 @@ export const PIPELINE_ERRORS = {
   CHECKS_FAILED: {
     kind: "fatal",
     meaning:
-      "Several things are not as the command needs them; the message names each. If servers that cannot be reached are all that is wrong, it has been tried for some seconds first.",
+      "Several things are not as the command needs them; the message names each. If servers that cannot be reached are all that is wrong, it has been tried for a minute first.",
     remedy: "Mend what the message names; `headrace check` looks again.",
   },
   COLLECTION_NOT_REPLICATED: {

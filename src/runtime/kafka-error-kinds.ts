@@ -46,8 +46,8 @@ function classifyKafkaError(error: unknown): ErrorCode {
 }
 
 /**
- * What kafkajs answers to a question about topics. Where the connection breaks before the broker's answer, its
- * `listTopics` and `fetchTopicMetadata` (2.2.4) fail at a field of null.
+ * What kafkajs answers to a question about the cluster. Where the connection breaks before the broker's answer, its
+ * `listTopics`, `fetchTopicMetadata` and `describeCluster` (2.2.4) fail at a field of null.
  * @throws HeadraceError KAFKA_UNAVAILABLE then
  */
 export async function answered<T>(answer: Promise<T>): Promise<T> {
@@ -55,7 +55,7 @@ export async function answered<T>(answer: Promise<T>): Promise<T> {
     return await answer;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "No broker has answered a question about topics" }, error);
+    throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "No broker has answered a question about the cluster" }, error);
   }
 }
 

@@ -82,8 +82,8 @@ async function pause(delayMs: number, signal: AbortSignal | undefined, clock: Cl
   }
 }
 
-/** How patient a start is with servers that cannot be reached. */
-export const START_PATIENCE = { maxElapsedMs: 15_000, maxDelayMs: 2_000 } as const;
+/** How patient a start is with servers that cannot be reached: they may be starting, too. */
+export const START_PATIENCE = { maxElapsedMs: 60_000, maxDelayMs: 2_000 } as const;
 
 /** An `onRetry` that logs; the level rises with the delay: a hiccup is for debugging, an outage is a warning. */
 export function logRetries(logger: Logger, what: string): (error: unknown, attempt: number, delayMs: number) => void {

@@ -12,7 +12,7 @@ describe("a server that cannot be reached at the start", () => {
     ["Kafka", "consume", { kafka: { brokers: "127.0.0.1:1" } }],
     ["The schema registry", "produce", { schemaRegistry: { url: "http://me:hunter2@127.0.0.1:2" } }],
     ["PostgreSQL", "consume", { postgres: { url: "postgres://me:hunter2@127.0.0.1:1/db" } }],
-  ])("%s is named, and the exit code is 1: %s", { timeout: 90_000 }, async (server, command, config) => {
+  ])("%s is named, and the exit code is 1: %s", { timeout: 180_000 }, async (server, command, config) => {
     const pipeline = await freshPipeline({ ...config, log: { level: "warn" } });
     const { exitCode, stderr } = await pipeline.run(command);
     const [fatal] = stderr.trimEnd().split("\n").slice(-1);

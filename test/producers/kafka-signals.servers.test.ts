@@ -7,6 +7,8 @@ import type { Signal } from "../../src/schemas/signal.ts";
 import { signalsTopic } from "../../src/schemas/topics.ts";
 import { ProducerUnderTest } from "./producer-under-test.ts";
 import { pipelineName, pipelineTopics, testKafka } from "./pipeline-topics.ts";
+import { apiKeys, startKafkaProxy } from "../support/kafka-proxy.ts";
+import { servers } from "../support/servers.ts";
 import { silentLogger } from "./source-collector.ts";
 
 const resync: Signal = { type: "resync", collection: "a" };
@@ -120,4 +122,19 @@ test("a running producer carries a signal out, and one that runs once those that
   await sendSignals(testKafka(), producer.name, [ofIds(1)]);
   await expect.poll(reads, { timeout: 60_000 }).toHaveLength(6);
   await running.stop();
+});
+
+test("a group that cannot be joined is a passing failure, whatever comes of it", async () => {
+  const proxy = await startKafkaProxy(servers().kafkaBrokers);
+  const name = pipelineName();
+  await pipelineTopics(name, "db").prepareInternal();
+  proxy.setVerdict((apiKey) => (apiKey === apiKeys.joinGroup ? "cut" : "pass"));
+  const kafka = testKafka(proxy.brokers);
+  const signals = await kafkaSignals({ kafka, name, logger: silentLogger }).open(0n);
+  await signals.arrival();
+  await signals.close();
+  expect(() => signals.take()).toThrow(
+    expect.objectContaining({ code: "KAFKA_UNAVAILABLE", kind: "retryable" }) as Error,
+  );
+  await proxy.close();
 });
