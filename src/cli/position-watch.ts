@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Consumer, Kafka } from "kafkajs";
 import { POSITION_KEY } from "../producers/kafka-positions.ts";
-import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
 import type { Position } from "../schemas/change-event.ts";
 import { decodePosition } from "../schemas/position.ts";
 import { consumerGroup, positionsTopic } from "../schemas/topics.ts";
@@ -108,7 +108,7 @@ async function topicEnd(kafka: Kafka, topic: string): Promise<{ from: bigint; en
   try {
     await admin.connect();
     const [bounds] = await admin.fetchTopicOffsets(topic);
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const { topics } = await answered(admin.fetchTopicMetadata({ topics: [topic] }));
     const low = BigInt(bounds?.low ?? 0);
     const end = BigInt(bounds?.high ?? 0);
     const near = end - LAST_OFFSETS;

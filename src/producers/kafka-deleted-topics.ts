@@ -1,6 +1,6 @@
 import type { Kafka } from "kafkajs";
 import { HeadraceError } from "../runtime/errors.ts";
-import { kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
 
 /** What kafkajs makes of a topic that is gone. */
 const SUSPICIOUS: ReadonlySet<string> = new Set(["KAFKA_TOPIC_MISSING", "KAFKA_UNEXPECTED"]);
@@ -19,7 +19,7 @@ export async function findDeleted(
   const admin = kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
   try {
     await admin.connect();
-    const existing = new Set(await admin.listTopics());
+    const existing = new Set(await answered(admin.listTopics()));
     const missing = topics.filter((topic) => !existing.has(topic));
     return missing.length === 0 ? failure : deleted(missing, failure);
   } catch (error) {

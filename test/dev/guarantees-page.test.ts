@@ -14,6 +14,8 @@ test("the guarantees name tests", () => {
 });
 
 test.each([...named])("the test that shows a guarantee is there: %s", (name) => {
-  const files = [".test.ts", ".servers.test.ts"].map((end) => new URL(`../${name}${end}`, import.meta.url));
+  const files = [".test.ts", ".servers.test.ts", ".long.test.ts"].map(
+    (end) => new URL(`../${name}${end}`, import.meta.url),
+  );
   expect(files.filter((file) => existsSync(file))).not.toEqual([]);
 });
