@@ -2,7 +2,7 @@ import type { Config } from "../config/config-schema.ts";
 import type { CollectionSchema } from "../schemas/collection-schema.ts";
 import { ContractError } from "../schemas/contract-error.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
-import { withoutCredentials } from "../schemas/registry-transport.ts";
+import { RegistryRefusal, registryRequest, withoutCredentials } from "../schemas/registry-transport.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
@@ -56,24 +56,16 @@ interface CompatibilityAnswer {
 async function incompatibility(config: Config, subject: string, definition: object): Promise<string | null> {
   const { url, auth: urlAuth } = withoutCredentials(config.schemaRegistry.url);
   const auth = config.schemaRegistry.auth ?? urlAuth;
-  const response = await fetch(
-    `${url}/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`,
-    {
-      method: "POST",
-      headers: { "content-type": "application/vnd.schemaregistry.v1+json", ...basicAuth(auth) },
-      body: JSON.stringify({ schema: JSON.stringify(definition) }),
-      signal: AbortSignal.timeout(10_000),
-    },
-  );
-  if (!response.ok) return `the registry answers the question with status ${response.status}`;
-  const answer = (await response.json()) as CompatibilityAnswer;
-  if (answer.is_compatible !== false) return null;
-  return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
-}
-
-function basicAuth(auth: { username: string; password: string } | undefined): Record<string, string> {
-  if (auth === undefined) return {};
-  return { authorization: `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}` };
+  const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`;
+  const question = { schema: JSON.stringify(definition) };
+  try {
+    const answer = (await registryRequest("POST", `${url}${path}`, auth, question)) as CompatibilityAnswer;
+    if (answer.is_compatible !== false) return null;
+    return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
+  } catch (error) {
+    if (!(error instanceof RegistryRefusal)) throw error;
+    return `the registry answers the question with status ${error.status}`;
+  }
 }
 
 function schemasRefused(refusals: readonly string[]): ContractError {

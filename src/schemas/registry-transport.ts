@@ -65,10 +65,22 @@ export function registryTransport(auth: Credentials | undefined) {
 
 /**
  * A request of the API that the registry client does not have. Resolves to the answer's JSON.
+ * @param body as JSON
  * @throws as `registryTransport`
  */
-export function registryRequest(method: string, url: string, auth: Credentials | undefined): Promise<unknown> {
-  return send({ method: () => method, url: () => url, headers: () => ({}), body: () => undefined }, auth);
+export function registryRequest(
+  method: string,
+  url: string,
+  auth: Credentials | undefined,
+  body?: object,
+): Promise<unknown> {
+  const request: TransportRequest = {
+    method: () => method,
+    url: () => url,
+    headers: () => (body === undefined ? {} : { "content-type": "application/vnd.schemaregistry.v1+json" }),
+    body: () => (body === undefined ? undefined : JSON.stringify(body)),
+  };
+  return send(request, auth);
 }
 
 async function send(request: TransportRequest, auth: Credentials | undefined): Promise<Record<string, unknown>> {

@@ -8,6 +8,7 @@ import { parseColumnType } from "../../src/schemas/column-type.ts";
 import { collectionSchema } from "../../src/schemas/collection-schema.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
+import { startHttpProxy } from "../support/http-proxy.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import { freshPostgresUser, servers } from "../support/servers.ts";
 
@@ -124,6 +125,19 @@ describe("headrace check", () => {
     expect(stdout).toContain(`${topic}-value`);
     expect(exitCode).toBe(1);
     expect((await registry.latest(schema.valueSubject))?.definition).toEqual(schema.valueSchema);
+  });
+
+  test("names a registry that cannot be reached in the middle of its questions, too", async () => {
+    const proxy = await startHttpProxy(servers().schemaRegistryUrl);
+    const pipeline = await freshPipeline({ schemaRegistry: { url: proxy.url }, collections: { things: {} } });
+    await pipeline.db.collection("things").insertOne({ n: 1 });
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    proxy.setRequestVerdict((kind) => (kind.includes("/compatibility/") ? "cut" : "pass"));
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain("REGISTRY_UNAVAILABLE");
+    expect(stdout).not.toContain("UNKNOWN_ERROR");
+    expect(exitCode).toBe(1);
+    await proxy.close();
   });
 
   test("finds missing rights in PostgreSQL and says what to grant", async () => {
