@@ -153,14 +153,13 @@ export class GroupSession {
     if (partitions.length === 0) return;
     this.#consumer.pause(topics);
     void this.#guard(assignment.controller.signal, async () => {
-      await this.#seek(assignment, partitions);
+      await this.#seek(assignment, partitions, assignment.controller.signal);
       this.#consumer.resume(topics);
     });
   }
 
   /** Goes on at the stored offsets. */
-  async #seek(assignment: Assignment, partitions: readonly TopicPartition[]): Promise<void> {
-    const { signal } = assignment.controller;
+  async #seek(assignment: Assignment, partitions: readonly TopicPartition[], signal: AbortSignal): Promise<void> {
     const offsets = await this.#startOffsets(partitions, signal);
     for (const partition of partitions) {
       const offset = offsetIn(offsets, partition);
@@ -256,7 +255,7 @@ export class GroupSession {
       };
       await this.#callbacks.eachBatch({ ...fetched, startOffset, signal, commit });
     }
-    if (assignment.offsets.get(key) !== fetched.nextOffset) await this.#seek(assignment, [fetched]);
+    if (assignment.offsets.get(key) !== fetched.nextOffset) await this.#seek(assignment, [fetched], signal);
   }
 
   /** @throws HeadraceError TOPIC_RECREATED */

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
+import { partitionKey } from "../../src/consumers/ports.ts";
 import type { FetchedBatch } from "../../src/consumers/ports.ts";
 import { startKafkaProxy } from "../support/kafka-proxy.ts";
 import { servers, uniqueName } from "../support/servers.ts";
@@ -121,4 +122,36 @@ test("a batch that is done after the membership was lost, and cannot be committe
   proxy.restore();
   await fixture.publish(topic, [{ value: "b" }]);
   await until(() => expect(progress.values()).toEqual(["a", "b"]));
+});
+
+test("a stop while offsets are read after the membership was lost is no failure", async () => {
+  const proxy = await startKafkaProxy(servers().kafkaBrokers);
+  onTestFinished(() => proxy.close());
+  const topic = await freshTopic();
+  await fixture.publish(topic, [{ value: "a" }]);
+  const progress = new MemoryProgress();
+  const begun = Promise.withResolvers<FetchedBatch>();
+  const release = Promise.withResolvers<void>();
+  progress.work = (batch) => {
+    begun.resolve(batch);
+    return release.promise;
+  };
+  const reading = startReading(progress, topic, { kafka: connectKafka(proxy.brokers) });
+  const { signal, ...partition } = await begun.promise;
+  proxy.cut();
+  await until(() => expect(signal.aborted).toBe(true));
+  const asked = Promise.withResolvers<void>();
+  progress.startOffsets = (_partitions, within) => {
+    asked.resolve();
+    return new Promise((_resolve, reject) => {
+      const stop = () => reject(within?.reason as Error);
+      if (within?.aborted === true) stop();
+      else within?.addEventListener("abort", stop);
+    });
+  };
+  // Somebody else has moved the offset: it is read again.
+  progress.offsets.set(partitionKey(partition), 1n);
+  release.resolve();
+  await asked.promise;
+  await reading.stop();
 });

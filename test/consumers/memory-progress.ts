@@ -17,7 +17,10 @@ export class MemoryProgress implements RecordLogCallbacks {
   /** Replaces what is done with a batch before it is stored. */
   work: (batch: FetchedBatch) => Promise<void> = () => Promise.resolve();
 
-  startOffsets = (partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>> => {
+  startOffsets = (
+    partitions: readonly TopicPartition[],
+    _signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, bigint>> => {
     this.starts += 1;
     return Promise.resolve(new Map(partitions.map((each) => [partitionKey(each), this.offset(each)])));
   };
