@@ -7,7 +7,7 @@ import { MongoClient } from "mongodb";
 import type { Db } from "mongodb";
 import { Pool } from "pg";
 import { dropPipeline } from "../dev/drop-pipeline.ts";
-import { HeadraceProcess } from "../dev/headrace-process.ts";
+import { headrace, HeadraceProcess } from "../dev/headrace-process.ts";
 import type { Stack } from "../dev/stack.ts";
 import { topicOf } from "../src/schemas/topics.ts";
 
@@ -111,6 +111,12 @@ export class BenchPipeline implements AsyncDisposable {
       started.start();
       this.#running.push({ process: started, usageFile });
     }
+  }
+
+  /** Runs `headrace …` to its end. */
+  async command(...args: readonly string[]): Promise<void> {
+    const { exitCode, stderr } = await headrace([...args, "-c", this.#configFile], process.env);
+    if (exitCode !== 0) throw new Error(`headrace ${args.join(" ")} ended with ${exitCode}:\n${stderr}`);
   }
 
   /** Drains and ends the processes. */

@@ -4,6 +4,7 @@ import { startStack } from "../dev/stack.ts";
 import type { Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
 import { latency } from "./scenarios/latency.ts";
+import { liveInSnapshot } from "./scenarios/live-in-snapshot.ts";
 import { collections, growth, hotKeys, large, tiny, wide } from "./scenarios/shapes.ts";
 import { snapshot } from "./scenarios/snapshot.ts";
 
@@ -11,6 +12,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   snapshot,
   drain,
   latency,
+  liveInSnapshot,
   wide,
   large,
   tiny,

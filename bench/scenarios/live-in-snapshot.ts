@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Int32 } from "mongodb";
+import { BenchPipeline } from "../bench-pipeline.ts";
+import { load } from "../load.ts";
+import { objectId, PRODUCT_COLUMNS, product, seeded } from "../product.ts";
+import type { BenchContext } from "../scenario.ts";
+import { latencyOf, median, rounded } from "../statistics.ts";
+import type { Latency } from "../statistics.ts";
+
+const COLLECTION = "products";
+const DOCUMENTS = 500_000;
+const UPDATES_PER_SECOND = 50;
+const IDLE_MS = 15_000;
+/** Time between two looks at PostgreSQL. */
+const LOOK_MS = 2;
+
+interface Run {
+  readonly idle: Latency;
+  readonly snapshot: Latency;
+  /** While updates were made, and without any. */
+  readonly rowsPerSecond: { readonly live: number; readonly alone: number };
+}
+
+/**
+ * From the acknowledgement of an update to its being visible, with nothing else to do and while all of its collection is
+ * copied. The ratios are of times that lie close together, since the machine may have other work, too.
+ */
+export async function liveInSnapshot({ stack, scale, runs: count, report }: BenchContext): Promise<object> {
+  await using pipeline = await BenchPipeline.create(stack, {
+    collections: { [COLLECTION]: { columns: PRODUCT_COLUMNS } },
+  });
+  const documents = Math.round(DOCUMENTS * scale);
+  await load(pipeline.db.collection(COLLECTION), documents, product);
+  pipeline.start();
+  await pipeline.untilRows(COLLECTION, documents);
+  const probe = new Probe(pipeline, documents);
+  const runs: Run[] = [];
+  while (runs.length < count) {
+    const run = await measure(pipeline, probe, documents);
+    report(JSON.stringify(run));
+    runs.push(run);
+  }
+  await pipeline.stop();
+  const ratioOf = (key: "p50Ms" | "p95Ms" | "p99Ms") =>
+    rounded(median(runs.map(({ snapshot, idle }) => snapshot[key] / idle[key])), 2);
+  const speedRatio = rounded(median(runs.map(({ rowsPerSecond: { live, alone } }) => live / alone)), 2);
+  return { runs, ratio: { p50: ratioOf("p50Ms"), p95: ratioOf("p95Ms"), p99: ratioOf("p99Ms") }, speedRatio };
+}
+
+async function measure(pipeline: BenchPipeline, probe: Probe, documents: number): Promise<Run> {
+  const copy = async (): Promise<number> => {
+    const began = performance.now();
+    await pipeline.command("snapshot", "--collection", COLLECTION, "--wait");
+    return Math.round((documents / (performance.now() - began)) * 1_000);
+  };
+  const idle = latencyOf(await probe.run(AbortSignal.timeout(IDLE_MS)));
+  const copied = new AbortController();
+  const [times, live] = await Promise.all([probe.run(copied.signal), copy().finally(() => copied.abort())]);
+  return { idle, snapshot: latencyOf(times), rowsPerSecond: { live, alone: await copy() } };
+}
+
+class Probe {
+  readonly #pipeline: BenchPipeline;
+  readonly #documents: number;
+  readonly #random = seeded(1);
+  #writes = 0;
+
+  constructor(pipeline: BenchPipeline, documents: number) {
+    this.#pipeline = pipeline;
+    this.#documents = documents;
+  }
+
+  /** Updates random documents at a steady rate until `signal` aborts; how long each took to be visible, in ms. */
+  async run(signal: AbortSignal): Promise<number[]> {
+    const began = performance.now();
+    const updates: Promise<number>[] = [];
+    while (!signal.aborted) {
+      updates.push(this.#update());
+      const due = began + (updates.length / UPDATES_PER_SECOND) * 1_000;
+      await sleep(Math.max(0, due - performance.now()));
+    }
+    return await Promise.all(updates);
+  }
+
+  async #update(): Promise<number> {
+    const _id = objectId(Math.floor(this.#random() * this.#documents));
+    const stock = 1_000_000 + this.#writes++;
+    await this.#pipeline.db.collection(COLLECTION).updateOne({ _id }, { $set: { stock: new Int32(stock) } });
+    const acknowledged = performance.now();
+    const text = `SELECT FROM ${this.#pipeline.table(COLLECTION)} WHERE _id = $1 AND stock >= $2`;
+    const look = { name: "look", text, values: [_id.toHexString(), stock] };
+    while ((await this.#pipeline.target.query(look)).rows.length === 0) await sleep(LOOK_MS);
+    return performance.now() - acknowledged;
+  }
+}
