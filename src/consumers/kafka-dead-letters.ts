@@ -81,9 +81,10 @@ export function createKafkaDeadLetterReader(options: DeadLetterReaderOptions): D
                 positions.set(key, record.offset + 1n);
               }
               positions.set(key, batch.nextOffset);
-              await batch.commit(batch.nextOffset);
               if (batch.nextOffset >= end) ends.delete(key);
+              // Nothing is to come after the end that a failed commit could be seen by.
               if (ends.size === 0) done.abort();
+              else await batch.commit(batch.nextOffset);
             },
           },
           { signal: AbortSignal.any([signal, done.signal]) },

@@ -3,8 +3,9 @@ import { expect, onTestFinished, test } from "vitest";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/kafka-dead-letters.ts";
 import type { LogRecord } from "../../src/consumers/ports.ts";
 import { HeadraceError } from "../../src/runtime/errors.ts";
-import { useKafka } from "../consumers/kafka-fixture.ts";
-import { uniqueName } from "../support/servers.ts";
+import { connectKafka, useKafka } from "../consumers/kafka-fixture.ts";
+import { apiKeys, startKafkaProxy } from "../support/kafka-proxy.ts";
+import { servers, uniqueName } from "../support/servers.ts";
 import { describeDeadLetters } from "./dead-letters.ts";
 
 const fixture = useKafka();
@@ -77,6 +78,17 @@ test("a scan ends where the DLQ ends with control records, and skips aborted tra
   await fixture.publish(topic, [{ value: "by the producer" }]);
   await fixture.publish(topic, [{ value: "never" }], "abort");
   expect(await values(reader)).toEqual(["by the producer"]);
+});
+
+test("a scan ends though the group's last commit was not answered", async () => {
+  const { topic, writer } = await freshQueue();
+  for (const value of ["a", "b"]) await writer.write(record({ value: Buffer.from(value) }), failure);
+  const proxy = await startKafkaProxy(servers().kafkaBrokers);
+  onTestFinished(() => proxy.close());
+  proxy.setVerdict((apiKey) => (apiKey === apiKeys.offsetCommit ? "cut" : "pass"));
+  const kafka = connectKafka(proxy.brokers);
+  const reader = createKafkaDeadLetterReader({ kafka, topic, groupPrefix: `${topic}.reader`, logger: quiet });
+  expect(await values(reader)).toEqual(["a", "b"]);
 });
 
 test("a scan begins where retention has left the DLQ's start", async () => {
