@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorKind } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { completeTo } from "../schemas/change-event.ts";
@@ -40,6 +41,11 @@ export interface SequenceOptions extends TimelineOptions {
 export const IDLE_MS = 1_000;
 /** While changes have come within this time, chunks are published in small parts, so that none waits long. */
 const BUSY_MS = 1_000;
+/**
+ * Then, the next part waits for this share of the time that the last one took: a change that is on its way need not wait for
+ * it, and consumers get through what was published.
+ */
+const REST_SHARE = 0.5;
 
 /** Stream, chunks and signals as one sequence. The stream's steps go before chunks, which take what the stream leaves. */
 export async function* oneSequence(
@@ -52,6 +58,7 @@ export async function* oneSequence(
   let streamIsDone = !options.hasStream || start.clusterTime > until;
   let yieldedAt = performance.now();
   let changedAt = -Infinity;
+  let restsUntil = 0;
   while (!streamIsDone || isSnapshotting(timeline) || timeline.position.signals.offset < inputs.signals.end) {
     inputs.hurry(isSnapshotting(timeline));
     const request = nextRequest(timeline, options);
@@ -59,7 +66,7 @@ export async function* oneSequence(
       timeline = ask(timeline, request);
       inputs.chunks.ask(request);
     }
-    const arrival = await firstArrival(inputs, timeline, options);
+    const arrival = await firstArrival(inputs, timeline, options, restsUntil);
     if (arrival.kind === "chunks") {
       timeline = receive(timeline, arrival.chunks);
       continue;
@@ -74,8 +81,10 @@ export async function* oneSequence(
     streamIsDone ||= isLastStep;
     // The last step is stored, as it says up to which time everything is.
     if (isIdle && !isLastStep && performance.now() - yieldedAt < IDLE_MS) continue;
+    const yieldsAt = performance.now();
     yield next.batch;
     yieldedAt = performance.now();
+    restsUntil = isBusy && arrival.kind === "ready" ? yieldedAt + REST_SHARE * (yieldedAt - yieldsAt) : 0;
   }
 }
 
@@ -87,8 +96,16 @@ type Arrival =
   | { readonly kind: "failed"; readonly error: unknown; readonly offset: bigint }
   | { readonly kind: "ready" };
 
-/** Of what is there already, the first in this order. */
-async function firstArrival(inputs: SequenceInputs, timeline: Timeline, options: TimelineOptions): Promise<Arrival> {
+/**
+ * Of what is there already, the first in this order.
+ * @param restsUntil chunks wait until then
+ */
+async function firstArrival(
+  inputs: SequenceInputs,
+  timeline: Timeline,
+  options: TimelineOptions,
+  restsUntil: number,
+): Promise<Arrival> {
   const ready: Arrival = { kind: "ready" };
   if (isPressing(timeline, options)) return ready;
   const { stream, chunks, signals } = inputs;
@@ -108,11 +125,16 @@ async function firstArrival(inputs: SequenceInputs, timeline: Timeline, options:
       ),
     );
   }
-  if (isReady(timeline, options)) arrivals.push(Promise.resolve().then(() => ready));
+  if (isReady(timeline, options)) arrivals.push(restUntil(restsUntil).then(() => ready));
   const arrival = await Promise.race(arrivals);
-  if (arrival === null) return firstArrival(inputs, timeline, options);
+  if (arrival === null) return firstArrival(inputs, timeline, options, restsUntil);
   if (arrival.kind === "step") stream.take();
   return arrival;
+}
+
+async function restUntil(time: number): Promise<void> {
+  const restMs = time - performance.now();
+  if (restMs > 0) await sleep(restMs);
 }
 
 function stepArrival({ done, value }: IteratorResult<StreamStep, void>): Arrival {
