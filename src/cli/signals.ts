@@ -65,21 +65,15 @@ export async function sendAndTell(
   signals: readonly Signal[],
   { wait }: { readonly wait: boolean },
 ): Promise<void> {
-  if (wait) {
-    await sendAndWait(context, signals);
-    process.stdout.write("Done: it is in the tables.\n");
-  } else {
-    await send(context, signals);
-    process.stdout.write("Sent. A running producer begins it at once, another one at its next start.\n");
-  }
-}
-
-/** Sends the signals and waits until what they ask for is in the tables. */
-export async function sendAndWait(context: CommandContext, signals: readonly Signal[]): Promise<void> {
   const offset = await send(context, signals);
+  if (!wait) {
+    process.stdout.write("Sent. A running producer begins it at once, another one at its next start.\n");
+    return;
+  }
   const reader = await openPipelineReader(context.config, context.logger);
   try {
     await waitUntilApplied(reader, { offset, signals, signal: context.signal });
+    process.stdout.write("Done: it is in the tables.\n");
   } finally {
     await reader.close();
   }
