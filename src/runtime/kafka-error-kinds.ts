@@ -55,7 +55,11 @@ export async function answered<T>(answer: Promise<T>): Promise<T> {
     return await answer;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "No broker has answered a question about the cluster" }, error);
+    throw new HeadraceError(
+      "KAFKA_UNAVAILABLE",
+      { message: "No broker has answered a question about the cluster" },
+      error,
+    );
   }
 }
 
