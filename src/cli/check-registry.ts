@@ -2,7 +2,7 @@ import type { Config } from "../config/config-schema.ts";
 import type { CollectionSchema } from "../schemas/collection-schema.ts";
 import { ContractError } from "../schemas/contract-error.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
-import { RegistryRefusal, registryRequest, withoutCredentials } from "../schemas/registry-transport.ts";
+import { RegistryRefusal, registryRequest } from "../schemas/registry-transport.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
@@ -54,12 +54,10 @@ interface CompatibilityAnswer {
 
 /** Asks the registry, by its own rules; the client has no call for it. */
 async function incompatibility(config: Config, subject: string, definition: object): Promise<string | null> {
-  const { url, auth: urlAuth } = withoutCredentials(config.schemaRegistry.url);
-  const auth = config.schemaRegistry.auth ?? urlAuth;
   const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`;
   const question = { schema: JSON.stringify(definition) };
   try {
-    const answer = (await registryRequest("POST", `${url}${path}`, auth, question)) as CompatibilityAnswer;
+    const answer = (await registryRequest(config.schemaRegistry, "POST", path, question)) as CompatibilityAnswer;
     if (answer.is_compatible !== false) return null;
     return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
   } catch (error) {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { fetchEndOffsets, listTopics } from "../consumers/kafka-offsets.ts";
@@ -7,6 +6,7 @@ import type { PartitionOffset } from "../consumers/ports.ts";
 import type { PostgresClient, Row } from "../consumers/postgres-client.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { pause } from "../runtime/pause.ts";
 import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
 import { collectionOf, positionsTopic, signalsTopic } from "../schemas/topics.ts";
@@ -86,7 +86,7 @@ export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUp
       const found = await look();
       if (found !== false) return found;
       if (performance.now() > deadline) throw timedOut(what, timeoutMs);
-      await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await pause(POLL_MS, signal);
     }
   };
   for (;;) {

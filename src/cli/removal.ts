@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { createKafkaDeadLetterReader } from "../consumers/kafka-dead-letters.ts";
@@ -11,6 +10,7 @@ import { BatchLimits } from "../producers/batch-limits.ts";
 import { kafkaSessions } from "../producers/kafka-session.ts";
 import { HeadraceError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { pause } from "../runtime/pause.ts";
 import { registrySubjects } from "../schemas/registry-subjects.ts";
 import type { RegistrySubjects } from "../schemas/registry-subjects.ts";
 import {
@@ -136,7 +136,7 @@ async function refuseWhileRunning(kafka: Kafka, name: string, signal: AbortSigna
   const positions = await listTopics(kafka, (topic) => topic === positionsTopic(name));
   const [before] = await fetchEndOffsets(kafka, positions);
   if (before === undefined) return;
-  await sleep(WATCH_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+  await pause(WATCH_MS, signal);
   const [after] = await fetchEndOffsets(kafka, positions);
   if (after?.offset !== before.offset) throw running("a producer");
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Db } from "mongodb";
 import type { Config } from "../config/config-schema.ts";
 import { listTopics } from "../consumers/kafka-offsets.ts";
@@ -7,12 +6,13 @@ import { KafkaTopics } from "../producers/kafka-topics.ts";
 import { connectMongo } from "../producers/mongo-client.ts";
 import { findCollections } from "../producers/mongo-collections.ts";
 import { HeadraceError } from "../runtime/errors.ts";
+import { pause } from "../runtime/pause.ts";
 import type { Position } from "../schemas/change-event.ts";
 import type { Signal } from "../schemas/signal.ts";
 import { collectionOf } from "../schemas/topics.ts";
 import type { CommandContext } from "./command-context.ts";
 import { kafkaClient } from "./connections.ts";
-import { lagOf, openPipelineReader } from "./pipeline-status.ts";
+import { isApplied, openPipelineReader } from "./pipeline-status.ts";
 import type { PipelineReader } from "./pipeline-status.ts";
 
 const POLL_MS = 200;
@@ -92,11 +92,7 @@ async function waitUntilApplied(reader: PipelineReader, sent: SentSignals): Prom
     process.stderr.write("No producer seems to run; the signal waits for one in its topic, and this command, too.\n");
   }
   const ends = await reader.ends();
-  const isApplied = async (): Promise<boolean> => {
-    const progress = await reader.progress();
-    return ends.every((end) => lagOf(end, progress) === 0n);
-  };
-  while (!(await isApplied())) await pause(signal);
+  while (!isApplied(ends, await reader.progress())) await pause(POLL_MS, signal);
 }
 
 /**
@@ -113,7 +109,7 @@ export async function isCarriedOut(reader: PipelineReader, { signals, offset, si
     if (now !== known) movedAt = performance.now();
     else if (performance.now() - movedAt > SILENCE_MS) return false;
     known = now;
-    await pause(signal);
+    await pause(POLL_MS, signal);
   }
 }
 
@@ -130,8 +126,4 @@ function textOf({ clusterTime, resumeToken, snapshots, signals }: Position): str
   return JSON.stringify([clusterTime, resumeToken, snapshots, signals], (_key, value: unknown) =>
     typeof value === "bigint" ? String(value) : value,
   );
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Kafka } from "kafkajs";
 import { errorKind } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { pause } from "../runtime/pause.ts";
 import { retry } from "../runtime/retry.ts";
 import { registerZstd } from "./kafka-compression.ts";
 import { GroupSession } from "./kafka-group-session.ts";
@@ -111,11 +111,6 @@ function retrying<T>(operation: () => Promise<T>, { logger }: KafkaConsumerOptio
     signal,
     onRetry: (err, attempt, delayMs) => logger.warn({ err, attempt, delayMs }, "Kafka is away, trying again"),
   });
-}
-
-/** Throws the signal's reason when it aborts. */
-async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 function sessionOptions(options: KafkaConsumerOptions): GroupSessionOptions {

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { pause } from "../runtime/pause.ts";
 import { partitionKey } from "./ports.ts";
 import type { PartitionOffset, TopicPartition } from "./ports.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -19,7 +19,7 @@ export function reachTarget(
     while (missing.length > 0) {
       const progress = await readProgress(missing);
       missing = missing.filter((end) => (progress.get(partitionKey(end)) ?? 0n) < end.offset);
-      if (missing.length > 0) await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      if (missing.length > 0) await pause(POLL_MS, signal);
     }
   });
 }

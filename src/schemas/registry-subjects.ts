@@ -1,6 +1,6 @@
 import { asContractError } from "./registry.ts";
-import type { SchemaRegistryOptions } from "./registry.ts";
-import { RegistryRefusal, registryRequest, withoutCredentials } from "./registry-transport.ts";
+import { RegistryRefusal, registryRequest } from "./registry-transport.ts";
+import type { SchemaRegistryOptions } from "./registry-transport.ts";
 
 /** The registry's subjects, to remove some. Every method throws ContractError. */
 export interface RegistrySubjects {
@@ -9,16 +9,12 @@ export interface RegistrySubjects {
   remove(subject: string): Promise<void>;
 }
 
-/** @throws ContractError REGISTRY_UNEXPECTED where `url` is none. */
-export function registrySubjects({ url, auth }: SchemaRegistryOptions): RegistrySubjects {
-  const endpoint = withoutCredentials(url);
-  const ask = (method: string, path: string): Promise<unknown> =>
-    registryRequest(method, `${endpoint.url}${path}`, auth ?? endpoint.auth);
+export function registrySubjects(registry: SchemaRegistryOptions): RegistrySubjects {
   return {
     async list() {
       try {
         // Those, too, whose removal has broken off in the middle.
-        return (await ask("GET", "/subjects?deleted=true")) as readonly string[];
+        return (await registryRequest(registry, "GET", "/subjects?deleted=true")) as readonly string[];
       } catch (error) {
         throw asContractError(error);
       }
@@ -27,7 +23,7 @@ export function registrySubjects({ url, auth }: SchemaRegistryOptions): Registry
       const path = `/subjects/${encodeURIComponent(subject)}`;
       for (const each of [path, `${path}?permanent=true`]) {
         try {
-          await ask("DELETE", each);
+          await registryRequest(registry, "DELETE", each);
         } catch (error) {
           if (!(error instanceof RegistryRefusal && error.status === 404)) throw asContractError(error);
         }

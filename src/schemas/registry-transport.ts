@@ -5,6 +5,12 @@ export interface Credentials {
   readonly password: string;
 }
 
+export interface SchemaRegistryOptions {
+  /** With its path, if it has one (`http://host:8080/apis/ccompat/v7`); may hold credentials. */
+  readonly url: string;
+  readonly auth?: Credentials | undefined;
+}
+
 /** An answer of the registry's API that says no (4xx), for the caller to make sense of. */
 export class RegistryRefusal extends Error {
   override readonly name = "RegistryRefusal";
@@ -65,22 +71,24 @@ export function registryTransport(auth: Credentials | undefined) {
 
 /**
  * A request of the API that the registry client does not have. Resolves to the answer's JSON.
+ * @param path behind that of the registry's address
  * @param body as JSON
  * @throws as `registryTransport`
  */
-export function registryRequest(
+export async function registryRequest(
+  registry: SchemaRegistryOptions,
   method: string,
-  url: string,
-  auth: Credentials | undefined,
+  path: string,
   body?: object,
 ): Promise<unknown> {
+  const endpoint = withoutCredentials(registry.url);
   const request: TransportRequest = {
     method: () => method,
-    url: () => url,
+    url: () => `${endpoint.url}${path}`,
     headers: () => (body === undefined ? {} : { "content-type": "application/vnd.schemaregistry.v1+json" }),
     body: () => (body === undefined ? undefined : JSON.stringify(body)),
   };
-  return send(request, auth);
+  return await send(request, registry.auth ?? endpoint.auth);
 }
 
 async function send(request: TransportRequest, auth: Credentials | undefined): Promise<Record<string, unknown>> {

@@ -5,7 +5,12 @@ import { avroType } from "./avro-type.ts";
 import type { IdType } from "./collection-schema.ts";
 import { ContractError } from "./contract-error.ts";
 import type { AvroRecord } from "./envelope.ts";
-import { type Credentials, RegistryRefusal, registryTransport, withoutCredentials } from "./registry-transport.ts";
+import {
+  RegistryRefusal,
+  type SchemaRegistryOptions,
+  registryTransport,
+  withoutCredentials,
+} from "./registry-transport.ts";
 import type { TransportResponse } from "./registry-transport.ts";
 
 /** A schema as the registry holds it. */
@@ -43,12 +48,6 @@ export interface SchemaRegistry {
 export async function registeredIdType(registry: SchemaRegistry, topic: string): Promise<IdType | undefined> {
   const registered = await registry.latest(`${topic}-key`);
   return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
-}
-
-export interface SchemaRegistryOptions {
-  /** With its path, if it has one (`http://host:8080/apis/ccompat/v7`); may hold credentials. */
-  readonly url: string;
-  readonly auth?: Credentials | undefined;
 }
 
 /** @throws ContractError REGISTRY_UNEXPECTED where `url` is none. */

@@ -101,30 +101,8 @@ test("the loss of the connections to Kafka is overcome", async () => {
   await until(() => expect(progress.values()).toEqual(["a", "b"]));
 });
 
-test("a batch that is done after the membership was lost, and cannot be committed to the group, is no failure", async () => {
-  const proxy = await startKafkaProxy(servers().kafkaBrokers);
-  onTestFinished(() => proxy.close());
-  const topic = await freshTopic();
-  await fixture.publish(topic, [{ value: "a" }]);
-  const progress = new MemoryProgress();
-  const begun = Promise.withResolvers<FetchedBatch>();
-  const release = Promise.withResolvers<void>();
-  progress.work = (batch) => {
-    begun.resolve(batch);
-    return release.promise;
-  };
-  startReading(progress, topic, { kafka: connectKafka(proxy.brokers) });
-  const { signal } = await begun.promise;
-  proxy.cut();
-  await until(() => expect(signal.aborted).toBe(true));
-  release.resolve();
-  await until(() => expect(progress.values()).toEqual(["a"]));
-  proxy.restore();
-  await fixture.publish(topic, [{ value: "b" }]);
-  await until(() => expect(progress.values()).toEqual(["a", "b"]));
-});
-
-test("a stop while offsets are read after the membership was lost is no failure", async () => {
+/** A member with a batch in work, whose connections to Kafka have been cut for so long that it knows. */
+async function loseMembership() {
   const proxy = await startKafkaProxy(servers().kafkaBrokers);
   onTestFinished(() => proxy.close());
   const topic = await freshTopic();
@@ -137,9 +115,23 @@ test("a stop while offsets are read after the membership was lost is no failure"
     return release.promise;
   };
   const reading = startReading(progress, topic, { kafka: connectKafka(proxy.brokers) });
-  const { signal, ...partition } = await begun.promise;
+  const batch = await begun.promise;
   proxy.cut();
-  await until(() => expect(signal.aborted).toBe(true));
+  await until(() => expect(batch.signal.aborted).toBe(true));
+  return { proxy, topic, progress, reading, batch, release };
+}
+
+test("a batch that is done after the membership was lost, and cannot be committed to the group, is no failure", async () => {
+  const { proxy, topic, progress, release } = await loseMembership();
+  release.resolve();
+  await until(() => expect(progress.values()).toEqual(["a"]));
+  proxy.restore();
+  await fixture.publish(topic, [{ value: "b" }]);
+  await until(() => expect(progress.values()).toEqual(["a", "b"]));
+});
+
+test("a stop while offsets are read after the membership was lost is no failure", async () => {
+  const { progress, reading, batch, release } = await loseMembership();
   const asked = Promise.withResolvers<void>();
   progress.startOffsets = (_partitions, within) => {
     asked.resolve();
@@ -150,7 +142,7 @@ test("a stop while offsets are read after the membership was lost is no failure"
     });
   };
   // Somebody else has moved the offset: it is read again.
-  progress.offsets.set(partitionKey(partition), 1n);
+  progress.offsets.set(partitionKey(batch), 1n);
   release.resolve();
   await asked.promise;
   await reading.stop();

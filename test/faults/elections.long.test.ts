@@ -1,37 +1,23 @@
-import { MongoClient } from "mongodb";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { serverEnvironment } from "../../dev/server-urls.ts";
-import { startStack } from "../../dev/stack.ts";
-import type { Stack } from "../../dev/stack.ts";
+import { expect, test, vi } from "vitest";
+import { THREE_MEMBERS } from "../../dev/stack-mongodb.ts";
 import { auditEntries, auditViolations, createAuditedTables, rowDifferences } from "../support/audit-trail.ts";
 import { columnsOf, rowOf } from "../support/model-tables.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { useOwnMongodb } from "../support/own-mongodb.ts";
 import { freshPipeline } from "../support/pipeline.ts";
-import { servers, uniqueName } from "../support/servers.ts";
+import { uniqueName } from "../support/servers.ts";
 
 const MINUTES = 60_000;
 
-let stack: Stack;
-let client: MongoClient;
-
-beforeAll(async () => {
-  const env = { ...serverEnvironment(servers()), MONGODB_URI: "", HEADRACE_STACK: "" };
-  stack = await startStack({ env, hasElections: true });
-  client = await MongoClient.connect(stack.mongodbUri);
-});
-
-afterAll(async () => {
-  await client?.close();
-  await stack?.stop();
-});
+const mongodb = useOwnMongodb(THREE_MEMBERS);
 
 test(
   "it goes on by itself when another member of the replica set becomes primary, as one steps down or dies",
   async () => {
     const database = uniqueName("elections");
-    const db = client.db(database);
+    const db = mongodb.client.db(database);
     const pipeline = await freshPipeline({
-      mongodb: { uri: stack.mongodbUri, database },
+      mongodb: { uri: mongodb.uri, database },
       collections: { plain: {} },
       snapshot: { chunkDocuments: 5 },
     });
@@ -39,7 +25,7 @@ test(
     await createAuditedTables(pool, { plain: columnsOf("plain") });
     await db.createCollection("plain");
     const random = seededRandom(printedSeed());
-    const writer = new ModelWriter({ client, db, random, collections: ["plain"], keys: 40 });
+    const writer = new ModelWriter({ client: mongodb.client, db, random, collections: ["plain"], keys: 40 });
     const write = async (): Promise<void> => {
       const before = await auditEntries(pool);
       for (let step = 0; step < 100; step++) await writer.step();
@@ -49,10 +35,10 @@ test(
     await write();
     const primaries = new Set([await primary()]);
     for (let elections = 0; elections < 3; elections++) {
-      await client.db("admin").command({ replSetStepDown: 10, secondaryCatchUpPeriodSecs: 5 });
+      await mongodb.client.db("admin").command({ replSetStepDown: 10, secondaryCatchUpPeriodSecs: 5 });
       await vi.waitFor(async () => primaries.add(await primary()), { timeout: MINUTES, interval: 100 });
       await write();
-      await stack.restarts.mongodbUri?.();
+      await mongodb.restart();
       await write();
       primaries.add(await primary());
     }
@@ -67,6 +53,6 @@ test(
 );
 
 async function primary(): Promise<string> {
-  const { me } = (await client.db("admin").command({ hello: 1 })) as { me: string };
+  const { me } = (await mongodb.client.db("admin").command({ hello: 1 })) as { me: string };
   return me;
 }

@@ -1,16 +1,13 @@
 // On a mongod of its own: how long that keeps its snapshots is set for all of it.
-import { MongoClient } from "mongodb";
 import type { Db, Timestamp } from "mongodb";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { serverEnvironment } from "../../dev/server-urls.ts";
-import { startStack } from "../../dev/stack.ts";
-import type { Stack } from "../../dev/stack.ts";
+import { expect, test, vi } from "vitest";
 import { versionOf } from "../../src/schemas/change-event.ts";
 import { decodeRecord } from "../../src/schemas/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
 import { readTopic } from "../producers/pipeline-topics.ts";
 import { printedSeed, seededRandom } from "../support/model-writer.ts";
+import { useOwnMongodb } from "../support/own-mongodb.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 import { killAt } from "./kill-at.ts";
@@ -25,27 +22,16 @@ const ROUNDS = 10;
 const KILLS = 6;
 const MINUTES = 60_000;
 
-let stack: Stack;
-let client: MongoClient;
-
-beforeAll(async () => {
-  stack = await startStack({ env: { ...serverEnvironment(servers()), MONGODB_URI: "", HEADRACE_STACK: "" } });
-  client = await MongoClient.connect(stack.mongodbUri);
-});
-
-afterAll(async () => {
-  await client?.close();
-  await stack?.stop();
-});
+const mongodb = useOwnMongodb({});
 
 test(
   "a backlog of 500,000 changes that is older than the server's snapshots ends in equality, in order, with producers that are killed",
   async () => {
     const random = seededRandom(printedSeed());
     const database = uniqueName("backlog");
-    const db = client.db(database);
+    const db = mongodb.client.db(database);
     const pipeline = await freshPipeline({
-      mongodb: { uri: stack.mongodbUri, database },
+      mongodb: { uri: mongodb.uri, database },
       collections: { items: {} },
     });
     const items = Array.from({ length: KEYS }, (_, _id): Item => ({ _id, n: 0 }));
@@ -98,7 +84,7 @@ async function clusterTime(db: Db): Promise<Timestamp> {
 /** Makes the server forget what it was at a time. */
 async function makeUnreadable(db: Db, atClusterTime: Timestamp): Promise<void> {
   const setWindow = (seconds: number) =>
-    client.db("admin").command({ setParameter: 1, minSnapshotHistoryWindowInSeconds: seconds });
+    mongodb.client.db("admin").command({ setParameter: 1, minSnapshotHistoryWindowInSeconds: seconds });
   await setWindow(0);
   await vi.waitFor(
     async () => {

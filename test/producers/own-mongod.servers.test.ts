@@ -1,14 +1,12 @@
 // On a mongod of its own: what is set here would disturb other tests.
-import { MongoClient, Timestamp } from "mongodb";
+import { Timestamp } from "mongodb";
 import type { Db } from "mongodb";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { serverEnvironment } from "../../dev/server-urls.ts";
-import { startStack } from "../../dev/stack.ts";
-import type { Stack } from "../../dev/stack.ts";
+import { expect, test, vi } from "vitest";
 import type { SourceBatch } from "../../src/producers/ports.ts";
 import type { Version } from "../../src/schemas/change-event.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
-import { servers, uniqueName } from "../support/servers.ts";
+import { useOwnMongodb } from "../support/own-mongodb.ts";
+import { uniqueName } from "../support/servers.ts";
 import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 import {
   catchUp,
@@ -28,21 +26,10 @@ interface Counter {
   n: number;
 }
 
-let stack: Stack;
-let client: MongoClient;
-
-beforeAll(async () => {
-  stack = await startStack({ env: { ...serverEnvironment(servers()), MONGODB_URI: "", HEADRACE_STACK: "" } });
-  client = await MongoClient.connect(stack.mongodbUri);
-});
-
-afterAll(async () => {
-  await client?.close();
-  await stack?.stop();
-});
+const mongodb = useOwnMongodb({});
 
 test("an old backlog is resolved: exact states, never an older one, also after a restart", async () => {
-  const db = client.db(uniqueName("test"));
+  const db = mongodb.client.db(uniqueName("test"));
   const writer = await modelWriter(db);
   // Enough events for several batches.
   await db.collection<Item>("bulk").insertMany(Array.from({ length: 5_000 }, (_, _id) => ({ _id })));
@@ -80,7 +67,7 @@ test("an old backlog is resolved: exact states, never an older one, also after a
 test.each([false, true])(
   "changes of a collection that is gone by now are deletes (made again: %s)",
   async (isMadeAgain) => {
-    const db = client.db(uniqueName("test"));
+    const db = mongodb.client.db(uniqueName("test"));
     // More than a batch: the drop comes in the next one.
     const ids = Array.from({ length: 4_001 }, (_, _id) => ({ _id }));
     await db.collection<Item>("items").insertMany(ids);
@@ -102,21 +89,21 @@ test.each([false, true])(
 );
 
 test("it goes on by itself when the primary steps down", async () => {
-  const db = client.db(uniqueName("test"));
+  const db = mongodb.client.db(uniqueName("test"));
   const writer = await modelWriter(db);
-  const producer = new ProducerUnderTest({ client, db });
-  const mongodb = { uri: stack.mongodbUri, database: db.databaseName };
+  const producer = new ProducerUnderTest({ client: mongodb.client, db });
+  const source = { uri: mongodb.uri, database: db.databaseName };
   await writeSome(writer, 50);
   const published = vi.fn();
-  const running = producer.start({ mongodb, observer: { published } });
+  const running = producer.start({ mongodb: source, observer: { published } });
   await vi.waitFor(() => expect(published).toHaveBeenCalled(), 30_000);
   for (let elections = 0; elections < 2; elections++) {
-    await client.db("admin").command({ replSetStepDown: 1, force: true });
+    await mongodb.client.db("admin").command({ replSetStepDown: 1, force: true });
     await vi.waitFor(() => writeSome(writer, 1), { timeout: 60_000, interval: 100 });
     await writeSome(writer, 50);
   }
   await running.stop();
-  await producer.runOnce({ mongodb });
+  await producer.runOnce({ mongodb: source });
   const changes = await producer.changes("model");
   expect(tableOf(changes)).toEqual(await documentsOf(db, "model"));
   expect(duplicatesOf(changes)).toEqual([]);
@@ -124,7 +111,13 @@ test("it goes on by itself when the primary steps down", async () => {
 
 async function modelWriter(db: Db): Promise<ModelWriter> {
   await db.createCollection("model");
-  return new ModelWriter({ client, db, random: seededRandom(printedSeed()), collections: ["model"], keys: 20 });
+  return new ModelWriter({
+    client: mongodb.client,
+    db,
+    random: seededRandom(printedSeed()),
+    collections: ["model"],
+    keys: 20,
+  });
 }
 
 async function writeSome(writer: ModelWriter, count: number): Promise<void> {
@@ -134,7 +127,7 @@ async function writeSome(writer: ModelWriter, count: number): Promise<void> {
 /** Makes the server forget what it was up to now. */
 async function makeUnreadable(db: Db, version: Version): Promise<void> {
   const setWindow = (seconds: number) =>
-    client.db("admin").command({ setParameter: 1, minSnapshotHistoryWindowInSeconds: seconds });
+    mongodb.client.db("admin").command({ setParameter: 1, minSnapshotHistoryWindowInSeconds: seconds });
   const atClusterTime = new Timestamp({ t: Number(version >> 32n), i: Number(version & 0xffff_ffffn) });
   const read = () => db.command({ find: "model", readConcern: { level: "snapshot", atClusterTime } });
   await setWindow(0);
