@@ -1,9 +1,11 @@
 import { Decimal128, Double, Int32, Long, ObjectId } from "mongodb";
 import type { Document } from "mongodb";
+import { pick } from "../dev/torture/random.ts";
+import { seededRandom } from "../test/support/model-writer.ts";
 
 /** The product document of the bench: 14 fields, about 534 bytes of BSON. Everything in it comes from its number. */
 export function product(number: number): Document {
-  const random = seeded(number);
+  const random = seededRandom(number);
   const words = (count: number): string => Array.from({ length: count }, () => pick(random, WORDS)).join(" ");
   return {
     _id: objectId(number),
@@ -43,21 +45,6 @@ export const PRODUCT_COLUMNS = {
 /** Ascending with the number. */
 export function objectId(number: number): ObjectId {
   return new ObjectId(`65f0c0ff${number.toString(16).padStart(16, "0")}`);
-}
-
-/** mulberry32: small, fast, and good enough to fill documents. Numbers in [0, 1). */
-export function seeded(seed: number): () => number {
-  let state = (seed ^ 0x9e37_79b9) >>> 0;
-  return () => {
-    state = (state + 0x6d2b_79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function pick<T>(random: () => number, items: readonly T[]): T {
-  return items[Math.floor(random() * items.length)] as T;
 }
 
 const WORDS =

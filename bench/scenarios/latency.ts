@@ -5,7 +5,8 @@ import type { Pool } from "pg";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { writeLimit } from "../limits.ts";
 import { load } from "../load.ts";
-import { objectId, PRODUCT_COLUMNS, product, seeded } from "../product.ts";
+import { objectId, PRODUCT_COLUMNS, product } from "../product.ts";
+import { seededRandom } from "../../test/support/model-writer.ts";
 import type { BenchContext } from "../scenario.ts";
 import { latencyOf } from "../statistics.ts";
 import type { Latency } from "../statistics.ts";
@@ -60,7 +61,7 @@ async function measure(probe: Probe, rate: number, durationMs: number): Promise<
 
 /** Updates of random documents, as many as are due at each moment. */
 async function update(collection: Collection, rate: number, until: number): Promise<void> {
-  const random = seeded(rate);
+  const random = seededRandom(rate);
   const began = performance.now();
   for (let made = 0; performance.now() < until;) {
     const due = Math.floor(((performance.now() - began) / 1_000) * rate) - made;

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Int32 } from "mongodb";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { load } from "../load.ts";
-import { objectId, PRODUCT_COLUMNS, product, seeded } from "../product.ts";
+import { objectId, PRODUCT_COLUMNS, product } from "../product.ts";
+import { seededRandom } from "../../test/support/model-writer.ts";
 import type { BenchContext } from "../scenario.ts";
 import { latencyOf, median, rounded } from "../statistics.ts";
 import type { Latency } from "../statistics.ts";
@@ -62,7 +63,7 @@ async function measure(pipeline: BenchPipeline, probe: Probe, documents: number)
 class Probe {
   readonly #pipeline: BenchPipeline;
   readonly #documents: number;
-  readonly #random = seeded(1);
+  readonly #random = seededRandom(1);
   #writes = 0;
 
   constructor(pipeline: BenchPipeline, documents: number) {

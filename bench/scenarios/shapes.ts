@@ -2,7 +2,8 @@ import { Int32 } from "mongodb";
 import type { Document } from "mongodb";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { load } from "../load.ts";
-import { objectId, product, PRODUCT_COLUMNS, seeded } from "../product.ts";
+import { objectId, product, PRODUCT_COLUMNS } from "../product.ts";
+import { seededRandom } from "../../test/support/model-writer.ts";
 import type { BenchContext } from "../scenario.ts";
 import { rounded } from "../statistics.ts";
 import { measureCopy, products } from "./snapshot.ts";
@@ -14,7 +15,7 @@ const LARGE_BYTES = 1_000_000;
 export async function wide(context: BenchContext): Promise<object> {
   const names = Array.from({ length: WIDE_FIELDS }, (_, index) => `field${index}`);
   const make = (number: number): Document => {
-    const random = seeded(number);
+    const random = seededRandom(number);
     const fields = names.map((name) => [name, new Int32(Math.floor(random() * 1e6))] as const);
     return { _id: objectId(number), ...Object.fromEntries(fields) };
   };
@@ -26,7 +27,7 @@ export async function wide(context: BenchContext): Promise<object> {
 /** 1 MB each, in document mode. */
 export async function large(context: BenchContext): Promise<object> {
   const make = (number: number): Document => {
-    const random = seeded(number);
+    const random = seededRandom(number);
     const lines = Array.from({ length: 1_000 }, () =>
       random()
         .toString(36)
