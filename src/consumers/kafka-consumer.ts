@@ -8,7 +8,7 @@ import { GroupSession } from "./kafka-group-session.ts";
 import type { GroupSessionOptions } from "./kafka-group-session.ts";
 import { listTopics } from "./kafka-offsets.ts";
 import type { RecordLog, RecordLogCallbacks } from "./ports.ts";
-import { untilAborted } from "./until-aborted.ts";
+import { untilAborted } from "../runtime/until-aborted.ts";
 
 const TOPIC_POLL_MS = 5_000;
 /** The same while there are none: whoever starts both sides at once waits for this. */

@@ -7,7 +7,7 @@ import { toLogRecord } from "./kafka-record.ts";
 import { lostRecords } from "./log-bounds.ts";
 import { partitionKey } from "./ports.ts";
 import type { LogRecord, LostRecords, RecordLogCallbacks, TopicPartition } from "./ports.ts";
-import { untilAborted } from "./until-aborted.ts";
+import { untilAborted } from "../runtime/until-aborted.ts";
 
 export interface GroupSessionOptions {
   readonly kafka: Kafka;

@@ -1,7 +1,7 @@
 import { pause } from "../runtime/pause.ts";
 import { partitionKey } from "./ports.ts";
 import type { PartitionOffset, TopicPartition } from "./ports.ts";
-import { untilAborted } from "./until-aborted.ts";
+import { untilAborted } from "../runtime/until-aborted.ts";
 
 const POLL_MS = 100;
 

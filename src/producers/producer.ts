@@ -14,7 +14,7 @@ export interface ProducerLoop {
  * MongoDB → Kafka: in one session after the other, reads the source from the position that the session found and
  * publishes each batch with the position after it. Whatever fails ends the session: what Kafka really holds is known
  * only to the next one. Resolves when the source ends, or when `signal` aborts and the batch in work is done.
- * @throws the first error that trying again does not mend
+ * @throws the first error that trying again does not mend, or the reason of `signal` where it was waiting
  */
 export async function produce(loop: ProducerLoop, { signal }: { signal: AbortSignal }): Promise<void> {
   const { openSession, source, observer } = loop;
@@ -48,9 +48,5 @@ async function inSeries({ logger }: ProducerLoop, signal: AbortSignal, runSessio
       onRetry(error, 1, 0);
     }
   };
-  try {
-    while (!hasEnded) await retry(seriesEndsWithLasting, { signal, onRetry });
-  } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error;
-  }
+  while (!hasEnded) await retry(seriesEndsWithLasting, { signal, onRetry });
 }

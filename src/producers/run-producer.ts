@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../runtime/retry.ts";
+import { untilAborted } from "../runtime/until-aborted.ts";
 import type { NulCharacters } from "../schemas/avro-writer.ts";
 import type { CollectionMapping } from "../schemas/collection-schema.ts";
 import type { SchemaRegistry } from "../schemas/registry.ts";
@@ -55,7 +56,11 @@ export interface ProducerOptions {
  * is tried again for a minute only.
  * @throws HeadraceError or ContractError
  */
-export async function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
+export function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
+  return untilAborted(signal, () => startAndProduce(options, signal));
+}
+
+async function startAndProduce(options: ProducerOptions, signal: AbortSignal): Promise<void> {
   const { name, version, mongodb, kafka, registry, collections, snapshot, onDrop, observer, logger } = options;
   const { database } = mongodb;
   const instance = { id: randomUUID(), startedAtMs: options.startedAtMs };

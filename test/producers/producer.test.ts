@@ -91,10 +91,11 @@ test("once it is stopped, the batch in work is done and it ends without an error
 
 test("it can be stopped while it waits to try again", async () => {
   const stopping = new AbortController();
+  const reason = new Error("stop");
   const openSession = async (): Promise<Session> => {
-    setImmediate(() => stopping.abort(new Error("stop")));
+    setImmediate(() => stopping.abort(reason));
     throw failure("retryable");
   };
-  await produce({ openSession, source, observer: {}, logger: silentLogger }, { signal: stopping.signal });
-  expect(stopping.signal.aborted).toBe(true);
+  const produced = produce({ openSession, source, observer: {}, logger: silentLogger }, { signal: stopping.signal });
+  await expect(produced).rejects.toBe(reason);
 });

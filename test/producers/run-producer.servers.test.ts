@@ -46,6 +46,25 @@ test("the topics hold what the collections hold, stopped and started at any time
   }
 });
 
+test("a producer that is stopped as it starts ends without an error", async () => {
+  const producer = await ProducerUnderTest.create();
+  await producer.db.collection<Item>("things").insertOne({ _id: "a" });
+  const { registry } = producer;
+  let stopping: Promise<void> | undefined;
+  const running = producer.start({
+    registry: {
+      ...registry,
+      register: async () => {
+        stopping = running.stop();
+        throw new ContractError("REGISTRY_UNAVAILABLE", { message: "the connection was cut" });
+      },
+    },
+  });
+  await running.done;
+  await stopping;
+  expect(stopping).toBeDefined();
+});
+
 test("of two producers of one name the older one stops, and no event is lost or doubled", async () => {
   const producer = await ProducerUnderTest.create();
   const writer = await modelWriter(producer, ["things"]);
