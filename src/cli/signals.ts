@@ -1,6 +1,7 @@
 import type { Db } from "mongodb";
 import type { Config } from "../config/config-schema.ts";
 import { listTopics } from "../consumers/kafka-offsets.ts";
+import type { PartitionOffset } from "../consumers/ports.ts";
 import { sendSignals } from "../producers/kafka-signals.ts";
 import { KafkaTopics } from "../producers/kafka-topics.ts";
 import { connectMongo } from "../producers/mongo-client.ts";
@@ -12,7 +13,7 @@ import type { Signal } from "../schemas/signal.ts";
 import { collectionOf } from "../schemas/topics.ts";
 import type { CommandContext } from "./command-context.ts";
 import { kafkaClient } from "./connections.ts";
-import { isApplied, openPipelineReader } from "./pipeline-status.ts";
+import { isApplied, lagOf, openPipelineReader } from "./pipeline-status.ts";
 import type { PipelineReader } from "./pipeline-status.ts";
 
 const POLL_MS = 200;
@@ -65,15 +66,38 @@ export async function sendAndTell(
   signals: readonly Signal[],
   { wait }: { readonly wait: boolean },
 ): Promise<void> {
-  const offset = await send(context, signals);
-  if (!wait) {
-    process.stdout.write("Sent. A running producer begins it at once, another one at its next start.\n");
-    return;
-  }
-  const reader = await openPipelineReader(context.config, context.logger);
-  try {
-    await waitUntilApplied(reader, { offset, signals, signal: context.signal });
+  if (wait) {
+    await sendAndWait(context, signals, { isPatient: true });
     process.stdout.write("Done: it is in the tables.\n");
+  } else {
+    await send(context, signals);
+    process.stdout.write("Sent. A running producer begins it at once, another one at its next start.\n");
+  }
+}
+
+/**
+ * Sends the signals and waits until what they ask for is in the tables. Says so where nothing moves for a while, as no
+ * producer or no consumer runs, and goes on waiting if it is patient.
+ * @returns false where it has given up; what was asked for is done when the pipeline runs
+ */
+export async function sendAndWait(
+  context: CommandContext,
+  signals: readonly Signal[],
+  { isPatient }: { readonly isPatient: boolean },
+): Promise<boolean> {
+  const { config, logger, signal } = context;
+  const offset = await send(context, signals);
+  const reader = await openPipelineReader(config, logger);
+  const waitsOn = (missing: string): boolean => {
+    const end = isPatient ? ", and this command, too" : "";
+    process.stderr.write(`No ${missing} seems to run; what was asked for waits for one in Kafka${end}.\n`);
+    return isPatient;
+  };
+  try {
+    while (!(await isCarriedOut(reader, { offset, signals, signal }))) if (!waitsOn("producer")) return false;
+    const ends = await reader.ends();
+    while (!(await isInTables(reader, ends, signal))) if (!waitsOn("consumer")) return false;
+    return true;
   } finally {
     await reader.close();
   }
@@ -86,29 +110,39 @@ interface SentSignals {
   readonly signal: AbortSignal;
 }
 
-async function waitUntilApplied(reader: PipelineReader, sent: SentSignals): Promise<void> {
-  const { signal } = sent;
-  while (!(await isCarriedOut(reader, sent))) {
-    process.stderr.write("No producer seems to run; the signal waits for one in its topic, and this command, too.\n");
-  }
-  const ends = await reader.ends();
-  while (!isApplied(ends, await reader.progress())) await pause(POLL_MS, signal);
-}
-
 /**
  * Waits until the producer has carried out what the signals ask for.
  * @returns false where its position has not moved for a while
  */
-export async function isCarriedOut(reader: PipelineReader, { signals, offset, signal }: SentSignals): Promise<boolean> {
+export function isCarriedOut(reader: PipelineReader, { signals, offset, signal }: SentSignals): Promise<boolean> {
+  return isReached(async () => {
+    const position = await reader.settledPosition();
+    return position === null
+      ? { isDone: false, state: "" }
+      : { isDone: isDone(position, signals, offset), state: textOf(position) };
+  }, signal);
+}
+
+function isInTables(reader: PipelineReader, ends: readonly PartitionOffset[], signal: AbortSignal): Promise<boolean> {
+  return isReached(async () => {
+    const progress = await reader.progress();
+    return { isDone: isApplied(ends, progress), state: ends.map((end) => lagOf(end, progress)).join() };
+  }, signal);
+}
+
+/** @returns false where the state has not changed for a while */
+async function isReached(
+  look: () => Promise<{ readonly isDone: boolean; readonly state: string }>,
+  signal: AbortSignal,
+): Promise<boolean> {
   let known = "";
   let movedAt = performance.now();
   for (;;) {
-    const position = await reader.settledPosition();
-    if (position !== null && isDone(position, signals, offset)) return true;
-    const now = position === null ? "" : textOf(position);
-    if (now !== known) movedAt = performance.now();
+    const { isDone: hasCome, state } = await look();
+    if (hasCome) return true;
+    if (state !== known) movedAt = performance.now();
     else if (performance.now() - movedAt > SILENCE_MS) return false;
-    known = now;
+    known = state;
     await pause(POLL_MS, signal);
   }
 }

@@ -31,6 +31,8 @@ export interface ComparedPipeline {
     collection: string,
     findings: ReadonlyMap<string, Finding>,
   ) => Promise<ReadonlySet<string>>;
+  /** Told of what is wrong, but for keys with an open dead letter. */
+  readonly found?: ((collection: string, idType: IdType, findings: ReadonlyMap<string, Finding>) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -78,6 +80,7 @@ async function compareTable(
     async record(findings) {
       const deadLettered = await pipeline.openDeadLetters(collection, findings);
       for (const [key, finding] of findings) tally.add(key, finding, deadLettered.has(key));
+      pipeline.found?.(collection, idType, new Map([...findings].filter(([key]) => !deadLettered.has(key))));
     },
   });
   return tally.result({ collection, table: `${schema}.${table}`, ...counts });

@@ -14,14 +14,18 @@ import type { Version } from "../schemas/change-event.ts";
 import { registeredIdType } from "../schemas/registry.ts";
 import { collectionOf, topicOf } from "../schemas/topics.ts";
 import { onConfig } from "./command-context.ts";
+import type { CommandContext } from "./command-context.ts";
 import { openDeadLetterAccess } from "./dead-letter-access.ts";
 import { parseSeconds } from "./option-parsers.ts";
 import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-status.ts";
 import type { PipelineReader } from "./pipeline-status.ts";
+import { sendAndWait } from "./signals.ts";
+import { Repairs } from "./verify-repair.ts";
 import { openDeadLetters } from "./verify-dead-letters.ts";
 import { verifyReport } from "./verify-report.ts";
 import type { VerifyResult } from "./verify-result.ts";
 import { compareTables } from "./verify-tables.ts";
+import type { ComparedPipeline } from "./verify-tables.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -31,20 +35,24 @@ interface VerifyOptions {
   /** How long to wait at a time for the pipeline to apply what differs. */
   readonly waitMs: number;
   readonly logger: Logger;
+  readonly found?: ComparedPipeline["found"];
   readonly signal: AbortSignal;
 }
 
 export function verifyCommand(): Command {
   const command = new Command("verify")
     .description(
-      "Compare every document with its row, by key and by value; list the keys that are missing, extra or different. Changes nothing.",
+      "Compare every document with its row, by key and by value; list the keys that are missing, extra or different.",
     )
+    .option("--repair", "have the running pipeline read again what is wrong, and compare once more")
     .option("--json", "print the result as JSON")
     .option("--collection <name>", "compare this collection only; may be given several times", addName)
     .option("--wait <seconds>", "how long to wait for the pipeline to apply what differs", parseSeconds, 30);
-  return onConfig(command, "question", async ({ config, logger, signal }) => {
-    const { json = false, collection: collections, wait } = command.opts<CommandOptions>();
-    const result = await verify(config, { collections, waitMs: wait * 1000, logger, signal });
+  return onConfig(command, "question", async (context) => {
+    const { config, logger, signal } = context;
+    const { json = false, collection: collections, wait, repair = false } = command.opts<CommandOptions>();
+    const options = { collections, waitMs: wait * 1000, logger, signal };
+    const result = await (repair ? verifyAndRepair(context, options) : verify(config, options));
     process.stdout.write(json ? `${JSON.stringify(result, null, 2)}\n` : verifyReport(result));
     return result.equal ? EXIT_DONE : EXIT_FATAL;
   });
@@ -52,12 +60,29 @@ export function verifyCommand(): Command {
 
 interface CommandOptions {
   readonly json?: boolean;
+  readonly repair?: boolean;
   readonly collection?: readonly string[];
   readonly wait: number;
 }
 
 function addName(name: string, names: readonly string[] = []): readonly string[] {
   return [...names, name];
+}
+
+/**
+ * What is only late is not repaired: while the pipeline is behind, nothing is known to be wrong. But where nothing has
+ * changed since it was stopped it is not behind, so that there may be nobody who repairs.
+ */
+async function verifyAndRepair(context: CommandContext, options: VerifyOptions): Promise<VerifyResult> {
+  const { config } = context;
+  const repairs = new Repairs();
+  const found = (...finding: Parameters<Repairs["add"]>): void => repairs.add(...finding);
+  const result = await verify(config, { ...options, found });
+  const signals = repairs.signals();
+  if (result.caughtUp !== true || signals.length === 0) return result;
+  process.stderr.write("What is wrong is read again; all is compared once more when that is in the tables.\n");
+  const isRepaired = await sendAndWait(context, signals, { isPatient: false });
+  return isRepaired ? verify(config, options) : result;
 }
 
 /**
@@ -88,6 +113,7 @@ async function verify(config: Config, options: VerifyOptions): Promise<VerifyRes
         waitUntilCaughtUp: () => timeOfTables(db, status, { timeoutMs: waitMs, signal }),
         openDeadLetters: (collection, findings) =>
           openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection), signal }),
+        found: options.found,
         signal,
       },
       await collectionsToCompare(config, { db, status }, options.collections),

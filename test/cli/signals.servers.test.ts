@@ -1,4 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import type { CommandContext } from "../../src/cli/command-context.ts";
+import { sendAndWait } from "../../src/cli/signals.ts";
+import { loadConfig } from "../../src/config/load-config.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
 
@@ -74,6 +78,21 @@ test("while it does not run, signals wait for the next start", async () => {
   await succeed(pipeline, "run", "--once");
   expect(await spoiledIds(pipeline)).toEqual([]);
   await succeed(pipeline, "verify", "--wait", "0");
+});
+
+test("where no producer runs, who is not patient is told so, and it is done at the next start", async () => {
+  const pipeline = await replicated();
+  await spoil(pipeline);
+  const context: CommandContext = {
+    config: await loadConfig(pipeline.configFile),
+    logger: createLogger({ level: "warn" }),
+    signal: new AbortController().signal,
+    liveLine: null,
+  };
+  expect(await sendAndWait(context, [{ type: "resync", collection: "things" }], { isPatient: false })).toBe(false);
+  expect(await spoiledIds(pipeline)).toEqual(ALL);
+  await succeed(pipeline, "run", "--once");
+  expect(await spoiledIds(pipeline)).toEqual([]);
 });
 
 test("a signal can be sent before the pipeline has ever run", async () => {
