@@ -11,6 +11,7 @@ import { findDeleted } from "./kafka-deleted-topics.ts";
 import { isTooLarge, producerError } from "./kafka-errors.ts";
 import { MARKER_KEY, POSITION_KEY, readPositions } from "./kafka-positions.ts";
 import type { Instance, PositionsFound } from "./kafka-positions.ts";
+import { replaceProduceEncoder } from "./kafka-produce-request.ts";
 import type { OpenSession, Session } from "./ports.ts";
 
 /** Makes the records of events; whatever can fail for a reason of their own fails here, before a transaction. */
@@ -34,6 +35,7 @@ const RETRY = { initialRetryTime: 5, multiplier: 1.5, maxRetryTime: 1_000, retri
 // kafkajs has some of its exports only where Node does not see them by name.
 const { CompressionCodecs, CompressionTypes: Compression } = kafkajs;
 CompressionCodecs[Compression.ZSTD] = () => zstdCodec;
+replaceProduceEncoder();
 
 /**
  * Opens the sessions of one process, one after the other. Each has a kafkajs producer of its own: after a
