@@ -38,7 +38,7 @@ export function taskId(): string {
 
 /** The consumer of a pipeline, from connecting to closing. Resolves at its end, or when `signal` aborts. */
 export async function runConsumer({ config, observer, logger, signal, until }: ConsumingOptions): Promise<void> {
-  const { name, batch, deadLetters, postgres, tombstones } = config;
+  const { name, batch, deadLetters, tombstones } = config;
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);
   const registry = schemaRegistry(config);
@@ -52,7 +52,6 @@ export async function runConsumer({ config, observer, logger, signal, until }: C
     },
     logger,
     sessionTimeoutMs: config.kafka.sessionTimeoutMs,
-    partitionsInParallel: postgres.poolSize,
   });
   const sink = new PostgresSink(client, { partitionsOf: (topic) => countPartitions(kafka, topic) });
   const ended = new AbortController();

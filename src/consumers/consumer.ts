@@ -62,7 +62,7 @@ export async function runConsumer(
   if (failed !== undefined) throw failed.reason;
 }
 
-/** One fetch of one partition: micro-batch after micro-batch, each in one transaction with the progress. */
+/** What was fetched of one partition: micro-batch after micro-batch, each in one transaction with the progress. */
 async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, options: ConsumerOptions): Promise<void> {
   const { topic, partition } = batch;
   const { sink, deadLetters, decode, logger, observer } = options;
@@ -92,7 +92,7 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
       logger.info({ topic, partition, expectedOffset }, "the progress is not the expected one, reading it again");
       return;
     }
-    await batch.commit(piece.nextOffset);
+    batch.commit(piece.nextOffset);
     observer.applied(batch, records.length, piece.nextOffset);
   }
 }

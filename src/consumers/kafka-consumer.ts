@@ -38,8 +38,8 @@ export interface KafkaConsumerOptions {
   readonly maxBytes?: number;
   /** Default 1 MB. */
   readonly maxBytesPerPartition?: number;
-  /** Default 4. */
-  readonly partitionsInParallel?: number;
+  /** Default 8 MB. */
+  readonly readAheadBytes?: number;
   /** How often new topics are looked for. Default 5,000. */
   readonly topicPollMs?: number;
 }
@@ -125,6 +125,6 @@ function sessionOptions(options: KafkaConsumerOptions): GroupSessionOptions {
     maxWaitMs: options.maxWaitMs ?? 500,
     maxBytes: options.maxBytes ?? 4 * 1024 * 1024,
     maxBytesPerPartition: options.maxBytesPerPartition ?? 1024 * 1024,
-    partitionsInParallel: options.partitionsInParallel ?? 4,
+    readAheadBytes: options.readAheadBytes ?? 8 * 1024 * 1024,
   };
 }

@@ -84,7 +84,7 @@ export function createKafkaDeadLetterReader(options: DeadLetterReaderOptions): D
               if (batch.nextOffset >= end) ends.delete(key);
               // Nothing is to come after the end that a failed commit could be seen by.
               if (ends.size === 0) done.abort();
-              else await batch.commit(batch.nextOffset);
+              else batch.commit(batch.nextOffset);
             },
           },
           { signal: AbortSignal.any([signal, done.signal]) },

@@ -1,12 +1,15 @@
 import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
 import { kafkaError } from "../runtime/kafka-error-kinds.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { FetchQueue } from "./fetch-queue.ts";
+import type { Fetched } from "./fetch-queue.ts";
 import { withHeartbeats } from "./kafka-heartbeats.ts";
+import { GroupOffsets } from "./kafka-group-offsets.ts";
 import { fetchLogBounds } from "./kafka-offsets.ts";
 import { toLogRecord } from "./kafka-record.ts";
 import { lostRecords } from "./log-bounds.ts";
 import { partitionKey } from "./ports.ts";
-import type { LogRecord, LostRecords, RecordLogCallbacks, TopicPartition } from "./ports.ts";
+import type { LostRecords, RecordLogCallbacks, TopicPartition } from "./ports.ts";
 import { untilAborted } from "../runtime/until-aborted.ts";
 
 export interface GroupSessionOptions {
@@ -22,9 +25,13 @@ export interface GroupSessionOptions {
   /** Of one fetch, compressed. A single larger record passes. */
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
-  readonly partitionsInParallel: number;
+  /** The next fetch is made while no more than this is fetched and not applied yet, not compressed. */
+  readonly readAheadBytes: number;
   readonly logger: Logger;
 }
+
+/** Batches of one fetch that kafkajs hands over at once; each only waits. */
+const BATCHES_AT_ONCE = 100;
 
 /** What this member has between two rebalances. */
 interface Assignment {
@@ -32,20 +39,6 @@ interface Assignment {
   readonly controller: AbortController;
   /** The stored offset of each partition, once it is known. */
   readonly offsets: Map<string, bigint>;
-}
-
-/** What kafkajs fetched of a partition. */
-interface Fetched extends TopicPartition {
-  readonly firstOffset: bigint;
-  readonly nextOffset: bigint;
-  readonly highWatermark: bigint;
-  readonly records: readonly LogRecord[];
-}
-
-/** Kafka's part of a batch: how the group's offset moves, and what is aborted when the membership is in doubt. */
-interface Membership {
-  readonly commit: (offset: bigint) => Promise<void>;
-  readonly lost: AbortController;
 }
 
 /**
@@ -60,8 +53,8 @@ export class GroupSession {
   #failure: { readonly error: unknown } | undefined;
   #hasJoined = false;
   #assignment = newAssignment();
-  /** The end of each partition's queue: batches and control records come from two sides. */
-  readonly #queues = new Map<string, Promise<void>>();
+  readonly #queue = new FetchQueue((fetched) => this.#work(fetched));
+  readonly #groupOffsets: GroupOffsets;
 
   constructor(options: GroupSessionOptions, callbacks: RecordLogCallbacks) {
     this.#options = options;
@@ -80,6 +73,7 @@ export class GroupSession {
       // A crash ends the session; the caller makes another.
       retry: { initialRetryTime: 200, retries: 5, restartOnFailure: () => Promise.resolve(false) },
     });
+    this.#groupOffsets = new GroupOffsets(this.#consumer, options.logger);
   }
 
   get hasJoined(): boolean {
@@ -97,8 +91,10 @@ export class GroupSession {
     } finally {
       signal.removeEventListener("abort", end);
       this.#assignment.controller.abort(new Error("the session ends"));
+      await this.#queue.close();
+      if (this.#failure === undefined) await this.#groupOffsets.commit();
+      this.#groupOffsets.forget();
       await this.#disconnect();
-      await Promise.all(this.#queues.values());
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -117,7 +113,7 @@ export class GroupSession {
       await this.#consumer.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: this.#options.partitionsInParallel,
+        partitionsConsumedConcurrently: BATCHES_AT_ONCE,
         eachBatch: (payload) => this.#eachBatch(payload),
       });
     } catch (error) {
@@ -125,7 +121,7 @@ export class GroupSession {
     }
   }
 
-  /** Waits for the batches in work, and leaves the group. */
+  /** Leaves the group. */
   async #disconnect(): Promise<void> {
     try {
       await this.#consumer.disconnect();
@@ -144,6 +140,8 @@ export class GroupSession {
   /** Nothing is fetched until the stored offsets are known; kafkajs itself sends heartbeats meanwhile. */
   #assign(assigned: Readonly<Record<string, readonly number[]>>): void {
     this.#assignment.controller.abort(new Error("the group was rebalanced"));
+    this.#queue.drop();
+    this.#groupOffsets.forget();
     const assignment = newAssignment();
     this.#assignment = assignment;
     this.#hasJoined = true;
@@ -158,13 +156,15 @@ export class GroupSession {
     });
   }
 
-  /** Goes on at the stored offsets. */
+  /** Goes on at the stored offsets. What was fetched before is left. */
   async #seek(assignment: Assignment, partitions: readonly TopicPartition[], signal: AbortSignal): Promise<void> {
     const offsets = await this.#startOffsets(partitions, signal);
     for (const partition of partitions) {
       const offset = offsetIn(offsets, partition);
       assignment.offsets.set(partitionKey(partition), offset);
+      this.#queue.drop(partitionKey(partition));
       this.#consumer.seek({ ...partition, offset: String(offset) });
+      this.#groupOffsets.moved({ ...partition, offset });
     }
   }
 
@@ -182,61 +182,51 @@ export class GroupSession {
     }
   }
 
+  /** kafkajs fetches more while this is processed, which begins at once. */
   async #eachBatch(payload: EachBatchPayload): Promise<void> {
     const { batch } = payload;
     const { topic, partition } = batch;
-    const assignment = this.#assignment;
     if (payload.isStale() || !payload.isRunning()) return;
-    const lost = new AbortController();
-    const commit = async (offset: bigint): Promise<void> => {
-      payload.resolveOffset(String(offset - 1n));
-      const partitions = [{ partition, offset: String(offset) }];
-      await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
-    };
-    const fetched: Fetched = {
+    const records = batch.messages.map((message) => toLogRecord(topic, partition, message));
+    this.#queue.push({
       topic,
       partition,
       firstOffset: BigInt(batch.firstOffset() ?? batch.lastOffset()),
       nextOffset: BigInt(batch.lastOffset()) + 1n,
       highWatermark: BigInt(batch.highWatermark),
-      records: batch.messages.map((message) => toLogRecord(topic, partition, message)),
-    };
+      records,
+      bytes: records.reduce((bytes, { key, value }) => bytes + (key?.length ?? 0) + (value?.length ?? 0), 0),
+    });
+    payload.resolveOffset(batch.lastOffset());
+    // What ends this wait goes to kafkajs, which knows its own errors: it joins the group again, or connects again.
     await withHeartbeats(
       payload,
       this.#options.heartbeatIntervalMs / 2,
-      (reason) => lost.abort(reason),
-      () => this.#enqueue(assignment, fetched, { commit, lost }),
+      this.#queue.untilHolds(this.#options.readAheadBytes),
     );
-    // To kafkajs, which knows its own errors: it joins the group again, or connects again.
-    if (lost.signal.aborted) throw lost.signal.reason;
   }
 
   /** kafkajs passes these by itself, but the stored offset must not stay behind: retention would seem to lose history. */
-  #passControlRecords(payload: BatchEvent): void {
-    const { topic, partition } = payload;
-    const fetched: Fetched = {
+  #passControlRecords({ topic, partition, firstOffset, lastOffset, highWatermark }: BatchEvent): void {
+    this.#queue.push({
       topic,
       partition,
-      firstOffset: BigInt(payload.firstOffset ?? payload.lastOffset),
-      nextOffset: BigInt(payload.lastOffset) + 1n,
-      highWatermark: BigInt(payload.highWatermark),
+      firstOffset: BigInt(firstOffset ?? lastOffset),
+      nextOffset: BigInt(lastOffset) + 1n,
+      highWatermark: BigInt(highWatermark),
       records: [],
-    };
-    const commit = (offset: bigint) => this.#consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
-    void this.#enqueue(this.#assignment, fetched, { commit, lost: new AbortController() });
-  }
-
-  #enqueue(assignment: Assignment, fetched: Fetched, membership: Membership): Promise<void> {
-    const key = partitionKey(fetched);
-    const queue = (this.#queues.get(key) ?? Promise.resolve()).then(() => {
-      const signal = AbortSignal.any([assignment.controller.signal, membership.lost.signal]);
-      return this.#guard(signal, () => this.#process(assignment, fetched, membership, signal));
+      bytes: 0,
     });
-    this.#queues.set(key, queue);
-    return queue;
   }
 
-  async #process(assignment: Assignment, fetched: Fetched, membership: Membership, signal: AbortSignal): Promise<void> {
+  #work(fetched: Fetched): Promise<void> {
+    const assignment = this.#assignment;
+    return this.#guard(assignment.controller.signal, () => this.#process(assignment, fetched));
+  }
+
+  async #process(assignment: Assignment, fetched: Fetched): Promise<void> {
+    const { topic, partition } = fetched;
+    const { signal } = assignment.controller;
     const key = partitionKey(fetched);
     const startOffset = assignment.offsets.get(key);
     signal.throwIfAborted();
@@ -245,13 +235,9 @@ export class GroupSession {
     const isGap = fetched.firstOffset > startOffset;
     const isLost = isGap && (await this.#lostRecords([fetched], assignment.offsets)).length > 0;
     if (fetched.firstOffset >= startOffset && !isLost) {
-      const commit = async (offset: bigint): Promise<void> => {
+      const commit = (offset: bigint): void => {
         assignment.offsets.set(key, offset);
-        await membership.commit(offset).catch((error: unknown) => {
-          membership.lost.abort(error);
-          // Where the membership was lost before, that is why the work is left off, not what the commit says of it.
-          signal.throwIfAborted();
-        });
+        if (assignment === this.#assignment) this.#groupOffsets.moved({ topic, partition, offset });
       };
       await this.#callbacks.eachBatch({ ...fetched, startOffset, signal, commit });
     }

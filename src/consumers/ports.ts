@@ -29,7 +29,7 @@ export interface TopicPartition {
   readonly partition: number;
 }
 
-/** What one fetch gave of one partition. */
+/** What was fetched of one partition and not applied yet. */
 export interface FetchedBatch extends TopicPartition {
   /** The stored offset that the records follow. */
   readonly startOffset: bigint;
@@ -41,8 +41,8 @@ export interface FetchedBatch extends TopicPartition {
   readonly highWatermark: bigint;
   /** Aborts when the partition is taken away or the run ends: what is not begun is left to whoever reads next. */
   readonly signal: AbortSignal;
-  /** Says that everything below `offset` is stored: the group's offset moves there. */
-  commit(offset: bigint): Promise<void>;
+  /** Says that everything below `offset` is stored: the group's offset follows soon. */
+  commit(offset: bigint): void;
 }
 
 /** Kafka's side: one member of the consumer group. */

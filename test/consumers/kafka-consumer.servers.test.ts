@@ -140,7 +140,7 @@ describe("where it starts", () => {
     await fixture.publish(topic, [{ value: randomBytes(1_000) }]);
     const progress = new MemoryProgress();
     progress.work = () => fixture.deleteRecords(topic, 5n);
-    const { running } = startReading(progress, topic, { maxBytes: 500, maxBytesPerPartition: 500 });
+    const { running } = startReading(progress, topic, { maxBytes: 500, maxBytesPerPartition: 500, readAheadBytes: 0 });
     await expect(running).rejects.toMatchObject({ code: "HISTORY_LOST_IN_KAFKA" });
     expect(progress.received).toHaveLength(1);
   });
@@ -154,7 +154,7 @@ describe("where it starts", () => {
     progress.work = async () => {
       if (progress.received.length === 0) await fixture.deleteRecords(topic, 6n);
     };
-    startReading(progress, topic, { maxBytes: 500, maxBytesPerPartition: 500 });
+    startReading(progress, topic, { maxBytes: 500, maxBytesPerPartition: 500, readAheadBytes: 0 });
     await until(() => expect(progress.values()).toEqual([values[0], ...values.slice(3)]));
     expect(told).toMatchObject([[{ topic, partition: 0, logStart: 6n }]]);
   });

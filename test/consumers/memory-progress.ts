@@ -31,7 +31,7 @@ export class MemoryProgress implements RecordLogCallbacks {
     if (this.offset(batch) !== batch.startOffset) return;
     this.received.push(...batch.records);
     this.offsets.set(partitionKey(batch), batch.nextOffset);
-    await batch.commit(batch.nextOffset);
+    batch.commit(batch.nextOffset);
   };
 
   recordsLost = async ([first]: readonly LostRecords[]): Promise<void> => {
