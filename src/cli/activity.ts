@@ -70,7 +70,11 @@ export class Activity {
 
   #onPublished({ events, position }: SourceBatch): void {
     const { metrics } = this.#options;
-    for (const { collection, op } of events) metrics.eventsPublished.inc({ collection, op });
+    for (const [collection, ofCollection] of Map.groupBy(events, (event) => event.collection)) {
+      for (const [op, { length }] of Map.groupBy(ofCollection, (event) => event.op)) {
+        metrics.eventsPublished.inc({ collection, op }, length);
+      }
+    }
     metrics.positionTimestamp.set(versionToMs(position.clusterTime) / 1000);
     this.published += events.length;
     this.#logSnapshots(position);

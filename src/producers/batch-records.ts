@@ -12,8 +12,6 @@ export interface TopicRecord {
 const PARTITION_BYTES = 900_000;
 /** Most bytes of a request. */
 const REQUEST_BYTES = 8 * 1024 * 1024;
-/** Most records of a request; kafkajs's work grows with the square of it. */
-const REQUEST_RECORDS = 4_000;
 /** What Kafka adds to a record, headers aside, at most; and to a batch of them. */
 const RECORD_OVERHEAD_BYTES = 36;
 const BATCH_OVERHEAD_BYTES = 61;
@@ -26,8 +24,9 @@ export function batchBytes(records: readonly SizedRecord[]): number {
 type SizedRecord = Pick<TopicRecord, "key" | "value" | "headers">;
 
 /** The size of a record in a batch before compression, or somewhat more. */
-export function recordBytes({ key, value, headers = {} }: SizedRecord): number {
+export function recordBytes({ key, value, headers }: SizedRecord): number {
   let bytes = RECORD_OVERHEAD_BYTES + (key?.byteLength ?? 0) + (value?.byteLength ?? 0);
+  if (headers === undefined) return bytes;
   for (const [name, text] of Object.entries(headers)) bytes += 10 + Buffer.byteLength(name) + Buffer.byteLength(text);
   return bytes;
 }
@@ -42,13 +41,11 @@ export function* batchRecords(
 ): Generator<readonly TopicRecord[]> {
   let batch: TopicRecord[] = [];
   let bytes = 0;
-  const partitionBytes = new Map<string, number>();
+  const partitionBytes = new PartitionBytes();
   for (const record of records) {
     const own = recordBytes(record);
-    const partition = `${record.topic}/${record.partition}`;
-    const ofPartition = (partitionBytes.get(partition) ?? 0) + own;
     const mostOfPartition = Math.min(PARTITION_BYTES, maxBytesOf(record.topic) - BATCH_OVERHEAD_BYTES);
-    const isFull = ofPartition > mostOfPartition || bytes + own > REQUEST_BYTES || batch.length >= REQUEST_RECORDS;
+    const isFull = partitionBytes.of(record) + own > mostOfPartition || bytes + own > REQUEST_BYTES;
     if (isFull && batch.length > 0) {
       yield batch;
       batch = [];
@@ -57,7 +54,26 @@ export function* batchRecords(
     }
     batch.push(record);
     bytes += own;
-    partitionBytes.set(partition, (partitionBytes.get(partition) ?? 0) + own);
+    partitionBytes.add(record, own);
   }
   if (batch.length > 0) yield batch;
+}
+
+class PartitionBytes {
+  readonly #ofTopic = new Map<string, number[]>();
+
+  of({ topic, partition }: TopicRecord): number {
+    return this.#ofTopic.get(topic)?.[partition] ?? 0;
+  }
+
+  add(record: TopicRecord, bytes: number): void {
+    const { topic, partition } = record;
+    let ofPartition = this.#ofTopic.get(topic);
+    if (ofPartition === undefined) this.#ofTopic.set(topic, (ofPartition = []));
+    ofPartition[partition] = this.of(record) + bytes;
+  }
+
+  clear(): void {
+    this.#ofTopic.clear();
+  }
 }

@@ -44,7 +44,7 @@ export class EventRecords {
     for (const event of events) {
       try {
         const target = this.#targets.get(event.collection) ?? (await this.#target(event));
-        if (target !== undefined) records.push(...this.#records(event, target));
+        if (target !== undefined) this.#addRecords(records, event, target);
       } catch (error) {
         if (event.op === "t" || errorKind(error) !== "poison") throw error;
         const { code } = error as ContractError;
@@ -73,19 +73,23 @@ export class EventRecords {
     return target;
   }
 
-  #records(event: ChangeEvent, { topic: { topic, partitions }, encoder }: Target): TopicRecord[] {
+  #addRecords(records: TopicRecord[], event: ChangeEvent, { topic: { topic, partitions }, encoder }: Target): void {
     if (event.op !== "t" && event.op !== "d" && event.document === null) throw unreadableDocument();
     const { key, value, misfits } = encoder.encode(event);
     for (const column of misfits) this.#options.observer.misfit?.(event.collection, column);
     // Not the event's own time (which is in its source): Kafka would delete an old backlog soon after it is written.
     const timestampMs = Date.now();
     if (event.op === "t") {
-      return Array.from({ length: partitions }, (_, partition) => ({ topic, partition, key, value, timestampMs }));
+      for (let partition = 0; partition < partitions; partition++) {
+        records.push({ topic, partition, key, value, timestampMs });
+      }
+      return;
     }
-    const maxBytes = this.#options.limits.of(topic);
-    if (batchBytes([{ key, value }]) > maxBytes) throw tooLarge(topic, maxBytes);
     const record = { topic, partition: partitionOf(key, partitions), key, value, timestampMs };
-    return event.op === "d" ? [record, { ...record, value: null }] : [record];
+    const maxBytes = this.#options.limits.of(topic);
+    if (batchBytes([record]) > maxBytes) throw tooLarge(topic, maxBytes);
+    records.push(record);
+    if (event.op === "d") records.push({ ...record, value: null });
   }
 
   /** Only the key: a replay reads the document again. */

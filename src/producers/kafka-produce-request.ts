@@ -68,9 +68,7 @@ async function encodePartition(
 ): Promise<Buffer[]> {
   const times = timesOf(messages);
   writer.reset();
-  for (const [index, message] of messages.entries()) {
-    writer.write(message, index, (times.all[index] as number) - times.first);
-  }
+  messages.forEach((message, index) => writer.write(message, index, (times.all[index] as number) - times.first));
   const records = await compress(request.compression, writer.records);
   const head = Buffer.alloc(BATCH_HEAD_BYTES);
   head.writeInt32BE(BATCH_HEAD_BYTES - LENGTH_FROM + records.length, 8);
@@ -146,8 +144,9 @@ interface ProduceDefinition {
 }
 
 /**
- * Has all of kafkajs's producers in the process use our encoder: it takes 3 µs of CPU time for a record of 600 bytes, most
- * of them for zstd, kafkajs's own 8. kafkajs looks its definition of a request up in a table whenever it sends one; the rest of the definition stays.
+ * Has all of kafkajs's producers in the process use our encoder: a record of 600 bytes takes 3 µs of CPU time, most of
+ * them for zstd, and with kafkajs's own 8. kafkajs looks its definition of a request up in a table whenever it sends
+ * one; the rest of the definition stays.
  * @throws Error where kafkajs is not the version whose inside is known
  */
 export function replaceProduceEncoder(): void {
@@ -168,4 +167,13 @@ export function replaceProduceEncoder(): void {
       return { ...definition, request: { ...definition.request, encode: () => encodeProduceRequest(request) } };
     };
   };
+}
+
+/**
+ * kafkajs (2.2.4) groups by partition in a `reduce` that copies a partition's messages for each of them: 5 µs a record
+ * where there are 2,000. This array answers with what comes out of it.
+ */
+export function groupedByPartition(messages: Message[]): Message[] {
+  const ofPartitions = Object.fromEntries(Map.groupBy(messages, ({ partition = 0 }) => partition));
+  return Object.assign(messages, { reduce: () => ofPartitions });
 }

@@ -11,7 +11,7 @@ import { findDeleted } from "./kafka-deleted-topics.ts";
 import { isTooLarge, producerError } from "./kafka-errors.ts";
 import { MARKER_KEY, POSITION_KEY, readPositions } from "./kafka-positions.ts";
 import type { Instance, PositionsFound } from "./kafka-positions.ts";
-import { replaceProduceEncoder } from "./kafka-produce-request.ts";
+import { groupedByPartition, replaceProduceEncoder } from "./kafka-produce-request.ts";
 import type { OpenSession, Session } from "./ports.ts";
 
 /** Makes the records of events; whatever can fail for a reason of their own fails here, before a transaction. */
@@ -188,13 +188,14 @@ function positionRecord(name: string, position: Position): TopicRecord {
 function toRequest(records: readonly TopicRecord[]): { compression: CompressionTypes; topicMessages: TopicMessages[] } {
   const topicMessages = [...Map.groupBy(records, ({ topic }) => topic)].map(([topic, ofTopic]) => ({
     topic,
-    messages: ofTopic.map(toMessage),
+    messages: groupedByPartition(ofTopic.map(toMessage)),
   }));
   return { compression: Compression.ZSTD, topicMessages };
 }
 
 function toMessage({ partition, key, value, headers, timestampMs }: TopicRecord): Message {
-  return { partition, key, value, timestamp: String(timestampMs), ...(headers === undefined ? {} : { headers }) };
+  const message = { partition, key, value, timestamp: String(timestampMs) };
+  return headers === undefined ? message : { ...message, headers };
 }
 
 function partitionOfMessage({ message }: { message: Message }): number {

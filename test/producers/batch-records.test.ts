@@ -48,14 +48,3 @@ test("a batch has less than a megabyte for each partition, but for a record that
     }),
   );
 });
-
-test("a batch has no more than some thousand records", () => {
-  const record: TopicRecord = { topic: "a", partition: 0, key: null, value: null, timestampMs: 0 };
-  const batches = [
-    ...batchRecords(
-      Array.from({ length: 10_000 }, () => record),
-      () => Infinity,
-    ),
-  ];
-  expect(Math.max(...batches.map((batch) => batch.length))).toBeLessThanOrEqual(4_000);
-});

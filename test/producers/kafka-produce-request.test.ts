@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import kafkajs from "kafkajs";
 import type { IHeaders, Message } from "kafkajs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { encodeProduceRequest } from "../../src/producers/kafka-produce-request.ts";
+import { encodeProduceRequest, groupedByPartition } from "../../src/producers/kafka-produce-request.ts";
 import type { ProduceRequest } from "../../src/producers/kafka-produce-request.ts";
 // Puts our encoder into kafkajs.
 import "../../src/producers/kafka-session.ts";
@@ -197,6 +197,18 @@ test.each(VERSIONS)("kafkajs sends version %i with our encoder, and all else is 
   expect(request.expectResponse()).toBe(true);
   // Which only ours can.
   expect((await request.encode()).buffer.length).toBeGreaterThan(RECORDS_FROM);
+});
+
+test("kafkajs takes messages grouped by partition as they are", () => {
+  const group = require("kafkajs/src/producer/groupMessagesPerPartition.js") as (options: object) => object;
+  const messages: Message[] = [3, 0, 3, 1, 0].map((partition, index) => ({ partition, value: String(index) }));
+  const options = { topic: "topic", partitionMetadata: [{}] };
+  const partitioner = ({ message }: { message: Message }): number | undefined => message.partition;
+  const expected = group({ ...options, messages: [...messages], partitioner });
+  expect(Object.keys(expected)).toEqual(["0", "1", "3"]);
+  expect(group({ ...options, messages: groupedByPartition(messages), partitioner: expect.unreachable })).toEqual(
+    expected,
+  );
 });
 
 test("kafkajs's inside is that which the encoder was made for", () => {
