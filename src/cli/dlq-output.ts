@@ -1,4 +1,5 @@
 import type { DeadLetter, DeadLetterDetails } from "../consumers/dead-letter-queries.ts";
+import { cellTexts } from "../schemas/cells.ts";
 import type { Change } from "../schemas/row-schema.ts";
 import { textTable } from "./text-table.ts";
 
@@ -82,8 +83,9 @@ export function shownText({ details, key, change }: ShownDeadLetter): string {
 }
 
 /** Values as texts, as PostgreSQL reads them: numbers keep all their digits. Null of a delete. */
-function rowOf({ rowSchema, values }: Change): Record<string, string | null> | null {
-  if (values === null) return null;
+function rowOf({ rowSchema, cells }: Change): Record<string, string | null> | null {
+  if (cells === null) return null;
+  const values = cellTexts(cells);
   return Object.fromEntries(rowSchema.columns.map(({ name }, index) => [name, values[index] ?? null]));
 }
 

@@ -1,8 +1,8 @@
-import type { Change, ColumnValue, RowSchema } from "../schemas/row-schema.ts";
+import type { Change, RowSchema } from "../schemas/row-schema.ts";
 
 /** A change that leaves a row. */
 export interface Upsert extends Change {
-  readonly values: readonly ColumnValue[];
+  readonly cells: Buffer;
 }
 
 /** What is written under one RowSchema. */
@@ -64,5 +64,5 @@ function lastPerKey(changes: readonly Change[]): Iterable<Change> {
 }
 
 function isUpsert(change: Change): change is Upsert {
-  return change.values !== null;
+  return change.cells !== null;
 }

@@ -2,6 +2,9 @@
 const TEXT_OID = 25;
 
 const HEADER_BYTES = 20;
+const LENGTH_BYTES = 4;
+/** Up to here a loop copies faster than a native call. */
+const SHORT_BYTES = 32;
 
 /**
  * A `text[]` parameter in PostgreSQL's binary format (array_send): the number of dimensions, a flag for NULLs, the
@@ -11,29 +14,68 @@ const HEADER_BYTES = 20;
  * rows a statement, client CPU: the driver's 5–7 µs a row, own literals 4–5 µs, this 3–4 µs; with 2 KB of JSON a row
  * 45 µs against 12 µs. Typed arrays (`bigint[]` …) instead of casts on the server gain nothing.
  */
-export function textArray(values: readonly (string | null)[]): Buffer {
-  let buffer: Buffer = Buffer.allocUnsafe(HEADER_BYTES + 32 * values.length);
-  let end = HEADER_BYTES;
-  let hasNull = 0;
-  for (const value of values) {
-    const needed = end + 4 + (value === null ? 0 : maxUtf8Bytes(value));
-    if (needed > buffer.length) buffer = enlarge(buffer, end, needed);
-    if (value === null) hasNull = 1;
-    const bytes = value === null ? -1 : buffer.write(value, end + 4);
-    buffer.writeInt32BE(bytes, end);
-    end += 4 + Math.max(bytes, 0);
+export function textArray(texts: readonly string[]): Buffer {
+  let size = HEADER_BYTES;
+  for (const text of texts) size += LENGTH_BYTES + Buffer.byteLength(text);
+  const buffer = Buffer.allocUnsafe(size);
+  writeHeader(buffer, texts.length, false);
+  let at = HEADER_BYTES;
+  for (const text of texts) {
+    const length = buffer.write(text, at + LENGTH_BYTES);
+    at = buffer.writeInt32BE(length, at) + length;
   }
-  for (const [index, word] of [1, hasNull, TEXT_OID, values.length, 1].entries()) buffer.writeInt32BE(word, 4 * index);
-  return buffer.subarray(0, end);
+  return buffer;
 }
 
-/** Exact for long texts, where three bytes a character would waste memory; a bound for short ones, where counting would cost time. */
-function maxUtf8Bytes(text: string): number {
-  return text.length > 1000 ? Buffer.byteLength(text) : 3 * text.length;
+/**
+ * A `text[]` for each column, in order, of the rows' cells (`Change.cells`), which are its elements as they stand.
+ * @throws TypeError where a row has not one cell for each column: a bug
+ */
+export function columnArrays(rows: readonly Buffer[], columns: number): Buffer[] {
+  const sizes = new Float64Array(columns).fill(HEADER_BYTES);
+  const haveNull = new Uint8Array(columns);
+  for (const row of rows) addSizes(row, sizes, haveNull);
+  const arrays = Array.from(sizes, (size) => Buffer.allocUnsafe(size));
+  for (const [column, array] of arrays.entries()) writeHeader(array, rows.length, haveNull[column] === 1);
+  const ends = new Float64Array(columns).fill(HEADER_BYTES);
+  for (const row of rows) appendCells(row, arrays, ends);
+  return arrays;
 }
 
-function enlarge(buffer: Buffer, used: number, needed: number): Buffer {
-  const larger = Buffer.allocUnsafe(Math.max(needed, 2 * buffer.length));
-  buffer.copy(larger, 0, 0, used);
-  return larger;
+function addSizes(row: Buffer, sizes: Float64Array, haveNull: Uint8Array): void {
+  let at = 0;
+  for (let column = 0; column < sizes.length; column++) {
+    const length = lengthAt(row, at);
+    if (length < 0) haveNull[column] = 1;
+    const size = length < 0 ? LENGTH_BYTES : LENGTH_BYTES + length;
+    (sizes[column] as number) += size;
+    at += size;
+  }
+  if (at !== row.length) throw new TypeError("a row does not have the cells that its RowSchema says");
+}
+
+function appendCells(row: Buffer, arrays: readonly Buffer[], ends: Float64Array): void {
+  let at = 0;
+  for (let column = 0; column < arrays.length; column++) {
+    const array = arrays[column] as Buffer;
+    const start = ends[column] as number;
+    const size = LENGTH_BYTES + Math.max(lengthAt(row, at), 0);
+    if (size > SHORT_BYTES) row.copy(array, start, at, at + size);
+    else for (let index = 0; index < size; index++) array[start + index] = row[at + index] as number;
+    ends[column] = start + size;
+    at += size;
+  }
+}
+
+function lengthAt(row: Buffer, at: number): number {
+  return (
+    ((row[at] as number) << 24) |
+    ((row[at + 1] as number) << 16) |
+    ((row[at + 2] as number) << 8) |
+    (row[at + 3] as number)
+  );
+}
+
+function writeHeader(array: Buffer, length: number, hasNull: boolean): void {
+  for (const [index, word] of [1, hasNull ? 1 : 0, TEXT_OID, length, 1].entries()) array.writeInt32BE(word, 4 * index);
 }

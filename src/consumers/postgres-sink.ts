@@ -89,8 +89,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     return await this.#underLock(batch, table, changes, async (locked) => {
       if (locked.nextOffset !== expectedOffset) return "fenced";
       // Of a delete nothing is to be kept.
-      const unapplied =
-        buried === undefined || buried.values === null ? [] : [this.#sql.recordUnapplied(table, buried)];
+      const unapplied = buried === undefined || buried.cells === null ? [] : [this.#sql.recordUnapplied(table, buried)];
       await locked.session.commit(this.#sql.moveProgress(batch, nextOffset), ...locked.statements, ...unapplied);
       return "applied";
     });

@@ -4,7 +4,7 @@ import type { IdType } from "../schemas/collection-schema.ts";
 import type { Change, RowColumn, RowSchema } from "../schemas/row-schema.ts";
 import type { RowGroup, Upsert } from "./plan-batch.ts";
 import type { TableName } from "./ports.ts";
-import { textArray } from "./postgres-array.ts";
+import { columnArrays, textArray } from "./postgres-array.ts";
 
 /** A statement to be prepared under its name once per connection. */
 interface SqlText {
@@ -83,7 +83,8 @@ export function groupStatements(statements: TableStatements, group: RowGroup): r
 }
 
 function upsertStatement(sql: TableStatements, rowSchema: RowSchema, upserts: readonly Upsert[]): Statement {
-  const columns = rowSchema.columns.map((_, index) => textArray(upserts.map(({ values }) => values[index] ?? null)));
+  const rows = upserts.map(({ cells }) => cells);
+  const columns = columnArrays(rows, rowSchema.columns.length);
   return { ...sql.upsert, values: [sql.relation, ...keysAndVersions(upserts), ...columns] };
 }
 

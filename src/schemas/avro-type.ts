@@ -30,3 +30,9 @@ export function avroType(definition: unknown): avsc.Type {
 function isLong(schema: unknown): boolean {
   return schema === "long" || (schema as { type?: unknown } | null)?.type === "long";
 }
+
+/** As Avro calls it; avsc has names of its own for unions and for our long. */
+export function avroTypeName({ typeName }: avsc.Type): string {
+  if (typeName === BIGINT_LONG.typeName) return "long";
+  return typeName.startsWith("union:") ? "union" : typeName;
+}

@@ -18,13 +18,6 @@ export interface RowSchema {
   readonly columns: readonly RowColumn[];
 }
 
-/**
- * A column's value as the text that PostgreSQL's input function of its type reads, exactly: numbers in decimal,
- * `NaN`, `Infinity`; `true`, `false`; bytea as `\x…`; times in ISO 8601 and UTC (years
- * beyond 9999 and ` BC` too); arrays as array literals. So every column goes to SQL as `text[]` and is cast there.
- */
-export type ColumnValue = string | null;
-
 /** A decoded change event. */
 export interface Change {
   readonly op: Operation;
@@ -32,6 +25,14 @@ export interface Change {
   /** Canonical key as the `_id` column holds it, as text (integers in decimal). Empty for t. */
   readonly key: string;
   readonly version: bigint;
-  /** One for each of rowSchema.columns; null exactly where op is d or t. */
-  readonly values: readonly ColumnValue[] | null;
+  /**
+   * A cell for each of rowSchema.columns, one right after the other, as PostgreSQL's binary `text[]` has its elements:
+   * the length as a big-endian int32 (-1 for NULL, of which there are no bytes), then the value in UTF-8. Null exactly
+   * where op is d or t.
+   *
+   * The value is the text that the input function of the column's type reads, exactly: numbers in decimal, `NaN`,
+   * `Infinity`; `true`, `false`; bytea as `\x…`; times in ISO 8601 and UTC (years beyond 9999 and ` BC` too); arrays
+   * as array literals. So every column goes to SQL as `text[]` and is cast there.
+   */
+  readonly cells: Buffer | null;
 }

@@ -23,7 +23,15 @@ export function appendUuid(out: AvroWriter, bytes: Buffer, start: number): void 
   appendHex(out, bytes, start + 10, start + 16);
 }
 
-export function appendHex(out: AvroWriter, bytes: Buffer, start: number, end: number): void {
+/** Where digits are written to. */
+interface ByteTarget {
+  readonly bytes: Buffer;
+  position: number;
+  /** Makes room in `bytes`. */
+  ensure(count: number): void;
+}
+
+export function appendHex(out: ByteTarget, bytes: Buffer, start: number, end: number): void {
   out.ensure(2 * (end - start));
   const target = out.bytes;
   let position = out.position;

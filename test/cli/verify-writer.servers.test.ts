@@ -8,10 +8,10 @@ import { comparedColumns, differingColumns } from "../../src/cli/verify-compare.
 import { TableReader } from "../../src/cli/verify-table.ts";
 import type { CollectionMapping, ColumnMapping } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
-import { columnValueOf } from "../../src/schemas/column-value.ts";
 import { COLUMN_TYPES, NAMES, fields, scalar, uniformArray } from "../schemas/arbitrary-bson.ts";
 import { documentBytes, field } from "../schemas/bson-model.ts";
 import type { Field } from "../schemas/bson-model.ts";
+import { cellTextOf } from "../schemas/cell-text.ts";
 import { ID_FIELD, columnOf, columnsOf, createTestEncoder } from "../schemas/encoding.ts";
 import { freshPostgresSchema, servers } from "../support/servers.ts";
 
@@ -30,11 +30,11 @@ async function written(columns: readonly ColumnMapping[] | undefined, documents:
   const targets = columns === undefined ? [{ name: "doc", ...jsonb }] : [...columns, { name: "_extra", ...jsonb }];
   const definitions = targets.map(({ name, type }) => `, "${name}" ${type.sql}`).join("");
   await pool.query(`DROP TABLE IF EXISTS things; CREATE TABLE things (_id bigint PRIMARY KEY ${definitions})`);
-  const toColumnValues = targets.map(({ type }) => columnValueOf(type));
+  const toCellTexts = targets.map(({ type }) => cellTextOf(type));
   const insert = `INSERT INTO things VALUES ($1${targets.map((_, i) => `, $${i + 2}`).join("")})`;
   for (const [i, document] of documents.entries()) {
     const event = encoder.encodeRaw(document);
-    await pool.query(insert, [i, ...targets.map(({ name }, c) => toColumnValues[c]?.(columnOf(event, name)))]);
+    await pool.query(insert, [i, ...targets.map(({ name }, c) => toCellTexts[c]?.(columnOf(event, name)))]);
   }
   const rows: Texts[] = [];
   const table = await TableReader.open(client, schema, "things");

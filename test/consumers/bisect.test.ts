@@ -134,7 +134,7 @@ function toRecord({ fate, offset }: { fate: Fate; offset: bigint }): DecodedReco
     rowSchema: { idType: "integer", columns: [] },
     key: String(offset),
     version: offset,
-    values: null,
+    cells: null,
   };
   return { record, change };
 }

@@ -9,7 +9,7 @@ function record(offset: bigint, value: Buffer | null = Buffer.alloc(1)): LogReco
 }
 
 function change(version: bigint): Change {
-  return { op: "d", rowSchema: { idType: "string", columns: [] }, key: "", version, values: null };
+  return { op: "d", rowSchema: { idType: "string", columns: [] }, key: "", version, cells: null };
 }
 
 const decode = (each: LogRecord) => Promise.resolve(each.value === null ? null : change(each.offset));

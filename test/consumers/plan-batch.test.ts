@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { aboveFloor, newestTruncate, planBatch } from "../../src/consumers/plan-batch.ts";
 import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
+import { cellsOf } from "../support/cells.ts";
 
 const older: RowSchema = { idType: "string", columns: [{ name: "a", sqlType: "text" }] };
 const newer: RowSchema = { idType: "string", columns: [...older.columns, { name: "b", sqlType: "bigint" }] };
@@ -16,12 +17,12 @@ const change: fc.Arbitrary<Change> = fc
   })
   .map(({ key, version, rowSchema, deleted, value }) =>
     deleted
-      ? { op: "d", key, version, rowSchema, values: null }
-      : { op: "u", key, version, rowSchema, values: rowSchema.columns.map(() => value) },
+      ? { op: "d", key, version, rowSchema, cells: null }
+      : { op: "u", key, version, rowSchema, cells: cellsOf(rowSchema.columns.map(() => value)) },
   );
 
 function truncate(version: bigint): Change {
-  return { op: "t", key: "", version, rowSchema: older, values: null };
+  return { op: "t", key: "", version, rowSchema: older, cells: null };
 }
 
 /** What a table that applies one change after the other would have been given last, by key. */
@@ -61,7 +62,7 @@ describe("planBatch", () => {
 
   test("gives a truncate an empty group, and takes its key for no document's", () => {
     const changes: Change[] = [
-      { op: "u", key: "", version: 1n, rowSchema: older, values: ["a"] },
+      { op: "u", key: "", version: 1n, rowSchema: older, cells: cellsOf(["a"]) },
       truncate(2n),
       { ...truncate(3n), rowSchema: newer },
     ];

@@ -6,6 +6,7 @@ import { PostgresClient } from "../../src/consumers/postgres-client.ts";
 import type { PostgresOptions } from "../../src/consumers/postgres-client.ts";
 import { PostgresSink } from "../../src/consumers/postgres-sink.ts";
 import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
+import { cellsOf } from "../support/cells.ts";
 import { freshPostgresSchema, servers } from "../support/servers.ts";
 
 const clients: PostgresClient[] = [];
@@ -52,15 +53,15 @@ export async function freshSink(partitionsOf: (topic: string) => Promise<number>
 export const textSchema: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "text" }] };
 
 export function upsert(key: string, version: number, value: string | null, rowSchema = textSchema): Change {
-  return { op: "u", key, version: BigInt(version), values: rowSchema.columns.map(() => value), rowSchema };
+  return { op: "u", key, version: BigInt(version), cells: cellsOf(rowSchema.columns.map(() => value)), rowSchema };
 }
 
 export function deletion(key: string, version: number, rowSchema = textSchema): Change {
-  return { op: "d", key, version: BigInt(version), values: null, rowSchema };
+  return { op: "d", key, version: BigInt(version), cells: null, rowSchema };
 }
 
 export function truncate(version: number): Change {
-  return { op: "t", key: "", version: BigInt(version), values: null, rowSchema: textSchema };
+  return { op: "t", key: "", version: BigInt(version), cells: null, rowSchema: textSchema };
 }
 
 /** The batch that follows `offset` in partition 0 of the topic `t`. */

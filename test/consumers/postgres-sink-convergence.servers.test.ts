@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { partitionKey } from "../../src/consumers/ports.ts";
 import type { TableName } from "../../src/consumers/ports.ts";
 import type { PostgresSink } from "../../src/consumers/postgres-sink.ts";
+import { cellTexts } from "../../src/schemas/cells.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { batchAt, deletion, freshSink, upsert } from "./postgres-fixture.ts";
 
@@ -108,8 +109,9 @@ describe("tables converge to the newest version of each key", () => {
           }
           const expected = [...newest]
             .map(([key, version]) => changeOf(key, version))
-            .filter((change) => change.values !== null)
-            .map(({ key, version, values }) => ({ _id: key, _version: String(version), value: values![0] }))
+            .flatMap(({ key, version, cells }) =>
+              cells === null ? [] : [{ _id: key, _version: String(version), value: cellTexts(cells)[0] }],
+            )
             .toSorted((a, b) => (a._id < b._id ? -1 : 1));
           const { rows } = await pool.query(`SELECT _id, _version, value FROM "${table.table}" ORDER BY _id`);
           expect(rows).toEqual(expected);

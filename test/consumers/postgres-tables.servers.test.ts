@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { PostgresSink } from "../../src/consumers/postgres-sink.ts";
 import type { HeadraceError } from "../../src/runtime/errors.ts";
 import type { RowColumn, RowSchema } from "../../src/schemas/row-schema.ts";
+import { cellsOf } from "../support/cells.ts";
 import { uniqueName } from "../support/servers.ts";
 import { batchAt, deletion, freshSink, onePartition, openClient, textSchema, upsert } from "./postgres-fixture.ts";
 
@@ -26,7 +27,9 @@ describe("a table that does not exist", () => {
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const rowSchema = schemaOf({ name: "price", sqlType: "numeric(10,2)" }, { name: "tags", sqlType: "text[]" });
     await sink.apply(
-      batchAt(0, { schema, table: "products" }, [{ ...upsert("a", 1, null, rowSchema), values: ["1.50", "{x,NULL}"] }]),
+      batchAt(0, { schema, table: "products" }, [
+        { ...upsert("a", 1, null, rowSchema), cells: cellsOf(["1.50", "{x,NULL}"]) },
+      ]),
     );
     expect(await columnsOf(pool, schema, "products")).toEqual({
       _id: "text",
@@ -49,7 +52,7 @@ describe("a table that does not exist", () => {
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const rowSchema: RowSchema = { idType, columns: [{ name: "value", sqlType: "text" }] };
     const table = { schema, table: "keyed" };
-    const gone = { ...upsert(key, 2, "gone", rowSchema), op: "d" as const, values: null };
+    const gone = { ...upsert(key, 2, "gone", rowSchema), op: "d" as const, cells: null };
     await sink.apply(batchAt(0, table, [upsert(key, 1, "first", rowSchema)]));
     await sink.apply(batchAt(1, table, [gone]));
     await sink.apply(batchAt(2, table, [upsert(key, 1, "too old", rowSchema)]));
@@ -167,9 +170,9 @@ describe("names", () => {
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const rowSchema = schemaOf({ name, sqlType: "text" }, { name: `${name.slice(0, 60)}2`, sqlType: "bigint" });
     const table = { schema, table: name };
-    const values = (text: string) => ({ values: [text, "9007199254740993"] });
-    await sink.apply(batchAt(0, table, [{ ...upsert("a", 1, null, rowSchema), ...values("first") }]));
-    await sink.apply(batchAt(1, table, [{ ...upsert("a", 2, null, rowSchema), ...values("second") }]));
+    const cells = (text: string) => ({ cells: cellsOf([text, "9007199254740993"]) });
+    await sink.apply(batchAt(0, table, [{ ...upsert("a", 1, null, rowSchema), ...cells("first") }]));
+    await sink.apply(batchAt(1, table, [{ ...upsert("a", 2, null, rowSchema), ...cells("second") }]));
     const { rows } = await pool.query(`SELECT * FROM ${escapeIdentifier(name)}`);
     expect(rows).toEqual([
       { _id: "a", _version: "2", [name]: "second", [`${name.slice(0, 60)}2`]: "9007199254740993" },

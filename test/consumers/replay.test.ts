@@ -42,7 +42,7 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
         rowSchema: { idType: "string", columns: [] },
         key: String(value),
         version: offset,
-        values: [],
+        cells: Buffer.alloc(0),
       }),
       sink: {
         replay: (origin, attempts, into, change) => {

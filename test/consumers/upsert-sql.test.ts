@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { planBatch } from "../../src/consumers/plan-batch.ts";
 import { buildStatements, groupStatements, quoteIdentifier, quoteTable } from "../../src/consumers/upsert-sql.ts";
 import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
+import { cellsOf } from "../support/cells.ts";
 
 const table = { schema: "public", table: "products" };
 const rowSchema: RowSchema = {
@@ -15,11 +16,11 @@ const rowSchema: RowSchema = {
 const statements = buildStatements({ table, rowSchema, resetColumns: [], internalSchema: "headrace" });
 
 function upsert(key: string): Change {
-  return { op: "u", key, version: 1n, rowSchema, values: ["a", "1.00", null] };
+  return { op: "u", key, version: 1n, rowSchema, cells: cellsOf(["a", "1.00", null]) };
 }
 
 function deletion(key: string): Change {
-  return { op: "d", key, version: 1n, rowSchema, values: null };
+  return { op: "d", key, version: 1n, rowSchema, cells: null };
 }
 
 describe("identifiers", () => {

@@ -1,6 +1,7 @@
 // What the suites of a Sink share.
 import type { DeadLetterOutcomes, Sink, TableName } from "../../src/consumers/ports.ts";
 import type { Change, RowSchema } from "../../src/schemas/row-schema.ts";
+import { cellsOf } from "../support/cells.ts";
 
 /** What the suite needs of a sink: an empty one per test, and a look at its rows. */
 export interface SinkHarness {
@@ -20,17 +21,17 @@ interface SinkRow {
 const rowSchema: RowSchema = { idType: "string", columns: [{ name: "n", sqlType: "integer" }] };
 
 export function upsert(key: string, version: bigint, n: string | null): Change {
-  return { op: "u", key, version, values: [n], rowSchema };
+  return { op: "u", key, version, cells: cellsOf([n]), rowSchema };
 }
 
 export function deletion(key: string, version: bigint): Change {
-  return { op: "d", key, version, values: null, rowSchema };
+  return { op: "d", key, version, cells: null, rowSchema };
 }
 
 export const home = { topic: "shop.products", partition: 3 };
 
 export function truncate(version: bigint): Change {
-  return { op: "t", key: "", version, values: null, rowSchema };
+  return { op: "t", key: "", version, cells: null, rowSchema };
 }
 
 export const PARTITIONS = 4;

@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { cellTexts } from "../../src/schemas/cells.ts";
 import { decodeRecord } from "../../src/schemas/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
@@ -50,11 +51,13 @@ test("in each partition a key's versions never fall and are what MongoDB held, h
       const change = await decodeRecord(registry, message.key, message.value);
       if (change === null) continue;
       changes.push(change);
-      const { key, version, values } = change;
+      const { key, version, cells } = change;
       expect(version, `${collection} ${key}`).toBeGreaterThanOrEqual(newest.get(key) ?? 0n);
       newest.set(key, version);
       const fields = writer.history.fieldsAt(collection, key, version);
-      expect(values === null ? null : JSON.parse(String(values[0]))).toEqual(fields && { _id: key, ...fields });
+      expect(cells === null ? null : JSON.parse(String(cellTexts(cells)[0]))).toEqual(
+        fields && { _id: key, ...fields },
+      );
     }
     expect(changes.filter(({ op }) => op === "r").length).toBeGreaterThan(50);
     expect(changes.filter(({ op }) => op !== "r").length).toBeGreaterThan(20);

@@ -3,6 +3,7 @@ import type { Db, Document, MongoClient } from "mongodb";
 import type { Kafka } from "kafkajs";
 import { runProducer } from "../../src/producers/run-producer.ts";
 import type { ProducerOptions } from "../../src/producers/run-producer.ts";
+import { cellTexts } from "../../src/schemas/cells.ts";
 import { decodeRecord } from "../../src/schemas/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
@@ -91,7 +92,7 @@ export function tableOf(changes: readonly Change[]): Map<string, unknown> {
     if (change.version >= (newest.get(change.key)?.version ?? 0n)) newest.set(change.key, change);
   }
   const table = new Map<string, unknown>();
-  for (const [key, { values }] of newest) if (values !== null) table.set(key, JSON.parse(String(values[0])));
+  for (const [key, { cells }] of newest) if (cells !== null) table.set(key, JSON.parse(String(cellTexts(cells)[0])));
   return table;
 }
 

@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { cellTexts } from "../../src/schemas/cells.ts";
 import type { CollectionMapping } from "../../src/schemas/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
 import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
@@ -39,9 +40,11 @@ test("the topics hold what the collections hold, stopped and started at any time
     const changes = await producer.changes(collection);
     expect(tableOf(changes)).toEqual(await documentsOf(producer.db, collection));
     expect(duplicatesOf(changes)).toEqual([]);
-    for (const { key, version, values } of changes) {
+    for (const { key, version, cells } of changes) {
       const fields = writer.history.fieldsAt(collection, key, version);
-      expect(values === null ? null : JSON.parse(String(values[0]))).toEqual(fields && { _id: key, ...fields });
+      expect(cells === null ? null : JSON.parse(String(cellTexts(cells)[0]))).toEqual(
+        fields && { _id: key, ...fields },
+      );
     }
   }
 });

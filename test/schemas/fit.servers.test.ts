@@ -2,10 +2,10 @@
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
-import { columnValueOf } from "../../src/schemas/column-value.ts";
 import { freshPostgresSchema } from "../support/servers.ts";
 import { fields, scalar } from "./arbitrary-bson.ts";
 import { type Bson, documentBytes, field, mended } from "./bson-model.ts";
+import { cellTextOf } from "./cell-text.ts";
 import { columnOf, columnsOf, createTestEncoder, ID_FIELD } from "./encoding.ts";
 import { decimalParts, decimalText, parseExactly, uuidText } from "./expected-json.ts";
 
@@ -57,8 +57,8 @@ async function checkBatches<T>(
 
 describe.each(Object.keys(SAME))("a column of type %s", (type) => {
   const encoder = createTestEncoder(columnsOf({ value: type }));
-  const toColumnValue = columnValueOf(parseColumnType(type));
-  const columnText = (value: Bson) => toColumnValue(columnOf(encoder.encode([field("value", value)]), "value"));
+  const toCellText = cellTextOf(parseColumnType(type));
+  const columnText = (value: Bson) => toCellText(columnOf(encoder.encode([field("value", value)]), "value"));
 
   it("returns every value that fits it unchanged", async () => {
     await checkBatches(scalar, async (values) => {

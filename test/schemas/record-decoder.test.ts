@@ -8,6 +8,7 @@ import { ContractError } from "../../src/schemas/contract-error.ts";
 import { decodeRecord } from "../../src/schemas/record-decoder.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../../src/schemas/registry.ts";
 import { TRUNCATE_KEY } from "../../src/schemas/topics.ts";
+import { cellsOf } from "../support/cells.ts";
 
 const VERSION = (1_700_000_000n << 32n) | 7n;
 const COLUMNS = ["name", "a name.with$dots", "0"];
@@ -109,7 +110,7 @@ describe("a record that the producer wrote", () => {
       },
       key: "k",
       version: VERSION,
-      values: ["x", "y", null, '{"z":1}'],
+      cells: cellsOf(["x", "y", null, '{"z":1}']),
     });
   });
 
@@ -143,7 +144,7 @@ describe("a record that the producer wrote", () => {
       op: "d",
       key: "k",
       version: VERSION,
-      values: null,
+      cells: null,
     });
   });
 
@@ -152,7 +153,7 @@ describe("a record that the producer wrote", () => {
     expect(await decodeRecord(registry, TRUNCATE_KEY, value)).toMatchObject({
       op: "t",
       key: "",
-      values: null,
+      cells: null,
       rowSchema: { idType: "integer" },
     });
   });
@@ -185,7 +186,7 @@ describe("a record that the producer wrote", () => {
       op: "r",
       key: "7",
       version: VERSION,
-      values: ["9223372036854775807", '{"more":true}'],
+      cells: cellsOf(["9223372036854775807", '{"more":true}']),
     });
     const truncate = encoder.encode({ op: "t", collection: "products", version: VERSION });
     expect(await decodeRecord(memory.reader(), truncate.key, truncate.value)).toMatchObject({
@@ -212,7 +213,7 @@ describe("a record that the producer wrote", () => {
     ]) {
       const bytes = avroType(widened).toBuffer({ ...envelope, after: { _id: "k", n, _extra: null } });
       const change = await decodeRecord(memory.reader(), framed(keyId, key.subarray(5)), framed(valueId, bytes));
-      expect(change?.values).toEqual([text, null]);
+      expect(change?.cells).toEqual(cellsOf([text as string, null]));
     }
   });
 });

@@ -1,11 +1,8 @@
-import type { ColumnBase, ColumnType } from "./column-type.ts";
-import type { ColumnValue } from "./row-schema.ts";
+// What a column's cell has to say, of values that avsc has decoded.
+import type { ColumnBase, ColumnType } from "../../src/schemas/column-type.ts";
 
-/** Makes a column's text of what avsc decoded; a TypeError where the column's Avro type cannot have such a value. */
-export type ToColumnValue = (decoded: unknown) => ColumnValue;
-
-/** How the column's values are written as text (`ColumnValue`). */
-export function columnValueOf(type: ColumnType): ToColumnValue {
+/** A TypeError where the column's Avro type cannot have such a value. */
+export function expectedTextOf(type: ColumnType): (decoded: unknown) => string | null {
   const ofLong = LONG_TEXTS[type.base] ?? String;
   if (type.isArray) return (decoded) => (decoded === null ? null : arrayLiteral(decoded as unknown[], ofLong));
   return (decoded) => (decoded === null ? null : textOf(decoded, ofLong));

@@ -1,15 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseColumnType } from "../../src/schemas/column-type.ts";
-import { columnValueOf } from "../../src/schemas/column-value.ts";
 import { freshPostgresSchema } from "../support/servers.ts";
+import { cellTextOf } from "./cell-text.ts";
 
 const { pool } = await freshPostgresSchema();
 
 /** Settings that a careless notation of times would be read wrongly with. */
 const ODD_SESSION = "SET timezone = 'Asia/Kolkata'; SET datestyle = 'German, DMY'; SET extra_float_digits = 0";
 
-const textOf = (sql: string, decoded: unknown) => columnValueOf(parseColumnType(sql))(decoded);
+const textOf = (sql: string, decoded: unknown) => cellTextOf(parseColumnType(sql))(decoded);
 
 /** What PostgreSQL makes of each text. */
 async function select<T>(expression: string, texts: readonly unknown[]): Promise<T[]> {
