@@ -70,7 +70,7 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
   let expectedOffset = batch.startOffset;
   for (const piece of cutBatch(batch.records, batch.nextOffset, options.limits)) {
     const retrying = createRetrier(options, batch);
-    const records = await decodeRecords(piece.records, (record) => retrying(async () => decode(record)));
+    const records = await decodeRecords(piece.records, decode, retrying);
     const outcome = await bisect(records, piece.nextOffset, {
       apply: async (changes, nextOffset, buried) => {
         const result = await retrying(() =>

@@ -69,7 +69,7 @@ async function replayOne(letter: DeadLetter, record: LogRecord, options: ReplayO
     await retrying(() => writer.write(original, { ...failure, table, attempts }));
     return "failed";
   };
-  const [decoded] = await decodeRecords([original], (each) => retrying(async () => decode(each)));
+  const [decoded] = await decodeRecords([original], decode, retrying);
   if (decoded === undefined) return "needsSnapshot";
   if ("failure" in decoded) return failed(decoded.failure);
   try {

@@ -38,8 +38,8 @@ export class AvroReader {
       if (shift < 32) low |= bits << shift;
       if (shift === 28) high = bits >>> 4;
       else if (shift > 28) high |= bits << (shift - 32);
+      if (shift === 63 && byte > 1) throw new TypeError("a long of more than 64 bits");
       if (byte < 0x80) break;
-      if (shift === 63) throw new TypeError("a long of more than 64 bits");
     }
     const sign = -(low & 1);
     this.low = ((low >>> 1) | (high << 31)) ^ sign;
