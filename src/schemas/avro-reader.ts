@@ -20,8 +20,10 @@ export class AvroReader {
     this.position = start;
   }
 
+  /** Lets go of the bytes: they are part of all that was fetched at once. */
   end(): void {
     if (this.position !== this.bytes.length) throw new TypeError("the bytes go on after the value");
+    this.begin(NOTHING, 0);
   }
 
   readByte(): number {

@@ -3,7 +3,9 @@ import type { AvroReader } from "./avro-reader.ts";
 
 const DAY_MS = 86_400_000;
 const MINUS = 0x2d;
+const POINT = 0x2e;
 const COLON = 0x3a;
+const LETTER_T = 0x54;
 /** The calendar repeats itself after 400 years. */
 const CYCLE_DAYS = 146_097;
 /** From 0000-03-01 to 1970-01-01. */
@@ -40,32 +42,37 @@ function split(reader: AvroReader): { days: number; ms: number } {
  * @returns whether the year is one before 1
  */
 function appendDate(cells: CellWriter, daysSince1970: number): boolean {
-  const days = daysSince1970 + EPOCH_DAY;
-  const cycle = Math.floor(days / CYCLE_DAYS);
-  const dayOfCycle = days - cycle * CYCLE_DAYS;
-  const leapDays = Math.floor(dayOfCycle / 1_460) - Math.floor(dayOfCycle / 36_524) + Math.floor(dayOfCycle / 146_096);
-  const yearOfCycle = Math.floor((dayOfCycle - leapDays) / 365);
-  const dayOfYear = dayOfCycle - (365 * yearOfCycle + Math.floor(yearOfCycle / 4) - Math.floor(yearOfCycle / 100));
-  const monthFromMarch = Math.floor((5 * dayOfYear + 2) / 153);
+  const cycle = Math.floor((daysSince1970 + EPOCH_DAY) / CYCLE_DAYS);
+  const dayOfCycle = (daysSince1970 + EPOCH_DAY - cycle * CYCLE_DAYS) | 0;
+  const leapDays = div(dayOfCycle, 1_460) - div(dayOfCycle, 36_524) + div(dayOfCycle, 146_096);
+  const yearOfCycle = div(dayOfCycle - leapDays, 365);
+  const dayOfYear = dayOfCycle - (365 * yearOfCycle + div(yearOfCycle, 4) - div(yearOfCycle, 100));
+  const monthFromMarch = div(5 * dayOfYear + 2, 153);
   const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
   const year = yearOfCycle + cycle * 400 + (month <= 2 ? 1 : 0);
   cells.appendPadded(year > 0 ? year : 1 - year, 4);
   cells.appendByte(MINUS);
   cells.appendPadded(month, 2);
   cells.appendByte(MINUS);
-  cells.appendPadded(dayOfYear - Math.floor((153 * monthFromMarch + 2) / 5) + 1, 2);
+  cells.appendPadded(dayOfYear - div(153 * monthFromMarch + 2, 5) + 1, 2);
   return year <= 0;
 }
 
 function appendTimeOfDay(cells: CellWriter, ms: number): void {
-  const seconds = Math.floor(ms / 1_000);
-  const minutes = Math.floor(seconds / 60);
-  cells.appendAscii("T");
-  cells.appendPadded(Math.floor(minutes / 60), 2);
+  const seconds = div(ms, 1_000);
+  const minutes = div(seconds, 60);
+  const hours = div(minutes, 60);
+  cells.appendByte(LETTER_T);
+  cells.appendPadded(hours, 2);
   cells.appendByte(COLON);
-  cells.appendPadded(minutes % 60, 2);
+  cells.appendPadded(minutes - hours * 60, 2);
   cells.appendByte(COLON);
-  cells.appendPadded(seconds % 60, 2);
-  cells.appendAscii(".");
-  cells.appendPadded(ms % 1_000, 3);
+  cells.appendPadded(seconds - minutes * 60, 2);
+  cells.appendByte(POINT);
+  cells.appendPadded(ms - seconds * 1_000, 3);
+}
+
+/** Of integers below 2^31 and not negative. */
+function div(dividend: number, divisor: number): number {
+  return (dividend / divisor) | 0;
 }
