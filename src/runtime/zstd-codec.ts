@@ -10,8 +10,10 @@ const decompress = promisify(zstdDecompress);
  */
 const MOST_RATIO = 16;
 
-/** By default every 16 KB of output are a piece of work of their own, which costs a fifth more. */
-const OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: 256 * 1024 };
+const LEVEL = { [constants.ZSTD_c_compressionLevel]: 1 };
+/** The largest part of the input that its compressed form usually is, and the least that zlib takes. */
+const USUAL_SHARE = 1 / 3;
+const LEAST_CHUNK_BYTES = 64;
 
 /** Readers of zstd pass over such a frame. https://datatracker.ietf.org/doc/html/rfc8878#section-3.1.2 */
 const SKIPPABLE_FRAME = 0x184d2a50;
@@ -21,7 +23,9 @@ const SKIPPABLE_HEADER_BYTES = 8;
 export const zstdCodec = { compress, decompress: (buffer: Buffer): Promise<Buffer> => decompress(buffer) };
 
 async function compress({ buffer }: { readonly buffer: Buffer }): Promise<Buffer> {
-  const compressed = await zstd(buffer, OPTIONS);
+  // By default every 16 KB of output are a piece of work of their own, which costs a fifth more.
+  const chunkSize = Math.max(LEAST_CHUNK_BYTES, Math.ceil(buffer.byteLength * USUAL_SHARE));
+  const compressed = await zstd(buffer, { params: LEVEL, chunkSize });
   const missing = Math.ceil(buffer.byteLength / MOST_RATIO) - compressed.byteLength;
   return missing <= 0 ? compressed : Buffer.concat([compressed, padding(missing)]);
 }
