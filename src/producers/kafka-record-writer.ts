@@ -1,10 +1,9 @@
 import type { IHeaders, Message } from "kafkajs";
+import { copyBytes } from "../schemas/copy-bytes.ts";
 
 const INITIAL_BYTES = 256 * 1024;
 /** The largest buffer that is kept for the next batch: batches are smaller but for single huge records. */
 const KEPT_BYTES = 2 * 1024 * 1024;
-/** Up to here a loop copies faster than a native call. */
-const SHORT_BYTES = 96;
 /** Most bytes of the length in front of a record. */
 const LENGTH_BYTES = 5;
 
@@ -64,8 +63,7 @@ export class RecordWriter {
   #writeBytes(bytes: Buffer | null): void {
     this.#writeVarint(bytes?.length ?? -1);
     if (bytes === null) return;
-    if (bytes.length > SHORT_BYTES) this.#bytes.set(bytes, this.#length);
-    else for (let at = 0; at < bytes.length; at++) this.#bytes[this.#length + at] = bytes[at] as number;
+    copyBytes(bytes, 0, bytes.length, this.#bytes, this.#length);
     this.#length += bytes.length;
   }
 

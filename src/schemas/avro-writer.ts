@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { ContractError } from "./contract-error.ts";
+import { copyBytes, SHORT_BYTES } from "./copy-bytes.ts";
 import { sequenceLength } from "./utf8.ts";
 
 const INITIAL_BYTES = 64 * 1024;
@@ -9,8 +10,6 @@ const LARGE_BYTES = 256 * 1024;
 const KEPT_BYTES = 4 * 1024 * 1024;
 /** More than any topic takes; a document of many small values grows several times on its way to JSON. */
 const MOST_BYTES = 128 * 1024 * 1024;
-/** Up to here a loop copies faster than a native call (measured: 1 ns a byte against 90 ns). */
-const SHORT_BYTES = 96;
 
 /**
  * What becomes of a NUL in a text, which PostgreSQL takes in no text and no jsonb: U+FFFD, nothing, or its document goes
@@ -44,7 +43,7 @@ export class AvroWriter {
     const isLarge = length >= LARGE_BYTES && length >= this.bytes.length / 2;
     const taken = isLarge ? this.bytes.subarray(0, length) : Buffer.allocUnsafe(length);
     if (isLarge) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
-    else this.bytes.copy(taken, 0, 0, length);
+    else copyBytes(this.bytes, 0, length, taken, 0);
     this.reset();
     return taken;
   }
@@ -155,7 +154,8 @@ export class AvroWriter {
 
   appendBytes(source: Buffer, start: number, end: number): void {
     this.ensure(end - start);
-    this.position += source.copy(this.bytes, this.position, start, end);
+    copyBytes(source, start, end, this.bytes, this.position);
+    this.position += end - start;
   }
 
   /**
