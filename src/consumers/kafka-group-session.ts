@@ -39,6 +39,8 @@ interface Assignment {
   readonly controller: AbortController;
   /** The stored offset of each partition, once it is known. */
   readonly offsets: Map<string, bigint>;
+  /** Resolves once these are sought. */
+  ready: Promise<void>;
 }
 
 /**
@@ -137,7 +139,10 @@ export class GroupSession {
     this.#ended.resolve();
   }
 
-  /** Nothing is fetched until the stored offsets are known; kafkajs itself sends heartbeats meanwhile. */
+  /**
+   * What is fetched before the stored offsets are known is left: to pause would cost kafkajs half a second, which it
+   * sleeps where there is nothing to fetch.
+   */
   #assign(assigned: Readonly<Record<string, readonly number[]>>): void {
     this.#assignment.controller.abort(new Error("the group was rebalanced"));
     this.#queue.drop();
@@ -145,15 +150,13 @@ export class GroupSession {
     const assignment = newAssignment();
     this.#assignment = assignment;
     this.#hasJoined = true;
-    const topics = Object.entries(assigned).map(([topic, partitions]) => ({ topic, partitions: [...partitions] }));
-    const partitions = topics.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })));
+    const partitions = Object.entries(assigned).flatMap(([topic, numbers]) =>
+      numbers.map((partition) => ({ topic, partition })),
+    );
     this.#options.logger.info({ partitions: partitions.map(partitionKey) }, "partitions assigned");
     if (partitions.length === 0) return;
-    this.#consumer.pause(topics);
-    void this.#guard(assignment.controller.signal, async () => {
-      await this.#seek(assignment, partitions, assignment.controller.signal);
-      this.#consumer.resume(topics);
-    });
+    const { signal } = assignment.controller;
+    assignment.ready = this.#guard(signal, () => this.#seek(assignment, partitions, signal));
   }
 
   /** Goes on at the stored offsets. What was fetched before is left. */
@@ -186,6 +189,7 @@ export class GroupSession {
   async #eachBatch(payload: EachBatchPayload): Promise<void> {
     const { batch } = payload;
     const { topic, partition } = batch;
+    await withHeartbeats(payload, this.#options.heartbeatIntervalMs / 2, this.#assignment.ready);
     if (payload.isStale() || !payload.isRunning()) return;
     const records = batch.messages.map((message) => toLogRecord(topic, partition, message));
     this.#queue.push({
@@ -270,7 +274,7 @@ interface BatchEvent extends TopicPartition {
 }
 
 function newAssignment(): Assignment {
-  return { controller: new AbortController(), offsets: new Map() };
+  return { controller: new AbortController(), offsets: new Map(), ready: Promise.resolve() };
 }
 
 function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicPartition): bigint {
