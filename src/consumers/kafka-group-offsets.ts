@@ -15,6 +15,7 @@ export class GroupOffsets {
   readonly #logger: Logger;
   readonly #behind = new Map<string, PartitionOffset>();
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(consumer: Pick<Consumer, "commitOffsets">, logger: Logger) {
     this.#consumer = consumer;
@@ -22,6 +23,7 @@ export class GroupOffsets {
   }
 
   moved(offset: PartitionOffset): void {
+    if (this.#isClosed) return;
     this.#behind.set(partitionKey(offset), offset);
     this.#timer ??= setTimeout(() => void this.commit(), COMMIT_MS);
   }
@@ -31,6 +33,12 @@ export class GroupOffsets {
     this.#behind.clear();
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Also a commit that is on its way is not repeated any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.forget();
   }
 
   async commit(): Promise<void> {

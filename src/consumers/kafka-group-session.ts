@@ -95,7 +95,7 @@ export class GroupSession {
       this.#assignment.controller.abort(new Error("the session ends"));
       await this.#queue.close();
       if (this.#failure === undefined) await this.#groupOffsets.commit();
-      this.#groupOffsets.forget();
+      this.#groupOffsets.close();
       await this.#disconnect();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
