@@ -39,7 +39,9 @@ interface Assignment {
   readonly controller: AbortController;
   /** The stored offset of each partition, once it is known. */
   readonly offsets: Map<string, bigint>;
-  /** Resolves once these are sought. */
+  /** Where each partition was read again because of a gap. */
+  readonly readAgain: Map<string, bigint>;
+  /** Resolves once the offsets are sought. */
   ready: Promise<void>;
 }
 
@@ -235,10 +237,7 @@ export class GroupSession {
     const startOffset = assignment.offsets.get(key);
     signal.throwIfAborted();
     if (startOffset === undefined) return;
-    // Out of range, kafkajs jumps to the log's start without a word. Compaction too leaves gaps.
-    const isGap = fetched.firstOffset > startOffset;
-    const isLost = isGap && (await this.#lostRecords([fetched], assignment.offsets)).length > 0;
-    if (fetched.firstOffset >= startOffset && !isLost) {
+    if (fetched.firstOffset === startOffset || (await this.#isHole(assignment, fetched, startOffset))) {
       const commit = (offset: bigint): void => {
         assignment.offsets.set(key, offset);
         if (assignment === this.#assignment) this.#groupOffsets.moved({ topic, partition, offset });
@@ -246,6 +245,19 @@ export class GroupSession {
       await this.#callbacks.eachBatch({ ...fetched, startOffset, signal, commit });
     }
     if (assignment.offsets.get(key) !== fetched.nextOffset) await this.#seek(assignment, [fetched], signal);
+  }
+
+  /**
+   * Whether there are no records between: compaction leaves such holes. Out of range, kafkajs jumps to the log's start
+   * without a word; and what it fetched in the moment of a seek begins elsewhere. So a gap has to be seen twice.
+   */
+  async #isHole(assignment: Assignment, fetched: Fetched, startOffset: bigint): Promise<boolean> {
+    const key = partitionKey(fetched);
+    if (fetched.firstOffset < startOffset) return false;
+    if ((await this.#lostRecords([fetched], assignment.offsets)).length > 0) return false;
+    const isSeenAgain = assignment.readAgain.get(key) === startOffset;
+    assignment.readAgain.set(key, startOffset);
+    return isSeenAgain;
   }
 
   /** @throws HeadraceError TOPIC_RECREATED */
@@ -274,7 +286,7 @@ interface BatchEvent extends TopicPartition {
 }
 
 function newAssignment(): Assignment {
-  return { controller: new AbortController(), offsets: new Map(), ready: Promise.resolve() };
+  return { controller: new AbortController(), offsets: new Map(), readAgain: new Map(), ready: Promise.resolve() };
 }
 
 function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicPartition): bigint {

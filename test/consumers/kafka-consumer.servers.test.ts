@@ -158,6 +158,28 @@ describe("where it starts", () => {
     await until(() => expect(progress.values()).toEqual([values[0], ...values.slice(3)]));
     expect(told).toMatchObject([[{ topic, partition: 0, logStart: 6n }]]);
   });
+
+  test("over a hole that compaction has left", async () => {
+    const topic = await freshTopic(1, {
+      "cleanup.policy": "compact",
+      "segment.ms": "100",
+      "min.cleanable.dirty.ratio": "0.001",
+      "delete.retention.ms": "100",
+    });
+    for (const value of ["old", "new"]) await fixture.publish(topic, [{ key: "a", value }]);
+    const read = async (): Promise<string[]> => {
+      // The newest segment is never compacted; this begins another.
+      const last = uniqueName("last");
+      await fixture.publish(topic, [{ key: "b", value: last }]);
+      const progress = new MemoryProgress();
+      const reading = startReading(progress, topic);
+      await until(() => expect(progress.values()).toContain(last));
+      await reading.stop();
+      return progress.values();
+    };
+    await expect.poll(read, { timeout: 120_000, interval: 2_000 }).not.toContain("old");
+    expect(await read()).toContain("new");
+  });
 });
 
 /** Lets what is lost be lost. Gives what it was told. */
