@@ -43,8 +43,8 @@ export const IDLE_MS = 1_000;
 const BUSY_MS = 1_000;
 /**
  * Then, the next part waits for this share of the time that the last one took: a change that is on its way need not wait for
- * it, and consumers get through what was published. Measured with 50 updates a second on two cores: with 1, 2.8 times the
- * idle latency (p50) and 7,400 rows/s; with 0.5, 3.5 times and 11,800.
+ * it, and consumers get through what was published. Measured once each, with 50 updates a second on two cores: with 1, p50
+ * 36.6 ms (idle 13.0) and 7,400 rows/s; with 0.5, 29.3 ms (idle 8.3) and 11,800. Idle latency differed, so that is no proof.
  */
 const REST_SHARE = 1;
 
