@@ -1,10 +1,10 @@
+import { copyBytes } from "../schemas/copy-bytes.ts";
+
 /** pg_type's oid of text; it never changes. */
 const TEXT_OID = 25;
 
 const HEADER_BYTES = 20;
 const LENGTH_BYTES = 4;
-/** Up to here a loop copies faster than a native call. */
-const SHORT_BYTES = 32;
 
 /**
  * A `text[]` parameter in PostgreSQL's binary format (array_send): the number of dimensions, a flag for NULLs, the
@@ -60,8 +60,7 @@ function appendCells(row: Buffer, arrays: readonly Buffer[], ends: Float64Array)
     const array = arrays[column] as Buffer;
     const start = ends[column] as number;
     const size = LENGTH_BYTES + Math.max(lengthAt(row, at), 0);
-    if (size > SHORT_BYTES) row.copy(array, start, at, at + size);
-    else for (let index = 0; index < size; index++) array[start + index] = row[at + index] as number;
+    copyBytes(row, at, at + size, array, start);
     ends[column] = start + size;
     at += size;
   }
