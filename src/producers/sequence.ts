@@ -6,6 +6,7 @@ import type { Position, Version } from "../schemas/change-event.ts";
 import type { SnapshotReader } from "./mongo-snapshot.ts";
 import type { LoggedSignal, OpenSignals, SourceBatch } from "./ports.ts";
 import type { ReadAhead } from "./read-ahead.ts";
+import { SnapshotPace } from "./snapshot-pace.ts";
 import {
   ask,
   isPressing,
@@ -39,14 +40,6 @@ export interface SequenceOptions extends TimelineOptions {
 
 /** How often the position of an idle stream is worth storing. */
 export const IDLE_MS = 1_000;
-/** While changes have come within this time, chunks are published in small parts, so that none waits long. */
-const BUSY_MS = 1_000;
-/**
- * Then, the next part waits for this share of the time that the last one took: a change that is on its way need not wait for
- * it, and consumers get through what was published. Measured once each, with 50 updates a second on two cores: with 1, p50
- * 36.6 ms (idle 13.0) and 7,400 rows/s; with 0.5, 29.3 ms (idle 8.3) and 11,800. Idle latency differed, so that is no proof.
- */
-const REST_SHARE = 1;
 
 /** Stream, chunks and signals as one sequence. The stream's steps go before chunks, which take what the stream leaves. */
 export async function* oneSequence(
@@ -58,8 +51,7 @@ export async function* oneSequence(
   let timeline = startTimeline(start);
   let streamIsDone = !options.hasStream || start.clusterTime > until;
   let yieldedAt = performance.now();
-  let changedAt = -Infinity;
-  let restsUntil = 0;
+  const pace = new SnapshotPace();
   while (!streamIsDone || isSnapshotting(timeline) || timeline.position.signals.offset < inputs.signals.end) {
     inputs.hurry(isSnapshotting(timeline));
     const request = nextRequest(timeline, options);
@@ -67,17 +59,15 @@ export async function* oneSequence(
       timeline = ask(timeline, request);
       inputs.chunks.ask(request);
     }
-    const arrival = await firstArrival(inputs, timeline, options, restsUntil);
+    const arrival = await firstArrival(inputs, timeline, options, pace.restsUntil);
     if (arrival.kind === "chunks") {
       timeline = receive(timeline, arrival.chunks);
       continue;
     }
-    const isBusy = performance.now() - changedAt < BUSY_MS;
-    const next = await publishNext(timeline, arrival, options, isBusy);
+    const next = await publishNext(timeline, arrival, options, pace.parts);
     logSignal(timeline, next.timeline, options.logger);
     timeline = next.timeline;
     const isIdle = arrival.kind === "step" && next.batch.events.length === 0;
-    if (arrival.kind === "step" && !isIdle) changedAt = performance.now();
     const isLastStep = arrival.kind === "step" && !streamIsDone && completeTo(next.batch.position) >= until;
     streamIsDone ||= isLastStep;
     // The last step is stored, as it says up to which time everything is.
@@ -85,7 +75,8 @@ export async function* oneSequence(
     const yieldsAt = performance.now();
     yield next.batch;
     yieldedAt = performance.now();
-    restsUntil = isBusy && arrival.kind === "ready" ? yieldedAt + REST_SHARE * (yieldedAt - yieldsAt) : 0;
+    if (arrival.kind === "ready") pace.partsPublished(yieldedAt - yieldsAt);
+    else if (arrival.kind === "step" && !isIdle) pace.changePublished(yieldedAt - yieldsAt);
   }
 }
 
@@ -154,11 +145,11 @@ async function publishNext(
   timeline: Timeline,
   arrival: Exclude<Arrival, { kind: "chunks" }>,
   options: SequenceOptions,
-  isBusy: boolean,
+  mostParts: number,
 ): Promise<Published> {
   if (arrival.kind === "step") return passStep(timeline, arrival.step, options);
   if (arrival.kind === "signal") return beginSignal(timeline, arrival.signal, options);
-  if (arrival.kind === "ready") return takeChunk(timeline, options, isBusy ? 1 : Infinity);
+  if (arrival.kind === "ready") return takeChunk(timeline, options, mostParts);
   const { offset, error } = arrival;
   options.logger.error({ err: error, offset: String(offset) }, "a signal could not be carried out");
   return passSignal(timeline, offset);
