@@ -193,7 +193,10 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
         if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
         const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
         const floor = toBigInt(look?.rows[0]?.["floor"]);
-        const statements = prepared.flatMap(({ sql, group }) => groupStatements(sql, aboveFloor(group, floor)));
+        const hasTombstones = look?.rows[0]?.["has_tombstones"] !== false;
+        const statements = prepared.flatMap(({ sql, group }) =>
+          groupStatements(sql, aboveFloor(group, floor), hasTombstones),
+        );
         return await work({ session, nextOffset, floor, statements, prepared });
       });
     };

@@ -51,14 +51,15 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
 
   /**
    * Under the lock and in a statement of its own: one that has waited still sees what was there before it waited. A row
-   * of `filled_columns` (how many columns of the table records have filled) and `floor` (the version of the newest
-   * truncate in the partition, NULL where there was none).
+   * of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the newest
+   * truncate in the partition, NULL where there was none) and `has_tombstones` (whether the table has one).
    */
   lookUnderLock({ topic, partition }: TopicPartition, table: TableName): SinkQuery {
     return {
       name: "headrace_look_under_lock",
       text: `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
-  (SELECT version FROM ${this.#schema}.truncates WHERE relation = $3 AND topic = $1 AND partition = $2) AS floor`,
+  (SELECT version FROM ${this.#schema}.truncates WHERE relation = $3 AND topic = $1 AND partition = $2) AS floor,
+  EXISTS (SELECT FROM ${this.#schema}.tombstones WHERE relation = $3) AS has_tombstones`,
       values: [topic, partition, quoteTable(table)],
     };
   }

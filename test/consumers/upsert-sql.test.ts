@@ -58,17 +58,20 @@ describe("the statements of a table", () => {
 describe("a group's statements", () => {
   test("are none, one or two", () => {
     const texts = (changes: Change[]): string[] =>
-      planBatch(changes).flatMap((group) => groupStatements(statements, group).map(({ text }) => text));
+      planBatch(changes).flatMap((group) => groupStatements(statements, group, true).map(({ text }) => text));
     expect(texts([])).toEqual([]);
     expect(texts([upsert("1")])).toEqual([statements.upsert.text]);
     expect(texts([deletion("1")])).toEqual([statements.delete.text]);
     expect(texts([upsert("1"), deletion("2")])).toEqual([statements.upsert.text, statements.delete.text]);
   });
 
-  test("have a parameter per column, whatever the number of rows", () => {
+  test("have a parameter per column, whatever the number of rows, and the relation where they look at tombstones", () => {
     const [group] = planBatch([upsert("1"), upsert("2"), upsert("3")]);
-    const [statement] = groupStatements(statements, group!);
-    expect(statement?.values.length).toBe(3 + rowSchema.columns.length);
-    expect(statement?.values[0]).toBe('"public"."products"');
+    const [checked] = groupStatements(statements, group!, true);
+    expect(checked?.values.length).toBe(2 + rowSchema.columns.length + 1);
+    expect(checked?.values.at(-1)).toBe('"public"."products"');
+    const [unchecked] = groupStatements(statements, group!, false);
+    expect(unchecked?.text).not.toContain("tombstones");
+    expect(unchecked?.values.length).toBe(2 + rowSchema.columns.length);
   });
 });
