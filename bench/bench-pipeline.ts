@@ -38,6 +38,8 @@ export interface PipelineUsage {
 
 const POLL_MS = 25;
 const PARTITIONS = 4;
+/** What users run. */
+const program = new URL("../dist/cli/main.js", import.meta.url).pathname;
 const usageReport = new URL("usage-report.ts", import.meta.url).href;
 
 /** A pipeline of its own on the stack's servers: source database, topics and target schema have its name. */
@@ -107,7 +109,7 @@ export class BenchPipeline implements AsyncDisposable {
         HEADRACE_BENCH_USAGE: usageFile,
       };
       const logFile = join(this.#folder, `${command}-${number}.log`);
-      const started = new HeadraceProcess({ args: [command, "-c", this.#configFile], env, logFile });
+      const started = new HeadraceProcess({ program, args: [command, "-c", this.#configFile], env, logFile });
       started.start();
       this.#running.push({ process: started, usageFile });
     }

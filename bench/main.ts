@@ -7,6 +7,7 @@ import { latency } from "./scenarios/latency.ts";
 import { liveInSnapshot } from "./scenarios/live-in-snapshot.ts";
 import { collections, growth, hotKeys, large, tiny, wide } from "./scenarios/shapes.ts";
 import { snapshot } from "./scenarios/snapshot.ts";
+import { warmUp } from "./warm-up.ts";
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   snapshot,
@@ -42,6 +43,8 @@ async function bench(
   const stack = await startStack({ report, signal });
   const result: Record<string, object> = {};
   try {
+    report("— warm-up");
+    await warmUp({ stack, report });
     for (const name of only) {
       report(`— ${name}`);
       const scenario = SCENARIOS[name];

@@ -27,6 +27,8 @@ export async function headrace(args: readonly string[], env: NodeJS.ProcessEnv):
 }
 
 interface ProcessOptions {
+  /** The file to run; by default the source. */
+  readonly program?: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly logFile: string;
@@ -50,8 +52,8 @@ export class HeadraceProcess {
   }
 
   start(): void {
-    const { args, env, logFile } = this.#options;
-    const child = spawn(cli, [...args], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const { program = cli, args, env, logFile } = this.#options;
+    const child = spawn(program, [...args], { env, stdio: ["ignore", "ignore", "pipe"] });
     child.stderr.pipe(createWriteStream(logFile));
     const sampling = setInterval(() => void this.#sampleMemory(), 250);
     this.#child = child;
