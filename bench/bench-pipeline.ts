@@ -40,7 +40,7 @@ const POLL_MS = 25;
 const PARTITIONS = 4;
 /** What users run. */
 const program = new URL("../dist/cli/main.js", import.meta.url).pathname;
-const usageReport = new URL("usage-report.ts", import.meta.url).href;
+const usageReport = new URL("usage-report.mjs", import.meta.url).href;
 
 /** A pipeline of its own on the stack's servers: source database, topics and target schema have its name. */
 export class BenchPipeline implements AsyncDisposable {

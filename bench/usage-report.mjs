@@ -1,4 +1,5 @@
 // Preloaded into a process under measurement: as it ends, it writes what it has used to the file named by the environment.
+// JavaScript, since Node would load its TypeScript compiler for it, in the time that is measured.
 import { writeFileSync } from "node:fs";
 
 const file = process.env["HEADRACE_BENCH_USAGE"];
