@@ -18,6 +18,14 @@ export async function copySnapshot(demo: Demo, counts: SampleCounts): Promise<Co
   say("Starting headrace produce and headrace consume …");
   for (const each of demo.processes) each.start();
   const startedAtMs = await demo.processes[0].logged("snapshot started");
+  return await followRows(demo, { expected, startedAtMs });
+}
+
+/** Shows the rows arriving in PostgreSQL until all of them are there. */
+export async function followRows(
+  demo: Pick<Demo, "target" | "name">,
+  { expected, startedAtMs }: { readonly expected: number; readonly startedAtMs: number },
+): Promise<Copied> {
   let rows = 0;
   while (rows < expected) {
     await sleep(pollMs);
@@ -39,7 +47,8 @@ function perSecond(rows: number, seconds: number): string {
   return Math.round(rows / seconds).toLocaleString("en");
 }
 
-async function countRows({ target, name }: Demo): Promise<number> {
+/** Rows of all tables that are there so far. */
+export async function countRows({ target, name }: Pick<Demo, "target" | "name">): Promise<number> {
   const tables = await target.query<{ table_name: string }>(
     "SELECT table_name FROM information_schema.tables WHERE table_schema = $1",
     [name],

@@ -8,13 +8,14 @@ import { startStack, type Stack } from "../stack.ts";
 import { copySnapshot } from "./copy-snapshot.ts";
 import type { Demo } from "./demo.ts";
 import { dropPipeline } from "../drop-pipeline.ts";
-import { HeadraceProcess, headrace } from "../headrace-process.ts";
+import { HeadraceProcess } from "../headrace-process.ts";
 import { makeLiveChanges } from "./live-changes.ts";
 import { say, step } from "./output.ts";
 import { showPoison } from "./poison.ts";
 import { showQueries } from "./queries.ts";
 import { loadSampleData } from "./sample-data.ts";
-import { showSummary, type VerifyReport } from "./summary.ts";
+import { showSummary } from "./summary.ts";
+import { verify } from "./verify.ts";
 
 const keep = process.argv.includes("--keep");
 
@@ -38,6 +39,7 @@ async function withDemo(stack: Stack, use: (demo: Demo) => Promise<void>): Promi
   const env = {
     ...process.env,
     DEMO_NAME: name,
+    HTTP_PORT: "0", // both processes are on this machine
     MONGODB_URI: stack.mongodbUri,
     KAFKA_BROKERS: stack.kafkaBrokers,
     SCHEMA_REGISTRY_URL: stack.schemaRegistryUrl,
@@ -74,15 +76,9 @@ async function runDemo(demo: Demo): Promise<void> {
   showSummary(demo, { copied, live, verified });
 }
 
-async function verify(demo: Demo): Promise<VerifyReport> {
-  const { exitCode, stdout, stderr } = await headrace(["verify", "--json", "-c", demo.config], demo.env);
-  if (exitCode !== 0) throw new Error(`headrace verify found differences:\n${stdout}\n${stderr}`);
-  return JSON.parse(stdout) as VerifyReport;
-}
-
 async function stayUp(demo: Demo, ends: readonly Promise<never>[]): Promise<void> {
   say(`\nEverything stays up until Ctrl-C. The pipeline's config: ${demo.config}\n`);
-  for (const name of ["DEMO_NAME", "MONGODB_URI", "KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "POSTGRES_URL"])
+  for (const name of ["DEMO_NAME", "HTTP_PORT", "MONGODB_URI", "KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "POSTGRES_URL"])
     say(`  export ${name}='${demo.env[name]}'`);
   say(`\n  psql "$POSTGRES_URL" -c 'SELECT * FROM ${demo.name}.cities LIMIT 5'`);
   await Promise.race(ends);

@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
 FROM ${schema}.movies WHERE _extra ? 'Title' ORDER BY "US Gross" DESC LIMIT 3`,
 ];
 
-export async function showQueries({ target, name }: Demo): Promise<void> {
+export async function showQueries({ target, name }: Pick<Demo, "target" | "name">): Promise<void> {
   say("\nThe tables are plain PostgreSQL:");
   for (const sql of examples(name)) {
     const { fields, rows } = await target.query<Record<string, unknown>>(sql);

@@ -3,12 +3,7 @@ import type { Copied } from "./copy-snapshot.ts";
 import type { Demo } from "./demo.ts";
 import type { LiveChanges } from "./live-changes.ts";
 import { say } from "./output.ts";
-
-/** What the demo reads of `headrace verify --json`. */
-export interface VerifyReport {
-  readonly equal: boolean;
-  readonly collections: readonly { readonly collection: string; readonly documents: number; readonly rows: number }[];
-}
+import type { VerifyReport } from "./verify.ts";
 
 interface Results {
   readonly copied: Copied;
