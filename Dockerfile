@@ -8,7 +8,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 # The command is run by its first line, with the flags that stand there.
-RUN npm run build && chmod +x dist/cli/main.js
+RUN npm run build
 
 FROM node:24-slim AS dependencies
 WORKDIR /app
