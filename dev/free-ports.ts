@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
-import { ProcessFailed } from "./supervisor.ts";
+import { ProcessFailed } from "./server-start.ts";
 
 /** Distinct ports of 127.0.0.1 that nobody listens on at the moment. */
 export async function freePorts(count: number): Promise<number[]> {
@@ -19,7 +19,8 @@ export async function onFreePorts<T>(count: number, start: (ports: number[]) => 
       return await start(await freePorts(count));
     } catch (error) {
       const taken =
-        error instanceof ProcessFailed && /address (?:is )?already in use|port \d+ seems to be in use/i.test(error.log);
+        error instanceof ProcessFailed &&
+        /(?:address|port) (?:is )?already (?:in use|allocated)|port \d+ seems to be in use/i.test(error.log);
       if (!taken || attempt === 3) throw error;
     }
   }

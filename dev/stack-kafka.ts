@@ -1,11 +1,13 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Kafka, logLevel } from "kafkajs";
 import { isCached } from "./cache.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { downloadByMaven } from "./maven.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
+import { kafkaAnswers } from "./server-answers.ts";
+import { KAFKA_HEAP, kafkaProperties } from "./server-settings.ts";
+import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { StartedServer } from "./started-servers.ts";
 import { findJava, requireMaven } from "./tools.ts";
 
 const version = "4.3.1";
@@ -41,12 +43,14 @@ async function startKafka(
   java: string,
   libraries: string,
   [brokerPort = 0, controllerPort = 0]: readonly number[],
-): Promise<LocalServer> {
+): Promise<StartedServer> {
   const folder = join(supervisor.folder, `kafka-${brokerPort}`);
   const properties = join(folder, "server.properties");
   const log4j = join(folder, "log4j2.properties");
   await mkdir(folder);
-  await writeFile(properties, serverProperties(folder, brokerPort, controllerPort));
+  const settings = kafkaProperties({ bind: "127.0.0.1", brokerPort, controllerPort, data: join(folder, "data") });
+  const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);
+  await writeFile(properties, lines.join(""));
   await writeFile(log4j, logging);
   const run = (name: string, heap: string, main: readonly string[]) => ({
     name,
@@ -62,43 +66,9 @@ async function startKafka(
   await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format), signal);
 
   const broker = `127.0.0.1:${brokerPort}`;
-  const server = run("Kafka", "-Xmx1g", ["kafka.Kafka", properties]);
-  const restart = await supervisor.serve(server, signal, () => answers(broker));
+  const server = run("Kafka", KAFKA_HEAP, ["kafka.Kafka", properties]);
+  const restart = await supervisor.serve(server, signal, () => kafkaAnswers(broker));
   return { url: broker, restart };
-}
-
-function serverProperties(folder: string, brokerPort: number, controllerPort: number): string {
-  const mebibyte = 1024 * 1024;
-  return Object.entries({
-    "node.id": 1,
-    "process.roles": "broker,controller",
-    listeners: `BROKER://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}`,
-    "advertised.listeners": `BROKER://127.0.0.1:${brokerPort}`,
-    "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "inter.broker.listener.name": "BROKER",
-    "controller.listener.names": "CONTROLLER",
-    "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
-    "log.dirs": join(folder, "data"),
-    "auto.create.topics.enable": false,
-    // One node holds everything; few partitions of the internal topics make the first use quick.
-    "offsets.topic.replication.factor": 1,
-    "offsets.topic.num.partitions": 4,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "transaction.state.log.num.partitions": 4,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    // A document of 16 MB fits.
-    "message.max.bytes": 20 * mebibyte,
-    "replica.fetch.max.bytes": 20 * mebibyte,
-    // Tests kill clients: a short wait for the group, sessions as short as they like, hanging transactions seen soon.
-    "group.initial.rebalance.delay.ms": 0,
-    "group.min.session.timeout.ms": 1000,
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-    "log.cleaner.dedupe.buffer.size": 16 * mebibyte,
-  })
-    .map(([key, value]) => `${key}=${value}\n`)
-    .join("");
 }
 
 const logging = `rootLogger.level=WARN
@@ -109,20 +79,3 @@ appender.console.name=Console
 appender.console.layout.type=PatternLayout
 appender.console.layout.pattern=[%d] %p %m (%c)%n
 `;
-
-async function answers(broker: string): Promise<void> {
-  const admin = new Kafka({
-    brokers: [broker],
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: 2000,
-    requestTimeout: 2000,
-    retry: { retries: 0 },
-  }).admin();
-  try {
-    await admin.connect();
-    const { brokers } = await admin.describeCluster();
-    if (brokers.length === 0) throw new Error("The broker is still fenced.");
-  } finally {
-    await admin.disconnect();
-  }
-}

@@ -1,11 +1,14 @@
 import { cacheFolder } from "./cache.ts";
 import { prepareKafka } from "./stack-kafka.ts";
-import { THREE_MEMBERS, prepareMongodb } from "./stack-mongodb.ts";
+import { prepareMongodb } from "./stack-mongodb.ts";
 import { preparePostgres } from "./stack-postgres.ts";
 import { prepareRegistry } from "./stack-registry.ts";
+import { THREE_MEMBERS } from "./server-settings.ts";
 import type { ServerUrls } from "./server-urls.ts";
 import { serverVariables } from "./server-urls.ts";
 import type { Stack } from "./stack.ts";
+import { stackOf, startTogether } from "./started-servers.ts";
+import type { StartedServer } from "./started-servers.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** What a local server is started with. */
@@ -17,14 +20,8 @@ export interface LocalContext {
   readonly report: (line: string) => void;
 }
 
-export interface LocalServer {
-  readonly url: string;
-  /** Crashes the server, and starts it again with its data and at its address. */
-  readonly restart: () => Promise<void>;
-}
-
 /** Downloads what is not in the cache yet, starts the server and waits until a client can use it. */
-export type StartServer = (context: LocalContext) => Promise<LocalServer>;
+export type StartServer = (context: LocalContext) => Promise<StartedServer>;
 
 /**
  * Finds out how a server can be started here, without downloading anything.
@@ -53,12 +50,8 @@ export async function startLocalStack(given: Partial<ServerUrls>, options: Local
   const supervisor = await Supervisor.start(report);
   try {
     const context: LocalContext = { supervisor, cache, signal, report };
-    const started = await abortOthersOnFailure(context, (shared) =>
-      starts.map(async ([key, start]) => [key, await start(shared)] as const),
-    );
-    const urls = { ...given, ...Object.fromEntries(started.map(([key, { url }]) => [key, url])) } as ServerUrls;
-    const restarts = Object.fromEntries(started.map(([key, { restart }]) => [key, restart]));
-    return { kind: "local", ...urls, restarts, stop: () => supervisor.stop() };
+    const started = await startTogether(context, starts);
+    return stackOf("local", given, started, () => supervisor.stop());
   } catch (error) {
     await supervisor.stop();
     throw error;
@@ -73,25 +66,5 @@ async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
     const sentences = new Set(failures.map((failure) => failure.message));
     throw new AggregateError(failures, [...sentences].join("\n"));
   }
-  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-}
-
-/** Waits for all to settle, so that nothing goes on in the background; rejects with what failed first. */
-async function abortOthersOnFailure<T>(
-  context: LocalContext,
-  start: (context: LocalContext) => readonly Promise<T>[],
-): Promise<T[]> {
-  const failed = new AbortController();
-  const shared = { ...context, signal: AbortSignal.any([context.signal, failed.signal]) };
-  const running = start(shared).map(async (promise) => {
-    try {
-      return await promise;
-    } catch (error) {
-      failed.abort(error);
-      throw error;
-    }
-  });
-  const results = await Promise.allSettled(running);
-  if (failed.signal.aborted) throw failed.signal.reason;
   return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }

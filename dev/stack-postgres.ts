@@ -2,10 +2,12 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { access, chmod, constants, chown, cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Client } from "pg";
 import { onFreePorts } from "./free-ports.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
+import { postgresAnswers } from "./server-answers.ts";
+import { POSTGRES_INITDB, POSTGRES_SETTINGS } from "./server-settings.ts";
+import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { StartedServer } from "./started-servers.ts";
 
 type User = { readonly uid: number; readonly gid: number };
 
@@ -39,7 +41,7 @@ async function startPostgres(
   { supervisor, signal }: LocalContext,
   installed: string,
   [port = 0]: readonly number[],
-): Promise<LocalServer> {
+): Promise<StartedServer> {
   const folder = join(supervisor.folder, `postgres-${port}`);
   const data = join(folder, "data");
   const passwordFile = join(folder, "password");
@@ -67,18 +69,13 @@ async function startPostgres(
   });
   for (const program of ["initdb", "postgres"]) await makeExecutable(join(programs, "bin", program));
   const initialise = ["--pgdata", data, "--username=postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`];
-  // The same texts and the same order of texts on every machine, whatever its locale.
-  const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
-  await supervisor.run(
-    run("PostgreSQL's initdb", "initdb", [...initialise, ...locale, "--no-sync", "--no-instructions"]),
-    signal,
-  );
+  await supervisor.run(run("PostgreSQL's initdb", "initdb", [...initialise, ...POSTGRES_INITDB]), signal);
   await rm(passwordFile);
 
-  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"];
+  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", ...POSTGRES_SETTINGS];
   const args = ["-D", data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  const restart = await supervisor.serve(run("PostgreSQL", "postgres", args), signal, () => answers(url));
+  const restart = await supervisor.serve(run("PostgreSQL", "postgres", args), signal, () => postgresAnswers(url));
   return { url, restart };
 }
 
@@ -92,14 +89,4 @@ function unprivilegedUser(): User | undefined {
 /** Some ways of installing a package lose this; where nothing is lost, the file may be another user's. */
 async function makeExecutable(file: string): Promise<void> {
   await access(file, constants.X_OK).catch(() => chmod(file, 0o755));
-}
-
-async function answers(url: string): Promise<void> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 });
-  try {
-    await client.connect();
-    await client.query("SELECT 1");
-  } finally {
-    await client.end();
-  }
 }

@@ -4,7 +4,10 @@ import { isCached } from "./cache.ts";
 import { onFreePorts } from "./free-ports.ts";
 import { downloadByMaven } from "./maven.ts";
 import { reported } from "./reported.ts";
-import type { LocalContext, LocalServer, StartServer } from "./stack-local.ts";
+import { registryAnswers } from "./server-answers.ts";
+import { REGISTRY_JVM, REGISTRY_PATH } from "./server-settings.ts";
+import type { LocalContext, StartServer } from "./stack-local.ts";
+import type { StartedServer } from "./started-servers.ts";
 import { findJava, requireMaven } from "./tools.ts";
 
 // 3.x wants Java 21.
@@ -42,20 +45,19 @@ async function startRegistry(
   java: string,
   program: string,
   [port = 0]: readonly number[],
-): Promise<LocalServer> {
+): Promise<StartedServer> {
   const jar = (await readdir(program)).find((file) => file.endsWith("-runner.jar"));
   if (jar === undefined)
     throw new Error(`${program} holds no *-runner.jar: remove the folder, it is downloaded again.`);
   const folder = join(supervisor.folder, `registry-${port}`);
   await mkdir(folder);
-  const url = `http://127.0.0.1:${port}/apis/ccompat/v7`;
+  const url = `http://127.0.0.1:${port}${REGISTRY_PATH}`;
   const server = {
     name: "The schema registry",
     command: java,
     args: [
-      "-Xmx512m",
+      ...REGISTRY_JVM,
       "-XX:+UseSerialGC",
-      "-XX:TieredStopAtLevel=1",
       "-Dquarkus.http.host=127.0.0.1",
       `-Dquarkus.http.port=${port}`,
       "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
@@ -66,10 +68,6 @@ async function startRegistry(
     logFile: join(folder, "server.log"),
     stopSignal: "SIGKILL" as const,
   };
-  const restart = await supervisor.serve(server, signal, async () => {
-    const response = await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(2000) });
-    await response.arrayBuffer();
-    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-  });
+  const restart = await supervisor.serve(server, signal, () => registryAnswers(url));
   return { url, restart };
 }

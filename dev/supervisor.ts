@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { setTimeout as sleep } from "node:timers/promises";
+import { ProcessFailed, rejectOnAbort, untilReady } from "./server-start.ts";
 
 /** A process for the supervisor to start. */
 export interface ProcessSpec {
@@ -25,17 +25,6 @@ export type ToSupervisor =
   | { readonly id: number; readonly start: ProcessSpec }
   | { readonly id: number; readonly stop: NodeJS.Signals };
 export type FromSupervisor = { readonly id: number; readonly ended: string; readonly ok: boolean };
-
-/** A started process that did not get as far as it should have. Its message has the end of the process's log. */
-export class ProcessFailed extends Error {
-  readonly log: string;
-
-  constructor(what: string, log: string) {
-    super(`${what} The end of its log:\n${log.trim().split("\n").slice(-25).join("\n")}`);
-    this.name = "ProcessFailed";
-    this.log = log;
-  }
-}
 
 /**
  * Starts processes through one small process of its own, which ends them and removes their folder when it is told
@@ -100,20 +89,9 @@ export class Supervisor {
   }
 
   async #serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<Running> {
-    const deadline = performance.now() + 120_000;
     const running = this.#start(spec);
-    const aborted = rejectOnAbort(signal);
-    for (;;) {
-      const outcome = await Promise.race([attempt(ready), running.end, aborted]);
-      if (outcome === "ready") break;
-      if (outcome !== "not ready") {
-        throw new ProcessFailed(`${spec.name} did not start: ${outcome.ended}.`, await logOf(spec));
-      }
-      if (performance.now() > deadline) {
-        throw new ProcessFailed(`${spec.name} was not ready after two minutes.`, await logOf(spec));
-      }
-      await sleep(50);
-    }
+    const ended = running.end.then(({ ended }) => ended);
+    await untilReady({ name: spec.name, ended, log: () => logOf(spec) }, signal, ready);
     void running.end.then(({ id, ended }) => {
       if (this.#child.connected && !this.#restarting.delete(id)) this.#report(`${spec.name} ended by itself: ${ended}`);
     });
@@ -144,19 +122,6 @@ export class Supervisor {
 interface Running {
   readonly id: number;
   readonly end: Promise<FromSupervisor>;
-}
-
-async function attempt(ready: () => Promise<void>): Promise<"ready" | "not ready"> {
-  return await ready().then(
-    () => "ready",
-    () => "not ready",
-  );
-}
-
-async function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  signal.throwIfAborted();
-  await once(signal, "abort");
-  throw signal.reason;
 }
 
 async function logOf(spec: ProcessSpec): Promise<string> {

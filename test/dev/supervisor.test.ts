@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { freePorts, onFreePorts } from "../../dev/free-ports.ts";
-import { ProcessFailed, Supervisor } from "../../dev/supervisor.ts";
+import { ProcessFailed } from "../../dev/server-start.ts";
+import { Supervisor } from "../../dev/supervisor.ts";
 import type { ProcessSpec } from "../../dev/supervisor.ts";
 
 const { signal } = new AbortController();

@@ -2,7 +2,7 @@
 import { MongoClient } from "mongodb";
 import type { Collection, Db } from "mongodb";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { THREE_MEMBERS } from "../../dev/stack-mongodb.ts";
+import { THREE_MEMBERS } from "../../dev/server-settings.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { useOwnMongodb } from "../support/own-mongodb.ts";
 import { uniqueName } from "../support/servers.ts";

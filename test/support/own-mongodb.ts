@@ -3,7 +3,7 @@ import { MongoClient } from "mongodb";
 import { afterAll, beforeAll } from "vitest";
 import { cacheFolder } from "../../dev/cache.ts";
 import { prepareMongodb } from "../../dev/stack-mongodb.ts";
-import type { MongodbSettings } from "../../dev/stack-mongodb.ts";
+import type { MongodbSettings } from "../../dev/server-settings.ts";
 import { Supervisor } from "../../dev/supervisor.ts";
 
 export interface OwnMongodb {

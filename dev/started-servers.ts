@@ -1,0 +1,42 @@
+import type { ServerUrls } from "./server-urls.ts";
+import type { Stack } from "./stack.ts";
+
+export interface StartedServer {
+  readonly url: string;
+  /** Crashes the server, and starts it again with its data and at its address. */
+  readonly restart: () => Promise<void>;
+}
+
+type Server = keyof ServerUrls;
+
+/** The stack of the servers that were started, and of those whose addresses were given. */
+export function stackOf(
+  kind: Stack["kind"],
+  given: Partial<ServerUrls>,
+  started: readonly (readonly [Server, StartedServer])[],
+  stop: () => Promise<void>,
+): Stack {
+  const urls = { ...given, ...Object.fromEntries(started.map(([key, { url }]) => [key, url])) } as ServerUrls;
+  const restarts = Object.fromEntries(started.map(([key, { restart }]) => [key, restart]));
+  return { kind, ...urls, restarts, stop };
+}
+
+/** Waits for all to settle, so that nothing goes on in the background; rejects with what failed first. */
+export async function startTogether<C extends { readonly signal: AbortSignal }>(
+  context: C,
+  starts: readonly (readonly [Server, (context: C) => Promise<StartedServer>])[],
+): Promise<(readonly [Server, StartedServer])[]> {
+  const failed = new AbortController();
+  const shared = { ...context, signal: AbortSignal.any([context.signal, failed.signal]) };
+  const running = starts.map(async ([key, start]) => {
+    try {
+      return [key, await start(shared)] as const;
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  });
+  const results = await Promise.allSettled(running);
+  if (failed.signal.aborted) throw failed.signal.reason;
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}
