@@ -1,11 +1,13 @@
+import { chooseStack } from "./stack-choice.ts";
+import type { StackChoice } from "./stack-choice.ts";
 import { startEnvStack } from "./stack-env.ts";
 import { startLocalStack } from "./stack-local.ts";
-import { serverUrlsFrom, serverVariables } from "./server-urls.ts";
+import { serverUrlsFrom } from "./server-urls.ts";
 import type { ServerUrls } from "./server-urls.ts";
 
 /** Real servers for the demo, the tests and the bench. */
 export interface Stack extends ServerUrls {
-  readonly kind: "env" | "local";
+  readonly kind: "env" | "docker" | "local";
   /** Crashes a server (of MongoDB the primary) and starts it again with what it has on disk; of those started here. */
   readonly restarts: Readonly<Partial<Record<keyof ServerUrls, () => Promise<void>>>>;
   /** Ends everything that this stack has started and removes its data. Safe to call more than once. */
@@ -26,30 +28,27 @@ export interface StackOptions {
 /**
  * Gives a MongoDB replica set, Kafka, a schema registry and PostgreSQL.
  *
- * `HEADRACE_STACK` chooses how: `env` takes the four addresses from the environment, `local` starts local
- * processes. Unset: addresses that are given are used, the other servers are started as local processes.
+ * `HEADRACE_STACK` chooses how: `env` takes the four addresses from the environment, `docker` starts containers,
+ * `local` starts local processes. Unset: addresses that are given are used, and the other servers are started as local
+ * processes; with no address given, in containers where a Docker engine answers and has the images or can pull them.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const env = options.env ?? process.env;
-  const choice = env["HEADRACE_STACK"] ?? "";
   const given = serverUrlsFrom(env);
   const start = {
     signal: options.signal ?? new AbortController().signal,
     report: options.report ?? (() => {}),
     hasElections: options.hasElections ?? false,
   };
-  switch (choice) {
-    case "":
-      return Object.keys(given).length === serverVariables.length
-        ? startEnvStack(given)
-        : await startLocalStack(given, start);
-    case "env":
-      return startEnvStack(given);
-    case "local":
-      return await startLocalStack({}, start);
-    case "docker":
-      throw new Error("HEADRACE_STACK=docker is not available yet: use env or local, or leave it unset.");
-    default:
-      throw new Error(`HEADRACE_STACK is ${JSON.stringify(choice)}: use env or local, or leave it unset.`);
-  }
+  const starts: Readonly<Record<StackChoice, () => Stack | Promise<Stack>>> = {
+    env: () => startEnvStack(given),
+    local: () => startLocalStack({}, start),
+    docker: async () => (await docker()).startDockerStack(start),
+    "env, else local": () => startLocalStack(given, start),
+    "docker, else local": async () => (await (await docker()).tryDockerStack(start)) ?? startLocalStack({}, start),
+  };
+  return await starts[chooseStack(env["HEADRACE_STACK"] ?? "", given)]();
 }
+
+/** Loaded only where it is used: it takes a while. */
+const docker = () => import("./stack-docker.ts");

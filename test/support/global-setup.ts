@@ -1,10 +1,12 @@
 import type { TestProject } from "vitest/node";
 import type { ServerUrls } from "../../dev/server-urls.ts";
 import { startStack } from "../../dev/stack.ts";
+import type { Stack } from "../../dev/stack.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
     servers: ServerUrls;
+    stackKind: Stack["kind"];
   }
 }
 
@@ -13,5 +15,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const stack = await startStack({ report: (line) => process.stderr.write(`${line}\n`) });
   const { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl } = stack;
   project.provide("servers", { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl });
+  project.provide("stackKind", stack.kind);
   return () => stack.stop();
 }
