@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config";
 
-const reportFile = process.env["HEADRACE_TEST_REPORT"];
+const { HEADRACE_TEST_REPORT: reportFile, HEADRACE_STACK } = process.env;
+/** Tests of the stack in Docker itself. */
+const dockerTests = HEADRACE_STACK === "docker" ? ["test/**/*.docker.test.ts"] : [];
 
 export default defineConfig({
   test: {
@@ -10,14 +12,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.servers.test.ts", "test/**/*.long.test.ts"],
+          exclude: ["test/**/*.servers.test.ts", "test/**/*.docker.test.ts", "test/**/*.long.test.ts"],
           testTimeout: 30_000,
         },
       },
       {
         test: {
           name: "servers",
-          include: ["test/**/*.servers.test.ts"],
+          include: ["test/**/*.servers.test.ts", ...dockerTests],
           globalSetup: ["test/support/global-setup.ts"],
           testTimeout: 180_000,
           hookTimeout: 180_000,

@@ -3,7 +3,7 @@ import { Kafka, logLevel } from "kafkajs";
 import { MongoClient } from "mongodb";
 import { Client } from "pg";
 import type { ContainerRuntimeClient } from "testcontainers";
-import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { composeImages } from "../../dev/compose-images.ts";
 import { Containers, LABEL } from "../../dev/containers.ts";
 import { EngineUnusable, findEngine, prepareEngine } from "../../dev/docker-engine.ts";
@@ -13,7 +13,7 @@ import { startDockerStack } from "../../dev/stack-docker.ts";
 const { signal } = new AbortController();
 const options = { signal, report: () => {}, hasElections: true };
 
-describe.runIf(inject("stackKind") === "docker")("the stack in Docker", () => {
+describe("the stack in Docker", () => {
   test("its servers crash and come back where they were, with their data; stopped, it leaves nothing", async () => {
     const stack = await startDockerStack(options);
     onTestFinished(() => stack.stop());
