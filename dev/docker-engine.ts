@@ -61,7 +61,7 @@ async function fetchImage(engine: ContainerRuntimeClient, image: string, options
     const reason = await Promise.race([pull(engine, name), rejectOnAbort(options.signal)]);
     if (await engine.image.exists(name)) return;
     throw new EngineUnusable(
-      `The image ${image} could not be pulled${reason}: see what \`docker pull ${image}\` says.`,
+      `The image ${image} could not be pulled${reason}. See what \`docker pull ${image}\` says.`,
     );
   });
 }
@@ -72,6 +72,6 @@ async function pull(engine: ContainerRuntimeClient, name: ImageName): Promise<st
     await engine.image.pull(name);
     return "";
   } catch (error) {
-    return ` (${(error as Error).message.trim()})`;
+    return `: ${(error as Error).message.trim()}`;
   }
 }
