@@ -6,7 +6,7 @@ const DOCUMENTS = 300_000;
 
 /**
  * A round that is not counted. Servers that have just been started are slower than those of any user: the broker's code
- * is not compiled yet (p50 at 200 updates/s of 26 ms instead of 11), and PostgreSQL makes its WAL's files.
+ * is not compiled yet (p50 at 200 updates/s was 26 ms, and 15 ms after this round), and PostgreSQL makes its WAL's files.
  */
 export async function warmUp(context: Omit<BenchContext, "runs" | "scale">): Promise<void> {
   const quiet = { ...context, runs: 1, scale: 1 / 3, report: () => {} };

@@ -84,7 +84,7 @@ async function startAndProduce(options: ProducerOptions, signal: AbortSignal): P
       mappingOf: mappings(collections ?? []),
       idEnds: (collection) => readIdEnds(db, collection),
     });
-    // Kafka takes 0.1 s to make topics.
+    // Together, as Kafka takes 0.1 s each time that topics are made.
     await starting(() => Promise.all([topics.prepareInternal(), topics.prepare(present), encoders.prepare(present)]));
     const records = new EventRecords({ name, topics, limits: topics.limits, encoders, observer, logger });
     const source = new MongoSource(db, {

@@ -7,23 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { MINIMAL_CONFIG } from "../support/minimal-config.ts";
 
 const run = promisify(execFile);
 const program = new URL("../../src/cli/healthcheck.ts", import.meta.url).pathname;
-
-const servers = {
-  name: "shop",
-  mongodb: { uri: "mongodb://127.0.0.1/?replicaSet=rs0", database: "shop" },
-  kafka: { brokers: "127.0.0.1:9092" },
-  schemaRegistry: { url: "http://127.0.0.1:8081" },
-  postgres: { url: "postgres://127.0.0.1/shop" },
-};
 
 /** Runs the image's health check beside a headrace.yaml; its exit code. */
 async function healthOf(config: object): Promise<unknown> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-health-"));
   onTestFinished(() => rm(folder, { recursive: true }));
-  await writeFile(join(folder, "headrace.yaml"), JSON.stringify({ ...servers, ...config }));
+  await writeFile(join(folder, "headrace.yaml"), JSON.stringify({ ...MINIMAL_CONFIG, ...config }));
   try {
     await run(process.execPath, [program], { cwd: folder });
     return 0;

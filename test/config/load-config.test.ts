@@ -8,14 +8,7 @@ import { stringify } from "yaml";
 import { ConfigError, pathText } from "../../src/config/config-mistakes.ts";
 import { configSchema } from "../../src/config/config-schema.ts";
 import { loadConfig, parseConfig } from "../../src/config/load-config.ts";
-
-const MINIMAL = {
-  name: "shop",
-  mongodb: { uri: "mongodb://localhost:27017", database: "shop" },
-  kafka: { brokers: "localhost:9092" },
-  schemaRegistry: { url: "http://localhost:8081" },
-  postgres: { url: "postgres://localhost/shop" },
-};
+import { MINIMAL_CONFIG } from "../support/minimal-config.ts";
 
 function parse(data: object, environment: Record<string, string> = {}) {
   return parseConfig(stringify(data), { file: "headrace.yaml", environment });
@@ -33,26 +26,26 @@ function mistakesOf(text: string, environment: Record<string, string> = {}): str
 }
 
 const mistakesIn = (change: object, environment?: Record<string, string>) =>
-  mistakesOf(stringify({ ...MINIMAL, ...change }), environment);
+  mistakesOf(stringify({ ...MINIMAL_CONFIG, ...change }), environment);
 
 describe("a config that loads", () => {
   test("needs only the name, the addresses and the database", () => {
-    expect(parse(MINIMAL)).toMatchObject({
+    expect(parse(MINIMAL_CONFIG)).toMatchObject({
       kafka: { brokers: ["localhost:9092"], partitions: 4, replicationFactor: 1, retentionMs: 604_800_000, ssl: false },
       postgres: { schema: "public" },
       snapshot: { mode: "initial" },
       batch: { rows: 2_000 },
       log: { level: "info" },
     });
-    expect(parse(MINIMAL).collections).toBeUndefined();
-    expect(parse(MINIMAL).http).toBeUndefined();
+    expect(parse(MINIMAL_CONFIG).collections).toBeUndefined();
+    expect(parse(MINIMAL_CONFIG).http).toBeUndefined();
   });
 
   test.each([
     ["a text with commas", "a:1, b:2"],
     ["a list", ["a:1", "b:2"]],
   ])("takes brokers as %s", (_, brokers) => {
-    expect(parse({ ...MINIMAL, kafka: { brokers } }).kafka.brokers).toEqual(["a:1", "b:2"]);
+    expect(parse({ ...MINIMAL_CONFIG, kafka: { brokers } }).kafka.brokers).toEqual(["a:1", "b:2"]);
   });
 
   test("gives collections their tables, modes, paths and types", () => {
@@ -69,7 +62,7 @@ describe("a config that loads", () => {
       carts: null,
       orders: { table: "Orders 2" },
     };
-    const { products, carts, orders } = parse({ ...MINIMAL, collections }).collections ?? {};
+    const { products, carts, orders } = parse({ ...MINIMAL_CONFIG, collections }).collections ?? {};
     expect(products?.table).toBe("products");
     expect(products?.mapping).toMatchObject({ collection: "products", mode: "columns", idType: "integer" });
     expect(products?.mapping.columns.map(({ name, path, type }) => [name, path, type.sql])).toEqual([
@@ -99,7 +92,7 @@ describe("a config that loads", () => {
   });
 
   test("may share parts by YAML's anchors and merge keys", () => {
-    const text = `${stringify(MINIMAL)}
+    const text = `${stringify(MINIMAL_CONFIG)}
 collections:
   a: &base { columns: { x: text } }
   b: { <<: *base, table: bb }
@@ -130,7 +123,7 @@ collections:
     );
     fc.assert(
       fc.property(settings, (changes) => {
-        const config = parse({ ...MINIMAL, ...changes });
+        const config = parse({ ...MINIMAL_CONFIG, ...changes });
         expect(config).toMatchObject(changes);
         expect(configSchema.parse(config)).toEqual(config);
       }),
@@ -142,7 +135,7 @@ describe("the environment", () => {
   test("gives texts, numbers and booleans, also inside a text", () => {
     const config = parse(
       {
-        ...MINIMAL,
+        ...MINIMAL_CONFIG,
         mongodb: { uri: "mongodb://${HOST}:${PORT}/?x=$${y}", database: "${DB}" },
         kafka: { brokers: ["${HOST}:9092"], partitions: "${PARTITIONS}", ssl: "${SSL}" },
       },
@@ -153,7 +146,10 @@ describe("the environment", () => {
   });
 
   test("a variable's own ${…} is not substituted again, nor is YAML in it read", () => {
-    const config = parse({ ...MINIMAL, postgres: { url: "postgres://me:${PW}@h/d" } }, { PW: "${HOME}: { a: [" });
+    const config = parse(
+      { ...MINIMAL_CONFIG, postgres: { url: "postgres://me:${PW}@h/d" } },
+      { PW: "${HOME}: { a: [" },
+    );
     expect(config.postgres.url).toBe("postgres://me:${HOME}: { a: [@h/d");
   });
 
@@ -256,7 +252,9 @@ collections:
       expect.stringContaining("collections.c.columns"),
       expect.stringContaining("collections.d.table: "),
     ]);
-    expect(parse({ ...MINIMAL, collections: { [long]: { table: "short" } } }).collections?.[long]?.table).toBe("short");
+    expect(parse({ ...MINIMAL_CONFIG, collections: { [long]: { table: "short" } } }).collections?.[long]?.table).toBe(
+      "short",
+    );
   });
 
   test.each([
@@ -272,17 +270,17 @@ collections:
   ])("deletes must be remembered for longer than records are kept: %j", (change, message) => {
     expect(mistakesIn(change)).toEqual([expect.stringContaining(`tombstones.retentionMs: `)]);
     expect(mistakesIn(change)).toEqual([expect.stringContaining(message)]);
-    expect(parse({ ...MINIMAL, ...change, tombstones: { retentionMs: -1 } }).tombstones.retentionMs).toBe(-1);
+    expect(parse({ ...MINIMAL_CONFIG, ...change, tombstones: { retentionMs: -1 } }).tombstones.retentionMs).toBe(-1);
   });
 
   test("lost history cannot be copied anew without snapshots", () => {
-    const mongodb = { ...MINIMAL.mongodb, onHistoryLost: "resnapshot" };
-    const kafka = { ...MINIMAL.kafka, onHistoryLost: "resnapshot" };
+    const mongodb = { ...MINIMAL_CONFIG.mongodb, onHistoryLost: "resnapshot" };
+    const kafka = { ...MINIMAL_CONFIG.kafka, onHistoryLost: "resnapshot" };
     expect(mistakesIn({ mongodb, kafka, snapshot: { mode: "never" } })).toEqual([
       expect.stringContaining("mongodb.onHistoryLost: "),
       expect.stringContaining("kafka.onHistoryLost: "),
     ]);
-    expect(parse({ ...MINIMAL, mongodb, kafka }).mongodb.onHistoryLost).toBe("resnapshot");
+    expect(parse({ ...MINIMAL_CONFIG, mongodb, kafka }).mongodb.onHistoryLost).toBe("resnapshot");
   });
 
   test("of YAML are reported with their line", () => {
@@ -297,7 +295,7 @@ describe("loadConfig", () => {
     const folder = await mkdtemp(join(tmpdir(), "headrace-config-"));
     try {
       const file = join(folder, "shop.yaml");
-      await writeFile(file, stringify(MINIMAL));
+      await writeFile(file, stringify(MINIMAL_CONFIG));
       expect((await loadConfig(file, {})).name).toBe("shop");
     } finally {
       await rm(folder, { recursive: true });
