@@ -1,8 +1,7 @@
-import type { ServerImages } from "./compose-images.ts";
+import type { ContainerRuntimeClient } from "testcontainers";
 import { composeImages } from "./compose-images.ts";
 import { Containers } from "./containers.ts";
 import { EngineUnusable, findEngine, prepareEngine } from "./docker-engine.ts";
-import type { ReadyEngine } from "./docker-engine.ts";
 import { startInDocker } from "./docker-servers.ts";
 import type { DockerContext } from "./docker-servers.ts";
 import { ONE_MEMBER, THREE_MEMBERS } from "./server-settings.ts";
@@ -20,28 +19,26 @@ export async function startDockerStack(options: DockerOptions): Promise<Stack> {
   if (engine === undefined) {
     throw new Error("No Docker engine answers: start it (or set DOCKER_HOST), or use HEADRACE_STACK=local.");
   }
-  const images = await composeImages();
-  return await startContainers(await prepareEngine(engine, Object.values(images), options), images, options);
+  return await startOn(engine, options);
 }
 
 /** As startDockerStack, but gives undefined where Docker cannot. Reports why, where an engine answers. */
 export async function tryDockerStack(options: DockerOptions): Promise<Stack | undefined> {
   const engine = await findEngine(options.signal);
   if (engine === undefined) return undefined;
-  const images = await composeImages();
-  let ready: ReadyEngine;
   try {
-    ready = await prepareEngine(engine, Object.values(images), options);
+    return await startOn(engine, options);
   } catch (error) {
     if (!(error instanceof EngineUnusable)) throw error;
     options.report(`${error.message} Local processes are used instead.`);
     return undefined;
   }
-  return await startContainers(ready, images, options);
 }
 
-async function startContainers(engine: ReadyEngine, images: ServerImages, options: DockerOptions): Promise<Stack> {
-  const containers = new Containers(engine, options.report);
+async function startOn(engine: ContainerRuntimeClient, options: DockerOptions): Promise<Stack> {
+  const images = await composeImages();
+  const ready = await prepareEngine(engine, Object.values(images), options);
+  const containers = new Containers(ready, options.report);
   const { signal, report, hasElections } = options;
   try {
     const context = { containers, images, mongodb: hasElections ? THREE_MEMBERS : ONE_MEMBER, signal, report };
