@@ -4,6 +4,7 @@ import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/pause.ts";
 import { retry } from "../runtime/retry.ts";
 import { registerZstd } from "./kafka-compression.ts";
+import { replaceFetchDecoder } from "./kafka-fetch-response.ts";
 import { GroupSession } from "./kafka-group-session.ts";
 import type { GroupSessionOptions } from "./kafka-group-session.ts";
 import { listTopics } from "./kafka-offsets.ts";
@@ -13,6 +14,8 @@ import { untilAborted } from "../runtime/until-aborted.ts";
 const TOPIC_POLL_MS = 5_000;
 /** The same while there are none: whoever starts both sides at once waits for this. */
 const FIRST_TOPIC_POLL_MS = 250;
+
+replaceFetchDecoder();
 
 interface TopicSelection {
   /** Whether a topic of the cluster is one of the pipeline's. */

@@ -7,6 +7,7 @@ import { withHeartbeats } from "./kafka-heartbeats.ts";
 import { GroupOffsets } from "./kafka-group-offsets.ts";
 import { fetchLogBounds } from "./kafka-offsets.ts";
 import { toLogRecord } from "./kafka-record.ts";
+import type { FetchedMessage } from "./kafka-record-batch.ts";
 import { lostRecords } from "./log-bounds.ts";
 import { partitionKey } from "./ports.ts";
 import type { LostRecords, RecordLogCallbacks, TopicPartition } from "./ports.ts";
@@ -193,7 +194,7 @@ export class GroupSession {
     const { topic, partition } = batch;
     await withHeartbeats(payload, this.#options.heartbeatIntervalMs / 2, this.#assignment.ready);
     if (payload.isStale() || !payload.isRunning()) return;
-    const records = batch.messages.map((message) => toLogRecord(topic, partition, message));
+    const records = (batch.messages as FetchedMessage[]).map((message) => toLogRecord(topic, partition, message));
     this.#queue.push({
       topic,
       partition,

@@ -1,23 +1,23 @@
-import type { IHeaders, KafkaMessage } from "kafkajs";
+import type { IHeaders } from "kafkajs";
+import type { FetchedMessage } from "./kafka-record-batch.ts";
 import type { LogRecord } from "./ports.ts";
 
-export function toLogRecord(topic: string, partition: number, message: KafkaMessage): LogRecord {
+export function toLogRecord(topic: string, partition: number, message: FetchedMessage): LogRecord {
   return {
     topic,
     partition,
-    offset: BigInt(message.offset),
+    offset: message.position,
     key: message.key,
     value: message.value,
     headers: toHeaders(message.headers),
-    timestampMs: Number(message.timestamp),
+    timestampMs: message.timestampMs,
   };
 }
 
 const NO_HEADERS: LogRecord["headers"] = {};
 
 /** Of a name that was given several times the last, which is the newest. */
-function toHeaders(headers: IHeaders | undefined): LogRecord["headers"] {
-  if (headers === undefined) return NO_HEADERS;
+function toHeaders(headers: IHeaders): LogRecord["headers"] {
   const entries = Object.entries(headers).map(([name, value]) => {
     const last = Array.isArray(value) ? value.at(-1) : value;
     return [name, typeof last === "string" ? Buffer.from(last) : last] as const;

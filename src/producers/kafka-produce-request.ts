@@ -1,6 +1,6 @@
-import { createRequire } from "node:module";
 import kafkajs from "kafkajs";
 import type { CompressionTypes, Message } from "kafkajs";
+import { kafkajsRequest } from "../runtime/kafka-protocol.ts";
 import { crc32c } from "./crc32c.ts";
 import { RecordWriter } from "./kafka-record-writer.ts";
 
@@ -136,41 +136,27 @@ function string(text: string | null): Buffer {
   return Buffer.concat([int16(bytes.length), bytes]);
 }
 
-/** The version whose inside the encoder was made for. */
-const KAFKAJS_VERSION = "2.2.4";
 const FIRST_VERSION = 3;
 const LAST_VERSION = 7;
 
-interface KafkajsRequest {
+interface ProduceExchange {
   readonly request: { readonly encode: () => Promise<EncodedRequest> };
-}
-
-interface ProduceDefinition {
-  protocol: (options: { readonly version: number }) => (request: ProduceRequest) => KafkajsRequest;
 }
 
 /**
  * Has all of kafkajs's producers in the process use our encoder: a record of 600 bytes takes 3 µs of CPU time, most of
- * them for zstd, and with kafkajs's own 8. kafkajs looks its definition of a request up in a table whenever it sends
- * one; the rest of the definition stays.
+ * them for zstd, and with kafkajs's own 8.
  * @throws Error where kafkajs is not the version whose inside is known
  */
 export function replaceProduceEncoder(): void {
-  const require = createRequire(import.meta.url);
-  const { version } = require("kafkajs/package.json") as { version: string };
-  if (version !== KAFKAJS_VERSION) {
-    throw new Error(`Headrace needs kafkajs ${KAFKAJS_VERSION}, but finds ${version}. Install it again with npm ci.`);
-  }
-  const { requests } = require("kafkajs/src/protocol/requests/index.js") as {
-    requests: { Produce: ProduceDefinition };
-  };
-  const { protocol } = requests.Produce;
-  requests.Produce.protocol = (options) => {
+  const definition = kafkajsRequest<ProduceRequest, ProduceExchange>("Produce");
+  const { protocol } = definition;
+  definition.protocol = (options) => {
     const define = protocol(options);
     if (options.version < FIRST_VERSION || options.version > LAST_VERSION) return define;
     return (request) => {
-      const definition = define(request);
-      return { ...definition, request: { ...definition.request, encode: () => encodeProduceRequest(request) } };
+      const exchange = define(request);
+      return { ...exchange, request: { ...exchange.request, encode: () => encodeProduceRequest(request) } };
     };
   };
 }
