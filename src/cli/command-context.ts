@@ -51,7 +51,7 @@ async function runWithConfig(
     process.stderr.write(`${error.message}\n`);
     return EXIT_USAGE;
   }
-  const liveLine = kind === "service" ? openLiveLine(process.stderr) : null;
+  const liveLine = kind === "service" ? await openLiveLine(process.stderr) : null;
   const logger = createLogger({
     level: kind === "question" && config.log.level === "info" ? "warn" : config.log.level,
     fields: { pipeline: config.name },

@@ -1,4 +1,3 @@
-import { createLogUpdate } from "log-update";
 import type { Activity } from "./activity.ts";
 
 /** A line at the bottom of a terminal that is rewritten in place, with a log above it. */
@@ -11,8 +10,10 @@ export interface LiveLine {
 }
 
 /** Null where the stream is no terminal: then there is only the log. */
-export function openLiveLine(stream: NodeJS.WriteStream): LiveLine | null {
+export async function openLiveLine(stream: NodeJS.WriteStream): Promise<LiveLine | null> {
   if (!stream.isTTY) return null;
+  // Takes a tenth of a service's loading time, which most have no terminal for.
+  const { createLogUpdate } = await import("log-update");
   const update = createLogUpdate(stream);
   return {
     show: (text) => update(text),

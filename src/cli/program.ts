@@ -1,17 +1,6 @@
 import { Command } from "commander";
 import { EXIT_USAGE } from "../runtime/lifecycle.ts";
-import { checkCommand } from "./check.ts";
-import { consumeCommand } from "./consume.ts";
-import { dlqCommand } from "./dlq.ts";
-import { initCommand } from "./init.ts";
 import { readPackage } from "./package-info.ts";
-import { produceCommand } from "./produce.ts";
-import { removeCommand } from "./remove.ts";
-import { resyncCommand } from "./resync.ts";
-import { runCommand } from "./run.ts";
-import { snapshotCommand } from "./snapshot.ts";
-import { statusCommand } from "./status.ts";
-import { verifyCommand } from "./verify.ts";
 
 const { version, description } = readPackage();
 
@@ -28,20 +17,24 @@ Exit codes: 0 done, 1 fatal error (or, of verify and check, something is wrong),
 config, 130 and 143 stopped by a signal after what was begun has been finished.`,
   );
 
-const commands = [
-  initCommand(),
-  checkCommand(),
-  runCommand(),
-  produceCommand(),
-  consumeCommand(),
-  statusCommand(),
-  verifyCommand(),
-  snapshotCommand(),
-  resyncCommand(),
-  dlqCommand(),
-  removeCommand(),
-];
-for (const command of commands) program.addCommand(inherit(command, program));
+/** In the order of the help. Only the one that was asked for is loaded, as that is most of a short command's time. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  init: async () => (await import("./init.ts")).initCommand(),
+  check: async () => (await import("./check.ts")).checkCommand(),
+  run: async () => (await import("./run.ts")).runCommand(),
+  produce: async () => (await import("./produce.ts")).produceCommand(),
+  consume: async () => (await import("./consume.ts")).consumeCommand(),
+  status: async () => (await import("./status.ts")).statusCommand(),
+  verify: async () => (await import("./verify.ts")).verifyCommand(),
+  snapshot: async () => (await import("./snapshot.ts")).snapshotCommand(),
+  resync: async () => (await import("./resync.ts")).resyncCommand(),
+  dlq: async () => (await import("./dlq.ts")).dlqCommand(),
+  remove: async () => (await import("./remove.ts")).removeCommand(),
+};
+
+const [asked = ""] = process.argv.slice(2);
+const wanted = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);
+for (const name of wanted) program.addCommand(inherit((await COMMANDS[name]?.()) as Command, program));
 
 /** Subcommands do not end, and show their help, as their parents do, unless told so. */
 function inherit(command: Command, parent: Command): Command {

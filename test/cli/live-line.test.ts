@@ -43,15 +43,15 @@ describe("activityText", () => {
 });
 
 describe("openLiveLine", () => {
-  test("is nothing where the stream is no terminal", () => {
+  test("is nothing where the stream is no terminal", async () => {
     expect(
-      openLiveLine(Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.WriteStream),
+      await openLiveLine(Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.WriteStream),
     ).toBeNull();
   });
 
-  test("writes log lines whole, above the line, and leaves the cursor as it was", () => {
+  test("writes log lines whole, above the line, and leaves the cursor as it was", async () => {
     const { stream, written } = terminal();
-    const line = openLiveLine(stream);
+    const line = await openLiveLine(stream);
     const log = `{"msg":"${"x".repeat(200)}"}\n`;
     line?.show("applied 1");
     line?.print(log);
