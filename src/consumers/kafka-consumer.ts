@@ -86,12 +86,16 @@ async function runSession(
   }
 }
 
+/** Those that are known to come are waited for as long as more come: for each that came later, all would join again. */
 async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal): Promise<readonly string[]> {
   const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
+  let before: readonly string[] = [];
   for (let polls = 0; ; polls++) {
     const found = await listTopics(kafka, topics.includes);
-    if (found.length > 0) return found;
+    const isComplete = topics.expected.every((topic) => found.includes(topic));
+    if (found.length > 0 && (isComplete || found.length === before.length)) return found;
     if (polls === 0) logger.info({ topics: topics.expected }, "waiting for the producer to make the topics");
+    before = found;
     await pause(Math.min(topicPollMs, FIRST_TOPIC_POLL_MS), signal);
   }
 }

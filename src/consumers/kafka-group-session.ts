@@ -1,9 +1,12 @@
 import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
 import { kafkaError } from "../runtime/kafka-error-kinds.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { logRetries, retry } from "../runtime/retry.ts";
 import { FetchQueue } from "./fetch-queue.ts";
 import type { Fetched } from "./fetch-queue.ts";
 import { withHeartbeats } from "./kafka-heartbeats.ts";
+import { newAssignment, offsetIn } from "./kafka-assignment.ts";
+import type { Assignment } from "./kafka-assignment.ts";
 import { GroupOffsets } from "./kafka-group-offsets.ts";
 import { fetchLogBounds } from "./kafka-offsets.ts";
 import { toLogRecord } from "./kafka-record.ts";
@@ -34,17 +37,8 @@ export interface GroupSessionOptions {
 /** Batches of one fetch that kafkajs hands over at once; each only waits. */
 const BATCHES_AT_ONCE = 100;
 
-/** What this member has between two rebalances. */
-interface Assignment {
-  /** Aborts when the next assignment begins, or the session ends. */
-  readonly controller: AbortController;
-  /** The stored offset of each partition, once it is known. */
-  readonly offsets: Map<string, bigint>;
-  /** Where each partition was read again because of a gap. */
-  readonly readAgain: Map<string, bigint>;
-  /** Resolves once the offsets are sought. */
-  ready: Promise<void>;
-}
+/** After that the session ends, and another begins. */
+const LEADERS_PATIENCE_MS = 5_000;
 
 /**
  * One kafkajs consumer, from joining the group to leaving it, over topics that exist. Its own notion of where to
@@ -181,7 +175,12 @@ export class GroupSession {
   ): Promise<ReadonlyMap<string, bigint>> {
     for (;;) {
       const offsets = await this.#callbacks.startOffsets(partitions, signal);
-      const lost = await this.#lostRecords(partitions, offsets);
+      // Of a topic that was made a moment ago the brokers may not know who leads it.
+      const lost = await retry(() => this.#lostRecords(partitions, offsets), {
+        signal,
+        maxElapsedMs: LEADERS_PATIENCE_MS,
+        onRetry: logRetries(this.#options.logger, "reading where the topics begin"),
+      });
       signal.throwIfAborted();
       if (lost.length === 0) return offsets;
       await this.#callbacks.recordsLost(lost, signal);
@@ -284,14 +283,4 @@ interface BatchEvent extends TopicPartition {
   readonly firstOffset: string | null;
   readonly lastOffset: string;
   readonly highWatermark: string;
-}
-
-function newAssignment(): Assignment {
-  return { controller: new AbortController(), offsets: new Map(), readAgain: new Map(), ready: Promise.resolve() };
-}
-
-function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicPartition): bigint {
-  const offset = offsets.get(partitionKey(partition));
-  if (offset === undefined) throw new Error(`no stored offset for ${partitionKey(partition)}`);
-  return offset;
 }

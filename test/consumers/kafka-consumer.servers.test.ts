@@ -267,6 +267,18 @@ describe("topics", () => {
     expect(lines.filter(({ message }) => message.startsWith("waiting"))).toHaveLength(1);
   });
 
+  test("one that is to come and does not is waited for only once", async () => {
+    const name = uniqueName("part");
+    const [there, missing] = [`${prefix}.${name}.there`, `${prefix}.${name}.missing`];
+    const topics = { includes: (each: string) => each.startsWith(`${prefix}.${name}.`), expected: [there, missing] };
+    await fixture.createTopic(there);
+    await fixture.publish(there, [{ value: "a" }]);
+    const progress = new MemoryProgress();
+    const { lines } = startReading(progress, there, { topics });
+    await until(() => expect(progress.values()).toEqual(["a"]));
+    expect(lines[0]?.message).toBe("waiting for the producer to make the topics");
+  });
+
   test("those that come later are read too, and one that goes does no harm", async () => {
     const name = uniqueName("many");
     const topics = { includes: (each: string) => each.startsWith(`${prefix}.${name}.`), expected: [] };
