@@ -7,9 +7,12 @@ import { seededRandom } from "../../test/support/model-writer.ts";
 import type { BenchContext } from "../scenario.ts";
 import { rounded } from "../statistics.ts";
 import { measureCopy, products } from "./snapshot.ts";
+import type { Copy } from "./snapshot.ts";
 
 const WIDE_FIELDS = 200;
 const LARGE_BYTES = 1_000_000;
+const MOST_BYTES = 15_900_000;
+const LINE_BYTES = 1_000;
 
 /** 200 fields, each a column. */
 export async function wide(context: BenchContext): Promise<object> {
@@ -24,19 +27,23 @@ export async function wide(context: BenchContext): Promise<object> {
   return await measureCopy(context, { documents, make, bytesEach: 3_000, collection: { columns } });
 }
 
-/** 1 MB each, in document mode. */
+/** 1 MB each, and nearly 16 MB, in document mode. */
 export async function large(context: BenchContext): Promise<object> {
+  const megabyte = await measureCopy(context, largeDocuments(Math.round(500 * context.scale), LARGE_BYTES));
+  const largest = await measureCopy(
+    { ...context, runs: 1 },
+    largeDocuments(Math.round(40 * context.scale), MOST_BYTES),
+  );
+  return { ...megabyte, largest };
+}
+
+function largeDocuments(documents: number, bytesEach: number): Copy {
   const make = (number: number): Document => {
     const random = seededRandom(number);
-    const lines = Array.from({ length: 1_000 }, () =>
-      random()
-        .toString(36)
-        .padEnd(LARGE_BYTES / 1_000, "x"),
-    );
+    const lines = Array.from({ length: bytesEach / LINE_BYTES }, () => random().toString(36).padEnd(LINE_BYTES, "x"));
     return { _id: objectId(number), lines };
   };
-  const documents = Math.round(500 * context.scale);
-  return await measureCopy(context, { documents, make, bytesEach: LARGE_BYTES, collection: {} });
+  return { documents, make, bytesEach, collection: {} };
 }
 
 export async function tiny(context: BenchContext): Promise<object> {
