@@ -1,5 +1,6 @@
 import type { Db } from "mongodb";
 import type { Position, Version } from "../schemas/change-event.ts";
+import { ChunkSize } from "./chunk-size.ts";
 import { findCollections, isReplicated } from "./mongo-collections.ts";
 import { keyOf } from "./mongo-document-key.ts";
 import { exactStream } from "./mongo-exact-stream.ts";
@@ -23,7 +24,7 @@ export interface MongoSourceOptions extends StartOptions {
 /** How long the server holds a request of an idle stream where something waits for the stream to reach a time: the end, or a chunk of a snapshot. */
 const HURRIED_MS = 20;
 const NEVER: Version = 2n ** 64n;
-const HELD_BYTES = 16 * 1024 * 1024;
+const HELD_BYTES = 8 * 1024 * 1024;
 const REMEMBERED_KEYS = 100_000;
 
 /** The change stream and the snapshots of a database, and what signals ask for, as one sequence. */
@@ -47,7 +48,12 @@ export class MongoSource implements ChangeSource {
     const maxAwaitTimeMs = () => (isHurried ? HURRIED_MS : IDLE_MS);
     const openStream = (start: StreamPosition | null): ReadAhead<StreamStep> =>
       new ReadAhead(exactStream(this.#db, start, { collections, onDrop, maxAwaitTimeMs, keyOf, signal: ended }));
-    const chunks = new SnapshotReader((request) => readChunk(this.#db, request, { chunkDocuments, signal: ended }));
+    const size = new ChunkSize(chunkDocuments);
+    const chunks = new SnapshotReader(async (request) => {
+      const read = await readChunk(this.#db, request, { chunkDocuments: size.documents, signal: ended });
+      size.read(read.flatMap(({ documents }) => documents));
+      return read;
+    });
     let stream: ReadAhead<StreamStep> | undefined;
     let signals: OpenSignals | undefined;
     try {
