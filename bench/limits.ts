@@ -8,6 +8,8 @@ import type { Stack } from "../dev/stack.ts";
 const BATCHES = [1_000, 2_000, 5_000];
 /** Rows that find the best batch. */
 const TRIAL_ROWS = 30_000;
+/** Of the parameters, which the client makes into one text. */
+const MOST_STATEMENT_BYTES = 64 * 1024 * 1024;
 /** Rows of the measurement, at most. */
 const MOST_ROWS = 300_000;
 
@@ -30,14 +32,25 @@ export async function upsertLimit({ pool, table, copy }: CopiedTable): Promise<n
     await pool.query(`DROP TABLE IF EXISTS ${copy}; CREATE TABLE ${copy} (LIKE ${table} INCLUDING ALL)`);
     return await upsertAll(pool, { table, copy, columns, batch, most });
   };
+  const fitting = await batchesThatFit(pool, table);
   let [best, bestRate] = [0, 0];
-  for (const batch of BATCHES) {
+  for (const batch of fitting) {
     const rate = await measure(batch, TRIAL_ROWS);
     if (rate > bestRate) [best, bestRate] = [batch, rate];
   }
   const rate = await measure(best, MOST_ROWS);
   await pool.query(`DROP TABLE ${copy}`);
   return rate;
+}
+
+/** At least one. */
+async function batchesThatFit(pool: Pool, table: string): Promise<readonly number[]> {
+  const { rows } = await pool.query<{ bytes: number }>(
+    `SELECT max(octet_length(few::text)) AS bytes FROM (SELECT * FROM ${table} LIMIT 10) AS few`,
+  );
+  const most = Math.max(1, Math.floor(MOST_STATEMENT_BYTES / (rows[0]?.bytes ?? 1)));
+  const fitting = BATCHES.filter((batch) => batch <= most);
+  return fitting.length === 0 ? [most] : fitting;
 }
 
 interface Upserts {
