@@ -12,7 +12,7 @@ import type { RecordLog, RecordLogCallbacks } from "./ports.ts";
 import { untilAborted } from "../runtime/until-aborted.ts";
 
 const TOPIC_POLL_MS = 5_000;
-/** The same while there are none: whoever starts both sides at once waits for this. */
+/** The same while they are still to come: whoever starts both sides at once waits for this. */
 const FIRST_TOPIC_POLL_MS = 250;
 
 replaceFetchDecoder();
