@@ -1,5 +1,14 @@
 import kafkajs from "kafkajs";
 import type { IHeaders } from "kafkajs";
+import {
+  BATCH_HEAD_BYTES,
+  BATCH_LENGTH_FROM,
+  BATCH_MAGIC,
+  CODEC_MASK,
+  HAS_ARRIVAL_TIME,
+  IS_CONTROL,
+  IS_TRANSACTIONAL,
+} from "../runtime/kafka-batch-format.ts";
 import { AvroReader } from "../schemas/avro-reader.ts";
 
 /** A record batch (https://kafka.apache.org/documentation/#recordbatch), its records not read yet. */
@@ -23,23 +32,14 @@ export interface RecordBatch {
   readonly end: number;
 }
 
-const HEAD_BYTES = 61;
-/** What stands before the part that the length counts. */
-const LENGTH_END = 12;
-const MAGIC = 2;
-const CODEC_MASK = 0x07;
-const HAS_ARRIVAL_TIME = 0x08;
-const IS_TRANSACTIONAL = 0x10;
-const IS_CONTROL = 0x20;
-
 /**
  * @returns undefined where the bytes end within the batch: the broker cuts the last one off where a fetch is full
  * @throws Error for batches as they were before Kafka 0.11
  */
 export function readBatch(bytes: Buffer, start: number): RecordBatch | undefined {
-  if (start + HEAD_BYTES > bytes.length) return undefined;
-  if (bytes[start + 16] !== MAGIC) throw new Error("There are records as Kafka before 0.11 kept them.");
-  const end = start + LENGTH_END + bytes.readInt32BE(start + 8);
+  if (start + BATCH_HEAD_BYTES > bytes.length) return undefined;
+  if (bytes[start + 16] !== BATCH_MAGIC) throw new Error("There are records as Kafka before 0.11 kept them.");
+  const end = start + BATCH_LENGTH_FROM + bytes.readInt32BE(start + 8);
   if (end > bytes.length) return undefined;
   const firstOffset = bytes.readBigInt64BE(start);
   const attributes = bytes.readInt16BE(start + 21);
@@ -53,7 +53,7 @@ export function readBatch(bytes: Buffer, start: number): RecordBatch | undefined
     firstTime: Number(bytes.readBigInt64BE(start + 27)),
     arrivalTime: (attributes & HAS_ARRIVAL_TIME) === 0 ? undefined : Number(bytes.readBigInt64BE(start + 35)),
     count: bytes.readInt32BE(start + 57),
-    records: bytes.subarray(start + HEAD_BYTES, end),
+    records: bytes.subarray(start + BATCH_HEAD_BYTES, end),
     end,
   };
 }

@@ -1,5 +1,12 @@
 import kafkajs from "kafkajs";
 import type { CompressionTypes, Message } from "kafkajs";
+import {
+  BATCH_HEAD_BYTES,
+  BATCH_LENGTH_FROM,
+  BATCH_MAGIC,
+  CODEC_MASK,
+  IS_TRANSACTIONAL,
+} from "../runtime/kafka-batch-format.ts";
 import { kafkajsRequest } from "../runtime/kafka-protocol.ts";
 import { crc32c } from "./crc32c.ts";
 import { RecordWriter } from "./kafka-record-writer.ts";
@@ -34,14 +41,8 @@ interface EncodedRequest {
   readonly buffer: Buffer;
 }
 
-const BATCH_HEAD_BYTES = 61;
-/** Where the batch's length begins to count, and where its checksum does. */
-const LENGTH_FROM = 12;
+/** Where the batch's checksum begins to count. */
 const CRC_FROM = 21;
-/** The version of the batch's format, which all brokers since 0.11 take. */
-const MAGIC = 2;
-const CODEC_MASK = 0x07;
-const IS_TRANSACTIONAL = 0x10;
 /**
  * Less is sent as it is: for each piece zstd sets up a megabyte of tables, which under 200 transactions a second kept the
  * garbage collector busy for a seventh of the time.
@@ -77,8 +78,8 @@ async function encodePartition(
   const compression = writer.records.length < LEAST_COMPRESSED_BYTES ? Compression.None : request.compression;
   const records = await compress(compression, writer.records);
   const head = Buffer.alloc(BATCH_HEAD_BYTES);
-  head.writeInt32BE(BATCH_HEAD_BYTES - LENGTH_FROM + records.length, 8);
-  head.writeInt8(MAGIC, 16);
+  head.writeInt32BE(BATCH_HEAD_BYTES - BATCH_LENGTH_FROM + records.length, 8);
+  head.writeInt8(BATCH_MAGIC, 16);
   const isTransactional = request.transactionalId !== undefined;
   head.writeInt16BE((compression & CODEC_MASK) | (isTransactional ? IS_TRANSACTIONAL : 0), CRC_FROM);
   head.writeInt32BE(messages.length - 1, 23);

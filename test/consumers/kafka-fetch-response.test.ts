@@ -6,6 +6,7 @@ import type { CompressionTypes, IHeaders, KafkaMessage } from "kafkajs";
 import { expect, test } from "vitest";
 import { decodeFetchResponse } from "../../src/consumers/kafka-fetch-response.ts";
 import type { FetchResponse, PartitionResponse } from "../../src/consumers/kafka-fetch-response.ts";
+import { HAS_ARRIVAL_TIME, IS_CONTROL } from "../../src/runtime/kafka-batch-format.ts";
 import { registerZstd } from "../../src/consumers/kafka-compression.ts";
 
 registerZstd();
@@ -37,8 +38,6 @@ const TOPIC = "shop.orders";
 const PARTITION = 3;
 const FIRST_TIME = 1_700_000_000_000;
 const ATTRIBUTES_AT = 21;
-const HAS_ARRIVAL_TIME = 0x08;
-const IS_CONTROL = 0x20;
 const MAX_DELTA_MS = 2 ** 40;
 
 interface WrittenRecord {
