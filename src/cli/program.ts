@@ -33,8 +33,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 const [asked = ""] = process.argv.slice(2);
-const wanted = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);
-for (const name of wanted) program.addCommand(inherit((await COMMANDS[name]?.()) as Command, program));
+const wanted = Object.entries(COMMANDS).filter(([name]) => name === asked || !Object.hasOwn(COMMANDS, asked));
+for (const [, load] of wanted) program.addCommand(inherit(await load(), program));
 
 /** Subcommands do not end, and show their help, as their parents do, unless told so. */
 function inherit(command: Command, parent: Command): Command {

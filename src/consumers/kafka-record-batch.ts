@@ -1,5 +1,4 @@
 import kafkajs from "kafkajs";
-import type { IHeaders } from "kafkajs";
 import {
   BATCH_HEAD_BYTES,
   BATCH_LENGTH_FROM,
@@ -58,12 +57,15 @@ export function readBatch(bytes: Buffer, start: number): RecordBatch | undefined
   };
 }
 
+/** A name that stands there several times has all its values. */
+export type Headers = Readonly<Record<string, Buffer | Buffer[]>>;
+
 /** A record as kafkajs has it. What kafkajs keeps as text is made when it is asked for. */
 export class FetchedMessage {
   readonly attributes = 0;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  readonly headers: IHeaders;
+  readonly headers: Headers;
   /** `offset` as a number. */
   readonly position: bigint;
   readonly timestampMs: number;
@@ -132,10 +134,9 @@ function readBytes(reader: AvroReader): Buffer | null {
   return reader.bytes.subarray(start, reader.position);
 }
 
-const NO_HEADERS: IHeaders = {};
+const NO_HEADERS: Headers = {};
 
-/** A name that stands there several times has all its values. */
-function readHeaders(reader: AvroReader): IHeaders {
+function readHeaders(reader: AvroReader): Headers {
   const count = reader.readLength();
   if (count === 0) return NO_HEADERS;
   const values = new Map<string, Buffer[]>();
@@ -144,7 +145,7 @@ function readHeaders(reader: AvroReader): IHeaders {
     const value = readBytes(reader) as Buffer;
     values.set(name, [...(values.get(name) ?? []), value]);
   }
-  return Object.fromEntries(Array.from(values, ([name, all]) => [name, all.length === 1 ? all[0] : all]));
+  return Object.fromEntries(Array.from(values, ([name, all]) => [name, all.length === 1 ? (all[0] as Buffer) : all]));
 }
 
 // kafkajs has some of its exports only where Node does not see them by name.

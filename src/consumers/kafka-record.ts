@@ -1,5 +1,4 @@
-import type { IHeaders } from "kafkajs";
-import type { FetchedMessage } from "./kafka-record-batch.ts";
+import type { FetchedMessage, Headers } from "./kafka-record-batch.ts";
 import type { LogRecord } from "./ports.ts";
 
 export function toLogRecord(topic: string, partition: number, message: FetchedMessage): LogRecord {
@@ -17,10 +16,9 @@ export function toLogRecord(topic: string, partition: number, message: FetchedMe
 const NO_HEADERS: LogRecord["headers"] = {};
 
 /** Of a name that was given several times the last, which is the newest. */
-function toHeaders(headers: IHeaders): LogRecord["headers"] {
-  const entries = Object.entries(headers).map(([name, value]) => {
-    const last = Array.isArray(value) ? value.at(-1) : value;
-    return [name, typeof last === "string" ? Buffer.from(last) : last] as const;
-  });
+function toHeaders(headers: Headers): LogRecord["headers"] {
+  const entries = Object.entries(headers).map(
+    ([name, value]) => [name, Array.isArray(value) ? value.at(-1) : value] as const,
+  );
   return entries.length === 0 ? NO_HEADERS : Object.fromEntries(entries);
 }

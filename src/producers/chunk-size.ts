@@ -19,11 +19,10 @@ export class ChunkSize {
     return this.#documents;
   }
 
-  /** Learns from what was read. */
-  read(documents: readonly Uint8Array[]): void {
-    const bytes = documents.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  /** Learns from a read that gave so much. */
+  read(documents: number, bytes: number): void {
     if (bytes === 0) return;
-    const fitting = Math.floor((CHUNK_BYTES / bytes) * documents.length);
+    const fitting = Math.floor((CHUNK_BYTES / bytes) * documents);
     this.#documents = Math.min(this.#mostDocuments, Math.max(1, fitting));
   }
 }

@@ -11,6 +11,7 @@ import type { ChangeSource, OpenSignals, SignalLog, SourceBatch } from "./ports.
 import { ReadAhead } from "./read-ahead.ts";
 import { IDLE_MS, oneSequence } from "./sequence.ts";
 import type { SequenceOptions } from "./sequence.ts";
+import { bytesOf, documentsIn } from "./timeline.ts";
 import type { StreamPosition, StreamStep } from "./timeline.ts";
 
 export interface MongoSourceOptions extends StartOptions {
@@ -51,7 +52,7 @@ export class MongoSource implements ChangeSource {
     const size = new ChunkSize(chunkDocuments);
     const chunks = new SnapshotReader(async (request) => {
       const read = await readChunk(this.#db, request, { chunkDocuments: size.documents, signal: ended });
-      size.read(read.flatMap(({ documents }) => documents));
+      size.read(documentsIn(read), bytesOf(read));
       return read;
     });
     let stream: ReadAhead<StreamStep> | undefined;

@@ -376,11 +376,11 @@ function countKeys({ remembered }: Timeline): number {
   return remembered.reduce((count, { keys }) => count + keys.size, 0);
 }
 
-function documentsIn(chunks: readonly Chunk[]): number {
+export function documentsIn(chunks: readonly Chunk[]): number {
   return chunks.reduce((count, { documents }) => count + documents.length, 0);
 }
 
-function bytesOf(chunks: readonly Chunk[]): number {
+export function bytesOf(chunks: readonly Chunk[]): number {
   return chunks.reduce((bytes, { documents }) => documents.reduce((sum, { byteLength }) => sum + byteLength, bytes), 0);
 }
 
