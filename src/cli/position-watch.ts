@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { Consumer, Kafka } from "kafkajs";
 import { POSITION_KEY } from "../producers/kafka-positions.ts";
 import { answered, kafkaError } from "../runtime/kafka-error-kinds.ts";
+import { HeadraceError } from "../runtime/errors.ts";
+import { retry } from "../runtime/retry.ts";
 import type { Position } from "../schemas/change-event.ts";
 import { decodePosition } from "../schemas/position.ts";
 import { consumerGroup, positionsTopic } from "../schemas/topics.ts";
@@ -23,13 +25,19 @@ export interface PositionWatch {
 const WAIT_MS = 100;
 /** Where to begin: a transaction has two to four offsets, and the last one has a position. */
 const LAST_OFFSETS = 1_000n;
+const LEADER_PATIENCE_MS = 5_000;
 
 /**
  * Follows the positions topic, which must exist. kafkajs does not tell when a read_committed consumer has reached
  * the end, which may lie before the high watermark; but a fetch that took as long as the broker waits found nothing, and
  * what stands behind the end that the topic had at the call is newer than that. While the source is busy no fetch is empty.
  */
-export async function watchPosition(kafka: Kafka, name: string): Promise<PositionWatch> {
+export function watchPosition(kafka: Kafka, name: string): Promise<PositionWatch> {
+  // Of a topic that was made a moment ago the brokers may not know who leads it.
+  return retry(() => openWatch(kafka, name), { maxElapsedMs: LEADER_PATIENCE_MS });
+}
+
+async function openWatch(kafka: Kafka, name: string): Promise<PositionWatch> {
   const topic = positionsTopic(name);
   const { from, end, leader } = await topicEnd(kafka, topic);
   const consumer = kafka.consumer({
@@ -63,7 +71,9 @@ export async function watchPosition(kafka: Kafka, name: string): Promise<Positio
     consumer.seek({ topic, partition: 0, offset: String(from) });
   } catch (error) {
     await consumer.disconnect();
-    throw kafkaError(error, "reading the producer's position");
+    // A consumer that has crashed meanwhile refuses to seek, and hides the crash's cause.
+    const cause = failure?.error ?? error;
+    throw kafkaError(cause, "reading the producer's position");
   }
   const untilCaughtUp = async (): Promise<void> => {
     try {
@@ -107,12 +117,14 @@ async function topicEnd(kafka: Kafka, topic: string): Promise<{ from: bigint; en
   const admin = kafka.admin();
   try {
     await admin.connect();
-    const [bounds] = await admin.fetchTopicOffsets(topic);
     const { topics } = await answered(admin.fetchTopicMetadata({ topics: [topic] }));
+    const leader = topics[0]?.partitions[0]?.leader ?? -1;
+    if (leader < 0) throw new HeadraceError("KAFKA_UNAVAILABLE", { message: `No broker leads the topic ${topic}.` });
+    const [bounds] = await admin.fetchTopicOffsets(topic);
     const low = BigInt(bounds?.low ?? 0);
     const end = BigInt(bounds?.high ?? 0);
     const near = end - LAST_OFFSETS;
-    return { from: near > low ? near : low, end, leader: topics[0]?.partitions[0]?.leader ?? -1 };
+    return { from: near > low ? near : low, end, leader };
   } catch (error) {
     throw kafkaError(error, "reading the producer's position");
   } finally {
