@@ -1,6 +1,6 @@
 // npm run bench: what the pipeline does, as a ratio to what the servers themselves do in the same run.
 import { Command, InvalidArgumentError } from "commander";
-import { startStack } from "../dev/stack.ts";
+import { startStack } from "../dev/stack/stack.ts";
 import type { Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
 import { latency } from "./scenarios/latency.ts";

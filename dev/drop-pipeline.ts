@@ -1,10 +1,10 @@
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
-import { withRemoval } from "../src/cli/removal.ts";
+import { withRemoval } from "../src/operations/removal.ts";
 import { configSchema } from "../src/config/config-schema.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { retry } from "../src/runtime/retry.ts";
-import type { Stack } from "./stack.ts";
+import type { Stack } from "./stack/stack.ts";
 
 /** A pipeline whose source database and target schema are named as it is. */
 interface NamedPipeline {

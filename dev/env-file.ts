@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { serverEnvironment } from "./server-urls.ts";
-import type { ServerUrls } from "./server-urls.ts";
+import { serverEnvironment } from "./stack/server-urls.ts";
+import type { ServerUrls } from "./stack/server-urls.ts";
 
 /**
  * The addresses in the one form that a POSIX shell (`set -a; . ./FILE`) and `node --env-file=FILE` read alike: single

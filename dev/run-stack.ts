@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { claimEnvFile, writeEnvFile } from "./env-file.ts";
-import { serverEnvironment } from "./server-urls.ts";
-import { startStack } from "./stack.ts";
+import { serverEnvironment } from "./stack/server-urls.ts";
+import { startStack } from "./stack/stack.ts";
 
 const interrupted = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupted.abort());

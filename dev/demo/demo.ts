@@ -1,6 +1,6 @@
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
-import type { Stack } from "../stack.ts";
+import type { Stack } from "../stack/stack.ts";
 import type { HeadraceProcess } from "../headrace-process.ts";
 
 /** What the demo's steps share. */

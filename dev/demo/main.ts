@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
 import { Pool } from "pg";
-import { startStack, type Stack } from "../stack.ts";
+import { startStack, type Stack } from "../stack/stack.ts";
 import { copySnapshot } from "./copy-snapshot.ts";
 import type { Demo } from "./demo.ts";
 import { dropPipeline } from "../drop-pipeline.ts";

@@ -5,8 +5,8 @@ import type { Random } from "../../test/support/model-writer.ts";
 import type { MongoProxy } from "../../test/support/mongo-proxy.ts";
 import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { CommandResult } from "../headrace-process.ts";
-import type { ServerUrls } from "../server-urls.ts";
-import type { Stack } from "../stack.ts";
+import type { ServerUrls } from "../stack/server-urls.ts";
+import type { Stack } from "../stack/stack.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Writing } from "./writing.ts";
 

@@ -5,7 +5,7 @@ import { MongoServerError } from "mongodb";
 import { setTimeout as sleep } from "node:timers/promises";
 import { auditEntries } from "../../test/support/audit-trail.ts";
 import { ModelWriter, seededRandom } from "../../test/support/model-writer.ts";
-import { startStack, type Stack } from "../stack.ts";
+import { startStack, type Stack } from "../stack/stack.ts";
 import type { TortureContext } from "./fault.ts";
 import { mongodbFaults } from "./faults/mongodb.ts";
 import { networkFaults } from "./faults/network.ts";

@@ -11,8 +11,8 @@ import { startMongoProxy } from "../../test/support/mongo-proxy.ts";
 import { startProxy } from "../../test/support/tcp-proxy.ts";
 import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";
-import type { ServerUrls } from "../server-urls.ts";
-import type { Stack } from "../stack.ts";
+import type { ServerUrls } from "../stack/server-urls.ts";
+import type { Stack } from "../stack/stack.ts";
 import type { TortureContext } from "./fault.ts";
 import type { Command } from "./fleet.ts";
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { DeadLetterFilter } from "../consumers/dead-letter-queries.ts";
-import { parseTime } from "./option-parsers.ts";
+import type { DeadLetterFilter } from "../consumers/dead-letters/queries.ts";
+import { parseTime } from "./options.ts";
 
 const FILTERS = ["table", "error", "since", "until", "key"] as const;
 

@@ -19,17 +19,17 @@ config, 130 and 143 stopped by a signal after what was begun has been finished.`
 
 /** In the order of the help. Only the one that was asked for is loaded, as that is most of a short command's time. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  init: async () => (await import("./init.ts")).initCommand(),
-  check: async () => (await import("./check.ts")).checkCommand(),
-  run: async () => (await import("./run.ts")).runCommand(),
-  produce: async () => (await import("./produce.ts")).produceCommand(),
-  consume: async () => (await import("./consume.ts")).consumeCommand(),
-  status: async () => (await import("./status.ts")).statusCommand(),
-  verify: async () => (await import("./verify.ts")).verifyCommand(),
-  snapshot: async () => (await import("./snapshot.ts")).snapshotCommand(),
-  resync: async () => (await import("./resync.ts")).resyncCommand(),
-  dlq: async () => (await import("./dlq.ts")).dlqCommand(),
-  remove: async () => (await import("./remove.ts")).removeCommand(),
+  init: async () => (await import("./commands/init.ts")).initCommand(),
+  check: async () => (await import("./commands/check.ts")).checkCommand(),
+  run: async () => (await import("./commands/run.ts")).runCommand(),
+  produce: async () => (await import("./commands/produce.ts")).produceCommand(),
+  consume: async () => (await import("./commands/consume.ts")).consumeCommand(),
+  status: async () => (await import("./commands/status.ts")).statusCommand(),
+  verify: async () => (await import("./commands/verify.ts")).verifyCommand(),
+  snapshot: async () => (await import("./commands/snapshot.ts")).snapshotCommand(),
+  resync: async () => (await import("./commands/resync.ts")).resyncCommand(),
+  dlq: async () => (await import("./commands/dlq.ts")).dlqCommand(),
+  remove: async () => (await import("./commands/remove.ts")).removeCommand(),
 };
 
 const [asked = ""] = process.argv.slice(2);

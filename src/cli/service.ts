@@ -5,12 +5,12 @@ import type { Metrics } from "../runtime/metrics.ts";
 import { retriesChannel } from "../runtime/retry.ts";
 import type { RetryMessage } from "../runtime/retry.ts";
 import { versionToMs } from "../schemas/change-event.ts";
-import { Activity } from "./activity.ts";
+import { Activity } from "./output/activity.ts";
 import type { CommandContext } from "./command-context.ts";
-import type { ServerKind } from "./connections.ts";
-import { showActivity } from "./live-line.ts";
-import { requireServers } from "./run-checks.ts";
-import { tableOf } from "./tables.ts";
+import type { ServerKind } from "../operations/connections.ts";
+import { showActivity } from "./output/live-line.ts";
+import { requireServers } from "../operations/checks/run-checks.ts";
+import { tableOf } from "../operations/tables.ts";
 
 /**
  * What produce, consume and run have in common: the HTTP server, the live line, and the checks at the start.

@@ -1,8 +1,8 @@
 import * as z from "zod";
-import { mappingMistakes } from "../schemas/collection-schema.ts";
-import type { CollectionMapping, ColumnMapping } from "../schemas/collection-schema.ts";
-import { parseColumnType } from "../schemas/column-type.ts";
-import type { ColumnType } from "../schemas/column-type.ts";
+import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
+import type { CollectionMapping, ColumnMapping } from "../schemas/mapping/collection-schema.ts";
+import { parseColumnType } from "../schemas/mapping/column-type.ts";
+import type { ColumnType } from "../schemas/mapping/column-type.ts";
 
 /** A collection as it is replicated. */
 export interface CollectionConfig {

@@ -1,14 +1,14 @@
-import { bisect } from "./bisect.ts";
-import { cutBatch } from "./cut-batch.ts";
-import type { MicroBatchLimits } from "./cut-batch.ts";
-import { DeadLetterWindow } from "./dead-letter-window.ts";
-import type { DeadLetterLimits } from "./dead-letter-window.ts";
-import { decodeRecords } from "./decode-records.ts";
-import type { DecodeRecord } from "./decode-records.ts";
-import { createRetrier } from "./failure-policy.ts";
-import type { PatienceOptions } from "./failure-policy.ts";
-import { replaceLost } from "./lost-records.ts";
-import type { LostRecordsOptions } from "./lost-records.ts";
+import { bisect } from "./batches/bisect.ts";
+import { cutBatch } from "./batches/cut-batch.ts";
+import type { MicroBatchLimits } from "./batches/cut-batch.ts";
+import { DeadLetterWindow } from "./batches/dead-letter-window.ts";
+import type { DeadLetterLimits } from "./batches/dead-letter-window.ts";
+import { decodeRecords } from "./batches/decode-records.ts";
+import type { DecodeRecord } from "./batches/decode-records.ts";
+import { createRetrier } from "./batches/failure-policy.ts";
+import type { PatienceOptions } from "./batches/failure-policy.ts";
+import { replaceLost } from "./batches/lost-records.ts";
+import type { LostRecordsOptions } from "./batches/lost-records.ts";
 import type {
   DeadLetterWriter,
   FetchedBatch,
@@ -18,7 +18,7 @@ import type {
   RecordLog,
   TopicPartition,
 } from "./ports.ts";
-import { reachTarget } from "./progress-target.ts";
+import { reachTarget } from "./batches/progress.ts";
 
 export interface ConsumerOptions extends LostRecordsOptions {
   readonly log: RecordLog;

@@ -1,4 +1,4 @@
-import { errorKind } from "../runtime/errors.ts";
+import { errorKind } from "../errors/error.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { logRetries, retry } from "../runtime/retry.ts";
 import type { ChangeSource, OpenSession, ProducerObserver } from "./ports.ts";

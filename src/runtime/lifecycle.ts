@@ -1,4 +1,4 @@
-import { errorKind, withCode } from "./errors.ts";
+import { errorKind, withCode } from "../errors/error.ts";
 
 /** Exit codes: done, fatal error, mistake in usage or config. Signals: 128 + number, after a clean drain. */
 export const EXIT_DONE = 0;

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errorKind } from "./errors.ts";
+import { errorKind } from "../errors/error.ts";
 import type { Logger } from "./logger.ts";
 
 /** Time as retry sees it; a test gives its own. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Position } from "./change-event.ts";
-import { ContractError } from "./contract-error.ts";
+import { ContractError } from "../errors/codes-contract.ts";
 
 /** Grows when a reader of the old form would misread the new one. */
 const FORMAT = 1;

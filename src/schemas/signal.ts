@@ -2,9 +2,9 @@ import { BSON } from "bson";
 import type { Document } from "bson";
 import { z } from "zod";
 import type { RepeatedDeadLetter } from "./change-event.ts";
-import type { IdType } from "./collection-schema.ts";
-import { ContractError } from "./contract-error.ts";
-import { canonicalKey, keyToId } from "./document-key.ts";
+import type { IdType } from "./mapping/collection-schema.ts";
+import { ContractError } from "../errors/codes-contract.ts";
+import { canonicalKey, keyToId } from "./keys/document-key.ts";
 
 /** What an operator asks of a running producer, through the signals topic. */
 export type Signal = SnapshotSignal | ResyncSignal;

@@ -1,5 +1,5 @@
-import { escapeUnits, unescapeUnits } from "./avro-name.ts";
-import { ContractError } from "./contract-error.ts";
+import { escapeUnits, unescapeUnits } from "./mapping/avro-name.ts";
+import { ContractError } from "../errors/codes-contract.ts";
 
 /** Kafka's limit, as its file names have one. */
 const TOPIC_NAME_LIMIT = 249;

@@ -4,21 +4,21 @@ import type { Pool } from "pg";
 import { onTestFinished } from "vitest";
 import { runConsumer } from "../../src/consumers/consumer.ts";
 import type { ConsumerOptions } from "../../src/consumers/consumer.ts";
-import { keyOfDeadLetter } from "../../src/consumers/dead-letter-key.ts";
-import { createKafkaRecordLog } from "../../src/consumers/kafka-consumer.ts";
-import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/kafka-dead-letters.ts";
-import { countPartitions, fetchEndOffsets } from "../../src/consumers/kafka-offsets.ts";
+import { keyOfDeadLetter } from "../../src/consumers/dead-letters/key.ts";
+import { createKafkaRecordLog } from "../../src/consumers/kafka/record-log.ts";
+import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
+import { countPartitions, fetchEndOffsets } from "../../src/kafka/admin.ts";
 import type { PartitionOffset } from "../../src/consumers/ports.ts";
-import { collectionSchema } from "../../src/schemas/collection-schema.ts";
-import { createEventEncoder } from "../../src/schemas/event-encoder.ts";
-import { decodeRecord } from "../../src/schemas/record-decoder.ts";
-import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import { collectionSchema } from "../../src/schemas/mapping/collection-schema.ts";
+import { createEventEncoder } from "../../src/schemas/encoding/event-encoder.ts";
+import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { deadLetterTopic, partitionOf, topicOf } from "../../src/schemas/topics.ts";
-import { columnsOf } from "../schemas/encoding.ts";
+import { columnsOf } from "../schemas/encoding/encoding.ts";
 import { servers, uniqueName } from "../support/servers.ts";
-import type { KafkaFixture } from "./kafka-fixture.ts";
-import { sessionTimeoutMs } from "./kafka-reader.ts";
-import { freshSink } from "./postgres-fixture.ts";
+import type { KafkaFixture } from "./kafka/fixture.ts";
+import { sessionTimeoutMs } from "./kafka/reader.ts";
+import { freshSink } from "./postgres/fixture.ts";
 
 /** A change as MongoDB would have it; without a document a delete. */
 export interface TestEvent {

@@ -1,10 +1,10 @@
 import { describe, expect, test, vi } from "vitest";
-import { listDeadLetters } from "../../src/consumers/dead-letter-queries.ts";
-import { HeadraceError } from "../../src/runtime/errors.ts";
+import { listDeadLetters } from "../../src/consumers/dead-letters/queries.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import { freshCollection } from "./consumer-fixture.ts";
 import type { Collection, TestEvent } from "./consumer-fixture.ts";
-import { useKafka } from "./kafka-fixture.ts";
-import { until } from "./kafka-reader.ts";
+import { useKafka } from "./kafka/fixture.ts";
+import { until } from "./kafka/reader.ts";
 
 const fixture = useKafka();
 

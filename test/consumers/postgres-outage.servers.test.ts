@@ -3,8 +3,8 @@ import { startProxy } from "../support/tcp-proxy.ts";
 import { servers } from "../support/servers.ts";
 import { freshCollection } from "./consumer-fixture.ts";
 import type { RunningConsumer, TestEvent } from "./consumer-fixture.ts";
-import { useKafka } from "./kafka-fixture.ts";
-import { sessionTimeoutMs, until } from "./kafka-reader.ts";
+import { useKafka } from "./kafka/fixture.ts";
+import { sessionTimeoutMs, until } from "./kafka/reader.ts";
 
 const fixture = useKafka();
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { freshPostgresUser } from "../support/servers.ts";
 import { freshCollection } from "./consumer-fixture.ts";
-import { useKafka } from "./kafka-fixture.ts";
-import { until } from "./kafka-reader.ts";
+import { useKafka } from "./kafka/fixture.ts";
+import { until } from "./kafka/reader.ts";
 
 const fixture = useKafka();
 

@@ -1,8 +1,14 @@
 import { describe } from "vitest";
-import { MongoSource } from "../../src/producers/mongo-source.ts";
+import { MongoSource } from "../../src/producers/mongodb/source.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { freshMongoDatabase } from "../support/servers.ts";
-import { clusterTimeOf, contentOf, extendedJsonOf, signalsOf, silentLogger } from "../producers/source-collector.ts";
+import {
+  clusterTimeOf,
+  contentOf,
+  extendedJsonOf,
+  signalsOf,
+  silentLogger,
+} from "../producers/mongodb/source-collector.ts";
 import { changeSourceContract } from "./change-source.ts";
 import type { SourceUnderTest } from "./change-source.ts";
 

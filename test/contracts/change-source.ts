@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { ChangeSource, SourceBatch } from "../../src/producers/ports.ts";
 import type { Position, Version } from "../../src/schemas/change-event.ts";
-import { collect, documentChanges, finalState, keyOfChange } from "../producers/source-collector.ts";
+import { collect, documentChanges, finalState, keyOfChange } from "../producers/mongodb/source-collector.ts";
 
 export interface SourceUnderTest {
   /** A source that ends when it has passed `until`, as a process of its own would have it. */

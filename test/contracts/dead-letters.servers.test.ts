@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
-import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/kafka-dead-letters.ts";
+import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
 import type { LogRecord } from "../../src/consumers/ports.ts";
-import { HeadraceError } from "../../src/runtime/errors.ts";
-import { connectKafka, useKafka } from "../consumers/kafka-fixture.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
+import { connectKafka, useKafka } from "../consumers/kafka/fixture.ts";
 import { apiKeys, startKafkaProxy } from "../support/kafka-proxy.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 import { describeDeadLetters } from "./dead-letters.ts";

@@ -1,4 +1,4 @@
-import { MemoryDeadLetters } from "../consumers/memory-dead-letters.ts";
+import { MemoryDeadLetters } from "../consumers/dead-letters/memory-dead-letters.ts";
 import { describeDeadLetters } from "./dead-letters.ts";
 
 describeDeadLetters("in memory", () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { DeadLetterReader, DeadLetterWriter, Failure, LogRecord } from "../../src/consumers/ports.ts";
-import { HeadraceError } from "../../src/runtime/errors.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
 
 /** An empty DLQ for each test. */

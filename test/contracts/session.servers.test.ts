@@ -1,6 +1,6 @@
 import { describe } from "vitest";
-import { kafkaSessions } from "../../src/producers/kafka-session.ts";
-import { pipelineName, pipelineTopics, readTopic, testKafka } from "../producers/pipeline-topics.ts";
+import { kafkaSessions } from "../../src/producers/kafka/session.ts";
+import { pipelineName, pipelineTopics, readTopic, testKafka } from "../producers/kafka/pipeline-topics.ts";
 import { sessionContract } from "./session.ts";
 import type { SessionsUnderTest } from "./session.ts";
 

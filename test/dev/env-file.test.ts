@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { claimEnvFile, formatEnvFile, writeEnvFile } from "../../dev/env-file.ts";
-import { serverEnvironment, serverUrlsFrom } from "../../dev/server-urls.ts";
+import { serverEnvironment, serverUrlsFrom } from "../../dev/stack/server-urls.ts";
 
 // Everything that a shell or a parser of environment files could take for its own.
 const urls = {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { ERROR_SECTIONS } from "../../dev/errors-page.ts";
 
-const TABLES = /(?:error-codes(?:-\w+)?|contract-error|config-mistakes)\.ts$/;
+const TABLES = /(?:errors\/codes(?:-\w+)?|config-mistakes)\.ts$/;
 
 test("no code has two entries", () => {
   const codes = Object.values(ERROR_SECTIONS).flatMap((table) => Object.keys(table));

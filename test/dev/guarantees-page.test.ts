@@ -2,9 +2,22 @@ import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
 const page = readFileSync(new URL("../../docs/guarantees.md", import.meta.url), "utf8");
-const folders = ["cli", "config", "consumers", "contracts", "e2e", "faults", "producers", "runtime", "schemas"];
+const folders = [
+  "cli",
+  "config",
+  "consumers",
+  "contracts",
+  "e2e",
+  "faults",
+  "kafka",
+  "operations",
+  "producers",
+  "runtime",
+  "schemas",
+  "verify",
+];
 const named = new Set(
-  [...page.matchAll(/`([a-z0-9]+\/[a-z0-9-]+)`/g)]
+  [...page.matchAll(/`([a-z0-9]+(?:\/[a-z0-9-]+)+)`/g)]
     .map(([, name = ""]) => name)
     .filter((name) => folders.includes(name.split("/")[0] ?? "")),
 );

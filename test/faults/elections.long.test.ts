@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { THREE_MEMBERS } from "../../dev/server-settings.ts";
+import { THREE_MEMBERS } from "../../dev/stack/server-settings.ts";
 import { auditEntries, auditViolations, createAuditedTables, rowDifferences } from "../support/audit-trail.ts";
 import { columnsOf, rowOf } from "../support/model-tables.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { testKafka } from "../producers/pipeline-topics.ts";
+import { testKafka } from "../producers/kafka/pipeline-topics.ts";
 import type { Pipeline } from "../support/pipeline.ts";
 
 const MINUTES = 60_000;

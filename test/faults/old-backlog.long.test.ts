@@ -2,10 +2,10 @@
 import type { Db, Timestamp } from "mongodb";
 import { expect, test, vi } from "vitest";
 import { versionOf } from "../../src/schemas/change-event.ts";
-import { decodeRecord } from "../../src/schemas/record-decoder.ts";
-import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
-import { readTopic } from "../producers/pipeline-topics.ts";
+import { readTopic } from "../producers/kafka/pipeline-topics.ts";
 import { printedSeed, seededRandom } from "../support/model-writer.ts";
 import { useOwnMongodb } from "../support/own-mongodb.ts";
 import { freshPipeline } from "../support/pipeline.ts";

@@ -1,13 +1,13 @@
 import { expect, test, vi } from "vitest";
-import { cellTexts } from "../../src/schemas/cells.ts";
-import { decodeRecord } from "../../src/schemas/record-decoder.ts";
-import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import { cellTexts } from "../../src/schemas/decoding/cell.ts";
+import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import { servers } from "../support/servers.ts";
-import { readTopic, testKafka } from "./pipeline-topics.ts";
+import { readTopic, testKafka } from "./kafka/pipeline-topics.ts";
 import { documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 
 const COLLECTIONS = ["one", "two", "three", "four"];

@@ -6,7 +6,7 @@ import type { KafkaProxy } from "../support/kafka-proxy.ts";
 import { servers } from "../support/servers.ts";
 import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 import type { RunningProducer } from "./producer-under-test.ts";
-import { testKafka } from "./pipeline-topics.ts";
+import { testKafka } from "./kafka/pipeline-topics.ts";
 
 const INIT_PRODUCER_ID = 22;
 const COLLECTION = "things";

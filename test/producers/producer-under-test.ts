@@ -3,14 +3,14 @@ import type { Db, Document, MongoClient } from "mongodb";
 import type { Kafka } from "kafkajs";
 import { runProducer } from "../../src/producers/run-producer.ts";
 import type { ProducerOptions } from "../../src/producers/run-producer.ts";
-import { cellTexts } from "../../src/schemas/cells.ts";
-import { decodeRecord } from "../../src/schemas/record-decoder.ts";
-import { createSchemaRegistry } from "../../src/schemas/registry.ts";
+import { cellTexts } from "../../src/schemas/decoding/cell.ts";
+import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
+import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
 import { freshMongoDatabase, servers } from "../support/servers.ts";
-import { pipelineName, readTopic, testKafka } from "./pipeline-topics.ts";
-import { silentLogger } from "./source-collector.ts";
+import { pipelineName, readTopic, testKafka } from "./kafka/pipeline-topics.ts";
+import { silentLogger } from "./mongodb/source-collector.ts";
 
 export interface RunningProducer {
   /** Ends it as a signal does. */

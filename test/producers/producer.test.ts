@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import type { ChangeSource, Session, SourceBatch } from "../../src/producers/ports.ts";
 import { produce } from "../../src/producers/producer.ts";
-import { HeadraceError } from "../../src/runtime/errors.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import type { Position } from "../../src/schemas/change-event.ts";
-import { silentLogger } from "./source-collector.ts";
+import { silentLogger } from "./mongodb/source-collector.ts";
 
 const LAST = 5n;
 

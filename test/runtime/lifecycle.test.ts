@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, test } from "vitest";
-import { HeadraceError } from "../../src/runtime/errors.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import { runToExitCode, Stopped } from "../../src/runtime/lifecycle.ts";
 
 class FakeProcess extends EventEmitter {

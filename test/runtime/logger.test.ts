@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { HeadraceError, withCode } from "../../src/runtime/errors.ts";
+import { HeadraceError, withCode } from "../../src/errors/error.ts";
 import { createLogger, describeError, logFatal, maskCredentials } from "../../src/runtime/logger.ts";
 import type { Logger } from "../../src/runtime/logger.ts";
 

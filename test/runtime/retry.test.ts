@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HeadraceError } from "../../src/runtime/errors.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import { logRetries, retriesChannel, retry } from "../../src/runtime/retry.ts";
 import type { Clock, RetryMessage } from "../../src/runtime/retry.ts";
 

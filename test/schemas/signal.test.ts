@@ -1,6 +1,6 @@
 import { BSON, Decimal128, Double, ObjectId } from "bson";
 import { expect, test } from "vitest";
-import { canonicalKey } from "../../src/schemas/document-key.ts";
+import { canonicalKey } from "../../src/schemas/keys/document-key.ts";
 import { decodeSignal, encodeSignal, readFilter, readSignalId, signalIdOf } from "../../src/schemas/signal.ts";
 import type { Signal } from "../../src/schemas/signal.ts";
 

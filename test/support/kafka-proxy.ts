@@ -1,5 +1,5 @@
-import { FrameSplitter } from "../../src/runtime/frame-splitter.ts";
-import { KAFKA_FRAME } from "../../src/runtime/kafka-socket.ts";
+import { FrameSplitter } from "../../src/kafka/wire/frame-splitter.ts";
+import { KAFKA_FRAME } from "../../src/kafka/wire/socket.ts";
 import { replacePort, requestHead, responseCorrelationId } from "./kafka-frames.ts";
 import { startProtocolProxy } from "./protocol-proxy.ts";
 import type { Protocol, ProtocolProxy } from "./protocol-proxy.ts";

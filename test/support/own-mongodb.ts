@@ -1,10 +1,10 @@
 // A replica set of a test file's own, where what the test does would disturb others.
 import { MongoClient } from "mongodb";
 import { afterAll, beforeAll } from "vitest";
-import { cacheFolder } from "../../dev/cache.ts";
-import { prepareMongodb } from "../../dev/stack-mongodb.ts";
-import type { MongodbSettings } from "../../dev/server-settings.ts";
-import { Supervisor } from "../../dev/supervisor.ts";
+import { cacheFolder } from "../../dev/stack/local/cache.ts";
+import { prepareMongodb } from "../../dev/stack/local/mongodb.ts";
+import type { MongodbSettings } from "../../dev/stack/server-settings.ts";
+import { Supervisor } from "../../dev/stack/local/supervisor.ts";
 
 export interface OwnMongodb {
   readonly uri: string;

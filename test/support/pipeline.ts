@@ -6,7 +6,7 @@ import type { Db, MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import { afterAll, afterEach } from "vitest";
 import { HeadraceProcess, headrace, type CommandResult } from "../../dev/headrace-process.ts";
-import type { ServerUrls } from "../../dev/server-urls.ts";
+import type { ServerUrls } from "../../dev/stack/server-urls.ts";
 import { freshMongoDatabase, freshPostgresSchema, servers, uniqueName } from "./servers.ts";
 
 /** The broker's least session timeout: a killed consumer's partitions are free again after this. */

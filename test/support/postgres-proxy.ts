@@ -1,5 +1,5 @@
-import { FrameSplitter } from "../../src/runtime/frame-splitter.ts";
-import type { FrameFormat } from "../../src/runtime/frame-splitter.ts";
+import { FrameSplitter } from "../../src/kafka/wire/frame-splitter.ts";
+import type { FrameFormat } from "../../src/kafka/wire/frame-splitter.ts";
 import { startProtocolProxy } from "./protocol-proxy.ts";
 import type { Piece, Protocol, ProtocolProxy } from "./protocol-proxy.ts";
 

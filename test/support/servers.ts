@@ -4,7 +4,7 @@ import { MongoClient } from "mongodb";
 import type { Db } from "mongodb";
 import { Pool, escapeIdentifier } from "pg";
 import { afterAll, inject } from "vitest";
-import type { ServerUrls } from "../../dev/server-urls.ts";
+import type { ServerUrls } from "../../dev/stack/server-urls.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 

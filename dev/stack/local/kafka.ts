@@ -1,0 +1,81 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isCached } from "./cache.ts";
+import { onFreePorts } from "../free-ports.ts";
+import { downloadByMaven } from "./maven.ts";
+import { reported } from "../../reported.ts";
+import { kafkaAnswers } from "../server-answers.ts";
+import { KAFKA_HEAP, kafkaProperties } from "../server-settings.ts";
+import type { LocalContext, StartServer } from "./stack.ts";
+import type { StartedServer } from "../started-servers.ts";
+import { findJava, requireMaven } from "./tools.ts";
+
+const version = "4.3.1";
+const name = `Kafka ${version}`;
+
+const download = {
+  name,
+  entry: `kafka-${version}`,
+  sizeMegabytes: 54,
+  goal: "copy-dependencies",
+  dependencies: `
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${version}</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version></dependency>
+  `,
+} as const;
+
+/** Kafka as one KRaft node. */
+export async function prepareKafka(cache: string, signal: AbortSignal): Promise<StartServer> {
+  const java = await findJava(signal);
+  if (!(await isCached(cache, download.entry))) await requireMaven(signal);
+  return async (context) => {
+    const libraries = await downloadByMaven(download, context);
+    return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
+      onFreePorts(2, (ports) => startKafka(context, java, libraries, ports)),
+    );
+  };
+}
+
+async function startKafka(
+  { supervisor, signal }: LocalContext,
+  java: string,
+  libraries: string,
+  [brokerPort = 0, controllerPort = 0]: readonly number[],
+): Promise<StartedServer> {
+  const folder = join(supervisor.folder, `kafka-${brokerPort}`);
+  const properties = join(folder, "server.properties");
+  const log4j = join(folder, "log4j2.properties");
+  await mkdir(folder);
+  const settings = kafkaProperties({ bind: "127.0.0.1", brokerPort, controllerPort, data: join(folder, "data") });
+  const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);
+  await writeFile(properties, lines.join(""));
+  await writeFile(log4j, logging);
+  const run = (name: string, heap: string, main: readonly string[]) => ({
+    name,
+    command: java,
+    args: [heap, "-XX:+UseSerialGC", `-Dlog4j2.configurationFile=${log4j}`, "-cp", join(libraries, "*"), ...main],
+    cwd: folder,
+    logFile: join(folder, "server.log"),
+    stopSignal: "SIGKILL" as const,
+  });
+  const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
+  // One argument: the id may begin with a dash, which would be read as an option.
+  const format = ["kafka.tools.StorageTool", "format", `--cluster-id=${clusterId}`, "-c", properties];
+  await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format), signal);
+
+  const broker = `127.0.0.1:${brokerPort}`;
+  const server = run("Kafka", KAFKA_HEAP, ["kafka.Kafka", properties]);
+  const restart = await supervisor.serve(server, signal, () => kafkaAnswers(broker));
+  return { url: broker, restart };
+}
+
+const logging = `rootLogger.level=WARN
+rootLogger.appenderRefs=console
+rootLogger.appenderRef.console.ref=Console
+appender.console.type=Console
+appender.console.name=Console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=[%d] %p %m (%c)%n
+`;

@@ -1,0 +1,50 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { cached } from "./cache.ts";
+import { reported } from "../../reported.ts";
+import type { LocalContext } from "./stack.ts";
+import { runTool } from "./tools.ts";
+
+interface MavenDownload {
+  /** What people call it. */
+  readonly name: string;
+  /** The cache entry that it becomes. */
+  readonly entry: string;
+  readonly sizeMegabytes: number;
+  /** `<dependency>` elements. */
+  readonly dependencies: string;
+  /** Goal of Maven's dependency plugin, which fills the folder. */
+  readonly goal: "copy-dependencies" | "unpack-dependencies";
+}
+
+// One at a time: Maven does not promise that two processes may fill one local repository.
+let queue: Promise<unknown> = Promise.resolve();
+
+/** The folder of a program written in Java; downloads it when it is not in the cache. */
+export async function downloadByMaven(
+  { name, entry, sizeMegabytes, dependencies, goal }: MavenDownload,
+  { cache, report, signal }: LocalContext,
+): Promise<string> {
+  return await cached(cache, entry, async (folder) => {
+    const pom = join(folder, "pom.xml");
+    await writeFile(pom, project(dependencies));
+    const plugin = `org.apache.maven.plugins:maven-dependency-plugin:3.8.1:${goal}`;
+    const command = ["mvn", "--batch-mode", "--quiet", "--file", pom, plugin, `-DoutputDirectory=${folder}`] as const;
+    const download = queue.then(() =>
+      reported(report, [`${name}: downloading (${sizeMegabytes} MB, once)`, `${name}: downloaded`], () =>
+        runTool("Maven", command, signal),
+      ),
+    );
+    queue = download.catch(() => {});
+    await download;
+  });
+}
+
+function project(dependencies: string): string {
+  return `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>headrace</groupId><artifactId>download</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>${dependencies}</dependencies>
+</project>
+`;
+}

@@ -1,0 +1,73 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { isCached } from "./cache.ts";
+import { onFreePorts } from "../free-ports.ts";
+import { downloadByMaven } from "./maven.ts";
+import { reported } from "../../reported.ts";
+import { registryAnswers } from "../server-answers.ts";
+import { REGISTRY_JVM, REGISTRY_PATH } from "../server-settings.ts";
+import type { LocalContext, StartServer } from "./stack.ts";
+import type { StartedServer } from "../started-servers.ts";
+import { findJava, requireMaven } from "./tools.ts";
+
+// 3.x wants Java 21.
+const version = "2.6.13.Final";
+const name = `Schema registry (Apicurio ${version})`;
+
+const download = {
+  name,
+  entry: `apicurio-registry-${version}`,
+  sizeMegabytes: 95,
+  goal: "unpack-dependencies",
+  dependencies: `
+    <dependency>
+      <groupId>io.apicurio</groupId><artifactId>apicurio-registry-app</artifactId><version>${version}</version>
+      <classifier>all</classifier><type>tar.gz</type>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>
+  `,
+} as const;
+
+/** Apicurio Registry, in memory, with its implementation of Confluent's API. */
+export async function prepareRegistry(cache: string, signal: AbortSignal): Promise<StartServer> {
+  const java = await findJava(signal);
+  if (!(await isCached(cache, download.entry))) await requireMaven(signal);
+  return async (context) => {
+    const program = await downloadByMaven(download, context);
+    return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
+      onFreePorts(1, (ports) => startRegistry(context, java, program, ports)),
+    );
+  };
+}
+
+async function startRegistry(
+  { supervisor, signal }: LocalContext,
+  java: string,
+  program: string,
+  [port = 0]: readonly number[],
+): Promise<StartedServer> {
+  const jar = (await readdir(program)).find((file) => file.endsWith("-runner.jar"));
+  if (jar === undefined)
+    throw new Error(`${program} holds no *-runner.jar: remove the folder, it is downloaded again.`);
+  const folder = join(supervisor.folder, `registry-${port}`);
+  await mkdir(folder);
+  const url = `http://127.0.0.1:${port}${REGISTRY_PATH}`;
+  const server = {
+    name: "The schema registry",
+    command: java,
+    args: [
+      ...REGISTRY_JVM,
+      "-XX:+UseSerialGC",
+      "-Dquarkus.http.host=127.0.0.1",
+      `-Dquarkus.http.port=${port}`,
+      "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+      "-jar",
+      join(program, jar),
+    ],
+    cwd: folder,
+    logFile: join(folder, "server.log"),
+    stopSignal: "SIGKILL" as const,
+  };
+  const restart = await supervisor.serve(server, signal, () => registryAnswers(url));
+  return { url, restart };
+}

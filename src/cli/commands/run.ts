@@ -1,0 +1,52 @@
+import { Command } from "commander";
+import { fetchEndOffsets, listTopics } from "../../kafka/admin.ts";
+import type { PartitionOffset } from "../../consumers/ports.ts";
+import type { Activity } from "../output/activity.ts";
+import { onConfig } from "../command-context.ts";
+import type { CommandContext } from "../command-context.ts";
+import { kafkaClient } from "../../operations/connections.ts";
+import { runConsumer } from "../../consumers/run-consumer.ts";
+import { produceFrom } from "./producing.ts";
+import { ALL_SERVERS } from "../../operations/checks/run-checks.ts";
+import { runService } from "../service.ts";
+import { tableOf } from "../../operations/tables.ts";
+
+export function runCommand(): Command {
+  const command = new Command("run")
+    .description("produce and consume in one process.")
+    .option("--once", "bring the tables up to the source's time at the start, and end");
+  return onConfig(command, "service", (context) => {
+    const { once } = command.opts<{ once?: true }>();
+    return runService(context, ALL_SERVERS, (activity) => runBoth(context, activity, once === true));
+  });
+}
+
+/**
+ * Where the producer ends by itself (`--once`, snapshot mode `only`), the consumer brings what there is then into the
+ * tables and ends, too. Where one fails, the other drains and its error is thrown.
+ */
+async function runBoth(context: CommandContext, activity: Activity, once: boolean): Promise<void> {
+  const failure = new AbortController();
+  const signal = AbortSignal.any([context.signal, failure.signal]);
+  const ends = Promise.withResolvers<readonly PartitionOffset[]>();
+  const produce = async (): Promise<void> => {
+    await produceFrom({ ...context, signal, once, observer: activity.producer });
+    if (!signal.aborted) ends.resolve(await endsNow(context));
+  };
+  const consume = () => runConsumer({ ...context, signal, until: ends.promise, observer: activity.consumer });
+  const results = await Promise.allSettled(
+    [produce, consume].map((part) =>
+      part().catch((error: unknown) => {
+        failure.abort(error);
+        throw error;
+      }),
+    ),
+  );
+  if (failure.signal.aborted) throw failure.signal.reason;
+  if (results.some(({ status }) => status === "rejected")) throw new Error("a part failed without a reason");
+}
+
+async function endsNow({ config, logger }: CommandContext): Promise<readonly PartitionOffset[]> {
+  const kafka = await kafkaClient(config, logger);
+  return fetchEndOffsets(kafka, await listTopics(kafka, (topic) => tableOf(config, topic) !== undefined));
+}

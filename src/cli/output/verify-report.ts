@@ -1,0 +1,64 @@
+import { textTable } from "./text-table.ts";
+import type { CollectionResult, VerifyResult } from "../../verify/result.ts";
+
+/** Keys that are named in each list; `--json` has more. */
+const NAMED_KEYS = 20;
+/** Longer ones are cut. */
+const KEY_CHARACTERS = 100;
+
+/** The result for a person: a table of counts, then the keys. */
+export function verifyReport({ equal, caughtUp, collections }: VerifyResult): string {
+  const lines = [countsTable(collections), ...collections.flatMap(keyLines)];
+  if (caughtUp === false) {
+    lines.push(
+      "The pipeline had not applied everything by then: what is listed may be on its way. Run it, or give it more time with --wait.",
+    );
+  }
+  lines.push(equal ? "Equal: every document was compared with its row." : "Not equal.");
+  return `${lines.join("\n")}\n`;
+}
+
+function countsTable(collections: readonly CollectionResult[]): string {
+  const head = ["collection", "table", "documents", "rows", "missing", "extra", "different", "dead letters"];
+  return textTable(
+    head,
+    collections.map((each) => [
+      each.collection,
+      each.table,
+      each.documents,
+      each.rows,
+      each.missingCount,
+      each.extraCount,
+      each.differentCount,
+      each.deadLetteredCount,
+    ]),
+  );
+}
+
+function keyLines(result: CollectionResult): string[] {
+  const { collection, table } = result;
+  const columns = Object.entries(result.differentColumns).map(([name, count]) => `${name} ${formatted(count)}`);
+  return [
+    ...keyList(`Missing in ${table}`, result.missing, result.missingCount),
+    ...keyList(`Extra in ${table}, not in the collection ${collection}`, result.extra, result.extraCount),
+    ...keyList(`Different in ${table} (${columns.join(", ")})`, result.different, result.differentCount),
+    ...keyList(`Not as in ${collection}, with an open dead letter`, result.deadLettered, result.deadLetteredCount),
+  ];
+}
+
+function keyList(title: string, keys: readonly string[], count: number): string[] {
+  if (count === 0) return [];
+  const named = keys.slice(0, NAMED_KEYS);
+  const more = count > named.length ? [`  … and ${formatted(count - named.length)} more`] : [];
+  return [`${title}:`, ...named.map((key) => `  ${shown(key)}`), ...more, ""];
+}
+
+/** On one line, whatever is in it. */
+function shown(key: string): string {
+  const text = /[\p{Cc}\p{Cf}]/u.test(key) || key.trim() !== key || key === "" ? JSON.stringify(key) : key;
+  return text.length > KEY_CHARACTERS ? `${text.slice(0, KEY_CHARACTERS)}…` : text;
+}
+
+function formatted(count: number): string {
+  return count.toLocaleString("en");
+}

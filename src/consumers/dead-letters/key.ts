@@ -1,0 +1,47 @@
+import type { IdType } from "../../schemas/mapping/collection-schema.ts";
+import { ContractError } from "../../errors/codes-contract.ts";
+import { KEY_HEADER } from "../../schemas/dead-letter.ts";
+import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
+import { signalIdOfKey } from "../../schemas/signal.ts";
+import { HEADER_BYTES } from "../../schemas/topics.ts";
+import type { LogRecord } from "../ports.ts";
+
+/**
+ * The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read.
+ * @throws ContractError from the registry
+ */
+export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }: LogRecord): Promise<string | null> {
+  const told = headers[KEY_HEADER];
+  if (told !== undefined) return told.toString("utf8");
+  if (key === null || key.length <= HEADER_BYTES || key[0] !== 0) return null;
+  const id = key.readInt32BE(1);
+  const { type } = registry.cached(id) ?? (await registry.schema(id));
+  try {
+    const { _id } = type.fromBuffer(key.subarray(HEADER_BYTES)) as { _id: unknown };
+    return typeof _id === "string" || typeof _id === "bigint" ? String(_id) : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * How the document of a dead letter can be asked for again, see `SignalId`; null where it cannot.
+ * @throws ContractError from the registry
+ */
+export async function signalIdOfDeadLetter(registry: SchemaRegistry, record: LogRecord): Promise<string | null> {
+  const key = await keyOfDeadLetter(registry, record);
+  if (key === null) return null;
+  try {
+    return signalIdOfKey(record.headers[KEY_HEADER] === undefined ? await idTypeOf(registry, record) : "mixed", key);
+  } catch (error) {
+    if (error instanceof ContractError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
+      return null;
+    throw error;
+  }
+}
+
+async function idTypeOf(registry: SchemaRegistry, { key }: LogRecord): Promise<IdType> {
+  const id = key?.readInt32BE(1) ?? 0;
+  const { definition } = registry.cached(id) ?? (await registry.schema(id));
+  return (definition as { "headrace.idType"?: IdType })["headrace.idType"] ?? "mixed";
+}

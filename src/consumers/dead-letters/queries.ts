@@ -1,0 +1,156 @@
+import { parseDeadLetter } from "../../schemas/dead-letter.ts";
+import type { DeadLetterInfo } from "../../schemas/dead-letter.ts";
+import { originKey } from "../ports.ts";
+import type {
+  DeadLetterOrigin,
+  DeadLetterOutcome,
+  DeadLetterOutcomes,
+  DeadLetterReader,
+  LogRecord,
+  PartitionOffset,
+  TableName,
+} from "../ports.ts";
+
+/** What is known of one dead letter without its record: the newest of those that came back of one origin. */
+export interface DeadLetter {
+  /** `topic/partition/offset` of the origin; what a user names it by. */
+  readonly id: string;
+  /** The record that failed; where there is none, as of the producer's, the place of the first dead letter of it. */
+  readonly origin: DeadLetterOrigin;
+  /** The topic that the record came from or was meant for. */
+  readonly topic: string | null;
+  /** Where it stands in the DLQ. */
+  readonly place: PartitionOffset;
+  readonly attempts: number;
+  readonly failedAt: Date;
+  /** The producer could not encode or send the document: there is only a key to read it again by. */
+  readonly needsSnapshot: boolean;
+  readonly info: DeadLetterInfo;
+}
+
+/** Every condition that is given must hold. */
+export interface DeadLetterFilter {
+  readonly ids?: readonly string[] | undefined;
+  /** `table` or `schema.table`. */
+  readonly table?: string | undefined;
+  /** Headrace's code or a SQLSTATE. */
+  readonly error?: string | undefined;
+  /** When it failed; `since` counts, `until` does not. */
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  /** As the `_id` column holds it. */
+  readonly key?: string | undefined;
+}
+
+export interface DeadLetterSources {
+  readonly reader: DeadLetterReader;
+  readonly outcomes: DeadLetterOutcomes;
+  /** The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read. */
+  readonly keyOf: (record: LogRecord) => Promise<string | null>;
+}
+
+/** The open dead letters that match, one of each origin, in the DLQ's order. Holds what their headers say, no record. */
+export async function listDeadLetters(
+  { reader, outcomes, keyOf }: DeadLetterSources,
+  filter: DeadLetterFilter,
+  { signal }: { signal: AbortSignal },
+): Promise<readonly DeadLetter[]> {
+  const newest = new Map<string, { letter: DeadLetter; isWanted: boolean }>();
+  await reader.scan(
+    async (record) => {
+      const letter = toDeadLetter(record);
+      if (isOlder(letter, newest.get(letter.id)?.letter)) return;
+      const isWanted = matches(letter, filter) && (filter.key === undefined || (await keyOf(record)) === filter.key);
+      newest.delete(letter.id);
+      newest.set(letter.id, { letter, isWanted });
+    },
+    { signal },
+  );
+  const wanted = [...newest.values()].filter(({ isWanted }) => isWanted).map(({ letter }) => letter);
+  const closed = await outcomes.outcomesOf(wanted.map(({ origin }) => origin));
+  return wanted.filter(({ id }) => !closed.has(id));
+}
+
+/** One dead letter with its record and all that happened to it. */
+export interface DeadLetterDetails {
+  readonly letter: DeadLetter;
+  readonly record: LogRecord;
+  /** The failures in their order, the newest last. */
+  readonly history: readonly DeadLetter[];
+  /** Null while it is open. */
+  readonly outcome: DeadLetterOutcome | null;
+}
+
+/** @returns null where the DLQ has no such dead letter (any more) */
+export async function showDeadLetter(
+  { reader, outcomes }: Pick<DeadLetterSources, "reader" | "outcomes">,
+  id: string,
+  { signal }: { signal: AbortSignal },
+): Promise<DeadLetterDetails | null> {
+  const history: DeadLetter[] = [];
+  let newest: { letter: DeadLetter; record: LogRecord } | undefined;
+  await reader.scan(
+    (record) => {
+      const letter = toDeadLetter(record);
+      if (letter.id === id) {
+        history.push(letter);
+        if (!isOlder(letter, newest?.letter)) newest = { letter, record };
+      }
+      return Promise.resolve();
+    },
+    { signal },
+  );
+  if (newest === undefined) return null;
+  const closed = await outcomes.outcomesOf([newest.letter.origin]);
+  return { ...newest, history, outcome: closed.get(id) ?? null };
+}
+
+/** Closes the open dead letters that match without applying them. @returns those */
+export async function discardDeadLetters(
+  sources: DeadLetterSources,
+  tableOf: (topic: string) => TableName | undefined,
+  filter: DeadLetterFilter,
+  options: { signal: AbortSignal },
+): Promise<readonly DeadLetter[]> {
+  const letters = await listDeadLetters(sources, filter, options);
+  for (const { origin, attempts, topic } of letters) {
+    options.signal.throwIfAborted();
+    const table = (topic === null ? undefined : tableOf(topic)) ?? null;
+    await sources.outcomes.close(origin, attempts, "discarded", table);
+  }
+  return letters;
+}
+
+function isOlder(letter: DeadLetter, known: DeadLetter | undefined): boolean {
+  return known !== undefined && letter.attempts < known.attempts;
+}
+
+function toDeadLetter(record: LogRecord): DeadLetter {
+  const { topic, partition, offset, value, headers, timestampMs } = record;
+  const info = parseDeadLetter(headers);
+  const place = { topic, partition, offset };
+  const origin =
+    info.topic === null || info.partition === null || info.offset === null
+      ? { topic, partition, offset: info.firstOffset ?? offset }
+      : { topic: info.topic, partition: info.partition, offset: info.offset };
+  return {
+    id: originKey(origin),
+    origin,
+    topic: info.topic,
+    place,
+    attempts: info.attempts ?? 1,
+    failedAt: info.failedAt ?? new Date(timestampMs),
+    needsSnapshot: value === null,
+    info,
+  };
+}
+
+function matches({ id, info, failedAt }: DeadLetter, { ids, table, error, since, until }: DeadLetterFilter): boolean {
+  return (
+    (ids === undefined || ids.includes(id)) &&
+    (table === undefined || info.table === table || info.table?.split(".").at(-1) === table) &&
+    (error === undefined || info.code === error || info.sqlstate === error) &&
+    (since === undefined || failedAt >= since) &&
+    (until === undefined || failedAt < until)
+  );
+}

@@ -1,0 +1,252 @@
+import { HeadraceError } from "../../errors/error.ts";
+import type { Change } from "../../schemas/row-schema.ts";
+import { aboveFloor, newestTruncate, planBatch } from "../batches/fold-batch.ts";
+import type { RowGroup } from "../batches/fold-batch.ts";
+import { originKey, partitionKey } from "../ports.ts";
+import type {
+  ApplyOutcome,
+  DeadLetterOrigin,
+  DeadLetterOutcome,
+  DeadLetterOutcomes,
+  MicroBatch,
+  ReplayOutcome,
+  Sink,
+  TableName,
+  TopicPartition,
+  Watermark,
+} from "../ports.ts";
+import { BEGIN } from "./client.ts";
+import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
+import { sqlStateOf } from "./errors.ts";
+import { PostgresTables } from "./tables.ts";
+import type { PreparedTable } from "./tables.ts";
+import { PostgresTruncates } from "./truncates.ts";
+import { SinkSql } from "./sink-sql.ts";
+import { groupStatements } from "./upsert-sql.ts";
+
+/** The schema of Headrace's own tables. */
+const INTERNAL_SCHEMA = "headrace";
+
+/** What PostgreSQL says where a table is another one than when it was looked at. */
+const CHANGED_TABLE_STATES: ReadonlySet<string | undefined> = new Set(["3F000", "42703", "42804", "42P01", "42P10"]);
+
+const PURGE_STEP_ROWS = 1_000;
+
+/** What a transaction has under its partition's lock. */
+interface Locked {
+  readonly session: PostgresSession;
+  /** Undefined where the partition has no progress. */
+  readonly nextOffset: bigint | undefined;
+  /** The version of the newest truncate in the partition. What is older is not in `statements`. */
+  readonly floor: bigint | undefined;
+  readonly prepared: readonly Prepared[];
+  /** What applies the changes. */
+  readonly statements: readonly Query[];
+}
+
+interface Prepared {
+  readonly group: RowGroup;
+  readonly sql: PreparedTable;
+}
+
+export interface PostgresSinkOptions {
+  /** How many partitions a topic has now: a truncate stands in every one. */
+  readonly partitionsOf: (topic: string) => Promise<number>;
+  /** The schema of Headrace's own tables. */
+  readonly internalSchema?: string;
+}
+
+/**
+ * Writes changes to PostgreSQL. Every transaction that does so holds the lock on its partition's progress from its
+ * first statement on, so that writers of one key queue and each sees what the one before has left.
+ */
+export class PostgresSink implements Sink, DeadLetterOutcomes {
+  readonly #client: PostgresClient;
+  readonly #tables: PostgresTables;
+  readonly #sql: SinkSql;
+  readonly #truncates: PostgresTruncates;
+
+  constructor(client: PostgresClient, { partitionsOf, internalSchema = INTERNAL_SCHEMA }: PostgresSinkOptions) {
+    this.#client = client;
+    this.#tables = new PostgresTables(client, internalSchema);
+    this.#sql = new SinkSql(internalSchema);
+    this.#truncates = new PostgresTruncates(client, internalSchema, partitionsOf);
+  }
+
+  async readProgress(partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>> {
+    await this.#tables.prepareInternal();
+    const [, found] = await this.#client.run(this.#sql.beginProgress(partitions), this.#sql.readProgress(partitions));
+    return new Map(
+      (found?.rows ?? []).map((row) => [partitionKey(partitionOf(row)), BigInt(String(row["next_offset"]))]),
+    );
+  }
+
+  async apply(batch: MicroBatch): Promise<ApplyOutcome> {
+    const { table, changes, buried, expectedOffset, nextOffset } = batch;
+    const truncate = newestTruncate(changes);
+    if (truncate !== undefined && (await this.#truncate(batch, table, truncate, expectedOffset)) === "fenced")
+      return "fenced";
+    return await this.#underLock(batch, table, changes, async (locked) => {
+      if (locked.nextOffset !== expectedOffset) return "fenced";
+      // Of a delete nothing is to be kept.
+      const unapplied = buried === undefined || buried.cells === null ? [] : [this.#sql.recordUnapplied(table, buried)];
+      await locked.session.commit(this.#sql.moveProgress(batch, nextOffset), ...locked.statements, ...unapplied);
+      return "applied";
+    });
+  }
+
+  async replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome> {
+    await this.readProgress([origin]);
+    if (change.op === "t") await this.#truncate(origin, table, change);
+    return await this.#underLock(origin, table, [change], async (locked) => {
+      const outcome = (await isNews(locked, change)) ? "replayed" : "superseded";
+      const record = this.#sql.recordOutcome(origin, attempts, outcome, table);
+      await locked.session.commit(...(outcome === "replayed" ? locked.statements : []), record);
+      return outcome;
+    });
+  }
+
+  async outcomesOf(origins: readonly DeadLetterOrigin[]): Promise<ReadonlyMap<string, DeadLetterOutcome>> {
+    await this.#tables.prepareInternal();
+    const [found] = await this.#client.run(this.#sql.readOutcomes(origins));
+    return new Map(
+      (found?.rows ?? []).map((row) => [
+        originKey({ ...partitionOf(row), offset: BigInt(String(row["offset"])) }),
+        row["outcome"] as DeadLetterOutcome,
+      ]),
+    );
+  }
+
+  async close(
+    origin: DeadLetterOrigin,
+    attempts: number,
+    outcome: DeadLetterOutcome,
+    table: TableName | null,
+  ): Promise<void> {
+    await this.#tables.prepareInternal();
+    await this.#client.run(this.#sql.recordOutcome(origin, attempts, outcome, table));
+  }
+
+  /** Writes them into `headrace.watermark` where they are higher than what stands there. */
+  async raiseWatermarks(watermarks: readonly Watermark[]): Promise<void> {
+    await this.#tables.prepareInternal();
+    await this.#client.run(this.#sql.raiseWatermarks(watermarks));
+  }
+
+  /**
+   * Forgets deletes that are older, in small steps. A record older than that which comes after, a replay above all,
+   * would bring its row back: keep them longer than dead letters.
+   * @returns how many were forgotten
+   */
+  async purgeTombstones(olderThanMs: number): Promise<number> {
+    await this.#tables.prepareInternal();
+    for (let purged = 0; ;) {
+      const [result] = await this.#client.run(this.#sql.purgeTombstones(olderThanMs, PURGE_STEP_ROWS));
+      const rows = result?.rowCount ?? 0;
+      purged += rows;
+      if (rows < PURGE_STEP_ROWS) return purged;
+    }
+  }
+
+  /**
+   * Marks the truncate's partition and, once all are marked, sweeps the table: before the progress moves past the
+   * truncate, and so again where it did not come to its end.
+   * @param expectedOffset undefined where the progress need not be any one
+   */
+  async #truncate(
+    partition: TopicPartition,
+    table: TableName,
+    truncate: Change,
+    expectedOffset?: bigint,
+  ): Promise<ApplyOutcome> {
+    const marking = await this.#truncates.marking(partition, table, truncate.version);
+    const outcome = await this.#underLock(partition, table, [truncate], async ({ session, nextOffset }) => {
+      if (expectedOffset !== undefined && nextOffset !== expectedOffset) return "fenced";
+      await session.commit(...marking);
+      return "applied";
+    });
+    if (outcome === "applied") await this.#truncates.sweep(table);
+    return outcome;
+  }
+
+  /**
+   * Prepares the tables, begins a transaction, takes the partition's lock, and lets `work` commit or leave the
+   * transaction to be rolled back. Once more from the start when the tables turn out to have been changed meanwhile.
+   */
+  async #underLock<T>(
+    partition: TopicPartition,
+    table: TableName,
+    changes: readonly Change[],
+    work: (locked: Locked) => Promise<T>,
+  ): Promise<T> {
+    const groups = planBatch(changes);
+    const attempt = async (): Promise<T> => {
+      const prepared = await this.#prepare(table, groups);
+      return await this.#client.session(async (session) => {
+        // Sent together. Should BEGIN fail alone, the lock is gone again with its statement, and nothing has changed.
+        const [, lock, look] = await session.run(
+          BEGIN,
+          this.#sql.lockProgress(partition),
+          this.#sql.lookUnderLock(partition, table),
+        );
+        const filledColumns = Number(look?.rows[0]?.["filled_columns"]);
+        if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
+        const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
+        const floor = toBigInt(look?.rows[0]?.["floor"]);
+        const hasTombstones = look?.rows[0]?.["has_tombstones"] !== false;
+        const statements = prepared.flatMap(({ sql, group }) =>
+          groupStatements(sql, aboveFloor(group, floor), hasTombstones),
+        );
+        return await work({ session, nextOffset, floor, statements, prepared });
+      });
+    };
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isTableChange(error)) throw error;
+      this.#tables.forget(table);
+      return await attempt();
+    }
+  }
+
+  async #prepare(table: TableName, groups: readonly RowGroup[]): Promise<readonly Prepared[]> {
+    await this.#tables.prepareInternal();
+    const prepared: Prepared[] = [];
+    for (const group of groups)
+      prepared.push({ group, sql: await this.#tables.prepare({ table, rowSchema: group.rowSchema }) });
+    return prepared;
+  }
+}
+
+/**
+ * Whether a change is newer than what is known. One of the floor's own version is: at that time the truncate had been.
+ * A truncate is, unless its partition has seen a newer one.
+ */
+async function isNews({ session, floor, prepared: [first] }: Locked, { op, key, version }: Change): Promise<boolean> {
+  if (floor !== undefined && version < floor) return false;
+  if (op === "t" || first === undefined) return true;
+  const [found] = await session.run({ ...first.sql.knownVersion, values: [first.sql.relation, key] });
+  const known = toBigInt(found?.rows[0]?.["known"]);
+  return known === undefined || known < version;
+}
+
+/** Of a bigint as the driver gives it, as text; undefined for NULL and for no row. */
+function toBigInt(value: unknown): bigint | undefined {
+  return typeof value === "string" ? BigInt(value) : undefined;
+}
+
+function partitionOf(row: Row): TopicPartition {
+  return { topic: String(row["topic"]), partition: Number(row["partition"]) };
+}
+
+function tableChanged(): HeadraceError {
+  return new HeadraceError("TABLE_CHANGED", {
+    message: "Another process has begun to write other columns to the same table.",
+  });
+}
+
+function isTableChange(error: unknown): boolean {
+  return (
+    (error instanceof HeadraceError && error.code === "TABLE_CHANGED") || CHANGED_TABLE_STATES.has(sqlStateOf(error))
+  );
+}

@@ -1,0 +1,213 @@
+import { escapeLiteral } from "pg";
+import { HeadraceError } from "../../errors/error.ts";
+import type { RowSchema } from "../../schemas/row-schema.ts";
+import type { TableName } from "../ports.ts";
+import { readFilledColumns, readSchemaState, readTableState } from "./catalog.ts";
+import { BEGIN } from "./client.ts";
+import type { PostgresClient, PostgresSession, Query } from "./client.ts";
+import { sqlStateOf } from "./errors.ts";
+import { planInternalTables } from "./internal-tables.ts";
+import { nameProblems, planTable } from "./table-plan.ts";
+import type { TableNeed, TablePlan } from "./table-plan.ts";
+import { buildStatements, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
+import type { TableStatements } from "./upsert-sql.ts";
+
+/** One process at a time changes tables: CREATE TABLE IF NOT EXISTS fails when eight do it at once. */
+const LOCK = { text: "SELECT pg_advisory_xact_lock(hashtextextended('headrace', 0))" };
+
+/** Widening a column may rewrite the table. */
+const DDL_TIMEOUT_MS = 60 * 60 * 1000;
+
+/** Whoever waits for a table's exclusive lock holds up everyone behind: rather give up and try again. */
+const DDL_LIMITS = { text: `SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = ${DDL_TIMEOUT_MS}` };
+
+/** Somebody else, without Headrace's lock, has made the same thing in the same moment. */
+const MADE_BY_OTHERS: ReadonlySet<string | undefined> = new Set(["23505", "42701", "42710", "42P06", "42P07"]);
+
+interface Findings {
+  /** What has to be run first. */
+  readonly changes: readonly Query[];
+  /** Columns that records of any RowSchema have filled. */
+  readonly filled: readonly string[];
+  readonly existing: ReadonlySet<string>;
+}
+
+export interface PreparedTable extends TableStatements {
+  /** How many columns of the table records had filled, of any RowSchema, when the statements were made. */
+  readonly filledColumns: number;
+}
+
+/** Creates and extends tables, its own and those of collections, and makes the statements that write to them. */
+export class PostgresTables {
+  readonly #client: PostgresClient;
+  readonly #internalSchema: string;
+  #internal: Promise<void> | undefined;
+  /** By table, then by what the RowSchema says. */
+  readonly #prepared = new Map<string, Map<string, Promise<PreparedTable>>>();
+
+  constructor(client: PostgresClient, internalSchema: string) {
+    this.#client = client;
+    this.#internalSchema = internalSchema;
+  }
+
+  /** Makes sure that Headrace's own tables exist. */
+  async prepareInternal(): Promise<void> {
+    this.#internal ??= this.#createInternal().catch((error: unknown) => {
+      throw preparationFailure(error);
+    });
+    try {
+      await this.#internal;
+    } catch (error) {
+      this.#internal = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes sure that the table holds records of the RowSchema; looks only once, until `forget`.
+   * @throws HeadraceError TABLE_DROPPED, TABLE_DOES_NOT_FIT, TABLE_NOT_OWNED, NAME_INVALID
+   */
+  async prepare(need: TableNeed): Promise<PreparedTable> {
+    await this.prepareInternal();
+    const ofTable = this.#preparedOf(need.table);
+    const key = fingerprint(need.rowSchema);
+    let statements = ofTable.get(key);
+    if (statements === undefined) {
+      statements = this.#prepare(need).catch((error: unknown) => {
+        throw preparationFailure(error);
+      });
+      ofTable.set(key, statements);
+    }
+    try {
+      return await statements;
+    } catch (error) {
+      ofTable.delete(key);
+      throw error;
+    }
+  }
+
+  /** Looks at the table again when it is needed next: others have changed it. */
+  forget(table: TableName): void {
+    this.#prepared.delete(quoteTable(table));
+    this.#internal = undefined;
+  }
+
+  async #createInternal(): Promise<void> {
+    const look = async (session: PostgresSession): Promise<readonly Query[]> =>
+      soundDdl(await planInternalTables(session, this.#internalSchema));
+    const ddl = await this.#client.session(look);
+    if (ddl.length > 0) await this.#change(look);
+  }
+
+  async #prepare(need: TableNeed): Promise<PreparedTable> {
+    refuse(nameProblems(need));
+    const look = (session: PostgresSession): Promise<Findings> => this.#look(session, need);
+    let findings = await this.#client.session(look);
+    if (findings.changes.length > 0) {
+      await this.#change(async (session) => (await look(session)).changes);
+      findings = await this.#client.session(look);
+    }
+    const { filled, existing } = findings;
+    const own = new Set(need.rowSchema.columns.map(({ name }) => name));
+    const resetColumns = filled.filter((name) => existing.has(name) && !own.has(name));
+    const statements = buildStatements({ ...need, resetColumns, internalSchema: this.#internalSchema });
+    return { ...statements, filledColumns: filled.length };
+  }
+
+  async #look(session: PostgresSession, need: TableNeed): Promise<Findings> {
+    const schema = await readSchemaState(session, need.table.schema);
+    // In this order: the first process to fill a table makes it in the same transaction.
+    const filled = await readFilledColumns(session, this.#internalSchema, need.table);
+    const state = await readTableState(session, need.table);
+    if (state === undefined && filled.length > 0) throw tableDropped(need.table, this.#internalSchema);
+    const news = need.rowSchema.columns.map(({ name }) => name).filter((name) => !filled.includes(name));
+    const ddl = soundDdl(planTable(need, schema, state));
+    const existing = new Set(state?.columns.map(({ name }) => name));
+    return { changes: news.length > 0 ? [...ddl, this.#registration(need.table, news)] : ddl, filled, existing };
+  }
+
+  #registration(table: TableName, names: readonly string[]): Query {
+    const text = `INSERT INTO ${quoteIdentifier(this.#internalSchema)}.columns (relation, name)
+SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
+    return { text, values: [quoteTable(table), names] };
+  }
+
+  /** Runs what `look` finds to do, under the lock: what was found before may have been done by somebody else. */
+  async #change(look: (session: PostgresSession) => Promise<readonly Query[]>): Promise<void> {
+    await this.#client.session(
+      async (session) => {
+        await session.run(BEGIN, LOCK);
+        await session.commit(DDL_LIMITS, ...(await look(session)));
+      },
+      { statementTimeoutMs: DDL_TIMEOUT_MS },
+    );
+  }
+
+  #preparedOf(table: TableName): Map<string, Promise<PreparedTable>> {
+    const relation = quoteTable(table);
+    let prepared = this.#prepared.get(relation);
+    if (prepared === undefined) {
+      prepared = new Map();
+      this.#prepared.set(relation, prepared);
+    }
+    return prepared;
+  }
+}
+
+function tableDropped(table: TableName, internalSchema: string): HeadraceError {
+  const relation = quoteTable(table);
+  const forget = (column: string, value: string) => (name: string) =>
+    `DELETE FROM ${quoteIdentifier(internalSchema)}.${name} WHERE ${column} = ${value};`;
+  const statements = [
+    ...["columns", "tombstones", "truncates", "floors"].map(forget("relation", escapeLiteral(relation))),
+    ...["dead_letters", "progress"].map(forget("topic", "'TOPIC'")),
+  ];
+  return new HeadraceError("TABLE_DROPPED", {
+    message: `The table ${relation} is gone, though Headrace has filled it.`,
+    remedy: `Restore the table and the schema ${quoteIdentifier(internalSchema)} from the same backup. Or stop all consumers, run what follows with the collection's topic for TOPIC, and start them again to fill a new table from the topic's start: ${statements.join(" ")}`,
+  });
+}
+
+/** The statements of a plan. */
+function soundDdl({ ddl, problems }: TablePlan): readonly Query[] {
+  refuse(problems);
+  return ddl.map((text) => ({ text }));
+}
+
+/** @throws HeadraceError that names all problems, where there are some. */
+function refuse(problems: readonly HeadraceError[]): void {
+  const [first, ...others] = problems;
+  if (first === undefined) return;
+  if (others.length === 0) throw first;
+  const message = problems.map((problem) => problem.message).join(" ");
+  const remedy = [...new Set(problems.map((problem) => problem.remedy))].join(" ");
+  throw new HeadraceError(first.code, { message, remedy, details: first.details });
+}
+
+function preparationFailure(error: unknown): unknown {
+  const sqlstate = sqlStateOf(error);
+  if (sqlstate === undefined || !(error instanceof HeadraceError) || error.kind === "retryable") return error;
+  if (MADE_BY_OTHERS.has(sqlstate)) {
+    const message = `Somebody else changed the same table in the same moment. ${error.message}`;
+    return new HeadraceError("TABLE_CHANGED", {
+      message,
+      details: error.details,
+    });
+  }
+  if (error.kind === "fatal") return error;
+  // No record is to blame when a table can't be made.
+  const message = `PostgreSQL refused to create or extend the table. ${error.message}`;
+  return new HeadraceError("TABLE_DOES_NOT_FIT", { message, details: error.details });
+}
+
+const fingerprints = new WeakMap<RowSchema, string>();
+
+/** Equal for RowSchemas that say the same: every record may come with one of its own. */
+function fingerprint(rowSchema: RowSchema): string {
+  let text = fingerprints.get(rowSchema);
+  if (text === undefined) {
+    text = JSON.stringify([rowSchema.idType, rowSchema.columns.map(({ name, sqlType }) => [name, sqlType])]);
+    fingerprints.set(rowSchema, text);
+  }
+  return text;
+}

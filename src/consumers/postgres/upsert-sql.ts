@@ -1,0 +1,179 @@
+import { createHash } from "node:crypto";
+import { parseColumnType } from "../../schemas/mapping/column-type.ts";
+import type { IdType } from "../../schemas/mapping/collection-schema.ts";
+import type { Change, RowColumn, RowSchema } from "../../schemas/row-schema.ts";
+import type { RowGroup, Upsert } from "../batches/fold-batch.ts";
+import type { TableName } from "../ports.ts";
+import { columnArrays, textArray } from "./text-arrays.ts";
+
+/** A statement to be prepared under its name once per connection. */
+interface SqlText {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A prepared statement with its parameters. */
+export interface Statement extends SqlText {
+  readonly values: readonly (string | Buffer)[];
+}
+
+/** The statements that write rows of one RowSchema into one table. */
+export interface TableStatements {
+  readonly relation: string;
+  readonly upsert: SqlText;
+  /** Where no key of the table has a tombstone: looking for them costs a tenth of the server's time. */
+  readonly uncheckedUpsert: SqlText;
+  readonly delete: SqlText;
+  /** The newest version that is known of a key (column `known`), a deleted one's too; NULL where there is none. */
+  readonly knownVersion: SqlText;
+}
+
+/** What the statements are made from. */
+export interface StatementTarget {
+  readonly table: TableName;
+  readonly rowSchema: RowSchema;
+  /**
+   * Columns that other RowSchemas of this table fill and this one doesn't have. An update resets them to their
+   * default, so that no value of an older state of the document stays in them: what the record has for them is in its
+   * `_extra`. Columns that no RowSchema ever had are the user's own and never touched.
+   */
+  readonly resetColumns: readonly string[];
+  /** The schema of Headrace's own tables. */
+  readonly internalSchema: string;
+}
+
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A table's name as SQL takes it, and as Headrace's own tables name it. */
+export function quoteTable({ schema, table }: TableName): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
+}
+
+/** The type of the `_id` column. */
+export function idColumnType(idType: IdType): "text" | "bigint" | "uuid" {
+  if (idType === "integer") return "bigint";
+  return idType === "uuid" ? "uuid" : "text";
+}
+
+/**
+ * Builds the texts, once per table and RowSchema; the number of rows is not part of them. All parameters but the
+ * relation are arrays with an element per row, cast on the server to the columns' types without length or precision: what
+ * is too long then fails at the assignment, where a cast to `varchar(n)` would cut it silently.
+ *
+ * A row is written where neither the row nor its tombstone is newer than the change. Both statements rely on the
+ * caller's lock on the partition's progress: on their own, an upsert beside a delete of the same key could pass its
+ * look at the tombstones before the delete commits.
+ */
+export function buildStatements(target: StatementTarget): TableStatements {
+  return {
+    relation: quoteTable(target.table),
+    upsert: named(upsertText(target, true)),
+    uncheckedUpsert: named(upsertText(target, false)),
+    delete: named(deleteText(target)),
+    knownVersion: named(knownVersionText(target)),
+  };
+}
+
+/**
+ * The statements that apply a group: none, one or two.
+ * @param hasTombstones whether there is one in the table, looked at under the partition's lock
+ */
+export function groupStatements(
+  statements: TableStatements,
+  group: RowGroup,
+  hasTombstones: boolean,
+): readonly Statement[] {
+  const { upserts, deletes, rowSchema } = group;
+  return [
+    ...(upserts.length > 0 ? [upsertStatement(statements, rowSchema, upserts, hasTombstones)] : []),
+    ...(deletes.length > 0 ? [deleteStatement(statements, deletes)] : []),
+  ];
+}
+
+function upsertStatement(
+  sql: TableStatements,
+  rowSchema: RowSchema,
+  upserts: readonly Upsert[],
+  hasTombstones: boolean,
+): Statement {
+  const rows = upserts.map(({ cells }) => cells);
+  const values = [...keysAndVersions(upserts), ...columnArrays(rows, rowSchema.columns.length)];
+  return hasTombstones ? { ...sql.upsert, values: [...values, sql.relation] } : { ...sql.uncheckedUpsert, values };
+}
+
+function deleteStatement(sql: TableStatements, deletes: readonly Change[]): Statement {
+  return { ...sql.delete, values: [sql.relation, ...keysAndVersions(deletes)] };
+}
+
+function keysAndVersions(changes: readonly Change[]): readonly Buffer[] {
+  return [textArray(changes.map(({ key }) => key)), textArray(changes.map(({ version }) => String(version)))];
+}
+
+function upsertText(
+  { table, rowSchema, resetColumns, internalSchema }: StatementTarget,
+  looksAtTombstones: boolean,
+): string {
+  const columns = rowSchema.columns.map((column, index) => ({
+    name: quoteIdentifier(column.name),
+    parameter: `$${index + 3}::text[]`,
+    alias: `c${index}`,
+    value: castValue(column, `new.c${index}`),
+  }));
+  const names = ['"_id"', '"_version"', ...columns.map(({ name }) => name)];
+  const parameters = ["$1::text[]", "$2::text[]", ...columns.map(({ parameter }) => parameter)];
+  const aliases = ["key", "version", ...columns.map(({ alias }) => alias)];
+  const values = [
+    `new.key::${idColumnType(rowSchema.idType)}`,
+    "new.version::bigint",
+    ...columns.map(({ value }) => value),
+  ];
+  const assignments = [
+    '"_version" = EXCLUDED."_version"',
+    ...columns.map(({ name }) => `${name} = EXCLUDED.${name}`),
+    ...resetColumns.map((name) => `${quoteIdentifier(name)} = DEFAULT`),
+  ];
+  const newerThanTombstone = `
+WHERE COALESCE((
+  SELECT tombstone.version FROM ${quoteIdentifier(internalSchema)}.tombstones AS tombstone
+  WHERE tombstone.relation = $${columns.length + 3}::text AND tombstone.key = new.key), 0) <= new.version::bigint`;
+  return `INSERT INTO ${quoteTable(table)} AS target (${names.join(", ")})
+SELECT ${values.join(", ")}
+FROM unnest(${parameters.join(", ")}) AS new (${aliases.join(", ")})${looksAtTombstones ? newerThanTombstone : ""}
+ON CONFLICT ("_id") DO UPDATE SET ${assignments.join(", ")}
+WHERE target."_version" IS NULL OR target."_version" <= EXCLUDED."_version"`;
+}
+
+function deleteText({ table, rowSchema, internalSchema }: StatementTarget): string {
+  return `WITH gone AS (
+  SELECT key, version::bigint AS version FROM unnest($2::text[], $3::text[]) AS parameters (key, version)
+), deleted AS (
+  DELETE FROM ${quoteTable(table)} AS target USING gone
+  WHERE target."_id" = gone.key::${idColumnType(rowSchema.idType)}
+    AND (target."_version" IS NULL OR target."_version" <= gone.version)
+)
+INSERT INTO ${quoteIdentifier(internalSchema)}.tombstones AS known (relation, key, version, deleted_at)
+SELECT $1::text, key, version, now() FROM gone
+ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, deleted_at = EXCLUDED.deleted_at
+WHERE known.version < EXCLUDED.version`;
+}
+
+/** A row that has no version (it was there before Headrace) is older than every change. */
+function knownVersionText({ table, rowSchema, internalSchema }: StatementTarget): string {
+  return `SELECT greatest(
+  (SELECT COALESCE("_version", -1) FROM ${quoteTable(table)} WHERE "_id" = $2::text::${idColumnType(rowSchema.idType)}),
+  (SELECT version FROM ${quoteIdentifier(internalSchema)}.tombstones WHERE relation = $1 AND key = $2::text)) AS known`;
+}
+
+function castValue({ sqlType }: RowColumn, value: string): string {
+  const { base, isArray } = parseColumnType(sqlType);
+  // PostgreSQL reads "character" without a length as character(1).
+  const type = base === "character" ? "bpchar" : base;
+  return `${value}::${type}${isArray ? "[]" : ""}`;
+}
+
+/** Named by content, so that a connection prepares a text once, however often it is built. */
+function named(text: string): SqlText {
+  return { name: `headrace_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`, text };
+}

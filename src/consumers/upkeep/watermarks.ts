@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PartitionOffset, TableName, Watermark } from "../ports.ts";
+import type { PostgresSink } from "../postgres/sink.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { completeTo } from "../../schemas/change-event.ts";
+import type { Position, Version } from "../../schemas/change-event.ts";
+import { isApplied } from "../../operations/pipeline-reader.ts";
+import type { PipelineReader } from "../../operations/pipeline-reader.ts";
+
+const INTERVAL_MS = 1_000;
+/** The pause after a failure, and the longest one after many. */
+const RETRY_MS = 2_000;
+const LONGEST_RETRY_MS = 60_000;
+
+export interface WatermarkOptions {
+  readonly openReader: () => Promise<PipelineReader>;
+  readonly sink: Pick<PostgresSink, "raiseWatermarks">;
+  /** The collection and the table of a topic; undefined where it is not replicated. */
+  readonly replicaOf: (topic: string) => Replica | undefined;
+  readonly logger: Logger;
+}
+
+export interface Replica {
+  readonly collection: string;
+  readonly table: TableName;
+}
+
+/**
+ * Raises the watermarks every second until `signal` aborts. Every member of the group does so, as each knows the
+ * progress of all partitions. A failure only leaves them where they are.
+ */
+export async function keepWatermarks(options: WatermarkOptions, signal: AbortSignal): Promise<void> {
+  for (let retryMs = RETRY_MS; !signal.aborted;) {
+    await withWatermarks(options, async (watermarks) => {
+      while (!signal.aborted) {
+        await watermarks.look();
+        retryMs = RETRY_MS;
+        await pause(INTERVAL_MS, signal);
+      }
+    });
+    await pause(retryMs, signal);
+    retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+  }
+}
+
+/** Raises the watermarks to what the tables have come to now. */
+export async function raiseWatermarks(options: WatermarkOptions): Promise<void> {
+  await withWatermarks(options, async (watermarks) => {
+    // What the first look claims, the second one finds true.
+    await watermarks.look();
+    await watermarks.look();
+  });
+}
+
+async function withWatermarks(
+  options: WatermarkOptions,
+  use: (watermarks: Watermarks) => Promise<void>,
+): Promise<void> {
+  let reader: PipelineReader | undefined;
+  try {
+    reader = await options.openReader();
+    await use(new Watermarks(reader, options));
+  } catch (err) {
+    options.logger.warn({ err }, "headrace.watermark could not be raised");
+  } finally {
+    await reader?.close();
+  }
+}
+
+/** A table will be complete up to `version` once its progress has come to `ends`. */
+interface Claim {
+  readonly table: TableName;
+  readonly version: Version;
+  readonly ends: readonly PartitionOffset[];
+  /** The signals before this one were carried out. */
+  readonly signals: bigint;
+}
+
+/**
+ * Claims and finds true: reads the position, then where the topics end, and later whether the progress has come there.
+ * A claim is left standing until it is true; under load the ends run away from the progress.
+ */
+class Watermarks {
+  readonly #reader: PipelineReader;
+  readonly #options: WatermarkOptions;
+  /** By topic. */
+  readonly #claims = new Map<string, Claim>();
+  readonly #raised = new Map<string, Version>();
+  /** What the last claims were made of. */
+  #seen: string | null = null;
+
+  constructor(reader: PipelineReader, options: WatermarkOptions) {
+    this.#reader = reader;
+    this.#options = options;
+  }
+
+  async look(): Promise<void> {
+    await this.#raise();
+    await this.#claim();
+  }
+
+  async #raise(): Promise<void> {
+    if (this.#claims.size === 0) return;
+    const progress = await this.#reader.progress();
+    const applied = [...this.#claims].filter(([, { ends }]) => isApplied(ends, progress));
+    if (applied.length === 0) return;
+    const signals = await this.#reader.signalsEnd();
+    const watermarks: Watermark[] = [];
+    for (const [topic, claim] of applied) {
+      this.#claims.delete(topic);
+      this.#seen = null;
+      if (claim.signals < signals) continue;
+      this.#raised.set(topic, claim.version);
+      watermarks.push(claim);
+    }
+    if (watermarks.length > 0) await this.#options.sink.raiseWatermarks(watermarks);
+  }
+
+  async #claim(): Promise<void> {
+    const position = await this.#reader.settledPosition();
+    if (position === null) return;
+    const version = completeTo(position);
+    const seen = JSON.stringify([String(version), position.snapshots, String(position.signals.offset)], bigintAsText);
+    if (seen === this.#seen) return;
+    const byTopic = Map.groupBy(await this.#reader.ends(), ({ topic }) => topic);
+    for (const [topic, ends] of byTopic) {
+      const replica = this.#options.replicaOf(topic);
+      if (replica === undefined || !isDone(position, replica) || this.#claims.has(topic)) continue;
+      if (version <= (this.#raised.get(topic) ?? -1n)) continue;
+      this.#claims.set(topic, { table: replica.table, version, ends, signals: position.signals.offset });
+    }
+    this.#seen = seen;
+  }
+}
+
+function isDone({ snapshots }: Position, { collection }: Replica): boolean {
+  return snapshots[collection]?.state === "done";
+}
+
+function bigintAsText(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+}

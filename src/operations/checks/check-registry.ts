@@ -1,0 +1,75 @@
+import type { Config } from "../../config/config-schema.ts";
+import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
+import { ContractError } from "../../errors/codes-contract.ts";
+import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
+import { RegistryRefusal, registryRequest } from "../../schemas/registry/transport.ts";
+import { look } from "./check-result.ts";
+import type { CheckResult } from "./check-result.ts";
+import { schemaOf } from "./planned-collections.ts";
+import type { PlannedCollection } from "./planned-collections.ts";
+
+/** Looks whether the registry would take the collections' schemas. Registers nothing. */
+export async function* checkRegistry(
+  config: Config,
+  planned: readonly PlannedCollection[],
+  registry: SchemaRegistry,
+): AsyncGenerator<CheckResult> {
+  const reachable = await look("schemaRegistry", "can be reached", async () => {
+    await registry.latest(`${config.name}-key`);
+  });
+  yield reachable;
+  if (reachable.problem !== null) return;
+  yield await look("schemaRegistry", "takes the collections' schemas", async () => {
+    const refusals: string[] = [];
+    for (const { config: collection, idType } of planned) {
+      // Without an _id type there are no documents yet, and nothing was registered that could be contradicted.
+      if (idType === undefined) continue;
+      refusals.push(...(await refusalsOf(config, schemaOf(config, collection, idType), registry)));
+    }
+    if (refusals.length > 0) throw schemasRefused(refusals);
+  });
+}
+
+async function refusalsOf(config: Config, schema: CollectionSchema, registry: SchemaRegistry): Promise<string[]> {
+  const refusals: string[] = [];
+  for (const [subject, definition] of [
+    [schema.keySubject, schema.keySchema],
+    [schema.valueSubject, schema.valueSchema],
+  ] as const) {
+    const known = await registry.latest(subject);
+    const reason = known === undefined ? null : await incompatibility(config, subject, definition);
+    if (reason !== null) refusals.push(`${subject}: ${reason}`);
+  }
+  return refusals;
+}
+
+/** What Confluent's API answers to a compatibility question. */
+interface CompatibilityAnswer {
+  readonly is_compatible?: boolean;
+  /** Confluent's words. */
+  readonly messages?: readonly string[];
+  /** Apicurio's. */
+  readonly reason?: string;
+}
+
+/** Asks the registry, by its own rules; the client has no call for it. */
+async function incompatibility(config: Config, subject: string, definition: object): Promise<string | null> {
+  const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`;
+  const question = { schema: JSON.stringify(definition) };
+  try {
+    const answer = (await registryRequest(config.schemaRegistry, "POST", path, question)) as CompatibilityAnswer;
+    if (answer.is_compatible !== false) return null;
+    return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
+  } catch (error) {
+    if (!(error instanceof RegistryRefusal)) throw error;
+    return `the registry answers the question with status ${error.status}`;
+  }
+}
+
+function schemasRefused(refusals: readonly string[]): ContractError {
+  return new ContractError("SCHEMA_REFUSED", {
+    message: `The registry would refuse schemas, as they are not compatible with those it has: ${refusals.join("; ")}`,
+    remedy:
+      "Take the change of the column back (a column's type may not be replaced), give the column another name, or use another pipeline name.",
+  });
+}

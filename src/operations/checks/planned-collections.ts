@@ -1,0 +1,55 @@
+import type { CollectionConfig } from "../../config/collections-schema.ts";
+import type { Config } from "../../config/config-schema.ts";
+import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
+import type { CollectionSchema, IdType } from "../../schemas/mapping/collection-schema.ts";
+import { registeredIdType } from "../../schemas/registry/registry.ts";
+import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
+import { topicOf } from "../../schemas/topics.ts";
+
+/** A collection as it would be replicated, as far as that can be known without changing anything. */
+export interface PlannedCollection {
+  readonly config: CollectionConfig;
+  /** Undefined for an empty collection whose `_id` type is nowhere told. */
+  readonly idType: IdType | undefined;
+}
+
+/**
+ * The `_id` types as the producer will find them: as declared, else as registered, else as the collection is.
+ * @param found the last of these. A registry that does not answer is left out.
+ */
+export async function planCollections(
+  config: Config,
+  collections: readonly CollectionConfig[],
+  { registry, found }: { registry: SchemaRegistry; found: ReadonlyMap<string, IdType | undefined> },
+): Promise<readonly PlannedCollection[]> {
+  return Promise.all(
+    collections.map(async (collection) => {
+      const { mapping } = collection;
+      const idType =
+        mapping.idType ??
+        (await idTypeAtRegistry(config, mapping.collection, registry)) ??
+        found.get(mapping.collection);
+      return { config: collection, idType };
+    }),
+  );
+}
+
+/** The schemas of a collection if its `_id`s are of a type. */
+export function schemaOf(config: Config, { mapping }: CollectionConfig, idType: IdType): CollectionSchema {
+  const { name } = config;
+  const { database } = config.mongodb;
+  return collectionSchema(mapping, idType, { name, database, topic: topicOf(name, database, mapping.collection) });
+}
+
+async function idTypeAtRegistry(
+  { name, mongodb }: Config,
+  collection: string,
+  registry: SchemaRegistry,
+): Promise<IdType | undefined> {
+  try {
+    return await registeredIdType(registry, topicOf(name, mongodb.database, collection));
+  } catch {
+    // That the registry fails is what its own checks tell.
+    return undefined;
+  }
+}

@@ -1,0 +1,101 @@
+import { collectionConfig } from "../../config/collections-schema.ts";
+import type { CollectionConfig } from "../../config/collections-schema.ts";
+import type { Config } from "../../config/config-schema.ts";
+import type { ErrorCode } from "../../errors/codes.ts";
+import { HeadraceError } from "../../errors/error.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
+import { checkKafka } from "./check-kafka.ts";
+import type { MongodbChecks } from "./check-mongodb.ts";
+import { checkPostgres } from "./check-postgres.ts";
+import { checkRegistry } from "./check-registry.ts";
+import { collect } from "./check-result.ts";
+import type { CheckProblem, CheckResult } from "./check-result.ts";
+import { schemaRegistry, serverNames } from "../connections.ts";
+import type { ServerKind } from "../connections.ts";
+import { openPipelineReader } from "../pipeline-reader.ts";
+import { planCollections } from "./planned-collections.ts";
+
+export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRegistry", "postgres"];
+
+const NO_CHECKS: MongodbChecks = { results: [], idTypes: new Map() };
+
+/**
+ * Everything that can be known to go wrong at some of the servers, in the order of the data's way. Where MongoDB is
+ * not among them and the config names no collections, those are not known and left out.
+ */
+export async function runChecks(
+  config: Config,
+  servers: readonly ServerKind[],
+  logger: Logger,
+): Promise<readonly CheckResult[]> {
+  const has = (kind: ServerKind) => servers.includes(kind);
+  const mongodb = has("mongodb") ? runMongodbChecks(config, logger) : Promise.resolve(NO_CHECKS);
+  const collections = await collectionsOf(config, mongodb);
+  const registry = schemaRegistry(config);
+  const planned = mongodb.then(({ idTypes }) => planCollections(config, collections, { registry, found: idTypes }));
+  const names = collections.map(({ mapping }) => mapping.collection);
+  const others = await Promise.all([
+    has("kafka") ? collect(checkKafka(config, names, logger)) : [],
+    has("schemaRegistry") ? planned.then((plan) => collect(checkRegistry(config, plan, registry))) : [],
+    has("postgres") ? planned.then((plan) => collect(checkPostgres(config, plan))) : [],
+  ]);
+  return [...(await mongodb).results, ...others.flat()];
+}
+
+/** MongoDB's driver is not loaded for who does not need it: it takes a seventh of a consumer's loading time. */
+async function runMongodbChecks(config: Config, logger: Logger): Promise<MongodbChecks> {
+  const { checkMongodb } = await import("./check-mongodb.ts");
+  return await checkMongodb(config, () => begunCollections(config, logger));
+}
+
+/** Those that the producer's position has. */
+async function begunCollections(config: Config, logger: Logger): Promise<ReadonlySet<string>> {
+  const reader = await openPipelineReader(config, logger);
+  try {
+    return new Set(Object.keys((await reader.position())?.snapshots ?? {}));
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Those of the config; where it names none, those that the database has. */
+async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): Promise<readonly CollectionConfig[]> {
+  if (config.collections !== undefined) return Object.values(config.collections);
+  const { idTypes } = await mongodb;
+  return [...idTypes.keys()].map((name) => collectionConfig(name));
+}
+
+/**
+ * Resolves when the servers are as a command needs them.
+ * @throws HeadraceError, fatal, with everything that is wrong
+ */
+export async function requireServers(
+  config: Config,
+  servers: readonly ServerKind[],
+  { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const attempt = async (): Promise<void> => {
+    const problems = (await runChecks(config, servers, logger)).flatMap(({ server, problem }) =>
+      problem === null ? [] : [{ server, problem }],
+    );
+    if (problems.length > 0) throw checksFailed(config, problems);
+  };
+  await retry(attempt, { signal, ...START_PATIENCE, onRetry: logRetries(logger, "starting") });
+}
+
+function checksFailed(
+  config: Config,
+  problems: readonly { readonly server: ServerKind; readonly problem: CheckProblem }[],
+): HeadraceError {
+  const names = serverNames(config);
+  const isPassing = problems.every(({ problem }) => problem.kind === "retryable");
+  const codes = new Set(problems.map(({ problem }) => problem.code));
+  const [code] = codes;
+  // A ContractError's code is documented as well.
+  return new HeadraceError(codes.size === 1 ? (code as ErrorCode) : "CHECKS_FAILED", {
+    kind: isPassing ? "retryable" : "fatal",
+    message: problems.map(({ server, problem }) => `${names[server]}: ${problem.message}`).join("; "),
+    remedy: [...new Set(problems.map(({ problem }) => problem.remedy))].join(" "),
+  });
+}

@@ -1,0 +1,154 @@
+import type { Kafka } from "kafkajs";
+import type { Config } from "../config/config-schema.ts";
+import { fetchEndOffsets, listTopics } from "../kafka/admin.ts";
+import { partitionKey } from "../consumers/ports.ts";
+import type { PartitionOffset } from "../consumers/ports.ts";
+import type { PostgresClient, Row } from "../consumers/postgres/client.ts";
+import { HeadraceError } from "../errors/error.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { pause } from "../runtime/waiting.ts";
+import { completeTo } from "../schemas/change-event.ts";
+import type { Position, Version } from "../schemas/change-event.ts";
+import { collectionOf, positionsTopic, signalsTopic } from "../schemas/topics.ts";
+import { kafkaClient, postgresClient } from "./connections.ts";
+import { watchPosition } from "./position-watch.ts";
+import type { PositionWatch } from "./position-watch.ts";
+
+/** How far a pipeline is, as its servers know it, whether its processes run or not. */
+export interface PipelineReader {
+  /** The producer's committed position; null where there is none yet. */
+  position(): Promise<Position | null>;
+  /** The newest one that the topics' ends, asked for after it, are behind; null where there is none yet. */
+  settledPosition(): Promise<Position | null>;
+  /** Where the topics of the collections end now. */
+  ends(): Promise<readonly PartitionOffset[]>;
+  /** Where the signals topic ends now. */
+  signalsEnd(): Promise<bigint>;
+  /** Up to where each partition is in the tables, by `partitionKey`; absent where nothing is. */
+  progress(): Promise<ReadonlyMap<string, bigint>>;
+  close(): Promise<void>;
+}
+
+/** Connects to Kafka and, unless it is given, PostgreSQL; to be closed. */
+export async function openPipelineReader(
+  config: Config,
+  logger: Logger,
+  shared?: PostgresClient,
+): Promise<PipelineReader> {
+  const { name } = config;
+  const kafka = await kafkaClient(config, logger);
+  const postgres = shared ?? postgresClient(config);
+  let watch: PositionWatch | undefined;
+  const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchWhereStarted(kafka, name));
+  return {
+    position: async () => (await watching())?.latest() ?? null,
+    settledPosition: async () => (await watching())?.latestSettled() ?? null,
+    async ends() {
+      const isOurs = (topic: string) => collectionOf(name, config.mongodb.database, topic) !== undefined;
+      return fetchEndOffsets(kafka, await listTopics(kafka, isOurs));
+    },
+    async signalsEnd() {
+      const [end] = await fetchEndOffsets(kafka, [signalsTopic(name)]);
+      return end?.offset ?? 0n;
+    },
+    progress: () => readProgress(postgres),
+    async close() {
+      await watch?.close();
+      if (postgres !== shared) await postgres.close();
+    },
+  };
+}
+
+export interface CatchUpOptions {
+  /** A cluster time of the source. */
+  readonly clusterTime: Version;
+  /** Those whose snapshot must have been made, beside those that the producer has begun. */
+  readonly collections?: readonly string[] | undefined;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+const POLL_MS = 100;
+
+const PRODUCER = "the producer (headrace produce)";
+
+/**
+ * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: when the producer's position has
+ * reached the time with its snapshots done, and then the consumers the ends that the topics have after that. Only
+ * looks on; the pipeline's processes must be running.
+ * @throws HeadraceError CATCH_UP_TIMEOUT (retryable); the signal's reason
+ */
+export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
+  const { timeoutMs, signal } = options;
+  const deadline = performance.now() + timeoutMs;
+  const until = async <T>(what: string, look: () => Promise<T | false>): Promise<T> => {
+    for (;;) {
+      const found = await look();
+      if (found !== false) return found;
+      if (performance.now() > deadline) throw timedOut(what, timeoutMs);
+      await pause(POLL_MS, signal);
+    }
+  };
+  for (;;) {
+    const position = await until(PRODUCER, async () => {
+      const settled = await reader.settledPosition();
+      return isComplete(settled, options) && settled;
+    });
+    const ends = await reader.ends();
+    await until("the consumer (headrace consume)", async () => isApplied(ends, await reader.progress()));
+    const signals = await reader.signalsEnd();
+    if (position.signals.offset >= signals) return;
+    await until(PRODUCER, async () => ((await reader.settledPosition())?.signals.offset ?? 0n) >= signals);
+  }
+}
+
+/**
+ * Whether the tables have come to what were the topics' ends. Records that Kafka has lost are passed over, and before
+ * that a signal is sent to copy their collection anew: the tables are complete only if there is none by now.
+ */
+export function isApplied(ends: readonly PartitionOffset[], progress: ReadonlyMap<string, bigint>): boolean {
+  return ends.every((end) => lagOf(end, progress) === 0n);
+}
+
+function isComplete(
+  position: Position | null,
+  { clusterTime, collections = [] }: CatchUpOptions,
+): position is Position {
+  if (position === null || completeTo(position) < clusterTime) return false;
+  const { snapshots } = position;
+  return [...Object.keys(snapshots), ...collections].every((name) => snapshots[name]?.state === "done");
+}
+
+/** How many offsets of a partition are not in its table yet. */
+export function lagOf(end: PartitionOffset, progress: ReadonlyMap<string, bigint>): bigint {
+  const lag = end.offset - (progress.get(partitionKey(end)) ?? 0n);
+  return lag > 0n ? lag : 0n;
+}
+
+async function watchWhereStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {
+  const topics = await listTopics(kafka, (topic) => topic === positionsTopic(name));
+  return topics.length === 0 ? undefined : watchPosition(kafka, name);
+}
+
+async function readProgress(postgres: PostgresClient): Promise<ReadonlyMap<string, bigint>> {
+  if ((await query(postgres, "SELECT to_regclass('headrace.progress') AS found"))[0]?.["found"] === null)
+    return new Map();
+  const rows = await query(postgres, "SELECT topic, partition, next_offset FROM headrace.progress");
+  return new Map(
+    rows.map(({ topic, partition, next_offset: next }) => [
+      partitionKey({ topic: String(topic), partition: Number(partition) }),
+      BigInt(String(next)),
+    ]),
+  );
+}
+
+async function query(postgres: PostgresClient, text: string): Promise<readonly Row[]> {
+  const [result] = await postgres.run({ text });
+  return result?.rows ?? [];
+}
+
+function timedOut(what: string, timeoutMs: number): HeadraceError {
+  return new HeadraceError("CATCH_UP_TIMEOUT", {
+    message: `After ${Math.round(timeoutMs / 1000)} s ${what} had not caught up.`,
+  });
+}

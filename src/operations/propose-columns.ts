@@ -1,0 +1,163 @@
+import { Binary, Decimal128, Double, Int32, Long, ObjectId, type Document } from "mongodb";
+import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
+import { parseColumnType } from "../schemas/mapping/column-type.ts";
+
+/** A column that sampled documents suggest. */
+export interface ProposedColumn {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly type: string;
+}
+
+export interface Proposal {
+  readonly columns: readonly ProposedColumn[];
+  /** Paths that are left to `_extra`, each with why. */
+  readonly leftOut: readonly string[];
+}
+
+/** Values of fewer documents than this make no column of their own. */
+const LEAST_PRESENCE = 0.01;
+/** A type that fewer of a path's values have makes no column: too much would be kept in `_extra`. */
+const LEAST_SHARE = 0.95;
+/** A sub-document with more names than this is a map, not a structure. */
+const MOST_NAMES = 40;
+const MOST_COLUMNS = 200;
+const DEEPEST = 3;
+
+/**
+ * Proposes typed columns for documents that were deserialized with `promoteValues: false`. Fields in
+ * sub-documents get columns named by their joined path. What is mixed, rare or cannot be named is left to `_extra`,
+ * which keeps it anyway.
+ */
+export function proposeColumns(documents: readonly Document[]): Proposal {
+  const root = new Node();
+  for (const document of documents) root.addFields(document, 1);
+  const found: Found[] = [];
+  root.collect([], documents.length, found);
+  const columns: ProposedColumn[] = [];
+  const leftOut: string[] = [];
+  const names = new Set<string>();
+  for (const { path, type, why } of found) {
+    const column = type === null ? null : { name: path.join("_"), path, type };
+    const problem = column === null ? why : nameProblem(column, names) || countProblem(columns.length);
+    if (column === null || problem !== "") leftOut.push(`${path.join(".")} (${problem})`);
+    else {
+      columns.push(column);
+      names.add(column.name);
+    }
+  }
+  return { columns, leftOut };
+}
+
+interface Found {
+  readonly path: readonly string[];
+  /** Null where there is none. */
+  readonly type: string | null;
+  readonly why: string;
+}
+
+function nameProblem(column: ProposedColumn, taken: ReadonlySet<string>): string {
+  const { name, path, type } = column;
+  if (path.some((part) => part === "" || part.includes("."))) return "no path can name it";
+  if (taken.has(name)) return "another field's column has this name";
+  const mapping = { ...column, type: parseColumnType(type) };
+  const [mistake = ""] = mappingMistakes({ collection: name, mode: "columns", columns: [mapping], idType: undefined });
+  return mistake;
+}
+
+function countProblem(columns: number): string {
+  return columns >= MOST_COLUMNS ? "one column too many" : "";
+}
+
+/** What was seen at one path. */
+class Node {
+  readonly #types = new Map<string, number>();
+  readonly #fields = new Map<string, Node>();
+  #values = 0;
+
+  add(value: unknown, depth: number): void {
+    if (value === null || value === undefined) return;
+    this.#values++;
+    const type = typeOf(value);
+    this.#types.set(type, (this.#types.get(type) ?? 0) + 1);
+    if (type === "object") this.addFields(value, depth + 1);
+  }
+
+  addFields(document: Document, depth: number): void {
+    if (depth > DEEPEST) return;
+    for (const [name, value] of Object.entries(document)) {
+      if (depth === 1 && name === "_id") continue;
+      const field = this.#fields.get(name) ?? new Node();
+      this.#fields.set(name, field);
+      field.add(value, depth);
+    }
+  }
+
+  /** Appends this path's column, or those below it, in the order in which they were first seen. */
+  collect(path: readonly string[], documents: number, found: Found[]): void {
+    if (path.length === 0 || this.#isStructure(path.length)) {
+      for (const [name, field] of this.#fields) field.collect([...path, name], documents, found);
+    } else if (this.#values < documents * LEAST_PRESENCE) {
+      found.push({ path, type: null, why: this.#values === 0 ? "always null" : "rare" });
+    } else {
+      const type = this.#columnType();
+      found.push({ path, type, why: type === null ? `mixed: ${[...this.#types.keys()].join(", ")}` : "" });
+    }
+  }
+
+  #isStructure(depth: number): boolean {
+    const isObject = this.#share("object") >= LEAST_SHARE;
+    return isObject && this.#fields.size > 0 && this.#fields.size <= MOST_NAMES && depth < DEEPEST;
+  }
+
+  #columnType(): string | null {
+    if (this.#share("object") >= LEAST_SHARE) return "jsonb";
+    const numeric = this.#numericType();
+    if (numeric !== null) return numeric;
+    const [type] = [...this.#types].find(([, count]) => count / this.#values >= LEAST_SHARE) ?? [];
+    return type === undefined || type === "object" || type === "other" ? null : type;
+  }
+
+  /** One type that holds all of the kinds of numbers. */
+  #numericType(): string | null {
+    const share = this.#share("bigint") + this.#share("double precision") + this.#share("numeric");
+    if (share < LEAST_SHARE) return null;
+    if (this.#types.has("numeric")) return "numeric";
+    return this.#types.has("double precision") ? "double precision" : "bigint";
+  }
+
+  #share(type: string): number {
+    return this.#values === 0 ? 0 : (this.#types.get(type) ?? 0) / this.#values;
+  }
+}
+
+/** The PostgreSQL type that holds the value, `object` for a sub-document, `other` for what only `_extra` holds. */
+function typeOf(value: unknown): string {
+  if (typeof value === "string" || value instanceof ObjectId) return "text";
+  if (typeof value === "boolean") return "boolean";
+  if (value instanceof Date) return "timestamptz";
+  if (value instanceof Int32 || isLong(value)) return "bigint";
+  if (value instanceof Double) return "double precision";
+  if (value instanceof Decimal128) return "numeric";
+  if (value instanceof Binary) return binaryType(value);
+  if (Array.isArray(value)) return arrayType(value);
+  return value !== null && typeof value === "object" && !("_bsontype" in value) ? "object" : "other";
+}
+
+/** BSON's Timestamp is a Long to `instanceof`. */
+function isLong(value: unknown): boolean {
+  return value instanceof Long && value._bsontype === "Long";
+}
+
+function binaryType({ sub_type: subtype }: Binary): string {
+  if (subtype === Binary.SUBTYPE_UUID) return "uuid";
+  return subtype === Binary.SUBTYPE_UUID_OLD ? "other" : "bytea";
+}
+
+/** jsonb holds every array. */
+function arrayType(values: readonly unknown[]): string {
+  const types = new Set(values.filter((value) => value !== null).map(typeOf));
+  const [type] = types;
+  const isSimple = types.size === 1 && type !== undefined && !/^(object|other|jsonb)$|\[\]$/.test(type);
+  return isSimple ? `${type}[]` : "jsonb";
+}

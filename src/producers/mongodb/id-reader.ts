@@ -1,0 +1,95 @@
+import type { Db } from "mongodb";
+import type { Version } from "../../schemas/change-event.ts";
+import { keyToId } from "../../schemas/keys/document-key.ts";
+import { readSignalId } from "../../schemas/signal.ts";
+import type { SignalId } from "../../schemas/signal.ts";
+import { versionTimestamp } from "./change-stream.ts";
+import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
+import type { CursorBatch } from "./cursor.ts";
+import { keyOf } from "./document-key.ts";
+import type { Chunk, ChunkRequest } from "../order/timeline.ts";
+
+/** Most ids of one chunk, so that a change need not wait for long until it is published. */
+const CHUNK_IDS = 250;
+/** Most bytes of their texts; MongoDB takes commands of 16 MB. */
+const CHUNK_ID_BYTES = 4 * 1024 * 1024;
+
+/** Reads the next of a signal's ids, as many as one reply of MongoDB has, at one time. */
+export async function readIds(
+  db: Db,
+  { collection, selection, after, notBefore }: ChunkRequest,
+  ids: readonly SignalId[],
+  { signal }: { signal: AbortSignal },
+): Promise<Chunk> {
+  const from = Number(after ?? 0);
+  let some = firstOf(ids.slice(from, from + CHUNK_IDS));
+  let reply = await find(db, { collection, ids: some, notBefore, signal });
+  while (reply.id !== 0n) {
+    some = some.slice(0, Math.max(1, Math.floor(reply.documents.length / 2)));
+    reply = await find(db, { collection, ids: some, notBefore, signal });
+  }
+  const wanted = new Map(some.map((each) => [keyOf(readSignalId(each.id)), each]));
+  // Under a collation, `$in` finds other documents than those asked for.
+  const documents = reply.documents.filter((document) => wanted.has(keyOf(document)));
+  const found = new Set(documents.map(keyOf));
+  const absent = [...wanted].filter(([key]) => !found.has(key)).map(([, { id }]) => readSignalId(id));
+  const deadLetters = [...wanted].flatMap(([key, { deadLetter }]) =>
+    deadLetter === undefined ? [] : [[key, deadLetter] as const],
+  );
+  const next = from + some.length;
+  const isLast = next >= ids.length;
+  return {
+    collection,
+    selection,
+    documents,
+    absent,
+    deadLetters: new Map(deadLetters),
+    version: reply.version,
+    after: isLast ? null : String(next),
+    isLast,
+  };
+}
+
+function firstOf(ids: readonly SignalId[]): readonly SignalId[] {
+  let bytes = 0;
+  const end = ids.findIndex(({ id }) => (bytes += Buffer.byteLength(id)) > CHUNK_ID_BYTES);
+  return end === -1 ? ids : ids.slice(0, Math.max(1, end));
+}
+
+interface IdsQuery {
+  readonly collection: string;
+  readonly ids: readonly SignalId[];
+  readonly notBefore: Version;
+  readonly signal: AbortSignal;
+}
+
+/** @returns an id of 0 where these are all that there are at the version */
+async function find(
+  db: Db,
+  { collection, ids, notBefore, signal }: IdsQuery,
+): Promise<Pick<CursorBatch, "id" | "documents"> & { readonly version: Version }> {
+  const session = startCursorSession(db);
+  const run = { session, signal, doing: `reading documents of ${JSON.stringify(collection)} by their _id` };
+  const command = (since: Version) => ({
+    find: collection,
+    filter: { _id: { $in: ids.map(({ id }) => keyToId("mixed", id)) } },
+    // A cursor that has given as many as it may has not seen its end.
+    batchSize: ids.length + 1,
+    readConcern: { level: "snapshot", afterClusterTime: versionTimestamp(since) },
+  });
+  let id = 0n;
+  try {
+    let reply = await cursorCommand(db, command(notBefore), run);
+    let version = reply.atClusterTime;
+    if (version === null) {
+      // The collection was not there: at some time before the answer. If it is not there after it, neither was it at it.
+      version = reply.operationTime;
+      reply = await cursorCommand(db, command(version), run);
+      version = reply.atClusterTime ?? version;
+    }
+    ({ id } = reply);
+    return { id, documents: reply.documents, version };
+  } finally {
+    await closeCursor(db, collection, id, session);
+  }
+}

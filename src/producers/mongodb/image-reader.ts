@@ -1,0 +1,132 @@
+import type { ClientSession, Db, Document } from "mongodb";
+import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
+import { versionTimestamp } from "./change-stream.ts";
+import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
+import type { CursorBatch } from "./cursor.ts";
+import { isSentBackUnchanged, readId } from "./document-key.ts";
+import { imageEvent, unreadableEvent } from "../order/plan-images.ts";
+import type { ImageRead, KeyOf } from "../order/plan-images.ts";
+
+export interface ImageReaderOptions {
+  readonly keyOf: KeyOf;
+  readonly signal: AbortSignal;
+}
+
+/** A collection that a read was to be in is not there; its documents of an earlier time cannot be read. */
+export class CollectionGone extends Error {
+  override readonly name = "CollectionGone";
+  readonly collection: string;
+  /** When it was seen to be gone. */
+  readonly at: Version;
+
+  constructor(collection: string, at: Version) {
+    super(`collection ${collection} is gone`);
+    this.collection = collection;
+    this.at = at;
+  }
+}
+
+/** Most keys of one query. */
+const READ_KEYS = 1_000;
+/** Most bytes of one query's keys; MongoDB takes commands of 16 MB. */
+const READ_KEY_BYTES = 8 * 1024 * 1024;
+const DOING = "reading changed documents";
+
+/**
+ * Reads documents as they were at one cluster time and gives an event for each, in some order, a server's
+ * reply (at most 16 MB) at a time.
+ * @param gone collections that are known not to be there at that time: their documents are deletes
+ * @throws CollectionGone for another one; HeadraceError where the time cannot be read (`isSnapshotGone`) or
+ * the server fails
+ */
+export async function* readImages(
+  db: Db,
+  reads: readonly ImageRead[],
+  at: Version,
+  gone: ReadonlySet<string>,
+  options: ImageReaderOptions,
+): AsyncGenerator<readonly ChangeEvent[], void, void> {
+  for (const [collection, ofCollection] of Map.groupBy(reads, (read) => read.collection)) {
+    for (const some of slices(ofCollection)) yield* readSome(db, { collection, reads: some, at, gone }, options);
+  }
+}
+
+interface ReadQuery {
+  readonly collection: string;
+  readonly reads: readonly ImageRead[];
+  readonly at: Version;
+  readonly gone: ReadonlySet<string>;
+}
+
+async function* readSome(
+  db: Db,
+  { collection, reads, at, gone }: ReadQuery,
+  { keyOf, signal }: ImageReaderOptions,
+): AsyncGenerator<readonly ChangeEvent[], void, void> {
+  const [readable, unreadable] = partition(reads, ({ documentKey }) => isSentBackUnchanged(documentKey));
+  if (unreadable.length > 0) yield unreadable.map((read) => unreadableEvent(read, at));
+  const missing = new Map(readable.map((read) => [read.key, read]));
+  for await (const reply of find(db, collection, findByIds(collection, readable, at), signal)) {
+    if (reply.atClusterTime === null && !gone.has(collection))
+      throw new CollectionGone(collection, reply.operationTime);
+    yield reply.documents.flatMap((document) => {
+      const key = keyOf(document);
+      const read = missing.get(key);
+      // Under a collation, `$in` finds other documents than those asked for.
+      if (read === undefined) return [];
+      missing.delete(key);
+      return [imageEvent(read, document, at)];
+    });
+  }
+  yield [...missing.values()].map((read) => imageEvent(read, null, at));
+}
+
+async function* find(
+  db: Db,
+  collection: string,
+  command: Document,
+  signal: AbortSignal,
+): AsyncGenerator<CursorBatch, void, void> {
+  const session: ClientSession = startCursorSession(db);
+  const run = { session, signal, doing: DOING };
+  let id = 0n;
+  try {
+    let reply = await cursorCommand(db, command, run);
+    for (;;) {
+      ({ id } = reply);
+      yield reply;
+      if (id === 0n) return;
+      reply = await cursorCommand(db, { getMore: id, collection, batchSize: READ_KEYS }, run);
+    }
+  } finally {
+    await closeCursor(db, collection, id, session);
+  }
+}
+
+function findByIds(collection: string, reads: readonly ImageRead[], at: Version): Document {
+  return {
+    find: collection,
+    filter: { _id: { $in: reads.map((read) => readId(read.documentKey)) } },
+    batchSize: READ_KEYS,
+    readConcern: { level: "snapshot", atClusterTime: versionTimestamp(at) },
+  };
+}
+
+function* slices(reads: readonly ImageRead[]): Generator<readonly ImageRead[]> {
+  let slice: ImageRead[] = [];
+  let bytes = 0;
+  for (const read of reads) {
+    slice.push(read);
+    bytes += read.documentKey.byteLength;
+    if (slice.length < READ_KEYS && bytes < READ_KEY_BYTES) continue;
+    yield slice;
+    slice = [];
+    bytes = 0;
+  }
+  if (slice.length > 0) yield slice;
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  const { yes = [], no = [] } = Object.groupBy(items, (item) => (test(item) ? "yes" : "no"));
+  return [yes, no];
+}

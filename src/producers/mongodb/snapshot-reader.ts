@@ -1,0 +1,226 @@
+import { BSON } from "mongodb";
+import type { ClientSession, Db, Document } from "mongodb";
+import { HeadraceError } from "../../errors/error.ts";
+import { retry } from "../../runtime/retry.ts";
+import type { Version } from "../../schemas/change-event.ts";
+import { readFilter } from "../../schemas/signal.ts";
+import { versionTimestamp } from "./change-stream.ts";
+import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
+import type { CursorCommandOptions } from "./cursor.ts";
+import { readIds } from "./id-reader.ts";
+import { isSentBackUnchanged, keyDocument, readId } from "./document-key.ts";
+import { NOT_BY_ID } from "../order/timeline.ts";
+import type { Chunk, ChunkRequest } from "../order/timeline.ts";
+
+export interface SnapshotOptions {
+  /** Most documents of a chunk; it may have fewer, as a reply of MongoDB has at most 16 MB. */
+  readonly chunkDocuments: number;
+  readonly signal: AbortSignal;
+}
+
+/** A read that fails for a passing reason, an index build for example, is repeated in place for this long. */
+const RETRY_MS = 10_000;
+
+/** A read is given in parts of these many documents, so that changes need not wait for all of it to be published. */
+const PART_DOCUMENTS = 250;
+
+/** Most documents that are looked at for a filter in one read: a read must end before its time is too old. */
+const SCAN_DOCUMENTS = 20_000;
+/** Among this many there are two neighbours whose keys can be asked for. */
+const SCAN_END_DOCUMENTS = 20;
+
+/**
+ * Reads chunks of one time along the `_id` index of its collection. Bounds of the index, not `$gt`, so that `_id`s of every BSON
+ * type are read. A collection that is not there is empty.
+ * @throws HeadraceError, classified; SIGNAL_FAILED (poison) where it is the signal's filter that cannot be read by
+ */
+export async function readChunk(db: Db, request: ChunkRequest, options: SnapshotOptions): Promise<readonly Chunk[]> {
+  const { signal: asked } = request.selection ?? {};
+  const read = async (): Promise<readonly Chunk[]> => {
+    if (asked?.ids !== undefined) return [await readIds(db, request, asked.ids, options)];
+    return await tryChunk(db, request, asked?.filter === undefined ? null : readFilter(asked.filter), options);
+  };
+  try {
+    return await retry(read, { signal: options.signal, maxElapsedMs: RETRY_MS });
+  } catch (error) {
+    throw asked?.filter !== undefined && isOfFilter(error) ? filterFailed(error) : error;
+  }
+}
+
+/** Reads chunks beside other work. */
+export class SnapshotReader {
+  readonly #read: (request: ChunkRequest) => Promise<readonly Chunk[]>;
+  #reply: Promise<readonly Chunk[]> | undefined;
+
+  constructor(read: (request: ChunkRequest) => Promise<readonly Chunk[]>) {
+    this.#read = read;
+  }
+
+  ask(request: ChunkRequest): void {
+    this.#reply = this.#read(request);
+    // Whoever awaits it gets the error; a rejection that nobody awaits yet must not end the process.
+    this.#reply.catch(() => {});
+  }
+
+  /** The answer to the last request. */
+  reply(): Promise<readonly Chunk[]> {
+    return this.#reply ?? Promise.reject(new Error("no chunks were asked for"));
+  }
+
+  /** Waits for a read that is under way. */
+  async close(): Promise<void> {
+    await this.#reply?.catch(() => {});
+  }
+}
+
+/** @param filter null: all documents */
+async function tryChunk(
+  db: Db,
+  { collection, selection, after, notBefore }: ChunkRequest,
+  filter: Document | null,
+  { chunkDocuments, signal }: SnapshotOptions,
+): Promise<readonly Chunk[]> {
+  const session: ClientSession = startCursorSession(db);
+  const run = { session, signal, doing: `reading the collection ${JSON.stringify(collection)}` };
+  const bound = after === null ? null : BSON.EJSON.parse(after, { relaxed: false });
+  // The bound is inclusive.
+  const limit = chunkDocuments + (bound === null ? 0 : 1);
+  let id = 0n;
+  try {
+    const scanEnd = filter === null ? null : await findScanEnd(db, collection, bound, run);
+    const query = { bound, filter: filter ?? {}, limit, notBefore, max: scanEnd?.max ?? null };
+    let reply = await cursorCommand(db, findCommand(collection, query), run);
+    const version = reply.atClusterTime ?? reply.operationTime;
+    const read = [...reply.documents];
+    ({ id } = reply);
+    if (id !== 0n && read.length === 1 && bound !== null) {
+      // A document of nearly 16 MB, read before, fills the whole reply.
+      reply = await cursorCommand(db, { getMore: id, collection }, run);
+      ({ id } = reply);
+      read.push(...reply.documents);
+    }
+    const documents = isBound(read[0], bound) ? read.slice(1) : read;
+    const isScanned = id === 0n && read.length < limit;
+    const isLast = isScanned && scanEnd === null;
+    const next = isScanned ? (scanEnd?.after ?? null) : lastKey(collection, documents);
+    return inParts(documents, after, { ...NOT_BY_ID, collection, selection, version, after: next, isLast });
+  } finally {
+    await closeCursor(db, collection, id, session);
+  }
+}
+
+/** Where a read by a filter ends; null where it reaches the collection's end. */
+interface ScanEnd {
+  /** Of the index, exclusive. */
+  readonly max: Document;
+  /** Where the next read begins. */
+  readonly after: string;
+}
+
+async function findScanEnd(
+  db: Db,
+  collection: string,
+  bound: Document | null,
+  run: CursorCommandOptions,
+): Promise<ScanEnd | null> {
+  const command = {
+    find: collection,
+    projection: { _id: 1 },
+    sort: { _id: 1 },
+    hint: { _id: 1 },
+    ...(bound === null ? {} : { min: bound }),
+    skip: SCAN_DOCUMENTS,
+    limit: SCAN_END_DOCUMENTS,
+    singleBatch: true,
+  };
+  const { documents } = await cursorCommand(db, command, run);
+  if (documents.length < 2) return null;
+  for (const [index, key] of documents.entries()) {
+    const next = documents[index + 1];
+    const [after, max] = [boundOf([key]), next === undefined ? null : boundOf([next])];
+    if (after !== null && max !== null) return { after, max: BSON.EJSON.parse(max, { relaxed: false }) };
+  }
+  throw noBound(collection, documents.length);
+}
+
+/** @param start where the first part begins */
+function inParts(
+  documents: readonly Uint8Array[],
+  start: string | null,
+  end: Omit<Chunk, "documents">,
+): readonly Chunk[] {
+  const parts: Chunk[] = [];
+  let [from, after] = [0, start];
+  for (; from + PART_DOCUMENTS < documents.length; from += PART_DOCUMENTS) {
+    const part = documents.slice(from, from + PART_DOCUMENTS);
+    after = boundOf(part) ?? after;
+    parts.push({ ...end, documents: part, after, isLast: false });
+  }
+  return [...parts, { ...end, documents: documents.slice(from) }];
+}
+
+interface ChunkQuery {
+  readonly bound: Document | null;
+  readonly max: Document | null;
+  readonly filter: Document;
+  readonly limit: number;
+  readonly notBefore: Version;
+}
+
+function findCommand(collection: string, { bound, max, filter, limit, notBefore }: ChunkQuery): Document {
+  return {
+    find: collection,
+    filter,
+    sort: { _id: 1 },
+    hint: { _id: 1 },
+    ...(bound === null ? {} : { min: bound }),
+    ...(max === null ? {} : { max }),
+    limit,
+    batchSize: limit,
+    readConcern: { level: "snapshot", afterClusterTime: versionTimestamp(notBefore) },
+  };
+}
+
+/** The document that the chunk before ended with; it need not be there any more. */
+function isBound(document: Uint8Array | undefined, bound: Document | null): boolean {
+  if (document === undefined || bound === null) return false;
+  return Buffer.compare(keyDocument(document), BSON.serialize(bound)) === 0;
+}
+
+function lastKey(collection: string, documents: readonly Uint8Array[]): string {
+  const bound = boundOf(documents);
+  if (bound === null) throw noBound(collection, documents.length);
+  return bound;
+}
+
+/** The last key that can be a bound, if any: most can, see `isSentBackUnchanged`. */
+function boundOf(documents: readonly Uint8Array[]): string | null {
+  for (const document of documents.toReversed()) {
+    const key = keyDocument(document);
+    const text = BSON.EJSON.stringify({ _id: readId(key) }, { relaxed: false });
+    if (
+      isSentBackUnchanged(key) &&
+      Buffer.compare(BSON.serialize(BSON.EJSON.parse(text, { relaxed: false })), key) === 0
+    ) {
+      return text;
+    }
+  }
+  return null;
+}
+
+/** A collection of another kind, or a server that fails, is not the filter's fault. */
+function isOfFilter(error: unknown): boolean {
+  const code = error instanceof HeadraceError ? error.code : undefined;
+  return code === "MONGODB_UNEXPECTED" || code === "SNAPSHOT_KEYS_UNREADABLE";
+}
+
+function filterFailed(error: unknown): HeadraceError {
+  const message = "MongoDB could not read the documents that a signal's filter asks for.";
+  return new HeadraceError("SIGNAL_FAILED", { message }, error);
+}
+
+function noBound(collection: string, count: number): HeadraceError {
+  return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", {
+    message: `The snapshot of ${JSON.stringify(collection)} cannot go on: none of ${count} documents has an _id that can be asked for (dates beyond JavaScript's range, text that is no UTF-8, one name twice).`,
+  });
+}

@@ -1,0 +1,184 @@
+import type { Db } from "mongodb";
+import { HeadraceError } from "../../errors/error.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { newSnapshot, versionToMs } from "../../schemas/change-event.ts";
+import type { Position, SnapshotState } from "../../schemas/change-event.ts";
+import { clusterIdentity, isSameCluster } from "./client.ts";
+import { findCollections, isReplicated } from "./collections.ts";
+import { isStreamLost, isTokenRefused } from "./errors.ts";
+import type { OnDrop } from "./event-meaning.ts";
+import type { ProducerObserver } from "../ports.ts";
+import type { ReadAhead } from "../order/read-ahead.ts";
+import { resnapshot } from "../order/timeline.ts";
+import type { StreamPosition, StreamStep } from "../order/timeline.ts";
+
+/**
+ * initial: each collection once. always: all of them again at each start of the process. never: begins none, but
+ * finishes one that has begun. only: as always, and nothing else.
+ */
+export type SnapshotMode = "initial" | "always" | "never" | "only";
+
+/** What is done when the oplog no longer reaches back to the position: stop, or copy everything anew. */
+export type OnHistoryLost = "fail" | "resnapshot";
+
+export interface StartOptions {
+  /** Null: every collection of the database. */
+  readonly collections: readonly string[] | null;
+  readonly snapshotMode: SnapshotMode;
+  readonly onDrop: OnDrop;
+  readonly onHistoryLost: OnHistoryLost;
+  readonly observer: Pick<ProducerObserver, "historyLost">;
+  readonly logger: Logger;
+}
+
+/** Where a source begins, and the stream that goes on from there. */
+export interface SourceStart {
+  readonly position: Position;
+  readonly stream: ReadAhead<StreamStep>;
+}
+
+export interface Opening {
+  /** The stream from a position on; null: from now on. */
+  readonly openStream: (start: StreamPosition | null) => ReadAhead<StreamStep>;
+  /** Whether this process has not begun yet the snapshots that it owes. */
+  readonly isFirst: boolean;
+}
+
+const NO_SIGNALS = { offset: 0n, after: null };
+
+/**
+ * Finds where to begin. The stream begins before the snapshots do, so that nothing falls between the two.
+ * @throws HeadraceError; POSITION_OF_OTHER_CLUSTER, HISTORY_LOST and those of the collections are fatal
+ */
+export async function startSource(
+  db: Db,
+  from: Position | null,
+  options: StartOptions,
+  opening: Opening,
+): Promise<SourceStart> {
+  const cluster = await clusterIdentity(db);
+  if (from !== null && !isSameCluster(from.cluster, cluster)) throw otherCluster(from.cluster, cluster);
+  const { stream, position, isLost } = await open(from, options, opening);
+  try {
+    const known = (isLost && from !== null ? resnapshot(from, position) : from)?.snapshots ?? {};
+    const names = await findNames(db, known, options, opening);
+    const snapshots = snapshotsToMake(names, known, options, opening);
+    return { stream, position: { ...position, cluster, snapshots, signals: from?.signals ?? NO_SIGNALS } };
+  } catch (error) {
+    await stream.close();
+    throw error;
+  }
+}
+
+interface Opened {
+  readonly stream: ReadAhead<StreamStep>;
+  readonly position: StreamPosition;
+  /** Whether changes are missing between `from` and the position. */
+  readonly isLost: boolean;
+}
+
+/**
+ * Where the token cannot be used, its time can, as long as the oplog reaches back to it: the events of that very time
+ * come again and say the same again.
+ */
+async function open(from: Position | null, options: StartOptions, { openStream }: Opening): Promise<Opened> {
+  if (from === null) return { ...(await begin(openStream(null), false)), isLost: false };
+  const { logger, snapshotMode, onHistoryLost, observer } = options;
+  // Where only copies are made, nothing is read of the stream; whether it could be is a question of the run that does.
+  const isRead = snapshotMode !== "only";
+  let failure: unknown;
+  for (const start of from.resumeToken === null ? [from] : [from, { ...from, resumeToken: null }]) {
+    try {
+      const opened = await begin(openStream(start), isRead);
+      if (failure !== undefined)
+        logger.warn({ err: failure }, "the stream's resume token cannot be used, going on at its time");
+      return { ...opened, isLost: false };
+    } catch (error) {
+      if (!isStreamLost(error) && !(start.resumeToken !== null && isTokenRefused(error))) throw error;
+      failure = error;
+    }
+  }
+  if (onHistoryLost === "fail") throw historyLost(from, failure);
+  const opened = await begin(openStream(null), isRead);
+  logger.warn(
+    { err: failure, lostFrom: timeOf(from), lostUntil: timeOf(opened.position) },
+    "the oplog no longer reaches back to the position: changes are lost, all collections are copied anew",
+  );
+  observer.historyLost?.();
+  return { ...opened, isLost: true };
+}
+
+/** MongoDB looks whether it can go on where it is told to only when it reads on, after the first, empty batch. */
+async function begin(stream: ReadAhead<StreamStep>, isRead: boolean): Promise<Omit<Opened, "isLost">> {
+  try {
+    const { done, value } = await stream.peek();
+    if (done === true) throw new Error("the change stream ended before it began");
+    stream.take();
+    if (isRead) await stream.peek();
+    return { stream, position: value.position };
+  } catch (error) {
+    await stream.close();
+    throw error;
+  }
+}
+
+async function findNames(
+  db: Db,
+  known: Position["snapshots"],
+  { collections, onDrop, logger }: StartOptions,
+  { isFirst }: Opening,
+): Promise<readonly string[]> {
+  const mayBeMissing = (name: string): boolean => onDrop === "apply" && known[name] !== undefined;
+  const { names, leftOut } = await findCollections(db, collections, mayBeMissing);
+  if (isFirst) {
+    for (const { name, why } of leftOut) logger.info({ collection: name }, `left out: it is ${why}`);
+  }
+  const dropped = Object.keys(known).filter(
+    (name) => isUnswept(known[name]) && isReplicated(name, collections) && !names.includes(name),
+  );
+  if (dropped.length > 0 && onDrop === "fail") throw droppedUnseen(dropped);
+  return [...names, ...dropped];
+}
+
+/** A collection that was dropped unseen has no event: its snapshot finds nothing, and then the sweep empties its table. */
+function isUnswept(state: SnapshotState | undefined): boolean {
+  return state?.state === "running" && state.sweepBelow !== null;
+}
+
+/** A collection that is not replicated any more loses its state: should it come back, changes are missing. */
+function snapshotsToMake(
+  names: readonly string[],
+  known: Position["snapshots"],
+  { snapshotMode }: StartOptions,
+  { isFirst }: Opening,
+): Position["snapshots"] {
+  const again = isFirst && (snapshotMode === "always" || snapshotMode === "only");
+  const states = names.map((name): [string, SnapshotState | undefined] => {
+    const state = known[name];
+    const isDue = state === undefined ? snapshotMode !== "never" : again && state.state === "done";
+    return [name, isDue ? newSnapshot() : state];
+  });
+  return Object.fromEntries(states.filter((entry): entry is [string, SnapshotState] => entry[1] !== undefined));
+}
+
+function timeOf({ clusterTime }: StreamPosition): string {
+  return new Date(versionToMs(clusterTime)).toISOString();
+}
+
+function otherCluster(stored: string, found: string): HeadraceError {
+  return new HeadraceError("POSITION_OF_OTHER_CLUSTER", {
+    message: `The pipeline's position belongs to the replica set ${stored}, but mongodb.uri leads to ${found}.`,
+  });
+}
+
+function historyLost(from: Position, cause: unknown): HeadraceError {
+  const message = `The oplog no longer reaches back to ${timeOf(from)}, where the pipeline stands.`;
+  return new HeadraceError("HISTORY_LOST", { message }, cause);
+}
+
+function droppedUnseen(names: readonly string[]): HeadraceError {
+  const quoted = names.map((name) => JSON.stringify(name)).join(", ");
+  return new HeadraceError("COLLECTION_DROPPED", {
+    message: `Collections were dropped or renamed, and their tables have still to be swept: ${quoted}.`,
+  });
+}

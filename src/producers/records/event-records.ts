@@ -1,0 +1,170 @@
+import { errorKind } from "../../errors/error.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import type { ChangeEvent, DocumentEvent } from "../../schemas/change-event.ts";
+import { ContractError } from "../../errors/codes-contract.ts";
+import { deadLetterHeaders, KEY_HEADER } from "../../schemas/dead-letter.ts";
+import { canonicalKey } from "../../schemas/keys/document-key.ts";
+import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
+import { deadLetterTopic, partitionOf } from "../../schemas/topics.ts";
+import type { BatchLimits } from "./batch-limits.ts";
+import { batchBytes } from "./batch-records.ts";
+import type { TopicRecord } from "./batch-records.ts";
+import type { CollectionEncoders } from "./collection-encoders.ts";
+import type { CollectionTopic, ProducerObserver, TopicCatalog } from "../ports.ts";
+
+export interface EventRecordsOptions {
+  /** The pipeline's name. */
+  readonly name: string;
+  readonly topics: TopicCatalog;
+  readonly limits: BatchLimits;
+  readonly encoders: CollectionEncoders;
+  readonly observer: ProducerObserver;
+  readonly logger: Logger;
+}
+
+/** A document of such a key has never been published, so that there is nothing to delete. */
+const KEY_ERRORS: ReadonlySet<string> = new Set(["ID_TYPE_MISMATCH", "KEY_INVALID"]);
+
+/** Makes the Kafka records of change events; what cannot be encoded becomes a dead letter. */
+export class EventRecords {
+  readonly #options: EventRecordsOptions;
+  readonly #targets = new Map<string, Target>();
+
+  constructor(options: EventRecordsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ContractError or HeadraceError, not poison */
+  async make(events: readonly ChangeEvent[]): Promise<readonly TopicRecord[]> {
+    const records: TopicRecord[] = [];
+    const failures = new Map<string, number>();
+    if (events.some((event) => event.op !== "t" && event.deadLetter !== undefined)) {
+      await this.#options.topics.refreshLimits();
+    }
+    for (const event of events) {
+      try {
+        const target = this.#targets.get(event.collection) ?? (await this.#target(event));
+        if (target !== undefined) this.#addRecords(records, event, target);
+      } catch (error) {
+        if (event.op === "t" || errorKind(error) !== "poison") throw error;
+        const { code } = error as ContractError;
+        if (event.op === "d" && KEY_ERRORS.has(code)) continue;
+        records.push(await this.#deadLetter(event, error as ContractError));
+        this.#options.observer.deadLetter?.(event.collection, code);
+        const failure = `${event.collection}: ${code}`;
+        failures.set(failure, (failures.get(failure) ?? 0) + 1);
+      }
+    }
+    if (failures.size > 0) {
+      this.#options.logger.warn({ failures: Object.fromEntries(failures) }, "documents went to the dead letter topic");
+    }
+    return records;
+  }
+
+  /** Undefined for a truncate or delete in a collection that nothing is known of, hence that has no records. */
+  async #target(event: ChangeEvent): Promise<Target | undefined> {
+    const { topics, encoders } = this.#options;
+    const topic = await topics.topicOf(event.collection);
+    const isGone = event.op === "t" || event.op === "d";
+    const encoder = await encoders.encoderOf(event.collection, isGone ? null : event.documentKey);
+    if (encoder === undefined) return undefined;
+    const target = { topic, encoder };
+    this.#targets.set(event.collection, target);
+    return target;
+  }
+
+  #addRecords(records: TopicRecord[], event: ChangeEvent, { topic: { topic, partitions }, encoder }: Target): void {
+    if (event.op !== "t" && event.op !== "d" && event.document === null) throw unreadableDocument();
+    const { key, value, misfits } = encoder.encode(event);
+    for (const column of misfits) this.#options.observer.misfit?.(event.collection, column);
+    // Not the event's own time (which is in its source): Kafka would delete an old backlog soon after it is written.
+    const timestampMs = Date.now();
+    if (event.op === "t") {
+      for (let partition = 0; partition < partitions; partition++) {
+        records.push({ topic, partition, key, value, timestampMs });
+      }
+      return;
+    }
+    const record = { topic, partition: partitionOf(key, partitions), key, value, timestampMs };
+    const maxBytes = this.#options.limits.of(topic);
+    if (batchBytes([record]) > maxBytes) throw tooLarge(topic, maxBytes);
+    records.push(record);
+    if (event.op === "d") records.push({ ...record, value: null });
+  }
+
+  /** Only the key: a replay reads the document again. */
+  async #deadLetter(event: DocumentEvent, error: ContractError): Promise<TopicRecord> {
+    const { name, topics } = this.#options;
+    const { topic } = await topics.topicOf(event.collection);
+    const key = this.#encodedKey(event);
+    const headers = deadLetterHeaders({
+      topic,
+      partition: null,
+      offset: null,
+      connectorName: name,
+      taskId: null,
+      stage: key === null ? "KEY_CONVERTER" : "VALUE_CONVERTER",
+      className: "EventRecords",
+      exceptionClass: error.name,
+      exceptionMessage: error.message,
+      exceptionStacktrace: null,
+      code: error.code,
+      sqlstate: null,
+      table: null,
+      attempts: (event.deadLetter?.attempts ?? 0) + 1,
+      version: event.version,
+      firstOffset: event.deadLetter?.offset ?? null,
+      failedAt: new Date(),
+    });
+    const keyText = key === null ? canonicalKeyText(event) : null;
+    return {
+      topic: deadLetterTopic(name),
+      partition: 0,
+      key,
+      value: null,
+      headers: keyText === null ? headers : { ...headers, [KEY_HEADER]: keyText },
+      timestampMs: Date.now(),
+    };
+  }
+
+  /** Null where it is the key that cannot be encoded. */
+  #encodedKey({ collection, documentKey, version }: DocumentEvent): Buffer | null {
+    const encoder = this.#targets.get(collection)?.encoder;
+    return encoder === undefined
+      ? null
+      : orNull(() => encoder.encode({ op: "d", collection, documentKey, document: null, version }).key);
+  }
+}
+
+interface Target {
+  readonly topic: CollectionTopic;
+  readonly encoder: EventEncoder;
+}
+
+function canonicalKeyText({ documentKey }: DocumentEvent): string | null {
+  return orNull(() => canonicalKey("mixed", documentKey));
+}
+
+function orNull<T>(make: () => T): T | null {
+  try {
+    return make();
+  } catch (error) {
+    if (errorKind(error) !== "poison") throw error;
+    return null;
+  }
+}
+
+function unreadableDocument(): ContractError {
+  return new ContractError("DOCUMENT_UNENCODABLE", {
+    message: "A changed document could not be read again, as MongoDB's driver cannot send its _id back unchanged.",
+    remedy: "Give the document another _id (no date beyond JavaScript's range), or leave it out of the pipeline.",
+  });
+}
+
+function tooLarge(topic: string, maxBytes: number): ContractError {
+  return new ContractError("DOCUMENT_UNENCODABLE", {
+    message: `A document's record is larger than the ${maxBytes} bytes that the topic ${topic} takes.`,
+    remedy:
+      "Raise max.message.bytes of the topic and start the producer again, or make the document smaller; then replay the dead letter.",
+  });
+}

@@ -1,0 +1,145 @@
+import type { Type, types } from "avsc";
+import type { AvroReader } from "../formats/avro-reader.ts";
+import { avroTypeName } from "../formats/avro-type.ts";
+import type { CellWriter } from "./cells.ts";
+import type { ColumnType } from "../mapping/column-type.ts";
+import { appendTime } from "./time-text.ts";
+import { appendHex } from "../formats/value-text.ts";
+
+/** Reads a value, and writes it as a column's cell. TypeError where the bytes are no such value. */
+export type WriteCell = (reader: AvroReader, cells: CellWriter) => void;
+
+/** Writes a value that is not null as text, into a cell that is begun. */
+type WriteText = WriteCell;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+
+/**
+ * How a column's values become cells.
+ * @param avro the union that the writer's schema has for it
+ * @throws TypeError where the column cannot have values of that type
+ */
+export function cellOf(column: ColumnType, avro: Type): WriteCell {
+  const texts = branchesOf(avro).map((branch) => branchText(branch, column, column.isArray ? arrayText : scalarText));
+  return (reader, cells) => {
+    const writeText = texts[reader.readBranch(texts.length)];
+    if (writeText === undefined) {
+      cells.appendNull();
+    } else {
+      cells.beginCell();
+      writeText(reader, cells);
+      cells.endCell();
+    }
+  };
+}
+
+function branchesOf(avro: Type): readonly Type[] {
+  if (avroTypeName(avro) !== "union") throw new TypeError("a column that cannot be null");
+  return (avro as types.UnwrappedUnionType).types;
+}
+
+/** Undefined for null. */
+function branchText(
+  branch: Type,
+  column: ColumnType,
+  textOf: (branch: Type, column: ColumnType) => WriteText,
+): WriteText | undefined {
+  return avroTypeName(branch) === "null" ? undefined : textOf(branch, column);
+}
+
+/** By the branch, not the column's type: a widened column has values of its old Avro type, too. */
+function scalarText(branch: Type, column: ColumnType): WriteText {
+  switch (avroTypeName(branch)) {
+    case "string":
+      return (reader, cells) => {
+        const length = reader.readLength();
+        cells.appendText(reader.bytes, reader.position, reader.position + length);
+        reader.position += length;
+      };
+    case "bytes":
+      return (reader, cells) => appendBytea(cells, reader, String.raw`\x`);
+    case "long":
+      return longText(column);
+    case "double":
+      return (reader, cells) => appendDouble(cells, reader.readDouble());
+    case "boolean":
+      return (reader, cells) => cells.appendAscii(reader.readBoolean() ? "true" : "false");
+    default:
+      throw new TypeError(`a column of ${branch.typeName}`);
+  }
+}
+
+/** An element's text between its quotes. */
+function elementText(branch: Type, column: ColumnType): WriteText {
+  switch (avroTypeName(branch)) {
+    case "string":
+      return (reader, cells) => {
+        const length = reader.readLength();
+        cells.appendEscaped(reader.bytes, reader.position, reader.position + length);
+        reader.position += length;
+      };
+    case "bytes":
+      return (reader, cells) => appendBytea(cells, reader, String.raw`\\x`);
+    default:
+      return scalarText(branch, column);
+  }
+}
+
+function arrayText(branch: Type, column: ColumnType): WriteText {
+  if (avroTypeName(branch) !== "array") throw new TypeError("an array column of no array");
+  const elements = branchesOf((branch as types.ArrayType).itemsType).map((item) =>
+    branchText(item, column, elementText),
+  );
+  return (reader, cells) => {
+    let isFirst = true;
+    cells.appendByte(OPENING_BRACE);
+    for (let count = reader.readBlock(); count > 0; count = reader.readBlock()) {
+      for (; count > 0; count--) {
+        if (!isFirst) cells.appendByte(COMMA);
+        isFirst = false;
+        appendElement(cells, reader, elements[reader.readBranch(elements.length)]);
+      }
+    }
+    cells.appendByte(CLOSING_BRACE);
+  };
+}
+
+function appendElement(cells: CellWriter, reader: AvroReader, writeText: WriteText | undefined): void {
+  if (writeText === undefined) {
+    cells.appendAscii("NULL");
+  } else {
+    cells.appendByte(QUOTE);
+    writeText(reader, cells);
+    cells.appendByte(QUOTE);
+  }
+}
+
+function longText({ base }: ColumnType): WriteText {
+  const zone = base === "timestamp with time zone" ? "Z" : base === "timestamp without time zone" ? "" : undefined;
+  if (zone === undefined && base !== "date") return appendLong;
+  return (reader, cells) => {
+    reader.readLong();
+    appendTime(cells, reader, zone);
+  };
+}
+
+function appendLong(reader: AvroReader, cells: CellWriter): void {
+  reader.readLong();
+  if (reader.isSafe) cells.appendInteger(reader.number);
+  else cells.appendAscii(String(reader.bigint));
+}
+
+function appendDouble(cells: CellWriter, value: number): void {
+  if (Number.isInteger(value) && Math.abs(value) < 1e9 && !Object.is(value, -0)) cells.appendInteger(value);
+  else cells.appendAscii(Object.is(value, -0) ? "-0" : String(value));
+}
+
+function appendBytea(cells: CellWriter, reader: AvroReader, prefix: string): void {
+  const length = reader.readLength();
+  cells.appendAscii(prefix);
+  appendHex(cells, reader.bytes, reader.position, reader.position + length);
+  reader.position += length;
+}

@@ -1,0 +1,151 @@
+import type { Type, types } from "avsc";
+import { z } from "zod";
+import type { AvroReader } from "../formats/avro-reader.ts";
+import { type Skip, skipOf } from "../formats/avro-skip.ts";
+import { avroTypeName } from "../formats/avro-type.ts";
+import type { CellWriter } from "./cells.ts";
+import type { Operation } from "../change-event.ts";
+import type { IdType } from "../mapping/collection-schema.ts";
+import { cellOf, type WriteCell } from "./column-cell.ts";
+import { type ColumnType, parseColumnType } from "../mapping/column-type.ts";
+import { idAvroTypeName, idTypeName } from "./key-reader.ts";
+import type { RegisteredSchema } from "../registry/registry.ts";
+import type { RowSchema } from "../row-schema.ts";
+
+/** Reads envelopes of one registered value schema, of which it wants no more than is used. */
+export interface EnvelopeReader {
+  readonly rowSchema: RowSchema;
+  /**
+   * Writes the row of `after` where there is one.
+   * @throws TypeError where the bytes are no such envelope
+   */
+  readonly readEnvelope: (reader: AvroReader, cells: CellWriter) => Envelope;
+}
+
+export interface Envelope {
+  readonly op: Operation;
+  /** `source.cluster_time` */
+  readonly version: bigint;
+  /** Where the `_id` of `after` stands as Avro; undefined where `after` is null. */
+  readonly id: { readonly start: number; readonly end: number } | undefined;
+}
+
+const valueField = z.object({ "headrace.column": z.string(), "headrace.type": z.string() });
+
+const envelopeDefinition = z.object({
+  fields: z.tuple(
+    [
+      z.object({
+        name: z.literal("before"),
+        type: z.tuple([
+          z.literal("null"),
+          z.object({
+            fields: z.tuple([z.looseObject({ name: z.literal("_id"), "headrace.idType": idTypeName })], valueField),
+          }),
+        ]),
+      }),
+    ],
+    z.looseObject({}),
+  ),
+});
+
+/** @throws Error where the schema is not one of Headrace's values */
+export function envelopeReader({ definition, type }: RegisteredSchema): EnvelopeReader {
+  const [before] = envelopeDefinition.parse(definition).fields;
+  const [idField, ...valueFields] = before.type[1].fields;
+  const idType = idField["headrace.idType"];
+  const columns = valueFields.map((field) => parseColumnType(field["headrace.type"]));
+  const value = (fieldOf(type, "before").type as types.UnwrappedUnionType).types[1];
+  const parts = fieldsOf(type).map(({ name, type: part }): ReadPart => {
+    if (name === "after") return afterPart(part, value, idType, columns);
+    if (name === "source") return sourcePart(part);
+    return name === "op" ? opPart(part) : skipOf(part);
+  });
+  for (const name of ["after", "source", "op"]) fieldOf(type, name);
+  return {
+    rowSchema: {
+      idType,
+      columns: columns.map(({ sql }, index) => ({ name: valueFields[index]?.["headrace.column"] ?? "", sqlType: sql })),
+    },
+    readEnvelope(reader, cells) {
+      const found: Found = { op: undefined, version: 0n, id: undefined };
+      for (const part of parts) part(reader, found, cells);
+      reader.end();
+      const { op, version, id } = found;
+      if (op === undefined) throw new TypeError("an `op` that there is not");
+      if (version < 0n) throw new TypeError("`source.cluster_time` is negative");
+      return { op, version, id };
+    },
+  };
+}
+
+interface Found {
+  op: Envelope["op"] | undefined;
+  version: Envelope["version"];
+  id: Envelope["id"];
+}
+
+/** Reads a field of the envelope, or of its source. */
+type ReadPart = (reader: AvroReader, found: Found, cells: CellWriter) => void;
+
+function afterPart(type: Type, value: Type | undefined, idType: IdType, columns: readonly ColumnType[]): ReadPart {
+  const branches = avroTypeName(type) === "union" ? (type as types.UnwrappedUnionType).types : [];
+  const [nothing, row] = branches;
+  if (branches.length !== 2 || nothing?.typeName !== "null" || row === undefined || row !== value)
+    throw new TypeError("`after` is not what `before` is");
+  const [id, ...fields] = fieldsOf(row);
+  if (id === undefined || avroTypeName(id.type) !== idAvroTypeName(idType)) throw new TypeError("no such `_id`");
+  const skipId = skipOf(id.type);
+  const writeCells = columns.map((column, index) => cellOf(column, (fields[index] as types.Field).type));
+  return (reader, found, cells) => {
+    if (reader.readBranch(2) === 1) found.id = readRow(reader, cells, skipId, writeCells);
+  };
+}
+
+function readRow(reader: AvroReader, cells: CellWriter, skipId: Skip, writeCells: readonly WriteCell[]) {
+  const start = reader.position;
+  skipId(reader);
+  const end = reader.position;
+  // Most texts take as many bytes as in Avro, and three more for their length.
+  cells.beginRow(reader.bytes.length + 4 * writeCells.length);
+  for (const writeCell of writeCells) writeCell(reader, cells);
+  return { start, end };
+}
+
+function sourcePart(type: Type): ReadPart {
+  const time = fieldOf(type, "cluster_time");
+  if (avroTypeName(time.type) !== "long") throw new TypeError("`source.cluster_time` is no long");
+  const parts = fieldsOf(type).map((field): ReadPart => (field === time ? readVersion : skipOf(field.type)));
+  return (reader, found, cells) => {
+    for (const part of parts) part(reader, found, cells);
+  };
+}
+
+function readVersion(reader: AvroReader, found: Found): void {
+  reader.readLong();
+  found.version = reader.bigint;
+}
+
+const OPERATIONS: readonly Operation[] = ["c", "u", "d", "r", "t"];
+/** Indexed by the character's code. */
+const BY_CODE = OPERATIONS.reduce<Operation[]>((all, op) => Object.assign(all, { [op.charCodeAt(0)]: op }), []);
+
+function opPart(type: Type): ReadPart {
+  if (avroTypeName(type) !== "string") throw new TypeError("`op` is no string");
+  return (reader, found) => {
+    const length = reader.readLength();
+    found.op = length === 1 ? BY_CODE[reader.bytes[reader.position] as number] : undefined;
+    reader.skip(length);
+  };
+}
+
+function fieldsOf(type: Type): readonly types.Field[] {
+  if (avroTypeName(type) !== "record") throw new TypeError("no record");
+  return (type as types.RecordType).fields;
+}
+
+function fieldOf(type: Type, name: string): types.Field {
+  const found = fieldsOf(type).find((field) => field.name === name);
+  if (found === undefined) throw new TypeError(`no field ${name}`);
+  return found;
+}

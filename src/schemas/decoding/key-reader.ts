@@ -1,0 +1,65 @@
+import { isUtf8 } from "node:buffer";
+import type { types } from "avsc";
+import { z } from "zod";
+import type { AvroReader } from "../formats/avro-reader.ts";
+import { avroTypeName } from "../formats/avro-type.ts";
+import type { IdType } from "../mapping/collection-schema.ts";
+import type { RegisteredSchema } from "../registry/registry.ts";
+
+/** Reads keys of one registered key schema. */
+export interface KeyReader {
+  readonly idType: IdType;
+  /**
+   * The canonical key as text (`Change.key`).
+   * @throws TypeError where the bytes are no such key
+   */
+  readonly readKey: (reader: AvroReader) => string;
+}
+
+/** The property `headrace.idType` of a schema. */
+export const idTypeName = z.enum(["objectId", "string", "integer", "uuid", "mixed"]);
+
+const keyDefinition = z.object({
+  "headrace.idType": idTypeName,
+  fields: z.tuple([z.object({ name: z.literal("_id") })]),
+});
+
+/** Avro's name of the type that an `_id` has. */
+export function idAvroTypeName(idType: IdType): "long" | "string" {
+  return idType === "integer" ? "long" : "string";
+}
+
+/** @throws Error where the schema is not one of Headrace's keys */
+export function keyReader({ definition, type }: RegisteredSchema): KeyReader {
+  const idType = keyDefinition.parse(definition)["headrace.idType"];
+  const avroName = idAvroTypeName(idType);
+  const [id] = (type as types.RecordType).fields;
+  if (id === undefined || avroTypeName(id.type) !== avroName) throw new TypeError("no such `_id`");
+  const readId = avroName === "long" ? readLongText : readText;
+  return {
+    idType,
+    readKey(reader) {
+      const text = readId(reader);
+      reader.end();
+      return text;
+    },
+  };
+}
+
+function readLongText(reader: AvroReader): string {
+  reader.readLong();
+  return String(reader.isSafe ? reader.number : reader.bigint);
+}
+
+/** Exact, where a decoder would put U+FFFD in: two keys must not become one. */
+function readText(reader: AvroReader): string {
+  const length = reader.readLength();
+  const { bytes, position: start } = reader;
+  const end = start + length;
+  reader.position = end;
+  let all = 0;
+  for (let at = start; at < end; at++) all |= bytes[at] as number;
+  if (all < 0x80) return bytes.toString("latin1", start, end);
+  if (!isUtf8(bytes.subarray(start, end))) throw new TypeError("a key is not UTF-8");
+  return bytes.toString("utf8", start, end);
+}

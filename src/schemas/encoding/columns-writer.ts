@@ -1,0 +1,162 @@
+import type { AvroWriter } from "../formats/avro-writer.ts";
+import { BsonType, documentEnd } from "../formats/bson-reader.ts";
+import { type CollectionMapping, EXTRA_COLUMN } from "../mapping/collection-schema.ts";
+import type { ColumnType } from "../mapping/column-type.ts";
+import { ElementIndex } from "./element-index.ts";
+import { type Fit, fitOf, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
+import { appendExtended } from "./json-extended.ts";
+import { appendPlain } from "./json-plain.ts";
+import { appendJsonString } from "./json-string.ts";
+import { JsonWriter } from "./json-writer.ts";
+import { type PathNode, PathTree } from "./path-tree.ts";
+
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+
+interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly fit: Fit;
+  readonly node: PathNode;
+  /** The nodes that its path leads through. */
+  readonly ancestors: readonly PathNode[];
+}
+
+/**
+ * columns mode: the declared columns, then `_extra` with the rest. A value that does not fit its column is null there
+ * and part of the rest.
+ */
+export class ColumnsWriter {
+  readonly #out: AvroWriter;
+  readonly #index = new ElementIndex();
+  readonly #json: JsonWriter;
+  readonly #tree = new PathTree();
+  readonly #id: PathNode;
+  readonly #columns: readonly Column[];
+
+  constructor(mapping: CollectionMapping, out: AvroWriter) {
+    this.#out = out;
+    this.#json = new JsonWriter(out, this.#index);
+    this.#id = this.#tree.add(["_id"]);
+    const fitJsonb = this.#createFitJsonb();
+    this.#columns = mapping.columns.map(({ name, type, path }) => ({
+      name,
+      type,
+      fit: fitOf(type, fitJsonb),
+      node: this.#tree.add(path),
+      ancestors: path.slice(0, -1).map((_step, depth) => this.#tree.add(path.slice(0, depth + 1))),
+    }));
+  }
+
+  /**
+   * @returns the columns that do not hold the document's own value
+   * @throws ContractError DOCUMENT_UNENCODABLE
+   */
+  write(document: Buffer): readonly string[] {
+    this.#index.reset();
+    const misfits: string[] = [];
+    const end = documentEnd(document, 0, document.length);
+    const changes = this.#changes();
+    this.#tree.locate(document, end, this.#index);
+    const isUnique = this.#changes() === changes;
+    this.#id.isHeld = true;
+    for (const column of this.#columns) if (!this.#writeColumn(document, column)) misfits.push(column.name);
+    const changesBefore = this.#changes();
+    this.#writeExtra(document);
+    if (!isUnique || this.#changes() > changesBefore) misfits.push(EXTRA_COLUMN);
+    return misfits;
+  }
+
+  /** @returns false where the column does not hold the document's own value */
+  #writeColumn(document: Buffer, { type, fit, node, ancestors }: Column): boolean {
+    const out = this.#out;
+    if (!node.isPresent) {
+      out.appendByte(NULL_BRANCH);
+      return ancestors.length === 0 || !this.#isBlocked(document, ancestors);
+    }
+    const bsonType = document[this.#index.nameStart(node.element) - 1] as number;
+    if (bsonType === BsonType.null) {
+      out.appendByte(NULL_BRANCH);
+      node.isHeld = true;
+      return true;
+    }
+    const before = out.position;
+    const changes = this.#changes();
+    out.appendByte(VALUE_BRANCH);
+    const { element } = node;
+    node.isHeld = fit(out, document, bsonType, this.#index.valueStart(element), this.#index.valueEnd(element), type);
+    if (node.isHeld) return this.#changes() === changes;
+    out.position = before;
+    out.appendByte(NULL_BRANCH);
+    return false;
+  }
+
+  /** Whether a value stands where the column's path wants a document. */
+  #isBlocked(document: Buffer, ancestors: readonly PathNode[]): boolean {
+    return ancestors.some(
+      ({ isPresent, isOpen, element }) =>
+        isPresent && !isOpen && document[this.#index.nameStart(element) - 1] !== BsonType.null,
+    );
+  }
+
+  #writeExtra(document: Buffer): void {
+    const out = this.#out;
+    const before = out.position;
+    out.appendByte(VALUE_BRANCH);
+    const text = out.beginText();
+    if (this.#appendRest(document, this.#tree.root, 1)) {
+      out.endText(text);
+    } else {
+      out.position = before;
+      out.appendByte(NULL_BRANCH);
+    }
+  }
+
+  /** What of an open document no column holds. @returns whether that is anything */
+  #appendRest(document: Buffer, node: PathNode, level: number): boolean {
+    const out = this.#out;
+    const index = this.#index;
+    let isEmpty = true;
+    out.appendByte(OPENING_BRACE);
+    for (let element = node.firstElement; element < node.endElement; element = index.next(element)) {
+      if (index.isDropped(element)) continue;
+      const owner = this.#tree.nodeOf(index.owner(element));
+      if (owner.isHeld) continue;
+      const before = out.position;
+      if (!isEmpty) out.appendByte(COMMA);
+      if (owner !== this.#tree.root && owner.isOpen) {
+        if (this.#appendOpen(document, owner, level)) isEmpty = false;
+        else out.position = before;
+      } else {
+        this.#json.appendElement(document, element, level, appendExtended);
+        isEmpty = false;
+      }
+    }
+    out.appendByte(CLOSING_BRACE);
+    return !isEmpty;
+  }
+
+  /** A sub-document that paths lead into; left out where columns hold all of it. */
+  #appendOpen(document: Buffer, node: PathNode, level: number): boolean {
+    const name = this.#index.nameStart(node.element);
+    appendJsonString(this.#out, document, name, this.#index.valueStart(node.element) - 1);
+    this.#out.appendByte(COLON);
+    return this.#appendRest(document, node, level + 1) || node.firstElement === node.endElement;
+  }
+
+  #changes(): number {
+    return this.#out.replaced + this.#index.dropped;
+  }
+
+  /** jsonb takes any value. */
+  #createFitJsonb(): Fit {
+    return (out, bytes, type, start, end) => {
+      const text = out.beginText();
+      this.#json.appendValue(bytes, type, start, end, 1, appendPlain);
+      out.endText(text);
+      return true;
+    };
+  }
+}

@@ -1,0 +1,45 @@
+import type { AvroWriter } from "../formats/avro-writer.ts";
+import { documentEnd } from "../formats/bson-reader.ts";
+import { type CollectionSchema, DOC_COLUMN } from "../mapping/collection-schema.ts";
+import { ColumnsWriter } from "./columns-writer.ts";
+import { ElementIndex } from "./element-index.ts";
+import { VALUE_BRANCH } from "./fit.ts";
+import { appendPlain } from "./json-plain.ts";
+import { JsonWriter } from "./json-writer.ts";
+
+/** Writes a document as the fields of `Value` after `_id`. */
+export interface DocumentWriter {
+  /**
+   * @returns the columns that do not hold the document's own value
+   * @throws ContractError DOCUMENT_UNENCODABLE
+   */
+  write(document: Buffer): readonly string[];
+}
+
+/** Compiles a collection's mapping, for one output. */
+export function createDocumentWriter(schema: CollectionSchema, out: AvroWriter): DocumentWriter {
+  return schema.mapping.mode === "document" ? new WholeDocumentWriter(out) : new ColumnsWriter(schema.mapping, out);
+}
+
+/** document mode: all of it is `doc`. */
+class WholeDocumentWriter implements DocumentWriter {
+  readonly #out: AvroWriter;
+  readonly #index = new ElementIndex();
+  readonly #json: JsonWriter;
+
+  constructor(out: AvroWriter) {
+    this.#out = out;
+    this.#json = new JsonWriter(out, this.#index);
+  }
+
+  write(document: Buffer): readonly string[] {
+    this.#index.reset();
+    const end = documentEnd(document, 0, document.length);
+    const changes = this.#out.replaced + this.#index.dropped;
+    this.#out.appendByte(VALUE_BRANCH);
+    const text = this.#out.beginText();
+    this.#json.appendDocument(document, 0, end, 1, appendPlain);
+    this.#out.endText(text);
+    return this.#out.replaced + this.#index.dropped > changes ? [DOC_COLUMN] : [];
+  }
+}

@@ -1,0 +1,152 @@
+import { AvroWriter, type NulCharacters } from "../formats/avro-writer.ts";
+import { createDocumentWriter, type DocumentWriter } from "./document-writer.ts";
+import { type ChangeEvent, versionToMs } from "../change-event.ts";
+import type { CollectionSchema } from "../mapping/collection-schema.ts";
+import { canonicalKey } from "../keys/document-key.ts";
+import { NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
+import { TRUNCATE_KEY } from "../topics.ts";
+
+/** A change event as the two halves of a Kafka record. */
+export interface EncodedEvent {
+  /** Confluent wire format; for a truncate the key of its own, which is not Avro. */
+  readonly key: Buffer;
+  /** Confluent wire format; never null: the tombstone after a delete is the publisher's. */
+  readonly value: Buffer;
+  /**
+   * The columns (`_extra` and `doc` among them) whose value is not the document's own: it did not fit and
+   * stays in `_extra`, or characters were replaced, or a duplicate name was dropped. Each name once.
+   */
+  readonly misfits: readonly string[];
+}
+
+/** Writes the events of one collection. Made by `createEventEncoder`. */
+export interface EventEncoder {
+  /**
+   * @throws ContractError ID_TYPE_MISMATCH, KEY_INVALID or DOCUMENT_UNENCODABLE, all poison; nothing else,
+   * whatever bytes the event holds
+   */
+  encode(event: ChangeEvent): EncodedEvent;
+}
+
+/** The ids that the registry gave to the two schemas of a collection. */
+interface SchemaIds {
+  readonly key: number;
+  readonly value: number;
+}
+
+export interface EventEncoderOptions {
+  /** Says the origin (pipeline, database, collection) too. */
+  readonly schema: CollectionSchema;
+  readonly schemaIds: SchemaIds;
+  /** `source.version`: Headrace's own. */
+  readonly version: string;
+  /** Default: replace. */
+  readonly nulCharacters?: NulCharacters;
+  /** The envelope's `ts_ms`: when the event was encoded, ms since 1970. */
+  readonly now?: () => number;
+}
+
+/** Compiles the mapping once; an encoder is to be kept for a collection's life. */
+export function createEventEncoder(options: EventEncoderOptions): EventEncoder {
+  return new BinaryEventEncoder(options);
+}
+
+/** `source.connector`, as Debezium names its own. */
+const CONNECTOR = "mongodb";
+
+const NO_MISFITS: readonly string[] = [];
+
+class BinaryEventEncoder implements EventEncoder {
+  readonly #schema: CollectionSchema;
+  readonly #out: AvroWriter;
+  readonly #documentWriter: DocumentWriter;
+  readonly #now: () => number;
+  readonly #keyHeader: Buffer;
+  readonly #valueHeader: Buffer;
+  /** Parts of `source` that never change. */
+  readonly #sourceHead: Buffer;
+  readonly #sourceNames: Buffer;
+
+  constructor({ schema, schemaIds, version, nulCharacters, now = Date.now }: EventEncoderOptions) {
+    this.#schema = schema;
+    this.#now = now;
+    this.#out = new AvroWriter(nulCharacters);
+    this.#documentWriter = createDocumentWriter(schema, this.#out);
+    this.#keyHeader = confluentHeader(schemaIds.key);
+    this.#valueHeader = confluentHeader(schemaIds.value);
+    this.#sourceHead = avroStrings(version, CONNECTOR, schema.origin.name);
+    this.#sourceNames = avroStrings(schema.origin.database, schema.mapping.collection);
+  }
+
+  encode(event: ChangeEvent): EncodedEvent {
+    const out = this.#out;
+    out.reset();
+    if (event.op === "t") {
+      this.#writeHead();
+      out.appendByte(NULL_BRANCH);
+      this.#writeTail(event);
+      return { key: TRUNCATE_KEY, value: out.take(), misfits: NO_MISFITS };
+    }
+    const id = canonicalKey(this.#schema.idType, event.documentKey);
+    appendAll(out, this.#keyHeader);
+    this.#writeId(id);
+    const key = out.take();
+    let misfits = NO_MISFITS;
+    this.#writeHead();
+    if (event.document === null) {
+      out.appendByte(NULL_BRANCH);
+    } else {
+      const document = asBuffer(event.document);
+      out.ensure(document.length);
+      out.appendByte(VALUE_BRANCH);
+      this.#writeId(id);
+      misfits = this.#documentWriter.write(document);
+    }
+    this.#writeTail(event);
+    return { key, value: out.take(), misfits };
+  }
+
+  #writeHead(): void {
+    appendAll(this.#out, this.#valueHeader);
+    // before
+    this.#out.appendByte(NULL_BRANCH);
+  }
+
+  #writeId(id: string): void {
+    if (this.#schema.idType === "integer") this.#out.writeBigLong(BigInt(id));
+    else this.#out.writeString(id);
+  }
+
+  /** `source`, `op`, `ts_ms`. */
+  #writeTail(event: ChangeEvent): void {
+    const out = this.#out;
+    appendAll(out, this.#sourceHead);
+    out.writeSafeLong(versionToMs(event.version));
+    out.writeAscii(event.op === "r" ? "true" : "false");
+    appendAll(out, this.#sourceNames);
+    out.writeBigLong(event.version);
+    out.writeAscii(event.op);
+    out.writeSafeLong(this.#now());
+  }
+}
+
+/** Magic byte and schema id. */
+function confluentHeader(schemaId: number): Buffer {
+  const header = Buffer.alloc(5);
+  header.writeInt32BE(schemaId, 1);
+  return header;
+}
+
+function avroStrings(...texts: readonly string[]): Buffer {
+  const out = new AvroWriter();
+  for (const text of texts) out.writeString(text);
+  return out.take();
+}
+
+function appendAll(out: AvroWriter, bytes: Buffer): void {
+  out.appendBytes(bytes, 0, bytes.length);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

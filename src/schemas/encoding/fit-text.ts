@@ -1,0 +1,80 @@
+import type { AvroWriter } from "../formats/avro-writer.ts";
+import { BsonType, isUuid } from "../formats/bson-reader.ts";
+import type { ColumnType } from "../mapping/column-type.ts";
+import { appendHex, appendUuid } from "../formats/value-text.ts";
+
+const BLANK = 0x20;
+const UUID_CHARACTERS = 36;
+const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export function fitText(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): boolean {
+  switch (type) {
+    case BsonType.string:
+      out.writeText(bytes, start + 4, end - 1);
+      return true;
+    case BsonType.objectId:
+      out.writeInt(24);
+      appendHex(out, bytes, start, end);
+      return true;
+    case BsonType.binary:
+      return fitUuidBinary(out, bytes, start, end);
+    default:
+      return false;
+  }
+}
+
+/** `character varying(n)`: at most n characters. */
+export function fitVarchar(
+  out: AvroWriter,
+  bytes: Buffer,
+  type: number,
+  start: number,
+  end: number,
+  column: ColumnType,
+): boolean {
+  const before = out.position;
+  if (!fitText(out, bytes, type, start, end)) return false;
+  return column.length === undefined || !isLongerThan(out.bytes, before, out.position, column.length);
+}
+
+/** `character(n)`: exactly n characters, as PostgreSQL pads what is shorter; and no blank at the end, as it ignores those. */
+export function fitChar(
+  out: AvroWriter,
+  bytes: Buffer,
+  type: number,
+  start: number,
+  end: number,
+  column: ColumnType,
+): boolean {
+  const before = out.position;
+  const length = column.length ?? 1;
+  if (!fitText(out, bytes, type, start, end)) return false;
+  if (isLongerThan(out.bytes, before, out.position, length)) return false;
+  return isLongerThan(out.bytes, before, out.position, length - 1) && out.bytes[out.position - 1] !== BLANK;
+}
+
+export function fitUuid(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): boolean {
+  if (type === BsonType.binary) return fitUuidBinary(out, bytes, start, end);
+  if (type !== BsonType.string || end - start - 5 !== UUID_CHARACTERS) return false;
+  const text = bytes.toString("latin1", start + 4, end - 1);
+  if (!UUID_PATTERN.test(text)) return false;
+  out.writeAscii(text);
+  return true;
+}
+
+function fitUuidBinary(out: AvroWriter, bytes: Buffer, start: number, end: number): boolean {
+  if (!isUuid(bytes, start, end)) return false;
+  out.writeInt(UUID_CHARACTERS);
+  appendUuid(out, bytes, start + 5);
+  return true;
+}
+
+/** Whether an Avro string has more than `limit` characters (code points). Its length in front is at most 4 bytes. */
+function isLongerThan(bytes: Buffer, start: number, end: number, limit: number): boolean {
+  let at = start;
+  while ((bytes[at++] as number) >= 0x80);
+  if (end - at <= limit) return false;
+  let characters = 0;
+  for (; at < end; at++) if (((bytes[at] as number) & 0xc0) !== 0x80) characters++;
+  return characters > limit;
+}

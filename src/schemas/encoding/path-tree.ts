@@ -1,0 +1,114 @@
+import { BsonType } from "../formats/bson-reader.ts";
+import { type ElementIndex, hashName } from "./element-index.ts";
+
+const NOWHERE = -1;
+
+/** One step of a declared path: the field of that name. */
+export class PathNode {
+  readonly name: Buffer;
+  readonly hash: number;
+  /** Among the tree's nodes, from 1: how it claims an element of the index. */
+  readonly number: number;
+  /** In the order of their declaration. */
+  readonly children: PathNode[] = [];
+  readonly #childrenByHash = new Map<number, PathNode[]>();
+
+  // Of the document at hand:
+  /** The field's element in the index. */
+  element = NOWHERE;
+  /** The elements of its sub-document, where declared paths lead into it. */
+  firstElement = NOWHERE;
+  endElement = NOWHERE;
+  /** Whether a column holds the field, all of it. */
+  isHeld = false;
+
+  constructor(name: string, number: number) {
+    this.name = Buffer.from(name);
+    this.hash = hashName(this.name);
+    this.number = number;
+  }
+
+  get isPresent(): boolean {
+    return this.element !== NOWHERE;
+  }
+
+  /** Whether the index has the elements of its sub-document. */
+  get isOpen(): boolean {
+    return this.firstElement !== NOWHERE;
+  }
+
+  addChild(child: PathNode): void {
+    this.children.push(child);
+    this.#childrenByHash.set(child.hash, [...(this.#childrenByHash.get(child.hash) ?? []), child]);
+  }
+
+  childOf(bytes: Buffer, nameStart: number, hash: number): PathNode | undefined {
+    return this.#childrenByHash.get(hash)?.find((child) => child.isNamed(bytes, nameStart, hash));
+  }
+
+  isNamed(bytes: Buffer, nameStart: number, hash: number): boolean {
+    const name = this.name;
+    if (this.hash !== hash || bytes[nameStart + name.length] !== 0) return false;
+    for (let index = 0; index < name.length; index++) if (bytes[nameStart + index] !== name[index]) return false;
+    return true;
+  }
+
+  forget(): void {
+    this.element = NOWHERE;
+    this.firstElement = NOWHERE;
+    this.endElement = NOWHERE;
+    this.isHeld = false;
+  }
+}
+
+/** The declared paths of a collection; finds their fields in a document in one pass. */
+export class PathTree {
+  readonly root = new PathNode("", 0);
+  readonly #nodes: PathNode[] = [this.root];
+
+  /** The node at a path's end. No declared path goes on from another's end. */
+  add(path: readonly string[]): PathNode {
+    let node = this.root;
+    for (const name of path)
+      node = node.children.find((child) => child.name.equals(Buffer.from(name))) ?? this.#addChild(node, name);
+    return node;
+  }
+
+  nodeOf(number: number): PathNode {
+    return this.#nodes[number] as PathNode;
+  }
+
+  /** Indexes the document and each sub-document that paths lead into; the nodes claim the elements that they name. */
+  locate(bytes: Buffer, end: number, index: ElementIndex): void {
+    for (const node of this.#nodes) node.forget();
+    this.#open(this.root, bytes, 0, end, index);
+  }
+
+  #addChild(parent: PathNode, name: string): PathNode {
+    const child = new PathNode(name, this.#nodes.length);
+    this.#nodes.push(child);
+    parent.addChild(child);
+    return child;
+  }
+
+  #open(node: PathNode, bytes: Buffer, start: number, end: number, index: ElementIndex): void {
+    node.firstElement = index.push(bytes, start, end);
+    node.endElement = index.top;
+    // Documents mostly have their fields in one order, and columns are mostly declared in it.
+    let expected = 0;
+    for (let element = node.firstElement; element < node.endElement; element = index.next(element)) {
+      if (index.isDropped(element)) continue;
+      const nameStart = index.nameStart(element);
+      const hash = index.hash(element);
+      const next = node.children[expected];
+      const child = next?.isNamed(bytes, nameStart, hash) === true ? next : node.childOf(bytes, nameStart, hash);
+      if (child === undefined) continue;
+      if (child === next) expected++;
+      index.setOwner(element, child.number);
+      child.element = element;
+      if (child.children.length > 0 && bytes[nameStart - 1] === BsonType.document) {
+        this.#open(child, bytes, index.valueStart(element), index.valueEnd(element), index);
+      }
+    }
+  }
+}

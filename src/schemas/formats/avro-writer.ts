@@ -1,0 +1,234 @@
+import { isUtf8 } from "node:buffer";
+import { ContractError } from "../../errors/codes-contract.ts";
+import { copyBytes, SHORT_BYTES } from "./copy-bytes.ts";
+import { sequenceLength } from "./bytes.ts";
+
+const INITIAL_BYTES = 64 * 1024;
+/** Beyond it a value is handed out as it stands instead of being copied. */
+const LARGE_BYTES = 256 * 1024;
+/** The largest buffer that is kept for the next event. */
+const KEPT_BYTES = 4 * 1024 * 1024;
+/** More than any topic takes; a document of many small values grows several times on its way to JSON. */
+const MOST_BYTES = 128 * 1024 * 1024;
+
+/**
+ * What becomes of a NUL in a text, which PostgreSQL takes in no text and no jsonb: U+FFFD, nothing, or its document goes
+ * to the dead letters.
+ */
+export type NulCharacters = "replace" | "strip" | "dead-letter";
+
+/** To take a bigint apart without arithmetic on it. */
+const HALVES = new DataView(new ArrayBuffer(8));
+
+/**
+ * Avro's binary encoding into one buffer that is used again and again. `write…` writes a whole Avro value;
+ * `append…` adds bytes to a string that `beginText` has begun.
+ */
+export class AvroWriter {
+  bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  position = 0;
+  /** How often a NUL, or what is not UTF-8, was not written as it is, since the writer was made. */
+  replaced = 0;
+  readonly #nulCharacters: NulCharacters;
+  /** Bytes kept for the length of a text; the last text's, since texts of one collection resemble each other. */
+  #lengthBytes = 1;
+
+  constructor(nulCharacters: NulCharacters = "replace") {
+    this.#nulCharacters = nulCharacters;
+  }
+
+  /** What was written, not to change any more; the writer begins anew. */
+  take(): Buffer {
+    const length = this.position;
+    const isLarge = length >= LARGE_BYTES && length >= this.bytes.length / 2;
+    const taken = isLarge ? this.bytes.subarray(0, length) : Buffer.allocUnsafe(length);
+    if (isLarge) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+    else copyBytes(this.bytes, 0, length, taken, 0);
+    this.reset();
+    return taken;
+  }
+
+  /** Begins anew, and gives back what a huge document has taken. */
+  reset(): void {
+    this.position = 0;
+    if (this.bytes.length > KEPT_BYTES) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  }
+
+  /** @throws ContractError DOCUMENT_UNENCODABLE where the event grows beyond all measure */
+  ensure(count: number): void {
+    const needed = this.position + count;
+    if (needed <= this.bytes.length) return;
+    if (needed > MOST_BYTES) {
+      throw new ContractError("DOCUMENT_UNENCODABLE", {
+        message: `The document takes more than ${MOST_BYTES / 1024 / 1024} MB as a record.`,
+        remedy: "Make the document smaller, or leave its collection out.",
+      });
+    }
+    const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(needed, this.bytes.length * 2), MOST_BYTES));
+    this.bytes.copy(larger, 0, 0, this.position);
+    this.bytes = larger;
+  }
+
+  /** @param high the upper 32 bits, @param low the lower ones; signs do not matter */
+  writeLong(high: number, low: number): void {
+    this.ensure(10);
+    const sign = high >> 31;
+    let zigzagLow = (low << 1) ^ sign;
+    let zigzagHigh = ((high << 1) | (low >>> 31)) ^ sign;
+    const bytes = this.bytes;
+    let position = this.position;
+    while (zigzagHigh !== 0 || zigzagLow >>> 7 !== 0) {
+      bytes[position++] = (zigzagLow & 0x7f) | 0x80;
+      zigzagLow = (zigzagLow >>> 7) | (zigzagHigh << 25);
+      zigzagHigh >>>= 7;
+    }
+    bytes[position++] = zigzagLow;
+    this.position = position;
+  }
+
+  /** @param value of 32 bits */
+  writeInt(value: number): void {
+    this.writeLong(value >> 31, value);
+  }
+
+  /** @param value an integer that a double holds exactly */
+  writeSafeLong(value: number): void {
+    this.writeLong(Math.floor(value / 0x100000000), value | 0);
+  }
+
+  writeBigLong(value: bigint): void {
+    HALVES.setBigInt64(0, value);
+    this.writeLong(HALVES.getInt32(0), HALVES.getInt32(4));
+  }
+
+  writeDouble(value: number): void {
+    this.ensure(8);
+    this.position = this.bytes.writeDoubleLE(value, this.position);
+  }
+
+  writeBytes(source: Buffer, start: number, end: number): void {
+    this.writeInt(end - start);
+    this.appendBytes(source, start, end);
+  }
+
+  writeAscii(text: string): void {
+    this.writeInt(text.length);
+    this.appendAscii(text);
+  }
+
+  writeString(text: string): void {
+    const length = Buffer.byteLength(text);
+    this.writeInt(length);
+    this.ensure(length);
+    this.position += this.bytes.write(text, this.position, length);
+  }
+
+  /** A string from what should be UTF-8 without NUL; what is not is mended. */
+  writeText(source: Buffer, start: number, end: number): void {
+    const before = this.position;
+    this.writeInt(end - start);
+    if (end - start <= SHORT_BYTES && this.#appendShortAscii(source, start, end)) return;
+    const text = source.subarray(start, end);
+    if (isUtf8(text) && !text.includes(0)) {
+      this.ensure(text.length);
+      this.bytes.set(text, this.position);
+      this.position += text.length;
+    } else {
+      this.position = before;
+      this.#writeMended(source, start, end);
+    }
+  }
+
+  appendByte(byte: number): void {
+    this.ensure(1);
+    this.bytes[this.position++] = byte;
+  }
+
+  appendAscii(text: string): void {
+    this.ensure(text.length);
+    const bytes = this.bytes;
+    let position = this.position;
+    for (let index = 0; index < text.length; index++) bytes[position++] = text.charCodeAt(index);
+    this.position = position;
+  }
+
+  appendBytes(source: Buffer, start: number, end: number): void {
+    this.ensure(end - start);
+    copyBytes(source, start, end, this.bytes, this.position);
+    this.position += end - start;
+  }
+
+  /**
+   * For a NUL in a text.
+   * @throws ContractError DOCUMENT_UNENCODABLE where that makes a dead letter
+   */
+  appendNul(): void {
+    if (this.#nulCharacters === "dead-letter") throw nulRefused();
+    if (this.#nulCharacters === "strip") this.replaced++;
+    else this.appendReplacement();
+  }
+
+  appendReplacement(): void {
+    this.ensure(3);
+    this.bytes[this.position++] = 0xef;
+    this.bytes[this.position++] = 0xbf;
+    this.bytes[this.position++] = 0xbd;
+    this.replaced++;
+  }
+
+  /** Begins a string of unknown length. @returns what `endText` wants */
+  beginText(): number {
+    this.ensure(5);
+    this.position += this.#lengthBytes;
+    return this.position;
+  }
+
+  /** Writes the length in front; moves the text where it took more or fewer bytes than were kept for it. */
+  endText(begin: number): void {
+    const length = this.position - begin;
+    const before = begin - this.#lengthBytes;
+    const lengthBytes = length < 1 << 6 ? 1 : length < 1 << 13 ? 2 : length < 1 << 20 ? 3 : 4;
+    if (lengthBytes !== this.#lengthBytes) {
+      this.ensure(4);
+      this.bytes.copyWithin(before + lengthBytes, begin, this.position);
+      this.#lengthBytes = lengthBytes;
+    }
+    this.position = before;
+    this.writeInt(length);
+    this.position += length;
+  }
+
+  #appendShortAscii(source: Buffer, start: number, end: number): boolean {
+    this.ensure(SHORT_BYTES);
+    const bytes = this.bytes;
+    let position = this.position;
+    for (let at = start; at < end; at++) {
+      const byte = source[at] as number;
+      if (byte === 0 || byte >= 0x80) return false;
+      bytes[position++] = byte;
+    }
+    this.position = position;
+    return true;
+  }
+
+  #writeMended(source: Buffer, start: number, end: number): void {
+    const begin = this.beginText();
+    for (let at = start; at < end;) {
+      const byte = source[at] as number;
+      const length = byte < 0x80 ? 1 : sequenceLength(source, at, end);
+      if (length < 0) this.appendReplacement();
+      if (byte === 0) this.appendNul();
+      else for (let index = 0; index < length; index++) this.appendByte(source[at + index] as number);
+      at += Math.abs(length);
+    }
+    this.endText(begin);
+  }
+}
+
+function nulRefused(): ContractError {
+  return new ContractError("DOCUMENT_UNENCODABLE", {
+    message: "A text of the document holds a NUL character, which PostgreSQL cannot store.",
+    remedy:
+      "Take it out of the document and replay the dead letter, or set documents.nulCharacters to replace or strip.",
+  });
+}

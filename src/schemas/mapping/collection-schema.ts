@@ -1,0 +1,157 @@
+import { escapeAvroName } from "./avro-name.ts";
+import { type ColumnType, parseColumnType } from "./column-type.ts";
+import { ContractError } from "../../errors/codes-contract.ts";
+import { type AvroRecord, envelopeDefinition, keyDefinition } from "./envelope.ts";
+
+/** The kind of `_id` that a collection has; `mixed` where several BSON types occur. */
+export type IdType = "objectId" | "string" | "integer" | "uuid" | "mixed";
+
+/** One declared column: where its value stands in the document and what PostgreSQL makes of it. */
+export interface ColumnMapping {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly type: ColumnType;
+}
+
+/** How one collection is mapped; comes from the config. */
+export interface CollectionMapping {
+  readonly collection: string;
+  readonly mode: "document" | "columns";
+  /** Empty in document mode. */
+  readonly columns: readonly ColumnMapping[];
+  /** Declared in the config, else found out once and kept in the registered key schema. */
+  readonly idType: IdType | undefined;
+}
+
+/** Where a collection's events go and what they say of their origin. */
+export interface CollectionOrigin {
+  /** The pipeline's name. */
+  readonly name: string;
+  readonly database: string;
+  readonly topic: string;
+}
+
+/** All that the records of one collection are made by. */
+export interface CollectionSchema {
+  readonly mapping: CollectionMapping;
+  readonly origin: CollectionOrigin;
+  readonly idType: IdType;
+  /** The fields of `Value` after `_id`, in order: the declared columns, then `_extra`; or `doc` alone. */
+  readonly fields: readonly ValueField[];
+  readonly keySubject: string;
+  readonly keySchema: AvroRecord;
+  readonly valueSubject: string;
+  readonly valueSchema: AvroRecord;
+}
+
+/** One nullable field of `Value`. */
+export interface ValueField {
+  /** Of the PostgreSQL column; the Avro field's is `escapeAvroName(column)`. */
+  readonly column: string;
+  readonly type: ColumnType;
+}
+
+/** The whole document, in document mode. */
+export const DOC_COLUMN = "doc";
+/** What the columns don't hold, in columns mode. */
+export const EXTRA_COLUMN = "_extra";
+
+const RESERVED_COLUMNS: ReadonlySet<string> = new Set(["_id", "_version", EXTRA_COLUMN, DOC_COLUMN]);
+/** PostgreSQL's system columns: no table column may have such a name. */
+const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]);
+/** PostgreSQL takes 1,600 columns; `_id`, `_version`, `_extra` and a few of the user's own need room. */
+const COLUMN_LIMIT = 1590;
+/** PostgreSQL cuts longer identifiers off. */
+const IDENTIFIER_BYTES = 63;
+
+const JSONB = parseColumnType("jsonb");
+
+/** @throws ContractError MAPPING_INVALID with every mistake of the mapping (`mappingMistakes`). */
+export function collectionSchema(
+  mapping: CollectionMapping,
+  idType: IdType,
+  origin: CollectionOrigin,
+): CollectionSchema {
+  const mistakes = mappingMistakes(mapping);
+  if (mistakes.length > 0) {
+    throw new ContractError("MAPPING_INVALID", {
+      message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not possible: ${mistakes.join("; ")}.`,
+    });
+  }
+  const fields =
+    mapping.mode === "document"
+      ? [{ column: DOC_COLUMN, type: JSONB }]
+      : [...mapping.columns.map(({ name, type }) => ({ column: name, type })), { column: EXTRA_COLUMN, type: JSONB }];
+  const namespace = namespaceOf(origin.topic);
+  return {
+    mapping,
+    origin,
+    idType,
+    fields,
+    keySubject: `${origin.topic}-key`,
+    keySchema: keyDefinition(namespace, idType),
+    valueSubject: `${origin.topic}-value`,
+    valueSchema: envelopeDefinition(namespace, idType, fields),
+  };
+}
+
+/** What is wrong with a mapping, each as a sentence without full stop; empty where it is possible. */
+export function mappingMistakes(mapping: CollectionMapping): readonly string[] {
+  const mistakes = [...columnNameMistakes(mapping.columns), ...pathMistakes(mapping.columns)];
+  if (mapping.mode === "document" && mapping.columns.length > 0) mistakes.push("document mode takes no columns");
+  if (mapping.columns.length > COLUMN_LIMIT) {
+    mistakes.push(`${mapping.columns.length} columns are too many: PostgreSQL has room for ${COLUMN_LIMIT}`);
+  }
+  return mistakes;
+}
+
+function columnNameMistakes(columns: readonly ColumnMapping[]): string[] {
+  const seen = new Set<string>();
+  return columns.flatMap(({ name }) => {
+    const problem = columnNameProblem(name) ?? (seen.has(name) ? "is declared twice" : undefined);
+    seen.add(name);
+    return problem === undefined ? [] : [`column ${JSON.stringify(name)} ${problem}`];
+  });
+}
+
+function columnNameProblem(name: string): string | undefined {
+  if (RESERVED_COLUMNS.has(name)) return "has a name that Headrace keeps for itself: choose another column name";
+  if (SYSTEM_COLUMNS.has(name)) return "has the name of one of PostgreSQL's system columns";
+  // To set it on an object is to change its prototype: JavaScript's readers of Avro would lose the value.
+  if (name === "__proto__") return "has a name that not every reader of Avro can take";
+  if (name === "") return "has an empty name";
+  if (name.includes("\0") || !name.isWellFormed()) return "has a name that PostgreSQL cannot store";
+  if (Buffer.byteLength(name) > IDENTIFIER_BYTES) return `has a name of more than ${IDENTIFIER_BYTES} bytes`;
+  return undefined;
+}
+
+/** Two columns can't hold one value: the rest that `_extra` keeps would not be defined. */
+function pathMistakes(columns: readonly ColumnMapping[]): string[] {
+  const mistakes: string[] = [];
+  const holders = new Map<string, string>();
+  const inner = new Map<string, string>();
+  for (const { name, path } of columns) {
+    if (path.length === 0) mistakes.push(`column ${JSON.stringify(name)} has an empty path`);
+    if (path[0] === "_id") mistakes.push(`column ${JSON.stringify(name)} reads _id, which has its own column`);
+    if (path.some((part) => part.includes("\0"))) mistakes.push(`column ${JSON.stringify(name)} has a path with a NUL`);
+    const prefixes = path.map((_part, index) => JSON.stringify(path.slice(0, index + 1)));
+    const whole = prefixes.at(-1);
+    if (whole === undefined) continue;
+    const other =
+      prefixes.map((prefix) => holders.get(prefix)).find((holder) => holder !== undefined) ?? inner.get(whole);
+    if (other !== undefined) {
+      mistakes.push(`columns ${JSON.stringify(other)} and ${JSON.stringify(name)} read overlapping paths`);
+    }
+    holders.set(whole, name);
+    for (const prefix of prefixes.slice(0, -1)) inner.set(prefix, name);
+  }
+  return mistakes;
+}
+
+/** A topic as an Avro namespace. Its parts may be empty ("a..b" is a collection's name), an Avro name may not. */
+function namespaceOf(topic: string): string {
+  return topic
+    .split(".")
+    .map((part) => (part === "" ? "_" : escapeAvroName(part)))
+    .join(".");
+}

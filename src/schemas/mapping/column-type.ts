@@ -1,0 +1,148 @@
+import { ContractError } from "../../errors/codes-contract.ts";
+
+/** A PostgreSQL column type that Headrace can fill, in normal form. */
+export interface ColumnType {
+  /** As PostgreSQL's format_type() writes it: `numeric(10,2)`, `character varying(20)`, `timestamp with time zone`, `text[]`. */
+  readonly sql: string;
+  readonly base: ColumnBase;
+  readonly isArray: boolean;
+  /** character types: the most characters; numeric: precision. */
+  readonly length: number | undefined;
+  /** numeric only. */
+  readonly scale: number | undefined;
+}
+
+export type ColumnBase =
+  | "text"
+  | "character varying"
+  | "character"
+  | "smallint"
+  | "integer"
+  | "bigint"
+  | "real"
+  | "double precision"
+  | "numeric"
+  | "boolean"
+  | "date"
+  | "timestamp without time zone"
+  | "timestamp with time zone"
+  | "uuid"
+  | "bytea"
+  | "jsonb";
+
+/** An Avro type as JSON. */
+export type AvroType = string | { readonly type: AvroType; readonly [property: string]: unknown };
+
+/** Every accepted spelling, PostgreSQL's own aliases included. */
+const BASES: ReadonlyMap<string, ColumnBase> = new Map([
+  ["text", "text"],
+  ["character varying", "character varying"],
+  ["varchar", "character varying"],
+  ["character", "character"],
+  ["char", "character"],
+  ["smallint", "smallint"],
+  ["int2", "smallint"],
+  ["integer", "integer"],
+  ["int", "integer"],
+  ["int4", "integer"],
+  ["bigint", "bigint"],
+  ["int8", "bigint"],
+  ["real", "real"],
+  ["float4", "real"],
+  ["double precision", "double precision"],
+  ["float8", "double precision"],
+  ["float", "double precision"],
+  ["numeric", "numeric"],
+  ["decimal", "numeric"],
+  ["boolean", "boolean"],
+  ["bool", "boolean"],
+  ["date", "date"],
+  ["timestamp", "timestamp without time zone"],
+  ["timestamp without time zone", "timestamp without time zone"],
+  ["timestamptz", "timestamp with time zone"],
+  ["timestamp with time zone", "timestamp with time zone"],
+  ["uuid", "uuid"],
+  ["bytea", "bytea"],
+  ["jsonb", "jsonb"],
+]);
+
+/** How many numbers in parentheses a base takes at most. */
+const MODIFIERS: Partial<Record<ColumnBase, number>> = { "character varying": 1, character: 1, numeric: 2 };
+
+const AVRO_TYPES: Readonly<Record<ColumnBase, AvroType>> = {
+  text: "string",
+  "character varying": "string",
+  character: "string",
+  smallint: "long",
+  integer: "long",
+  bigint: "long",
+  real: "double",
+  "double precision": "double",
+  numeric: "string",
+  boolean: "boolean",
+  date: { type: "long", logicalType: "local-timestamp-millis" },
+  "timestamp without time zone": { type: "long", logicalType: "local-timestamp-millis" },
+  "timestamp with time zone": { type: "long", logicalType: "timestamp-millis" },
+  uuid: { type: "string", logicalType: "uuid" },
+  bytea: "bytes",
+  jsonb: { type: "string", "connect.name": "io.debezium.data.Json" },
+};
+
+const SYNTAX = /^([a-z0-9 ]+?) ?(?:\( ?(\d{1,9}) ?(?:, ?(-?\d{1,9}) ?)?\))?([a-z ]*?) ?(\[ ?\])?$/;
+
+/**
+ * Reads a column type as SQL writes it, aliases (`int8`, `timestamptz`, `varchar(20)`, `text[]`) included.
+ * @throws ContractError MAPPING_INVALID, with what is allowed.
+ */
+export function parseColumnType(text: string): ColumnType {
+  const match = SYNTAX.exec(text.trim().toLowerCase().replace(/\s+/g, " "));
+  const base = match === null ? undefined : BASES.get(`${match[1]}${match[4]}`.trim());
+  if (match === null || base === undefined) {
+    throw invalidType(text, "is not a column type that Headrace can fill");
+  }
+  const [first, second] = [match[2], match[3]].map((digits) => (digits === undefined ? undefined : Number(digits)));
+  const modifiers = first === undefined ? 0 : second === undefined ? 1 : 2;
+  if (modifiers > (MODIFIERS[base] ?? 0)) throw invalidType(text, `has more in parentheses than ${base} takes`);
+  const isArray = match[5] !== undefined;
+  if (base === "numeric") {
+    const scale = first === undefined ? undefined : (second ?? 0);
+    if (first !== undefined && (first < 1 || first > 1000)) throw invalidType(text, "needs a precision from 1 to 1000");
+    if (scale !== undefined && Math.abs(scale) > 1000) throw invalidType(text, "needs a scale from -1000 to 1000");
+    return columnType(base, first, scale, isArray);
+  }
+  const length = base === "character" ? (first ?? 1) : first;
+  if (length !== undefined && (length < 1 || length > 10_485_760)) {
+    throw invalidType(text, "needs a length from 1 to 10485760");
+  }
+  return columnType(base, length, undefined, isArray);
+}
+
+/**
+ * The Avro type of a column's values: `["null", T]` with default null is what its field has. Arrays hold
+ * `["null", T]` too.
+ */
+export function avroTypeOf(type: ColumnType): AvroType {
+  const element = AVRO_TYPES[type.base];
+  return type.isArray ? { type: "array", items: ["null", element] } : element;
+}
+
+function columnType(
+  base: ColumnBase,
+  length: number | undefined,
+  scale: number | undefined,
+  isArray: boolean,
+): ColumnType {
+  const modifier = length === undefined ? "" : scale === undefined ? `(${length})` : `(${length},${scale})`;
+  return { sql: `${base}${modifier}${isArray ? "[]" : ""}`, base, isArray, length, scale };
+}
+
+function invalidType(text: string, problem: string): ContractError {
+  const allowed = [...new Set(BASES.values())].map((base) => {
+    const modifiers = MODIFIERS[base] ?? 0;
+    return modifiers === 0 ? base : `${base}${modifiers === 1 ? "(n)" : "(p,s)"}`;
+  });
+  return new ContractError("MAPPING_INVALID", {
+    message: `Column type "${text}" ${problem}.`,
+    remedy: `Use one of: ${allowed.join(", ")}; each also as an array (text[]).`,
+  });
+}

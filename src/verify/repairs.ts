@@ -1,0 +1,56 @@
+import { ContractError } from "../errors/codes-contract.ts";
+import type { IdType } from "../schemas/mapping/collection-schema.ts";
+import { signalIdOfKey } from "../schemas/signal.ts";
+import type { Signal } from "../schemas/signal.ts";
+import type { Finding } from "./compare-rows.ts";
+
+/** Of one collection; where more is wrong, all of it is copied again. */
+const MOST_KEYS = 100_000;
+/** So that a signal is a small record. */
+const IDS_PER_SIGNAL = 1_000;
+
+/**
+ * What `verify` found wrong, as signals that have it read again. The rows are written by the pipeline alone, under its
+ * guard: a repair can overwrite nothing that is newer.
+ */
+export class Repairs {
+  readonly #collections = new Map<string, Set<string>>();
+  /** Those that are copied again as a whole. */
+  readonly #whole = new Set<string>();
+
+  add(collection: string, idType: IdType, findings: ReadonlyMap<string, Finding>): void {
+    const ids = this.#collections.get(collection) ?? new Set();
+    this.#collections.set(collection, ids);
+    for (const [key, finding] of findings) {
+      // No row can stand for it.
+      if (finding.kind === "missing" && finding.isKeyless === true) continue;
+      const id = askableId(idType, key);
+      if (id === null || ids.size >= MOST_KEYS) this.#whole.add(collection);
+      else ids.add(id);
+      if (this.#whole.has(collection)) ids.clear();
+    }
+  }
+
+  signals(): readonly Signal[] {
+    return [...this.#collections].flatMap(([collection, ids]): readonly Signal[] => {
+      if (this.#whole.has(collection)) return [{ type: "resync", collection }];
+      return inParts([...ids]).map((part) => ({ type: "snapshot", collection, ids: part.map((id) => ({ id })) }));
+    });
+  }
+}
+
+/** Null where only a copy of the whole collection comes by what has the key, or sweeps it. */
+function askableId(idType: IdType, key: string): string | null {
+  try {
+    return signalIdOfKey(idType, key);
+  } catch (error) {
+    if (error instanceof ContractError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
+      return null;
+    throw error;
+  }
+}
+
+function inParts(ids: readonly string[]): readonly (readonly string[])[] {
+  const count = Math.ceil(ids.length / IDS_PER_SIGNAL);
+  return Array.from({ length: count }, (_, part) => ids.slice(part * IDS_PER_SIGNAL, (part + 1) * IDS_PER_SIGNAL));
+}

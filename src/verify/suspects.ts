@@ -1,0 +1,131 @@
+import { isSnapshotGone } from "../producers/mongodb/errors.ts";
+import type { Version } from "../schemas/change-event.ts";
+import { readBson, readId } from "./values/bson.ts";
+import { comparedColumns, differingColumns } from "./values/document-row.ts";
+import { expectedKey } from "./values/key.ts";
+import { compareBatch, idsOf } from "./compare-rows.ts";
+import type { ComparedCollection, Finding } from "./compare-rows.ts";
+import type { RowTexts } from "./table-reader.ts";
+
+/**
+ * How often a key has to differ. One look is right but where a row comes or goes within the look, or the time it is
+ * about cannot be read any more.
+ */
+const ROUNDS = 3;
+const PAGE_KEYS = 1_000;
+
+/**
+ * What is wrong with keys for good. Documents are ahead of their rows while they are written, some of them always; so
+ * that they are compared as of one cluster time: that of which the pipeline says that everything up to it is in the
+ * table, or the row's own version where that is later.
+ * @param waitUntilCaughtUp gives that time; null where it has given up: then what is there now is compared, once
+ */
+export async function lastingFindings(
+  compared: ComparedCollection,
+  suspects: readonly string[],
+  waitUntilCaughtUp: () => Promise<Version | null>,
+): Promise<ReadonlyMap<string, Finding>> {
+  let findings: ReadonlyMap<string, Finding> = new Map();
+  for (let round = 1, keys = suspects; keys.length > 0 && round <= ROUNDS; round++) {
+    const time = await waitUntilCaughtUp();
+    findings = await lookAgain(compared, keys, time);
+    if (time === null) break;
+    keys = [...findings.keys()];
+  }
+  return findings;
+}
+
+async function lookAgain(
+  compared: ComparedCollection,
+  keys: readonly string[],
+  time: Version | null,
+): Promise<Map<string, Finding>> {
+  const findings = new Map<string, Finding>();
+  for (let from = 0; from < keys.length; from += PAGE_KEYS) {
+    const page = keys.slice(from, from + PAGE_KEYS);
+    const looked =
+      (await unlessGone(() => look(compared, page, time), undefined)) ?? (await look(compared, page, null));
+    for (const key of page) {
+      const finding = looked.findings.get(key);
+      const version = looked.versions.get(key) ?? null;
+      const isNewer = time !== null && version !== null && version > time;
+      const now = isNewer ? await unlessGone(() => lookAtNewer(compared, key, finding), finding) : finding;
+      if (now !== undefined) findings.set(key, now);
+    }
+  }
+  return findings;
+}
+
+interface Look {
+  readonly findings: ReadonlyMap<string, Finding>;
+  /** Of the rows, or of the deletes that PostgreSQL remembers; null where there is neither. */
+  readonly versions: ReadonlyMap<string, bigint | null>;
+}
+
+/** Where a time cannot be read any more, the next round may be quicker. */
+async function unlessGone<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isSnapshotGone(error)) throw error;
+    return otherwise;
+  }
+}
+
+/** Compares the documents of a time, or for null those of now, with the rows of now. */
+async function look(compared: ComparedCollection, keys: readonly string[], time: Version | null): Promise<Look> {
+  const { documents, table, idType } = compared;
+  const findings = new Map<string, Finding>();
+  const versions = new Map<string, bigint | null>();
+  const withoutDocument = new Set(keys);
+  for await (const batch of documents.byIds(idsOf(idType, keys), time)) {
+    const found = await compareBatch(compared, batch);
+    for (const [key, version] of found.versions) {
+      // Under a case-insensitive collation MongoDB also finds documents that were not asked for.
+      if (!withoutDocument.delete(key)) continue;
+      versions.set(key, version);
+      const finding = found.findings.get(key);
+      if (finding !== undefined) findings.set(key, finding);
+    }
+  }
+  await table.rows([...withoutDocument], [], (key, version) => {
+    versions.set(key, version);
+    findings.set(key, { kind: "extra" });
+  });
+  const missing = [...findings].filter(([, { kind }]) => kind === "missing").map(([key]) => key);
+  for (const [key, version] of await table.deletions(missing)) versions.set(key, version);
+  return { findings, versions };
+}
+
+/**
+ * A key that was written after the time that was looked at: its row has to be what the document was at the row's
+ * version, and a row that is not there may be missing where the delete that PostgreSQL remembers is of that version.
+ */
+async function lookAtNewer(
+  compared: ComparedCollection,
+  key: string,
+  before: Finding | undefined,
+): Promise<Finding | undefined> {
+  const { mapping, nulText, table } = compared;
+  let row: { readonly version: bigint | null; readonly texts: RowTexts } | undefined;
+  await table.rows([key], comparedColumns(mapping), (_key, version, texts) => (row = { version, texts }));
+  const version = row?.version ?? (await table.deletions([key])).get(key);
+  if (version === undefined) return before;
+  const raw = await documentAt(compared, key, version);
+  if (raw === undefined) return row === undefined ? undefined : { kind: "extra" };
+  if (row === undefined) return { kind: "missing" };
+  const columns = differingColumns(mapping, readBson(raw, nulText), row.texts);
+  return columns.length === 0 ? undefined : { kind: "different", columns };
+}
+
+async function documentAt(
+  { documents, idType }: ComparedCollection,
+  key: string,
+  time: Version,
+): Promise<Uint8Array | undefined> {
+  for await (const batch of documents.byIds(idsOf(idType, [key]), time)) {
+    const found = batch.find((raw) => expectedKey(idType, readId(raw)) === key);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,151 @@
+import { Query, escapeIdentifier } from "pg";
+import type { ClientBase, QueryArrayConfig } from "pg";
+import { classifyPostgresError } from "../consumers/postgres/errors.ts";
+
+/** Texts as PostgreSQL prints them, in full digits, ISO dates, and UTC. */
+const SESSION = `
+  SET extra_float_digits = 1; SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET bytea_output = 'hex';
+  SET default_transaction_read_only = on`;
+
+const AS_TEXT = { getTypeParser: () => (text: string) => text };
+
+/** One for each column that was asked for; null for NULL. */
+export type RowTexts = readonly (string | null)[];
+
+/** @param version the cluster time that the row is as of; null where it was written by somebody else */
+export type OnRow = (key: string, version: bigint | null, texts: RowTexts) => void;
+
+/**
+ * Reads a table for `verify`. A table or column that is not there is as good as an empty one. What PostgreSQL throws is
+ * classified.
+ */
+export class TableReader {
+  readonly #client: ClientBase;
+  readonly #relation: string;
+  #catalog: Catalog = { types: new Map(), hasTombstones: false };
+
+  private constructor(client: ClientBase, relation: string) {
+    this.#client = client;
+    this.#relation = relation;
+  }
+
+  /** @param client is for this reader alone: settings of its session are changed */
+  static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
+    const reader = new TableReader(client, `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`);
+    await reader.lookAgain();
+    return reader;
+  }
+
+  /** The pipeline makes tables, and columns, while `verify` waits for it. */
+  async lookAgain(): Promise<void> {
+    try {
+      this.#catalog = await readCatalog(this.#client, this.#relation);
+    } catch (error) {
+      throw classifyPostgresError(error, { connectionLost: true });
+    }
+  }
+
+  /** The rows of these keys that are there, one after the other, so that no two large ones are held at a time. */
+  async rows(keys: readonly string[], columns: readonly string[], onRow: OnRow): Promise<void> {
+    const type = this.#keyType();
+    const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
+    if (type === undefined || possible.length === 0) return;
+    const selected = ["_version", ...columns].map((name) =>
+      this.#catalog.types.has(name) ? escapeIdentifier(name) : "NULL",
+    );
+    await this.#stream(
+      `SELECT _id, ${selected.join(", ")} FROM ${this.#relation} WHERE _id = ANY($1::${type.sql}[])`,
+      [possible],
+      ([key, version, ...texts]) => onRow(key ?? "", versionOf(version), texts),
+    );
+  }
+
+  /** The versions of the deletes that the sink remembers of these keys. */
+  async deletions(keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
+    const versions = new Map<string, bigint>();
+    if (keys.length === 0 || !this.#catalog.hasTombstones) return versions;
+    await this.#stream(
+      "SELECT key, version FROM headrace.tombstones WHERE relation = $1 AND key = ANY($2::text[])",
+      [this.#relation, keys],
+      ([key, version]) => versions.set(key ?? "", BigInt(version ?? 0)),
+    );
+    return versions;
+  }
+
+  /** Up to `limit` keys in their order, those after a given one or, for null, the first. */
+  async keysAfter(after: string | null, limit: number): Promise<string[]> {
+    const keys: string[] = [];
+    if (this.#keyType() === undefined) return keys;
+    const where = after === null ? "" : "WHERE _id > $2";
+    await this.#stream(
+      `SELECT _id FROM ${this.#relation} ${where} ORDER BY _id LIMIT $1`,
+      after === null ? [limit] : [limit, after],
+      ([key]) => keys.push(key ?? ""),
+    );
+    return keys;
+  }
+
+  #keyType(): KeyType | undefined {
+    const name = this.#catalog.types.get("_id");
+    return name === undefined ? undefined : (KEY_TYPES[name] ?? TEXT_KEYS);
+  }
+
+  #stream(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let failure: unknown;
+      const config: QueryArrayConfig = { text, values, rowMode: "array", types: AS_TEXT };
+      const query = new Query<(string | null)[]>(config);
+      query.on("row", (row: RowTexts) => {
+        if (failure !== undefined) return;
+        try {
+          onRow(row);
+        } catch (error) {
+          failure = error ?? new Error("unknown");
+        }
+      });
+      query.on("error", (error: Error) => reject(classifyPostgresError(error, { connectionLost: true })));
+      query.on("end", () => (failure === undefined ? resolve() : reject(failure as Error)));
+      this.#client.query(query);
+    });
+  }
+}
+
+interface Catalog {
+  /** Of the table's columns, by name. */
+  readonly types: ReadonlyMap<string, string>;
+  readonly hasTombstones: boolean;
+}
+
+async function readCatalog(client: ClientBase, relation: string): Promise<Catalog> {
+  await client.query(SESSION);
+  const { rows } = await client.query<{ name: string; type: string }>(
+    `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
+     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+    [relation],
+  );
+  const found = await client.query("SELECT WHERE to_regclass('headrace.tombstones') IS NOT NULL");
+  return { types: new Map(rows.map(({ name, type }) => [name, type])), hasTombstones: found.rowCount === 1 };
+}
+
+function versionOf(text: string | null | undefined): bigint | null {
+  return typeof text === "string" && /^\d+$/.test(text) ? BigInt(text) : null;
+}
+
+interface KeyType {
+  readonly sql: string;
+  /** Whether the text can be cast; a key that can't is in no row. */
+  canHold(key: string): boolean;
+}
+
+const INTEGER_KEYS: KeyType = {
+  sql: "bigint",
+  canHold: (key) => /^-?\d{1,19}$/.test(key) && BigInt.asIntN(64, BigInt(key)) === BigInt(key),
+};
+const TEXT_KEYS: KeyType = { sql: "text", canHold: () => true };
+const UUID_KEYS: KeyType = { sql: "uuid", canHold: (key) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key) };
+const KEY_TYPES: Readonly<Record<string, KeyType>> = {
+  smallint: INTEGER_KEYS,
+  integer: INTEGER_KEYS,
+  bigint: INTEGER_KEYS,
+  uuid: UUID_KEYS,
+};

@@ -1,0 +1,196 @@
+import { Kafka, logLevel } from "kafkajs";
+import { MongoMemoryServer } from "mongodb-memory-server-core";
+import { escapeIdentifier } from "pg";
+import { afterAll, describe, expect, test } from "vitest";
+import { cacheFolder } from "../../../dev/stack/local/cache.ts";
+import { findMongod } from "../../../dev/stack/local/mongod.ts";
+import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
+import { createSchemaRegistry } from "../../../src/schemas/registry/registry.ts";
+import { topicOf } from "../../../src/schemas/topics.ts";
+import { startHttpProxy } from "../../support/http-proxy.ts";
+import { freshPipeline } from "../../support/pipeline.ts";
+import { freshPostgresUser, servers } from "../../support/servers.ts";
+
+// Whatever mongod the stack runs on will do.
+process.env["MONGOMS_SYSTEM_BINARY_VERSION_CHECK"] = "false";
+
+const cleanups: (() => Promise<unknown>)[] = [];
+
+afterAll(async () => {
+  for (const cleanup of cleanups.toReversed()) await cleanup();
+});
+
+describe("headrace check", () => {
+  test("finds nothing wrong with servers that are right, and changes nothing", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {} } });
+    await pipeline.db.createCollection("things");
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain("Everything is as it should be.");
+    expect(stdout).toMatch(/✓ has an oplog that reaches back \d+ (minutes|hours)/);
+    expect(stdout).not.toContain("✗");
+    expect(exitCode).toBe(0);
+    const { rows } = await pipeline.pool.query("SELECT FROM pg_tables WHERE schemaname = $1", [pipeline.schema]);
+    expect(rows).toEqual([]);
+    expect(await topicsOf(pipeline.name)).toEqual([]);
+  });
+
+  test("names every server that cannot be reached, without its credentials", async () => {
+    const pipeline = await freshPipeline({
+      mongodb: { uri: "mongodb://me:hunter2@127.0.0.1:1/?serverSelectionTimeoutMS=500", database: "x" },
+      kafka: { brokers: "127.0.0.1:1" },
+      schemaRegistry: { url: "http://me:hunter2@127.0.0.1:2" },
+      postgres: { url: "postgres://me:hunter2@127.0.0.1:3/db" },
+    });
+    const { exitCode, stdout, stderr } = await pipeline.run("check");
+    expect(exitCode).toBe(1);
+    for (const server of [
+      "MongoDB at 127.0.0.1:1\n  ✗",
+      "Kafka at 127.0.0.1:1\n  ✗",
+      "The schema registry at 127.0.0.1:2\n  ✗",
+      "PostgreSQL at 127.0.0.1:3/db\n  ✗",
+    ]) {
+      expect(stdout).toContain(server);
+    }
+    expect(stdout.match(/ECONNREFUSED/g)?.length).toBeGreaterThanOrEqual(3);
+    expect(stdout + stderr).not.toContain("hunter2");
+  });
+
+  test("refuses a standalone MongoDB and says what to do", async () => {
+    const signal = AbortSignal.timeout(120_000);
+    const provide = await findMongod(cacheFolder(process.env), signal);
+    const systemBinary = await provide({ report: () => {}, signal } as unknown as Parameters<typeof provide>[0]);
+    const standalone = await MongoMemoryServer.create({ binary: { systemBinary }, instance: { ip: "127.0.0.1" } });
+    cleanups.push(() => standalone.stop());
+    const pipeline = await freshPipeline({ mongodb: { uri: standalone.getUri() } });
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain("standalone");
+    expect(stdout).toContain("rs.initiate()");
+    expect(exitCode).toBe(1);
+  });
+
+  test.each([
+    ["one that does not exist", "mising", /✗ has the collections.*\n.*"mising"/],
+    ["a view", "aView", /✗ has the collections.*\n.*"aView" is a view/],
+    ["a capped one", "capped", /✗ has the collections.*\n.*"capped"/],
+  ])("refuses a collection that cannot be replicated: %s", async (_, collection, message) => {
+    const pipeline = await freshPipeline({ collections: { [collection]: {} } });
+    await pipeline.db.createCollection("things");
+    await pipeline.db.createCollection("aView", { viewOn: "things", pipeline: [] });
+    await pipeline.db.createCollection("capped", { capped: true, size: 4096 });
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toMatch(message);
+    expect(exitCode).toBe(1);
+  });
+
+  test("notes a collection that was dropped after it had been replicated; the pipeline runs on", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {}, others: {} } });
+    for (const name of ["things", "others"]) await pipeline.db.collection(name).insertOne({ a: 1 });
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    await pipeline.db.dropCollection("others");
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toMatch(/✓ has the collections.*but for "others"/);
+    expect(exitCode).toBe(0);
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    expect((await pipeline.pool.query(`SELECT FROM ${pipeline.schema}.others`)).rows).toEqual([]);
+  });
+
+  test("finds a topic with another number of partitions, and more copies than brokers", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {} }, kafka: { replicationFactor: 9 } });
+    await pipeline.db.createCollection("things");
+    const topic = topicOf(pipeline.name, pipeline.db.databaseName, "things");
+    await withAdmin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 2 }] }));
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain(`Topics are to have 4 partitions, but ${topic} has 2.`);
+    expect(stdout).toContain("Topics are to have 9 copies");
+    expect(exitCode).toBe(1);
+  });
+
+  test("finds a schema that the registry would refuse, and does not register it", async () => {
+    const pipeline = await freshPipeline({ collections: { things: { columns: { n: "double precision" } } } });
+    await pipeline.db.createCollection("things");
+    const database = pipeline.db.databaseName;
+    const topic = topicOf(pipeline.name, database, "things");
+    const column = { name: "n", path: ["n"], type: parseColumnType("text") };
+    const schema = collectionSchema(
+      { collection: "things", mode: "columns", columns: [column], idType: undefined },
+      "string",
+      { name: pipeline.name, database, topic },
+    );
+    const registry = createSchemaRegistry({ url: servers().schemaRegistryUrl });
+    await registry.register(schema.keySubject, schema.keySchema);
+    await registry.register(schema.valueSubject, schema.valueSchema);
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain(`✗ takes the collections' schemas`);
+    expect(stdout).toContain(`${topic}-value`);
+    expect(exitCode).toBe(1);
+    expect((await registry.latest(schema.valueSubject))?.definition).toEqual(schema.valueSchema);
+  });
+
+  test("names a registry that cannot be reached in the middle of its questions, too", async () => {
+    const proxy = await startHttpProxy(servers().schemaRegistryUrl);
+    const pipeline = await freshPipeline({ schemaRegistry: { url: proxy.url }, collections: { things: {} } });
+    await pipeline.db.collection("things").insertOne({ n: 1 });
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    proxy.setRequestVerdict((kind) => (kind.includes("/compatibility/") ? "cut" : "pass"));
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain("REGISTRY_UNAVAILABLE");
+    expect(stdout).not.toContain("UNKNOWN_ERROR");
+    expect(exitCode).toBe(1);
+    await proxy.close();
+  });
+
+  test("finds missing rights in PostgreSQL and says what to grant", async () => {
+    const { pool, schema } = await freshPipeline();
+    const user = await freshPostgresUser();
+    await pool.query(`CREATE TABLE things (_id text PRIMARY KEY, doc jsonb)`);
+    await pool.query(`GRANT USAGE ON SCHEMA ${escapeIdentifier(schema)} TO ${user.name}`);
+    const pipeline = await freshPipeline({
+      postgres: { url: user.url, schema },
+      collections: { things: {}, others: {} },
+    });
+    for (const name of ["things", "others"]) await pipeline.db.collection(name).insertOne({ a: 1 });
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toMatch(/✗ lets the user keep the progress in the schema headrace\n.*\n.*GRANT .* TO user_/);
+    expect(stdout).toContain(`✗ can hold the collection things in ${schema}.things`);
+    expect(stdout).toContain(`The user of postgres.url may not write to "${schema}"."things"`);
+    expect(stdout).toContain(`The table "${schema}"."things" has to be extended.`);
+    expect(stdout).toContain(`The user of postgres.url may not create tables in the schema "${schema}"`);
+    expect(exitCode).toBe(1);
+  });
+
+  test("finds every way in which a table does not fit", async () => {
+    const pipeline = await freshPipeline({ collections: { things: { columns: { n: "bigint", t: "text" } } } });
+    await pipeline.pool.query("CREATE TABLE things (_id text, n boolean, needed int NOT NULL)");
+    await pipeline.db.collection<{ _id: number }>("things").insertOne({ _id: 1 });
+    const { exitCode, stdout } = await pipeline.run("check");
+    for (const problem of [`column "_id" is text`, `column "n" is boolean`, "no unique index", `column "needed"`]) {
+      expect(stdout).toContain(problem);
+    }
+    expect(exitCode).toBe(1);
+  });
+
+  test("reports the collection's names that Kafka cannot tell apart", async () => {
+    const pipeline = await freshPipeline({ collections: { "a.b": { table: "ab1" }, a_b: { table: "ab2" } } });
+    await pipeline.db.createCollection("a.b");
+    await pipeline.db.createCollection("a_b");
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain("✗ can tell the topics of the collections from each other");
+    expect(exitCode).toBe(1);
+  });
+});
+
+async function topicsOf(name: string): Promise<string[]> {
+  const topics = await withAdmin((admin) => admin.listTopics());
+  return topics.filter((topic) => topic.startsWith(name));
+}
+
+async function withAdmin<T>(use: (admin: ReturnType<Kafka["admin"]>) => Promise<T>): Promise<T> {
+  const admin = new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    return await use(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}

@@ -1,0 +1,63 @@
+import { PassThrough } from "node:stream";
+import { describe, expect, test } from "vitest";
+import { activityText, openLiveLine } from "../../../src/cli/output/live-line.ts";
+import { newSnapshot, versionOf } from "../../../src/schemas/change-event.ts";
+import type { Position } from "../../../src/schemas/change-event.ts";
+
+const RATES = { published: 812.4, applied: 700, nowMs: 1_700_000_002_000 };
+
+const position: Position = {
+  resumeToken: null,
+  clusterTime: versionOf(1_700_000_000, 1),
+  cluster: "rs0",
+  horizon: 0n,
+  snapshots: { cities: newSnapshot(), movies: { state: "done", at: 1n } },
+  signals: { offset: 0n, after: null },
+};
+
+function terminal(): { stream: NodeJS.WriteStream; written: () => string } {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 80, rows: 24 });
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return { stream: stream as unknown as NodeJS.WriteStream, written: () => Buffer.concat(chunks).toString() };
+}
+
+describe("activityText", () => {
+  const idle = { published: 0, applied: 0, deadLetters: 0, position: null, lag: 0n };
+
+  test("of a consumer tells what it has applied", () => {
+    expect(activityText({ ...idle, applied: 11_000, lag: 1_000n }, RATES)).toBe("applied 11,000 (700/s), lag 1,000");
+  });
+
+  test("of a producer tells how old its position is and what it copies", () => {
+    expect(activityText({ ...idle, published: 12_000, position }, RATES)).toBe(
+      "published 12,000 (812/s), position 2 s old, snapshot of cities",
+    );
+  });
+
+  test("of both tells both, and the dead letters", () => {
+    expect(activityText({ published: 1, applied: 1, deadLetters: 3, position, lag: 0n }, RATES)).toMatch(
+      /^published .* · applied .* · 3 dead letters$/,
+    );
+  });
+});
+
+describe("openLiveLine", () => {
+  test("is nothing where the stream is no terminal", async () => {
+    expect(
+      await openLiveLine(Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.WriteStream),
+    ).toBeNull();
+  });
+
+  test("writes log lines whole, above the line, and leaves the cursor as it was", async () => {
+    const { stream, written } = terminal();
+    const line = await openLiveLine(stream);
+    const log = `{"msg":"${"x".repeat(200)}"}\n`;
+    line?.show("applied 1");
+    line?.print(log);
+    line?.show("applied 2");
+    line?.end();
+    expect(written()).toContain(log);
+    expect(written()).toContain("applied 2");
+  });
+});

@@ -1,0 +1,72 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { cutBatch } from "../../../src/consumers/batches/cut-batch.ts";
+import type { LogRecord } from "../../../src/consumers/ports.ts";
+import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
+
+const sizes = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 60 });
+
+test("the pieces hold every record in order, without a gap, within the limits", () => {
+  fc.assert(
+    fc.property(
+      sizes,
+      fc.integer({ min: 1, max: 10 }),
+      fc.integer({ min: 1, max: 120 }),
+      (given, maxRows, maxBytes) => {
+        const records = given.map(record);
+        const end = BigInt(given.length * 2);
+        const pieces = [...cutBatch(records, end, { maxRows, maxBytes })];
+
+        expect(pieces.flatMap((piece) => piece.records)).toEqual(records);
+        expect(pieces.at(-1)?.nextOffset).toBe(end);
+        for (const [index, piece] of pieces.entries()) {
+          const following = pieces[index + 1];
+          if (following !== undefined) expect(piece.nextOffset).toBe(following.records[0]?.offset);
+          expect(piece.records.length).toBeLessThanOrEqual(maxRows);
+          const bytes = piece.records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+          if (piece.records.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
+        }
+      },
+    ),
+  );
+});
+
+test("a piece ends only where a limit asks for it", () => {
+  const records = [10, 10, 10].map(record);
+  expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 30 })]).toHaveLength(1);
+  expect([...cutBatch(records, 6n, { maxRows: 2, maxBytes: 30 })]).toHaveLength(2);
+  expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 29 })]).toHaveLength(2);
+});
+
+test("a truncate begins a piece", () => {
+  const truncate = (index: number) => ({ ...record(1, index), key: TRUNCATE_KEY });
+  const records = [record(1, 0), record(1, 1), truncate(2), record(1, 3), truncate(4), truncate(5)];
+  const pieces = [...cutBatch(records, 12n, { maxRows: 9, maxBytes: 900 })];
+  expect(pieces.map((piece) => [piece.records.length, piece.nextOffset])).toEqual([
+    [2, 4n],
+    [2, 8n],
+    [1, 10n],
+    [1, 12n],
+  ]);
+});
+
+test("a batch of nothing but control records is one empty piece", () => {
+  expect([...cutBatch([], 7n, { maxRows: 1, maxBytes: 1 })]).toEqual([{ records: [], nextOffset: 7n }]);
+});
+
+test("Kafka tombstones count as their key", () => {
+  const tombstone = { ...record(0, 0), key: Buffer.alloc(20), value: null };
+  expect([...cutBatch([tombstone, tombstone], 2n, { maxRows: 9, maxBytes: 30 })]).toHaveLength(2);
+});
+
+function record(size: number, index: number): LogRecord {
+  return {
+    topic: "t",
+    partition: 0,
+    offset: BigInt(index * 2),
+    key: null,
+    value: Buffer.alloc(size),
+    headers: {},
+    timestampMs: 0,
+  };
+}

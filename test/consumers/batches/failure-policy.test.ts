@@ -1,0 +1,53 @@
+import { describe, expect, test } from "vitest";
+import { createFailurePolicy } from "../../../src/consumers/batches/failure-policy.ts";
+import { HeadraceError, errorKind } from "../../../src/errors/error.ts";
+import { ContractError } from "../../../src/errors/codes-contract.ts";
+
+const patience = { constraintPatienceMs: 5_000, schemaPatienceMs: 60_000 };
+
+/** The kinds that an error is given when it comes at each of the times, ms. */
+function kindsAt(error: unknown, ...times: number[]) {
+  let now = 0;
+  const policy = createFailurePolicy(patience, () => now);
+  return times.map((time) => {
+    now = time;
+    return errorKind(thrownBy(policy, error));
+  });
+}
+
+function thrownBy(policy: (error: unknown) => never, error: unknown): unknown {
+  try {
+    return policy(error);
+  } catch (thrown) {
+    return thrown;
+  }
+}
+
+function refused(sqlstate: string): HeadraceError {
+  return new HeadraceError("CONSTRAINT_VIOLATED", { message: "refused", details: { sqlstate } });
+}
+
+describe.each(["23503", "23505"])("SQLSTATE %s", (sqlstate) => {
+  test("is tried again for some seconds from the first failure on, then it is poison", () => {
+    expect(kindsAt(refused(sqlstate), 1_000, 5_999, 6_000)).toEqual(["retryable", "retryable", "poison"]);
+  });
+});
+
+test("other constraints are poison at once", () => {
+  expect(kindsAt(refused("23502"), 0)).toEqual(["poison"]);
+});
+
+test("an unknown schema id is asked for again for a while, then it stops the consumer", () => {
+  const unknown = new ContractError("SCHEMA_UNKNOWN", { message: "no schema 7" });
+  expect(kindsAt(unknown, 0, 59_999, 60_000)).toEqual(["retryable", "retryable", "fatal"]);
+  const policy = createFailurePolicy({ ...patience, schemaPatienceMs: 0 });
+  const thrown = thrownBy(policy, unknown);
+  expect(thrown).toMatchObject({ code: "SCHEMA_UNKNOWN", message: "no schema 7" });
+  expect((thrown as Error).cause).toBe(unknown);
+});
+
+test("every other error stays as it is", () => {
+  const errors = [new TypeError("bug"), refused("22003"), undefined];
+  const policy = createFailurePolicy(patience);
+  expect(errors.map((error) => thrownBy(policy, error))).toEqual(errors);
+});

@@ -1,0 +1,77 @@
+// Sinks on a schema of their own. What it makes is closed after the test file.
+import type { Pool } from "pg";
+import { afterAll } from "vitest";
+import type { MicroBatch, TableName } from "../../../src/consumers/ports.ts";
+import { PostgresClient } from "../../../src/consumers/postgres/client.ts";
+import type { PostgresOptions } from "../../../src/consumers/postgres/client.ts";
+import { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
+import type { Change, RowSchema } from "../../../src/schemas/row-schema.ts";
+import { cellsOf } from "../../support/cells.ts";
+import { freshPostgresSchema, servers } from "../../support/servers.ts";
+
+const clients: PostgresClient[] = [];
+
+afterAll(async () => {
+  await Promise.all(clients.map((client) => client.close()));
+});
+
+export function openClient(options: Partial<PostgresOptions> = {}): PostgresClient {
+  const client = new PostgresClient({
+    url: servers().postgresUrl,
+    connections: 4,
+    connectTimeoutMs: 10_000,
+    statementTimeoutMs: 60_000,
+    idleInTransactionTimeoutMs: 30_000,
+    ...options,
+  });
+  clients.push(client);
+  return client;
+}
+
+export interface SinkFixture {
+  /** Holds Headrace's own tables and those of collections. */
+  readonly schema: string;
+  /** Other sessions, to look and to interfere. */
+  readonly pool: Pool;
+  readonly sink: PostgresSink;
+  /** A sink of its own connections on the same tables, like another process. */
+  readonly openSink: (options?: Partial<PostgresOptions>) => PostgresSink;
+}
+
+/** A topic of one partition, where truncates don't matter. */
+export const onePartition = (): Promise<number> => Promise.resolve(1);
+
+/** @param partitionsOf how many partitions each topic has, for truncates */
+export async function freshSink(partitionsOf: (topic: string) => Promise<number> = onePartition): Promise<SinkFixture> {
+  const { schema, pool } = await freshPostgresSchema();
+  const openSink = (options: Partial<PostgresOptions> = {}): PostgresSink =>
+    new PostgresSink(openClient(options), { internalSchema: schema, partitionsOf });
+  return { schema, pool, sink: openSink(), openSink };
+}
+
+/** One text column; what most tests need. */
+export const textSchema: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "text" }] };
+
+export function upsert(key: string, version: number, value: string | null, rowSchema = textSchema): Change {
+  return { op: "u", key, version: BigInt(version), cells: cellsOf(rowSchema.columns.map(() => value)), rowSchema };
+}
+
+export function deletion(key: string, version: number, rowSchema = textSchema): Change {
+  return { op: "d", key, version: BigInt(version), cells: null, rowSchema };
+}
+
+export function truncate(version: number): Change {
+  return { op: "t", key: "", version: BigInt(version), cells: null, rowSchema: textSchema };
+}
+
+/** The batch that follows `offset` in partition 0 of the topic `t`. */
+export function batchAt(offset: number, table: TableName, changes: readonly Change[], partition = 0): MicroBatch {
+  return {
+    topic: "t",
+    partition,
+    table,
+    expectedOffset: BigInt(offset),
+    nextOffset: BigInt(offset + Math.max(1, changes.length)),
+    changes,
+  };
+}

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { chooseStack } from "../../../dev/stack/choice.ts";
+
+const one = { kafkaBrokers: "127.0.0.1:2" };
+const all = {
+  ...one,
+  mongodbUri: "mongodb://127.0.0.1:1/?replicaSet=a",
+  schemaRegistryUrl: "http://127.0.0.1:3",
+  postgresUrl: "postgres://a:b@127.0.0.1:4/postgres",
+};
+
+test.each([
+  ["no address is given: Docker where it can, else local processes", {}, "docker, else local"],
+  ["some addresses are given: local processes for the others", one, "env, else local"],
+  ["all addresses are given: they are used", all, "env"],
+] as const)("without HEADRACE_STACK, %s", (_, given, choice) => {
+  expect(chooseStack("", given)).toBe(choice);
+});
+
+test.each(["env", "local", "docker"])("HEADRACE_STACK=%s is followed whatever is given", (choice) => {
+  for (const given of [{}, one, all]) expect(chooseStack(choice, given)).toBe(choice);
+});
+
+test("another value is refused with what is allowed", () => {
+  const choose = (): unknown => chooseStack("podman", all);
+  expect(choose).toThrow('HEADRACE_STACK is "podman": use env, docker or local, or leave it unset.');
+});

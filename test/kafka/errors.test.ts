@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { kafkaError } from "../../src/kafka/errors.ts";
+
+test.each([
+  ["a lost connection", { name: "KafkaJSConnectionError", retriable: true }, "retryable"],
+  [
+    "retries that were used up",
+    {
+      name: "KafkaJSNumberOfRetriesExceeded",
+      retriable: false,
+      cause: { name: "KafkaJSConnectionError", retriable: true },
+    },
+    "retryable",
+  ],
+  ["a missing coordinator", { name: "KafkaJSGroupCoordinatorNotFound", retriable: false }, "retryable"],
+  [
+    "a leader being elected",
+    { name: "KafkaJSProtocolError", type: "LEADER_NOT_AVAILABLE", retriable: true },
+    "retryable",
+  ],
+  [
+    "a topic that is not there (yet)",
+    { name: "KafkaJSProtocolError", type: "UNKNOWN_TOPIC_OR_PARTITION", retriable: true },
+    "retryable",
+  ],
+  ["a wrong password", { name: "KafkaJSSASLAuthenticationError", retriable: false }, "fatal"],
+  [
+    "missing rights, wrapped",
+    {
+      name: "KafkaJSNonRetriableError",
+      retriable: false,
+      cause: { name: "KafkaJSProtocolError", type: "GROUP_AUTHORIZATION_FAILED", retriable: false },
+    },
+    "fatal",
+  ],
+  [
+    "a message that is too large",
+    { name: "KafkaJSProtocolError", type: "MESSAGE_TOO_LARGE", retriable: false },
+    "fatal",
+  ],
+  [
+    "a bug inside kafkajs",
+    { name: "KafkaJSNonRetriableError", retriable: false, cause: new TypeError("x is not a function") },
+    "fatal",
+  ],
+  ["nothing at all", undefined, "fatal"],
+  ["a name of Object's prototype", { name: "constructor", type: "toString" }, "fatal"],
+])("%s is classified", (_, error, kind) => {
+  expect(kafkaError(error, "testing").kind).toBe(kind);
+});
+
+test("the error names what was done and keeps its cause", () => {
+  const cause = { name: "KafkaJSProtocolError", type: "TOPIC_AUTHORIZATION_FAILED", retriable: false };
+  expect(kafkaError(cause, "reading the topics")).toMatchObject({
+    code: "KAFKA_FORBIDDEN",
+    kind: "fatal",
+    message: "Kafka failed at reading the topics: TOPIC_AUTHORIZATION_FAILED",
+    cause,
+  });
+});

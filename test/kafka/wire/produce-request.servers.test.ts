@@ -1,0 +1,117 @@
+// What a real broker makes of our Produce requests.
+import { randomBytes } from "node:crypto";
+import kafkajs from "kafkajs";
+import type { CompressionTypes, IHeaders, Message, Producer, ProducerConfig } from "kafkajs";
+import { expect, test } from "vitest";
+// Puts our encoder into kafkajs.
+import "../../../src/producers/kafka/session.ts";
+import { pipelineName, readTopic, testKafka } from "../../producers/kafka/pipeline-topics.ts";
+
+const { CompressionTypes: Compression } = kafkajs;
+const PARTITIONS = 3;
+
+async function createTopic(): Promise<string> {
+  const topic = `${pipelineName()}.sent`;
+  const admin = testKafka().admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }], waitForLeaders: true });
+  await admin.disconnect();
+  return topic;
+}
+
+async function withProducer(config: ProducerConfig, use: (producer: Producer) => Promise<unknown>): Promise<void> {
+  const createPartitioner = () => partitionOf;
+  const producer = testKafka().producer({ allowAutoTopicCreation: false, createPartitioner, ...config });
+  await producer.connect();
+  await use(producer);
+  await producer.disconnect();
+}
+
+function partitionOf({ message }: { message: Message }): number {
+  return message.partition ?? 0;
+}
+
+function messages(count: number, first = 0): Message[] {
+  return Array.from({ length: count }, (_, at) => {
+    const index = first + at;
+    return {
+      partition: index % PARTITIONS,
+      key: index % 5 === 0 ? null : `key ${index} é`,
+      value: index % 7 === 0 ? null : randomBytes(index % 400),
+      timestamp: String(1_700_000_000_000 + ((index * 7919) % 1000)),
+      headers: index % 3 === 0 ? {} : { text: `${index}`, bytes: Buffer.from([index % 256]), two: ["a", "b"] },
+    };
+  });
+}
+
+interface Comparable {
+  readonly key: string | null;
+  readonly value: string | null;
+  readonly timestamp: string | undefined;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+}
+
+function comparable({ key, value, timestamp, headers }: Omit<Message, "partition">): Comparable {
+  const text = (bytes: Buffer | string | null | undefined): string | null =>
+    bytes === null || bytes === undefined ? null : Buffer.from(bytes).toString("hex");
+  return { key: text(key), value: text(value), timestamp, headers: comparableHeaders(headers) };
+}
+
+function comparableHeaders(headers: IHeaders = {}): Record<string, readonly string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, values]) => [name, (Array.isArray(values) ? values : [values]).map(String)]),
+  );
+}
+
+/** Each partition's records, in the order sent. */
+async function expectInTopic(topic: string, sent: readonly Message[]): Promise<void> {
+  const found = await readTopic(topic);
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const ofPartition = found.filter((record) => record.partition === partition);
+    expect(ofPartition.map(({ message }) => comparable(message as Message))).toEqual(
+      sent.filter((message) => message.partition === partition).map(comparable),
+    );
+  }
+}
+
+const CODECS: [string, CompressionTypes][] = [
+  ["no compression", Compression.None],
+  ["gzip", Compression.GZIP],
+  ["zstd", Compression.ZSTD],
+];
+
+test.each(CODECS)("records come back as they were sent, without idempotence: %s", async (_name, compression) => {
+  const topic = await createTopic();
+  const sent = messages(500);
+  await withProducer({}, (producer) => producer.send({ topic, compression, messages: sent }));
+  await expectInTopic(topic, sent);
+});
+
+test("records of several requests and transactions come back in order, and those of an aborted one never", async () => {
+  const topic = await createTopic();
+  const sent = messages(2_000);
+  const config = { idempotent: true, maxInFlightRequests: 1, transactionalId: topic };
+  await withProducer(config, async (producer) => {
+    for (const from of [0, 1_000]) {
+      const transaction = await producer.transaction();
+      for (let first = from; first < from + 1_000; first += 250) {
+        const request = sent.slice(first, first + 250);
+        await transaction.send({ topic, compression: Compression.ZSTD, messages: request });
+      }
+      await transaction.commit();
+      const aborted = await producer.transaction();
+      await aborted.send({ topic, compression: Compression.ZSTD, messages: messages(10, 9_000) });
+      await aborted.abort();
+    }
+  });
+  await expectInTopic(topic, sent);
+});
+
+test("a record without a time has that of its sending", async () => {
+  const topic = await createTopic();
+  const before = Date.now();
+  await withProducer({}, (producer) => producer.send({ topic, messages: [{ value: "now" }] }));
+  const [found] = await readTopic(topic);
+  expect(Number(found?.message.timestamp)).toBeGreaterThanOrEqual(before);
+  expect(Number(found?.message.timestamp)).toBeLessThanOrEqual(Date.now());
+});

@@ -1,0 +1,129 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import type { CommandContext } from "../../src/cli/command-context.ts";
+import { sendAndWait } from "../../src/operations/signals.ts";
+import { loadConfig } from "../../src/config/load-config.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
+import { freshPipeline } from "../support/pipeline.ts";
+import type { Pipeline } from "../support/pipeline.ts";
+
+interface Thing {
+  _id: number;
+  n: number;
+}
+
+/** Twenty documents, in their table. */
+async function replicated(config: Record<string, Record<string, unknown>> = {}): Promise<Pipeline> {
+  const pipeline = await freshPipeline(config);
+  await pipeline.db.collection<Thing>("things").insertMany(Array.from({ length: 20 }, (_, _id) => ({ _id, n: _id })));
+  const { exitCode, stderr } = await pipeline.run("run", "--once");
+  expect(exitCode, stderr).toBe(0);
+  return pipeline;
+}
+
+/** As a bug or a person would do it. */
+async function spoil({ pool }: Pipeline): Promise<void> {
+  await pool.query(`UPDATE things SET doc = '{"spoiled": true}'`);
+  await pool.query("INSERT INTO things (_id, _version, doc) VALUES (1000, 1, '{}')");
+}
+
+async function spoiledIds({ pool }: Pipeline): Promise<number[]> {
+  const { rows } = await pool.query<{ id: number }>(
+    "SELECT _id::int AS id FROM things WHERE NOT doc ? 'n' ORDER BY _id",
+  );
+  return rows.map(({ id }) => id);
+}
+
+async function succeed(pipeline: Pipeline, ...args: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await pipeline.run(...args);
+  expect(exitCode, stderr).toBe(0);
+  return stdout;
+}
+
+const ALL = [...Array.from({ length: 20 }, (_, id) => id), 1000];
+const without = (...mended: number[]): number[] => ALL.filter((id) => !mended.includes(id));
+
+describe("while the pipeline runs", () => {
+  test("snapshot --wait reads again what it is asked for, and nothing else", async () => {
+    const pipeline = await replicated();
+    pipeline.start("run");
+    await spoil(pipeline);
+    const ofThings = ["snapshot", "--collection", "things", "--wait"];
+    await succeed(pipeline, ...ofThings, "--ids", "3", "4.0", '{"$numberLong":"1000"}');
+    expect(await spoiledIds(pipeline)).toEqual(without(3, 4, 1000));
+    await succeed(pipeline, ...ofThings, "--filter", '{"n":{"$gte":18}}');
+    expect(await spoiledIds(pipeline)).toEqual(without(3, 4, 18, 19, 1000));
+    await succeed(pipeline, ...ofThings);
+    expect(await spoiledIds(pipeline)).toEqual([]);
+  });
+
+  test("resync --wait leaves in the table what MongoDB has, and nothing else", async () => {
+    const pipeline = await replicated();
+    pipeline.start("run");
+    await spoil(pipeline);
+    await succeed(pipeline, "resync", "--collection", "things", "--wait");
+    expect(await spoiledIds(pipeline)).toEqual([]);
+    await succeed(pipeline, "verify");
+    await spoil(pipeline);
+    await succeed(pipeline, "resync", "--all", "--empty", "--wait");
+    expect(await spoiledIds(pipeline)).toEqual([]);
+    await succeed(pipeline, "verify");
+  });
+});
+
+test("while it does not run, signals wait for the next start", async () => {
+  const pipeline = await replicated();
+  await spoil(pipeline);
+  expect(await succeed(pipeline, "resync", "--collection", "things")).toContain("Sent");
+  expect(await spoiledIds(pipeline)).toEqual(ALL);
+  await succeed(pipeline, "run", "--once");
+  expect(await spoiledIds(pipeline)).toEqual([]);
+  await succeed(pipeline, "verify", "--wait", "0");
+});
+
+test("where no producer runs, who is not patient is told so, and it is done at the next start", async () => {
+  const pipeline = await replicated();
+  await spoil(pipeline);
+  const context: CommandContext = {
+    config: await loadConfig(pipeline.configFile),
+    logger: createLogger({ level: "warn" }),
+    signal: new AbortController().signal,
+    liveLine: null,
+  };
+  expect(await sendAndWait(context, [{ type: "resync", collection: "things" }], { isPatient: false })).toBe(false);
+  expect(await spoiledIds(pipeline)).toEqual(ALL);
+  await succeed(pipeline, "run", "--once");
+  expect(await spoiledIds(pipeline)).toEqual([]);
+});
+
+test("a signal can be sent before the pipeline has ever run", async () => {
+  const pipeline = await freshPipeline();
+  await pipeline.db.collection<Thing>("things").insertOne({ _id: 1, n: 1 });
+  await succeed(pipeline, "snapshot", "--collection", "things", "--ids", "1");
+  await succeed(pipeline, "run", "--once");
+  expect((await pipeline.pool.query("SELECT _id FROM things")).rows).toEqual([{ _id: "1" }]);
+});
+
+const NEAR = '{"at":{"$near":{"$geometry":{"type":"Point","coordinates":[1,2]}}}}';
+
+describe("a mistake", () => {
+  let pipeline: Pipeline;
+
+  beforeAll(async () => {
+    pipeline = await replicated({ collections: { things: {} } });
+  });
+
+  test.each([
+    ["a collection that is not replicated", ["snapshot", "--collection", "other"], "COLLECTION_NOT_REPLICATED"],
+    ["a resync of one", ["resync", "--collection", "other"], "COLLECTION_NOT_REPLICATED"],
+    ["a filter that is no JSON", ["snapshot", "--collection", "things", "--filter", "{n:1}"], "SIGNAL_INVALID"],
+    ["a filter that needs another index", ["snapshot", "--collection", "things", "--filter", NEAR], "SIGNAL_INVALID"],
+    ["an id that is no JSON", ["snapshot", "--collection", "things", "--ids", "abc"], "SIGNAL_INVALID"],
+    ["an id that the collection cannot have", ["snapshot", "--collection", "things", "--ids", '"1"'], "SIGNAL_INVALID"],
+    ["both", ["snapshot", "--collection", "things", "--ids", "1", "--filter", "{}"], "--filter or --ids"],
+    ["nothing to resync", ["resync"], "--collection NAME or --all"],
+  ])("is refused: %s", async (_what, args, message) => {
+    const { exitCode, stderr } = await pipeline.run(...args);
+    expect(stderr).toContain(message);
+    expect(exitCode).toBe(2);
+  });
+});

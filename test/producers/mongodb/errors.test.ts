@@ -1,0 +1,71 @@
+import { MongoNetworkError, MongoParseError, MongoServerError, MongoServerSelectionError } from "mongodb";
+import type { TopologyDescription } from "mongodb";
+import { expect, test } from "vitest";
+import { isCursorLost, isSnapshotGone, mongoError } from "../../../src/producers/mongodb/errors.ts";
+import { HeadraceError } from "../../../src/errors/error.ts";
+
+function serverError(code: number, fields: object = {}): MongoServerError {
+  return new MongoServerError({ code, errmsg: "secret", ...fields });
+}
+
+test.each([
+  [6, "MONGODB_UNAVAILABLE", "retryable"],
+  [189, "MONGODB_UNAVAILABLE", "retryable"],
+  [10107, "MONGODB_UNAVAILABLE", "retryable"],
+  [11602, "MONGODB_UNAVAILABLE", "retryable"],
+  [43, "MONGODB_UNAVAILABLE", "retryable"],
+  [246, "MONGODB_UNAVAILABLE", "retryable"],
+  [286, "STREAM_LOST", "retryable"],
+  [280, "STREAM_LOST", "retryable"],
+  [260, "STREAM_LOST", "retryable"],
+  [136, "STREAM_LOST", "retryable"],
+  [13, "MONGODB_FORBIDDEN", "fatal"],
+  [18, "MONGODB_LOGIN_FAILED", "fatal"],
+  [40573, "MONGODB_NOT_REPLICA_SET", "fatal"],
+  [10334, "EVENT_TOO_LARGE", "fatal"],
+  [2, "MONGODB_UNEXPECTED", "fatal"],
+])("error %i of the server is %s, %s", (code, expected, kind) => {
+  const cause = serverError(code);
+  expect(mongoError(cause, "testing")).toMatchObject({ code: expected, kind, cause });
+});
+
+test("a network that fails and a primary that is missing are retried, other errors of the driver are not", () => {
+  const description = { type: "Unknown", servers: new Map() } as unknown as TopologyDescription;
+  expect(mongoError(new MongoNetworkError("reset"), "testing").kind).toBe("retryable");
+  expect(mongoError(new MongoServerSelectionError("none", description), "testing").kind).toBe("retryable");
+  expect(mongoError(new MongoParseError("wrong"), "testing").kind).toBe("fatal");
+  expect(mongoError(new TypeError("a bug"), "testing").kind).toBe("fatal");
+});
+
+test("a connection that breaks while a large request is written, of which the driver passes Node's error on, is retried", () => {
+  const cause = Object.assign(new Error("write ECONNRESET"), { code: "ECONNRESET", syscall: "write" });
+  expect(mongoError(cause, "testing")).toMatchObject({ code: "MONGODB_UNAVAILABLE", kind: "retryable", cause });
+});
+
+test("the labels of server and driver count where the code says nothing", () => {
+  expect(mongoError(serverError(462, { errorLabels: ["SystemOverloadedError"] }), "testing").kind).toBe("retryable");
+});
+
+test("an error of Headrace stays what it is", () => {
+  const error = new HeadraceError("FENCED", { message: "a" });
+  expect(mongoError(error, "testing")).toBe(error);
+});
+
+test("the driver's message, which may hold a value, is not in the message", () => {
+  expect(mongoError(serverError(2, { codeName: "BadValue" }), "testing").message).toBe(
+    "MongoDB failed at testing: BadValue",
+  );
+});
+
+test("a lost cursor and a time that is gone are told apart", () => {
+  expect([43, 237, 246].map((code) => isCursorLost(mongoError(serverError(code), "testing")))).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  expect([239, 246, 43].map((code) => isSnapshotGone(mongoError(serverError(code), "testing")))).toEqual([
+    true,
+    true,
+    false,
+  ]);
+});

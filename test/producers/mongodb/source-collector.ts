@@ -1,0 +1,131 @@
+// Reads a ChangeSource to a condition, and what its events add up to.
+import { BSON } from "mongodb";
+import type { Db, Document, Timestamp } from "mongodb";
+import { MongoSource } from "../../../src/producers/mongodb/source.ts";
+import type { MongoSourceOptions } from "../../../src/producers/mongodb/source.ts";
+import type { ChangeSource, SignalLog, SourceBatch } from "../../../src/producers/ports.ts";
+import type { Logger } from "../../../src/runtime/logger.ts";
+import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
+import type { ChangeEvent, Position, Version } from "../../../src/schemas/change-event.ts";
+import type { Signal } from "../../../src/schemas/signal.ts";
+
+export type DocumentChange = Exclude<ChangeEvent, { op: "t" }>;
+
+/** The batches from `from` on, until one satisfies `isLast` or the source ends. */
+export async function collect(
+  source: ChangeSource,
+  from: Position | null,
+  isLast: (batch: SourceBatch) => boolean | Promise<boolean> = () => false,
+): Promise<SourceBatch[]> {
+  const batches: SourceBatch[] = [];
+  for await (const batch of source.read(from, { signal: AbortSignal.timeout(120_000) })) {
+    batches.push(batch);
+    if (await isLast(batch)) break;
+  }
+  return batches;
+}
+
+export function documentChanges(batches: readonly SourceBatch[]): DocumentChange[] {
+  return batches.flatMap(({ events }) => events.filter((event): event is DocumentChange => event.op !== "t"));
+}
+
+/** `collection/key` of an event's document. */
+export function keyOfChange({ collection, documentKey }: DocumentChange): string {
+  return `${collection}/${canonicalKey("mixed", documentKey)}`;
+}
+
+/** What a sink under the version guard ends with: canonical Extended JSON by key. */
+export function finalState(changes: readonly DocumentChange[]): Map<string, string> {
+  const newest = new Map<string, DocumentChange>();
+  for (const change of changes) {
+    const key = keyOfChange(change);
+    if (change.version >= (newest.get(key)?.version ?? 0n)) newest.set(key, change);
+  }
+  const state = new Map<string, string>();
+  for (const [key, { document }] of newest) if (document !== null) state.set(key, extendedJson(document));
+  return state;
+}
+
+function extendedJson(document: Uint8Array): string {
+  return BSON.EJSON.stringify(BSON.deserialize(document, { promoteValues: false }), { relaxed: false });
+}
+
+/** The same of a document that JavaScript has made. */
+export function extendedJsonOf(document: Document): string {
+  return extendedJson(BSON.serialize(document));
+}
+
+/** The time of the last write. */
+export async function clusterTimeOf(db: Db): Promise<Version> {
+  const { operationTime } = (await db.command({ ping: 1 })) as { operationTime: Timestamp };
+  return operationTime.toBigInt();
+}
+
+/** What the collections hold, as `finalState` gives it. */
+export async function contentOf(db: Db, collections: readonly string[]): Promise<Map<string, string>> {
+  const content = new Map<string, string>();
+  for (const collection of collections) {
+    for await (const document of db.collection(collection).find({}, { raw: true })) {
+      const raw = document as unknown as Uint8Array;
+      content.set(`${collection}/${canonicalKey("mixed", raw)}`, extendedJson(raw));
+    }
+  }
+  return content;
+}
+
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A document of any kind. */
+export interface Item {
+  _id: string | number;
+  [field: string]: unknown;
+}
+
+/** A log of signals that may grow. */
+export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
+  return {
+    open: async (start) => {
+      let next = start;
+      return {
+        start,
+        end: BigInt(signals.length),
+        take: () => {
+          const signal = signals[Number(next)];
+          return signal === undefined ? null : { offset: next++, signal };
+        },
+        arrival: () => new Promise(() => {}),
+        close: async () => {},
+      };
+    },
+  };
+}
+
+/** A source of a database that only this test writes to. */
+export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
+  return new MongoSource(db, {
+    collections: null,
+    snapshotMode: "initial",
+    chunkDocuments: 3,
+    onDrop: "apply",
+    onHistoryLost: "fail",
+    signals: signalsOf([]),
+    observer: {},
+    logger: silentLogger,
+    ...options,
+  });
+}
+
+/** Reads what there is to read now. */
+export async function catchUp(
+  db: Db,
+  from: Position | null,
+  options: Partial<MongoSourceOptions> = {},
+): Promise<SourceBatch[]> {
+  return await collect(sourceOf(db, { until: await clusterTimeOf(db), ...options }), from);
+}
+
+export function lastPosition(batches: readonly SourceBatch[]): Position {
+  const position = batches.at(-1)?.position;
+  if (position === undefined) throw new Error("there is no batch");
+  return position;
+}

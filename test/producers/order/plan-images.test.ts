@@ -1,0 +1,134 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { imageEvent, planBatch } from "../../../src/producers/order/plan-images.ts";
+import type { DocumentStreamEvent } from "../../../src/producers/order/plan-images.ts";
+import type { ChangeEvent, Version } from "../../../src/schemas/change-event.ts";
+
+type DocumentEvent = Exclude<ChangeEvent, { op: "t" }>;
+
+const KEYS = ["a", "b", "c", "d"];
+const keyOf = (documentKey: Uint8Array): string => Buffer.from(documentKey).toString();
+
+/** What a collection has been: each key's states, oldest first; null where the document was not there. */
+type History = Map<string, { version: Version; document: Buffer | null }[]>;
+
+interface Write {
+  readonly key: string;
+  readonly kind: "put" | "update" | "delete";
+}
+
+/** Writes as they are made: some alone, some together in a transaction. */
+const writesArbitrary = fc.array(
+  fc.record({
+    inTransaction: fc.boolean(),
+    writes: fc.array(fc.record({ key: fc.constantFrom(...KEYS), kind: fc.constantFrom("put", "update", "delete") }), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  }),
+  { maxLength: 30 },
+) satisfies fc.Arbitrary<{ inTransaction: boolean; writes: Write[] }[]>;
+
+/** Makes the writes as MongoDB would: the history that they give and the events of its change stream. */
+function replay(commits: readonly { inTransaction: boolean; writes: readonly Write[] }[]) {
+  const history: History = new Map(KEYS.map((key) => [key, []]));
+  const events: DocumentStreamEvent[] = [];
+  let version = 0n;
+  let count = 0;
+  for (const { inTransaction, writes } of commits) {
+    if (inTransaction) version++;
+    for (const { key, kind } of writes) {
+      const states = history.get(key) ?? [];
+      const exists = (states.at(-1)?.document ?? null) !== null;
+      if (kind !== "put" && !exists) continue;
+      if (!inTransaction) version++;
+      const document = kind === "delete" ? null : Buffer.from(`${key}${count++}`);
+      states.push({ version, document });
+      const operationType = kind !== "put" ? kind : exists ? "replace" : "insert";
+      events.push({
+        operationType,
+        collection: "things",
+        renamedTo: null,
+        version,
+        documentKey: Buffer.from(key),
+        document: operationType === "update" ? null : document,
+        inTransaction,
+      });
+    }
+  }
+  return { history, events, end: version };
+}
+
+function documentAt(history: History, key: string, version: Version): Buffer | null {
+  return (history.get(key) ?? []).findLast((state) => state.version <= version)?.document ?? null;
+}
+
+test("what is published at a version is the document at that version, and nothing is left out", () => {
+  fc.assert(
+    fc.property(writesArbitrary, fc.nat(20), fc.nat(5), (commits, readUpTo, later) => {
+      const { history, events, end } = replay(commits);
+      const at = end + BigInt(later);
+      const plan = planBatch(events, keyOf, BigInt(readUpTo));
+      const images = plan.reads.map((read) => imageEvent(read, documentAt(history, read.key, at), at));
+      const published = [...plan.events, ...images] as DocumentEvent[];
+      const versions = new Map<string, Version>();
+      for (const { op, documentKey, document, version } of published) {
+        const key = keyOf(documentKey);
+        expect(document?.toString() ?? null).toBe(documentAt(history, key, version)?.toString() ?? null);
+        expect(op === "d").toBe(document === null);
+        expect(version).toBeGreaterThanOrEqual(versions.get(key) ?? 0n);
+        versions.set(key, version);
+      }
+      for (const { documentKey } of events) {
+        const key = keyOf(documentKey);
+        const lastWrite = history.get(key)?.at(-1)?.version ?? 0n;
+        expect(versions.get(key)).toBeGreaterThanOrEqual(lastWrite);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a key is read once, however many of its events need it", () => {
+  fc.assert(
+    fc.property(writesArbitrary, (commits) => {
+      const { events } = replay(commits);
+      const { reads } = planBatch(events, keyOf, 0n);
+      expect(new Set(reads.map(({ key }) => key)).size).toBe(reads.length);
+    }),
+  );
+});
+
+test("nothing is published at a version up to which keys may have been published before", () => {
+  fc.assert(
+    fc.property(writesArbitrary, fc.nat(40), (commits, readUpTo) => {
+      const { events } = replay(commits);
+      for (const event of planBatch(events, keyOf, BigInt(readUpTo)).events) {
+        expect(event.version).toBeGreaterThan(BigInt(readUpTo));
+      }
+    }),
+  );
+});
+
+test("keys of different collections are different", () => {
+  const event = (collection: string, operationType: "insert" | "update"): DocumentStreamEvent => ({
+    operationType,
+    collection,
+    renamedTo: null,
+    version: 1n,
+    documentKey: Buffer.from("a"),
+    document: operationType === "insert" ? Buffer.from("a") : null,
+    inTransaction: false,
+  });
+  const plan = planBatch([event("x", "insert"), event("y", "update")], keyOf, 0n);
+  expect(plan.events).toMatchObject([{ collection: "x", op: "c" }]);
+  expect(plan.reads).toMatchObject([{ collection: "y", op: "u" }]);
+});
+
+test("a document that was inserted and changed in one batch is an insert", () => {
+  const { events } = replay([
+    { inTransaction: false, writes: [{ key: "a", kind: "put" }] },
+    { inTransaction: false, writes: [{ key: "a", kind: "update" }] },
+  ]);
+  expect(planBatch(events, keyOf, 0n).reads).toMatchObject([{ op: "c" }]);
+});

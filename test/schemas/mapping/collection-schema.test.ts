@@ -1,0 +1,177 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { avroType } from "../../../src/schemas/formats/avro-type.ts";
+import {
+  type CollectionMapping,
+  type ColumnMapping,
+  type IdType,
+  collectionSchema,
+  mappingMistakes,
+} from "../../../src/schemas/mapping/collection-schema.ts";
+import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+
+const ORIGIN = { name: "shop", database: "store", topic: "shop.store.products" };
+
+const column = (name: string, path: readonly string[] = [name], sql = "text"): ColumnMapping => ({
+  name,
+  path,
+  type: parseColumnType(sql),
+});
+
+const mapping = (columns: readonly ColumnMapping[]): CollectionMapping => ({
+  collection: "products",
+  mode: "columns",
+  columns,
+  idType: undefined,
+});
+
+const DOCUMENT_MODE: CollectionMapping = { collection: "carts", mode: "document", columns: [], idType: undefined };
+
+describe("the schema of a collection", () => {
+  it("in columns mode has _id, the columns and _extra", () => {
+    const columns = [column("sku"), column("US Gross", ["US Gross"], "int8"), column("width", ["dims", "w"], "float8")];
+    const schema = collectionSchema(mapping(columns), "objectId", ORIGIN);
+    expect(schema).toMatchObject({
+      idType: "objectId",
+      keySubject: "shop.store.products-key",
+      valueSubject: "shop.store.products-value",
+      keySchema: {
+        type: "record",
+        name: "Key",
+        namespace: "shop.store.products",
+        "headrace.idType": "objectId",
+        fields: [{ name: "_id", type: "string" }],
+      },
+    });
+    expect(schema.fields.map(({ column, type }) => [column, type.sql])).toEqual([
+      ["sku", "text"],
+      ["US Gross", "bigint"],
+      ["width", "double precision"],
+      ["_extra", "jsonb"],
+    ]);
+    const [before, after, source, op, time] = schema.valueSchema.fields;
+    expect([before, after, source, op, time].map((field) => field?.name)).toEqual([
+      "before",
+      "after",
+      "source",
+      "op",
+      "ts_ms",
+    ]);
+    expect(after).toEqual({ name: "after", type: ["null", "Value"], default: null });
+    expect(before?.type).toEqual([
+      "null",
+      {
+        type: "record",
+        name: "Value",
+        fields: [
+          { name: "_id", type: "string", "headrace.idType": "objectId" },
+          { name: "sku", type: ["null", "string"], default: null, "headrace.column": "sku", "headrace.type": "text" },
+          {
+            name: "US_u0020Gross",
+            type: ["null", "long"],
+            default: null,
+            "headrace.column": "US Gross",
+            "headrace.type": "bigint",
+          },
+          {
+            name: "width",
+            type: ["null", "double"],
+            default: null,
+            "headrace.column": "width",
+            "headrace.type": "double precision",
+          },
+          {
+            name: "_extra",
+            type: ["null", { type: "string", "connect.name": "io.debezium.data.Json" }],
+            default: null,
+            "headrace.column": "_extra",
+            "headrace.type": "jsonb",
+          },
+        ],
+      },
+    ]);
+  });
+
+  it("in document mode has _id and doc", () => {
+    const schema = collectionSchema(DOCUMENT_MODE, "integer", ORIGIN);
+    expect(schema.fields.map(({ column, type }) => [column, type.sql])).toEqual([["doc", "jsonb"]]);
+    expect(schema.keySchema.fields[0]?.type).toBe("long");
+  });
+
+  it.each<[IdType, unknown]>([
+    ["objectId", "string"],
+    ["string", "string"],
+    ["mixed", "string"],
+    ["integer", "long"],
+    ["uuid", { type: "string", logicalType: "uuid" }],
+  ])("has an _id of the type of its keys (%s)", (idType, avro) => {
+    expect(collectionSchema(DOCUMENT_MODE, idType, ORIGIN).keySchema.fields[0]?.type).toEqual(avro);
+  });
+
+  it("is Avro for any column names and any topic", () => {
+    const name = fc
+      .string({ unit: "grapheme", minLength: 1, maxLength: 12 })
+      .filter((text) => mappingMistakes(mapping([column(text)])).length === 0);
+    const topic = fc.stringMatching(/^[a-z0-9._-]{1,40}$/);
+    fc.assert(
+      fc.property(fc.uniqueArray(name, { maxLength: 20 }), topic, (names, topic) => {
+        const schema = collectionSchema(mapping(names.map((text) => column(text))), "string", { ...ORIGIN, topic });
+        avroType(schema.keySchema);
+        avroType(schema.valueSchema);
+      }),
+    );
+  });
+
+  it("is refused with every mistake of the mapping", () => {
+    const bad = mapping([column("_extra"), column("a", ["x"]), column("a", ["y"]), column("c", ["x", "z"])]);
+    expect(() => collectionSchema(bad, "string", ORIGIN)).toThrow(
+      expect.objectContaining({
+        code: "MAPPING_INVALID",
+        message: expect.stringMatching(
+          /"products".*"_extra".*"a" is declared twice.*"a" and "c" read overlapping paths/,
+        ),
+      }),
+    );
+  });
+});
+
+describe("a mapping", () => {
+  it.each([
+    ["usual columns", [column("a"), column("A"), column("b.c", ["b", "c"]), column("x", ["b", "d"])]],
+    ["names that are each other's escape", [column("a.b", ["1"]), column("a_u002eb", ["2"])]],
+    ["an empty field name", [column("empty", [""]), column("inner", ["a", ""])]],
+    ["paths with one name in common", [column("x", ["a", "b"]), column("y", ["b", "a"]), column("z", ["ab"])]],
+    ["a name of 63 bytes", [column("é".repeat(31) + "x")]],
+    ["1,590 columns", Array.from({ length: 1590 }, (_each, index) => column(`c${index}`))],
+  ])("may have %s", (_what, columns) => {
+    expect(mappingMistakes(mapping(columns))).toEqual([]);
+  });
+
+  it.each([
+    ["a reserved name", [column("_id", ["x"])], /"_id".*keeps for itself/],
+    ["another reserved name", [column("_version")], /"_version"/],
+    ["a third reserved name", [column("doc")], /"doc"/],
+    ["a system column's name", [column("ctid")], /system column/],
+    ["a name that records in JavaScript cannot have", [column("__proto__")], /"__proto__"/],
+    ["an empty name", [column("", ["x"])], /empty name/],
+    ["a NUL in a name", [column("a\0b", ["x"])], /cannot store/],
+    ["a lone surrogate in a name", [column("\ud800", ["x"])], /cannot store/],
+    ["a name of 64 bytes", [column("é".repeat(32))], /63 bytes/],
+    ["a name twice", [column("a", ["x"]), column("a", ["y"])], /"a" is declared twice/],
+    ["an empty path", [column("a", [])], /empty path/],
+    ["a NUL in a path", [column("a", ["x\0"])], /NUL/],
+    ["a path into _id", [column("a", ["_id", "x"])], /reads _id/],
+    ["a path twice", [column("a", ["x"]), column("b", ["x"])], /"a" and "b" read overlapping/],
+    ["a path within another", [column("a", ["x", "y"]), column("b", ["x"])], /"a" and "b" read overlapping/],
+    ["a path around another", [column("b", ["x"]), column("a", ["x", "y", "z"])], /"b" and "a" read overlapping/],
+    ["1,591 columns", Array.from({ length: 1591 }, (_each, index) => column(`c${index}`)), /1591 columns are too many/],
+  ])("has no %s", (_what, columns, mistake) => {
+    expect(mappingMistakes(mapping(columns))).toEqual([expect.stringMatching(mistake)]);
+  });
+
+  it("of a document has no columns", () => {
+    expect(mappingMistakes({ ...DOCUMENT_MODE, columns: [column("a")] })).toEqual([
+      expect.stringMatching(/no columns/),
+    ]);
+  });
+});

@@ -1,0 +1,177 @@
+import {
+  BSONSymbol,
+  Binary,
+  Decimal128,
+  Double,
+  EJSON,
+  Int32,
+  Long,
+  MinKey,
+  ObjectId,
+  Timestamp,
+  UUID,
+  serialize,
+} from "bson";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { readId } from "../../../src/verify/values/bson.ts";
+import { expectedKey, idOfKey } from "../../../src/verify/values/key.ts";
+import type { IdType } from "../../../src/schemas/mapping/collection-schema.ts";
+import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
+
+const key = (idType: IdType, _id: unknown): string | undefined => expectedKey(idType, readId(serialize({ _id })));
+
+describe("keys of one type", () => {
+  test("are the type's own text", () => {
+    expect(key("objectId", new ObjectId("0123456789abcdef01234567"))).toBe("0123456789abcdef01234567");
+    expect(key("string", "a")).toBe("a");
+    expect(key("uuid", new UUID("01234567-89ab-cdef-0123-456789abcdef"))).toBe("01234567-89ab-cdef-0123-456789abcdef");
+    for (const seven of [new Int32(7), Long.fromNumber(7), new Double(7), Decimal128.fromString("7.00")]) {
+      expect(key("integer", seven)).toBe("7");
+    }
+    expect(key("integer", new Double(-0))).toBe("0");
+    expect(key("integer", new Double(2 ** 62))).toBe("4611686018427387904");
+    expect(key("integer", Long.MIN_VALUE)).toBe("-9223372036854775808");
+  });
+
+  test("have no room for another type", () => {
+    expect(key("objectId", "0123456789abcdef01234567")).toBeUndefined();
+    expect(key("string", new ObjectId())).toBeUndefined();
+    expect(key("string", new BSONSymbol("a"))).toBe("a");
+    expect(key("string", "a\0b")).toBeUndefined();
+    expect(key("string", "a\\u0000b")).toBe("a\\u0000b");
+    expect(key("uuid", new Binary(Buffer.alloc(16), 0))).toBeUndefined();
+    for (const other of ["7", new Double(7.5), Decimal128.fromString("1E+19"), new Double(Number.NaN), null]) {
+      expect(key("integer", other)).toBeUndefined();
+    }
+  });
+});
+
+describe("mixed keys", () => {
+  test("are one text for what MongoDB holds equal", () => {
+    for (const seven of [new Int32(7), Long.fromNumber(7), new Double(7), Decimal128.fromString("7.00")]) {
+      expect(key("mixed", seven)).toBe('{"$numberLong":"7"}');
+    }
+    expect(key("mixed", new Double(7.5))).toBe('{"$numberDecimal":"7.5"}');
+    expect(key("mixed", Decimal128.fromString("7.50"))).toBe('{"$numberDecimal":"7.5"}');
+    expect(key("mixed", new Double(1e22))).toBe('{"$numberDecimal":"1E+22"}');
+    expect(key("mixed", new Double(0.1))).toBe('{"$numberDouble":"0.1"}');
+    expect(key("mixed", Decimal128.fromString("0.1"))).toBe('{"$numberDecimal":"0.1"}');
+    expect(key("mixed", Decimal128.fromString("NaN"))).toBe('{"$numberDouble":"NaN"}');
+    expect(key("mixed", new Double(-Infinity))).toBe('{"$numberDouble":"-Infinity"}');
+    expect(key("mixed", Decimal128.fromString("-0E+5"))).toBe('{"$numberLong":"0"}');
+    expect(key("mixed", new BSONSymbol("a"))).toBe('"a"');
+    expect(key("mixed", "a")).toBe('"a"');
+    expect(key("mixed", null)).toBe("null");
+  });
+
+  test("take a Decimal128 that is encoded with more than 34 digits for zero, as MongoDB does", () => {
+    const bytes = Buffer.alloc(16);
+    bytes.writeBigUInt64LE((3n << 61n) | (6144n << 47n), 8); // 2^113 × 10^-32
+    const tooLong = new Decimal128(bytes);
+    expect(String(tooLong)).toBe("103.84593717069655257060992658440192");
+    expect(key("mixed", tooLong)).toBe('{"$numberLong":"0"}');
+    expect(key("integer", tooLong)).toBe("0");
+  });
+
+  test("keep the order of fields, and tell nested values apart", () => {
+    const id = new Map<string, unknown>([
+      ["b", new Double(7)],
+      ["2", [new ObjectId("0123456789abcdef01234567"), { x: new Date(5) }]],
+    ]);
+    expect(key("mixed", id)).toBe(
+      '{"b":{"$numberLong":"7"},"2":[{"$oid":"0123456789abcdef01234567"},{"x":{"$date":{"$numberLong":"5"}}}]}',
+    );
+  });
+
+  test("that could be mistaken for another are none", () => {
+    expect(key("mixed", { a: { $oid: "0123456789abcdef01234567" } })).toBeUndefined();
+    const twice = Buffer.from(serialize({ _id: { a: 1, b: 2 } }));
+    twice[twice.lastIndexOf("b\0")] = 0x61;
+    expect(expectedKey("mixed", readId(twice))).toBeUndefined();
+  });
+
+  test("with NUL anywhere are none", () => {
+    expect(key("mixed", { a: ["\0"] })).toBeUndefined();
+    expect(key("mixed", { a: "\\u0000" })).toBe('{"a":"\\\\u0000"}');
+  });
+});
+
+test("keys are those of the writer, found in two ways", () => {
+  const scalar = fc.oneof(
+    fc.double().map((value) => new Double(value)),
+    fc.integer({ min: -99, max: 99 }).map((value) => new Double(2 ** value)),
+    fc.integer().map((value) => new Int32(value)),
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((value) => Long.fromBigInt(value)),
+    fc.tuple(fc.integer(), fc.integer({ min: -40, max: 40 })).map(([n, e]) => Decimal128.fromString(`${n}E${e}`)),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => new Decimal128(bytes)),
+    fc.string({ unit: "binary" }),
+    fc.uint8Array({ minLength: 12, maxLength: 12 }).map((bytes) => new ObjectId(bytes)),
+    fc.uint8Array({ minLength: 15, maxLength: 16 }).map((bytes) => new Binary(Buffer.from(bytes), 4)),
+    fc.date({ noInvalidDate: true }),
+    fc.constantFrom(null, true, false, new BSONSymbol("s"), new MinKey(), new Timestamp({ t: 1, i: 2 })),
+  );
+  const name = fc.oneof(
+    fc.constantFrom("$ref", "$x", "1", "b"),
+    fc.string().filter((text) => !text.includes("\0")),
+  );
+  const id = fc.oneof(
+    scalar,
+    fc.array(fc.tuple(name, fc.oneof(scalar, fc.array(scalar)))).map((entries) => new Map<string, unknown>(entries)),
+  );
+  const idType = fc.constantFrom<IdType>("objectId", "string", "integer", "uuid", "mixed");
+  fc.assert(
+    fc.property(idType, id, (type, _id) => {
+      const raw = serialize({ _id });
+      expect(expectedKey(type, readId(raw))).toBe(writtenKey(type, raw));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+/** The key that the producer gives; undefined for a dead letter. */
+function writtenKey(idType: IdType, raw: Uint8Array): string | undefined {
+  try {
+    return canonicalKey(idType, raw);
+  } catch (error) {
+    if (error instanceof ContractError) return undefined;
+    throw error;
+  }
+}
+
+describe("the _id of a key", () => {
+  test("has that key again", () => {
+    const ids: readonly [IdType, unknown][] = [
+      ["objectId", new ObjectId()],
+      ["string", 'ä"\\'],
+      ["integer", Long.MAX_VALUE],
+      ["integer", new Int32(-1)],
+      ["uuid", new UUID()],
+      [
+        "mixed",
+        new Map<string, unknown>([
+          ["b", 1],
+          ["1", "x"],
+          ["x", true],
+        ]),
+      ],
+      ["mixed", { n: { $ref: "c", $id: 1 }, t: [null, true] }],
+      ["mixed", new Binary(Buffer.from("a"), 5)],
+      ["mixed", null],
+      ["mixed", new Double(0.1)],
+    ];
+    for (const [idType, id] of ids) {
+      const text = key(idType, id) ?? "";
+      expect(key(idType, idOfKey(idType, text)), EJSON.stringify({ id })).toBe(text);
+    }
+  });
+
+  test("does not exist for a text of another type", () => {
+    expect(idOfKey("objectId", "0123456789ABCDEF01234567")).toBeUndefined();
+    expect(idOfKey("objectId", "x")).toBeUndefined();
+    expect(idOfKey("uuid", "x")).toBeUndefined();
+    expect(idOfKey("mixed", "x")).toBeUndefined();
+    expect(idOfKey("mixed", "7")).toBeUndefined();
+  });
+});
