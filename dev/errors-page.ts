@@ -1,4 +1,3 @@
-import { CONFIG_ERRORS } from "../src/config/config-mistakes.ts";
 import { KAFKA_ERRORS } from "../src/errors/codes-kafka.ts";
 import { MONGODB_ERRORS } from "../src/errors/codes-mongodb.ts";
 import { POSTGRES_ERRORS } from "../src/errors/codes-postgres.ts";
@@ -8,7 +7,7 @@ import { CONTRACT_ERRORS } from "../src/errors/codes-contract.ts";
 
 /** Every code that an error of Headrace can have, by what it is about. */
 export const ERROR_SECTIONS: Readonly<Record<string, ErrorTable>> = {
-  "The pipeline": { ...CONFIG_ERRORS, ...PIPELINE_ERRORS },
+  "The pipeline": PIPELINE_ERRORS,
   MongoDB: MONGODB_ERRORS,
   Kafka: KAFKA_ERRORS,
   PostgreSQL: POSTGRES_ERRORS,

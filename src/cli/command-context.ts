@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { ConfigError } from "../config/config-mistakes.ts";
+import { HeadraceError } from "../errors/error.ts";
 import type { Config } from "../config/config-schema.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
@@ -47,7 +47,7 @@ async function runWithConfig(
   try {
     config = await loadConfig(file);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof HeadraceError) || error.code !== "CONFIG_INVALID") throw error;
     process.stderr.write(`${error.message}\n`);
     return EXIT_USAGE;
   }

@@ -1,3 +1,4 @@
+import { errorCode } from "../errors/error.ts";
 import { startHttpServer } from "../runtime/http-server.ts";
 import type { HttpServer } from "../runtime/http-server.ts";
 import { createMetrics } from "../runtime/metrics.ts";
@@ -41,8 +42,7 @@ export async function runService(
 }
 
 function codeOf({ error }: RetryMessage): string {
-  const { code } = error as { code?: unknown };
-  return typeof code === "string" ? code : "UNKNOWN";
+  return errorCode(error) ?? "UNKNOWN";
 }
 
 interface HttpContext {

@@ -1,3 +1,4 @@
+import { HeadraceError } from "../errors/error.ts";
 import * as z from "zod";
 import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
 import type { CollectionMapping, ColumnMapping } from "../schemas/mapping/collection-schema.ts";
@@ -31,8 +32,8 @@ const columnType = z.string().transform((text, context): ColumnType => {
   try {
     return parseColumnType(text);
   } catch (error) {
-    const { message, remedy } = error as { message: string; remedy?: string };
-    context.addIssue(remedy === undefined ? message : `${message} ${remedy}`);
+    if (!(error instanceof HeadraceError)) throw error;
+    context.addIssue(`${error.message} ${error.remedy}`);
     return z.NEVER;
   }
 });

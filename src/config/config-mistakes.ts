@@ -1,3 +1,5 @@
+import { HeadraceError } from "../errors/error.ts";
+
 /** One thing that is wrong in a config. */
 export interface Mistake {
   /** Where, as keys and list indices from the top. */
@@ -8,30 +10,18 @@ export interface Mistake {
   readonly line?: number | undefined;
 }
 
-/** What docs/errors.md says of a ConfigError's code. */
-export const CONFIG_ERRORS = {
-  CONFIG_INVALID: {
-    kind: "usage",
-    meaning: "The config cannot be read or used. Every mistake in it is named with its line and its place.",
-    remedy: "Correct the file; docs/configuration.md describes every key.",
-  },
-} as const;
-
-/** A config that cannot be used, with every mistake in it. The process ends with exit code 2. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-  readonly code = "CONFIG_INVALID";
-  readonly kind = CONFIG_ERRORS.CONFIG_INVALID.kind;
-  readonly remedy: string;
-  readonly mistakes: readonly Mistake[];
-
-  constructor(file: string, mistakes: readonly Mistake[], cause?: unknown) {
-    const count = mistakes.length === 1 ? "a mistake" : `${mistakes.length} mistakes`;
-    const lines = mistakes.map((mistake) => `  ${describeMistake(mistake)}`);
-    super(`${file} has ${count}:\n${lines.join("\n")}`, cause === undefined ? undefined : { cause });
-    this.remedy = `correct ${file}; every key is described in docs/configuration.md`;
-    this.mistakes = mistakes;
-  }
+/** A config that cannot be used, with every mistake in it. */
+export function configInvalid(file: string, mistakes: readonly Mistake[], cause?: unknown): HeadraceError {
+  const count = mistakes.length === 1 ? "a mistake" : `${mistakes.length} mistakes`;
+  const lines = mistakes.map((mistake) => `  ${describeMistake(mistake)}`);
+  return new HeadraceError(
+    "CONFIG_INVALID",
+    {
+      message: `${file} has ${count}:\n${lines.join("\n")}`,
+      remedy: `Correct ${file}; docs/configuration.md describes every key.`,
+    },
+    cause,
+  );
 }
 
 function describeMistake({ path, message, line }: Mistake): string {
@@ -40,7 +30,7 @@ function describeMistake({ path, message, line }: Mistake): string {
 }
 
 /** `collections["a b"].columns.sku`, `kafka.brokers[0]`. */
-export function pathText(path: readonly PropertyKey[]): string {
+function pathText(path: readonly PropertyKey[]): string {
   let text = "";
   for (const key of path) {
     if (typeof key === "number") text += `[${key}]`;

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { isNode, LineCounter, parseDocument } from "yaml";
 import type { Document } from "yaml";
-import { ConfigError } from "./config-mistakes.ts";
+import { configInvalid } from "./config-mistakes.ts";
 import type { Mistake } from "./config-mistakes.ts";
 import { configSchema } from "./config-schema.ts";
 import type { Config } from "./config-schema.ts";
@@ -15,7 +15,7 @@ const SECRET_KEYS: readonly PropertyKey[] = ["uri", "url", "username", "password
 
 /**
  * Reads a config file.
- * @throws ConfigError with everything that is wrong in it, or where it cannot be read.
+ * @throws HeadraceError CONFIG_INVALID with everything that is wrong in it, or where it cannot be read.
  */
 export async function loadConfig(file: string, environment: Environment = process.env): Promise<Config> {
   let text: string;
@@ -24,7 +24,7 @@ export async function loadConfig(file: string, environment: Environment = proces
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const message = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
-    throw new ConfigError(file, [{ path: [], message: `${message}; give the right one with --config` }], error);
+    throw configInvalid(file, [{ path: [], message: `${message}; give the right one with --config` }], error);
   }
   return parseConfig(text, { file, environment });
 }
@@ -32,7 +32,7 @@ export async function loadConfig(file: string, environment: Environment = proces
 /**
  * Makes a config of YAML.
  * @param file its name, for messages.
- * @throws ConfigError with everything that is wrong in it.
+ * @throws HeadraceError CONFIG_INVALID with everything that is wrong in it.
  */
 export function parseConfig(
   text: string,
@@ -45,7 +45,7 @@ export function parseConfig(
     message,
     line: lineCounter.linePos(start).line,
   }));
-  if (yamlMistakes.length > 0) throw new ConfigError(file, yamlMistakes);
+  if (yamlMistakes.length > 0) throw configInvalid(file, yamlMistakes);
 
   const substituted = substituteEnvironment(document.toJS() ?? {}, environment);
   const result = validate(substituted);
@@ -54,7 +54,7 @@ export function parseConfig(
     ...mistake,
     line: lineOf(mistake.path, document, lineCounter),
   }));
-  throw new ConfigError(
+  throw configInvalid(
     file,
     withLines.sort((a, b) => (a.line ?? 0) - (b.line ?? 0)),
   );

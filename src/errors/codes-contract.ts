@@ -1,26 +1,6 @@
-/**
- * What goes wrong inside the contract (mapping, encoding, the registry). The fields are those of
- * `HeadraceError` in runtime/, so that both are treated alike without an import between the folders.
- */
-export class ContractError extends Error {
-  override readonly name = "ContractError";
-  readonly code: ContractErrorCode;
-  readonly kind: ContractErrorKind;
-  /** What the operator can do, one sentence. */
-  readonly remedy: string;
+import type { ErrorTable } from "./error-table.ts";
 
-  constructor(code: ContractErrorCode, { message, remedy, kind }: ContractErrorText, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-    this.kind = kind ?? CONTRACT_ERRORS[code].kind;
-    this.remedy = remedy ?? CONTRACT_ERRORS[code].remedy;
-  }
-}
-
-/**
- * Every code with what docs/errors.md says of it. To add one: give it an entry, raise it with
- * `new ContractError("THE_CODE", { message })`, and run `npm run docs`. A code without an entry does not compile.
- */
+/** What goes wrong with documents, records and schemas. How to add a code stands in `codes.ts`. */
 export const CONTRACT_ERRORS = {
   MAPPING_INVALID: {
     kind: "fatal",
@@ -94,15 +74,4 @@ export const CONTRACT_ERRORS = {
     remedy:
       "A newer version of Headrace may have written it: use that one. Else delete the pipeline's positions topic, which begins with a new snapshot.",
   },
-} as const satisfies Record<string, { kind: ContractErrorKind; meaning: string; remedy: string }>;
-
-type ContractErrorKind = "retryable" | "poison" | "fatal" | "usage";
-
-type ContractErrorCode = keyof typeof CONTRACT_ERRORS;
-
-/** What happened; and, where the place that throws knows better than the code's entry, what to do. Never a document's value. */
-interface ContractErrorText {
-  readonly message: string;
-  readonly remedy?: string;
-  readonly kind?: ContractErrorKind;
-}
+} as const satisfies ErrorTable;

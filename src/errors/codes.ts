@@ -1,3 +1,4 @@
+import { CONTRACT_ERRORS } from "./codes-contract.ts";
 import { KAFKA_ERRORS } from "./codes-kafka.ts";
 import { MONGODB_ERRORS } from "./codes-mongodb.ts";
 import { POSTGRES_ERRORS } from "./codes-postgres.ts";
@@ -5,7 +6,7 @@ import type { ErrorTable } from "./error-table.ts";
 
 /**
  * To add a code: give it an entry here or in the table of its server (`codes-mongodb.ts`, `codes-kafka.ts`,
- * `codes-postgres.ts`; what goes wrong inside the contract: `codes-contract.ts`), raise it with
+ * `codes-postgres.ts`; documents, records and schemas: `codes-contract.ts`), raise it with
  * `new HeadraceError("THE_CODE", { message })`, and run `npm run docs`. A code without an entry does not compile. `kind` and
  * `remedy` are given where it is thrown only if they depend on what is known there.
  */
@@ -25,6 +26,11 @@ export const PIPELINE_ERRORS = {
     kind: "usage",
     meaning: "A command was given a collection that the pipeline does not replicate.",
     remedy: "Give --collection a name that `collections` in the config, or the database, has.",
+  },
+  CONFIG_INVALID: {
+    kind: "usage",
+    meaning: "The config cannot be read or used. Every mistake in it is named with its line and its place.",
+    remedy: "Correct the file; docs/configuration.md describes every key.",
   },
   DEAD_LETTER_WINDOW: {
     kind: "fatal",
@@ -69,6 +75,12 @@ export const PIPELINE_ERRORS = {
 } as const satisfies ErrorTable;
 
 /** Every code of a HeadraceError. */
-export const ERRORS = { ...PIPELINE_ERRORS, ...MONGODB_ERRORS, ...KAFKA_ERRORS, ...POSTGRES_ERRORS };
+export const ERRORS = {
+  ...PIPELINE_ERRORS,
+  ...CONTRACT_ERRORS,
+  ...MONGODB_ERRORS,
+  ...KAFKA_ERRORS,
+  ...POSTGRES_ERRORS,
+};
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -33,14 +33,18 @@ export class HeadraceError extends Error {
 }
 
 /** What ends the process, with a code: what nobody classified becomes an UNKNOWN_ERROR with it as cause. */
-export function withCode(error: unknown): unknown {
-  if (typeof (error as { remedy?: unknown } | null)?.remedy === "string") return error;
+export function withCode(error: unknown): HeadraceError {
+  if (error instanceof HeadraceError) return error;
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return new HeadraceError("UNKNOWN_ERROR", { message }, error);
 }
 
 /** The kind of anything thrown. What was not classified at an adapter is a bug or unknown, hence fatal. */
 export function errorKind(error: unknown): ErrorKind {
-  const kind = (error as { kind?: unknown } | null)?.kind;
-  return kind === "retryable" || kind === "poison" || kind === "usage" ? kind : "fatal";
+  return error instanceof HeadraceError ? error.kind : "fatal";
+}
+
+/** The code of anything thrown; undefined for what was not classified. */
+export function errorCode(error: unknown): ErrorCode | undefined {
+  return error instanceof HeadraceError ? error.code : undefined;
 }

@@ -10,12 +10,12 @@ import { consumerGroup, positionsTopic } from "../schemas/topics.ts";
 
 /** The producer's committed position, followed as it moves. */
 export interface PositionWatch {
-  /** The newest one; null where none was ever committed. @throws HeadraceError, ContractError */
+  /** The newest one; null where none was ever committed. @throws HeadraceError */
   latest(): Promise<Position | null>;
   /**
    * The newest one that something stands behind; null where there is none. Kafka shows a transaction in one partition
    * earlier than in another, but begins the next one only when it shows all of it. So the topics' ends, asked for after
-   * this, are behind all that was published up to the position. @throws HeadraceError, ContractError
+   * this, are behind all that was published up to the position. @throws HeadraceError
    */
   latestSettled(): Promise<Position | null>;
   close(): Promise<void>;

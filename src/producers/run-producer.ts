@@ -54,7 +54,7 @@ export interface ProducerOptions {
  * Runs the producer of a pipeline until `signal` aborts or, where that is asked for, there is nothing more to do.
  * Before any data moves it looks at the collections, makes the topics and registers the schemas; what fails there
  * is tried again for a minute only.
- * @throws HeadraceError or ContractError
+ * @throws HeadraceError
  */
 export function runProducer(options: ProducerOptions, { signal }: { signal: AbortSignal }): Promise<void> {
   return untilAborted(signal, () => startAndProduce(options, signal));

@@ -1,3 +1,4 @@
+import { errorCode, HeadraceError } from "../errors/error.ts";
 import { pino } from "pino";
 import type { DestinationStream } from "pino";
 
@@ -77,15 +78,13 @@ export function logFatal(logger: Logger, error: unknown): void {
 
 function describeOne(error: unknown, withMessage: boolean): ErrorDescription {
   if (!(error instanceof Error)) return { type: typeof error, ...(withMessage ? { message: String(error) } : {}) };
-  const { code, remedy, details } = error as { code?: unknown; remedy?: unknown; details?: unknown };
+  const { code } = error as { code?: unknown };
   return {
     type: error.name,
     ...(typeof code === "string" || typeof code === "number" ? { code: String(code) } : {}),
     ...(withMessage ? { message: error.message } : {}),
-    ...(typeof remedy === "string" ? { remedy } : {}),
-    ...(isOurs(error) && typeof details === "object" && details !== null && Object.keys(details).length > 0
-      ? { details }
-      : {}),
+    ...(isOurs(error) ? { remedy: error.remedy } : {}),
+    ...(isOurs(error) && Object.keys(error.details).length > 0 ? { details: error.details } : {}),
   };
 }
 
@@ -104,13 +103,13 @@ function causeOf(error: unknown): unknown {
 }
 
 /** Our errors say what to do; no driver's does. */
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && typeof (error as { remedy?: unknown }).remedy === "string";
+function isOurs(error: unknown): error is HeadraceError {
+  return error instanceof HeadraceError;
 }
 
 /** An error that nobody classified, and where it comes from is all that is known. */
 function isUnknown(error: unknown): error is Error {
-  return error instanceof Error && (error as { code?: unknown }).code === "UNKNOWN_ERROR";
+  return errorCode(error) === "UNKNOWN_ERROR";
 }
 
 function isSystemError(error: unknown): boolean {

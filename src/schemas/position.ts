@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Position } from "./change-event.ts";
-import { ContractError } from "../errors/codes-contract.ts";
+import { HeadraceError } from "../errors/error.ts";
 
 /** Grows when a reader of the old form would misread the new one. */
 const FORMAT = 1;
@@ -39,7 +39,7 @@ export function encodePosition(position: Position): string {
   );
 }
 
-/** @throws ContractError POSITION_INVALID for what `encodePosition` did not write. */
+/** @throws HeadraceError POSITION_INVALID for what `encodePosition` did not write. */
 export function decodePosition(text: string): Position {
   let stored: unknown;
   try {
@@ -55,8 +55,8 @@ export function decodePosition(text: string): Position {
   return position;
 }
 
-function unreadable(why: string, cause?: unknown): ContractError {
-  return new ContractError(
+function unreadable(why: string, cause?: unknown): HeadraceError {
+  return new HeadraceError(
     "POSITION_INVALID",
     {
       message: `The stored position cannot be read: ${why}.`,

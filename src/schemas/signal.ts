@@ -3,7 +3,7 @@ import type { Document } from "bson";
 import { z } from "zod";
 import type { RepeatedDeadLetter } from "./change-event.ts";
 import type { IdType } from "./mapping/collection-schema.ts";
-import { ContractError } from "../errors/codes-contract.ts";
+import { HeadraceError } from "../errors/error.ts";
 import { canonicalKey, keyToId } from "./keys/document-key.ts";
 
 /** What an operator asks of a running producer, through the signals topic. */
@@ -61,14 +61,14 @@ const storedSignal = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("resync"), collection, empty: z.boolean().optional() }),
 ]);
 
-/** A signal as JSON, as it stands in Kafka. @throws ContractError SIGNAL_INVALID */
+/** A signal as JSON, as it stands in Kafka. @throws HeadraceError SIGNAL_INVALID */
 export function encodeSignal(signal: Signal): string {
   const text = JSON.stringify(signal, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   decodeSignal(text);
   return text;
 }
 
-/** @throws ContractError SIGNAL_INVALID for what is not a signal that this version knows */
+/** @throws HeadraceError SIGNAL_INVALID for what is not a signal that this version knows */
 export function decodeSignal(text: string): Signal {
   let stored: unknown;
   try {
@@ -81,7 +81,7 @@ export function decodeSignal(text: string): Signal {
   throw invalidSignal(parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
 }
 
-/** The query of a filter. @throws ContractError SIGNAL_INVALID */
+/** The query of a filter. @throws HeadraceError SIGNAL_INVALID */
 export function readFilter(text: string): Document {
   const filter = parse(() => BSON.EJSON.parse(text, { relaxed: false }) as unknown);
   if (typeof filter !== "object" || filter === null || Array.isArray(filter)) throw invalidSignal("is no query");
@@ -91,7 +91,7 @@ export function readFilter(text: string): Document {
 
 /**
  * `{_id}` in BSON. Order matters in a sub-document that is an `_id`, so it is not read as an object.
- * @throws ContractError SIGNAL_INVALID, KEY_INVALID
+ * @throws HeadraceError SIGNAL_INVALID, KEY_INVALID
  */
 export function readSignalId(text: string): Uint8Array {
   const documentKey = parse(() => BSON.serialize({ _id: keyToId("mixed", text) }));
@@ -102,7 +102,7 @@ export function readSignalId(text: string): Uint8Array {
 /**
  * The id of a signal for an `_id` as a user or a dead letter gives it.
  * @param text Extended JSON, canonical or not
- * @throws ContractError SIGNAL_INVALID, KEY_INVALID where it cannot be asked for
+ * @throws HeadraceError SIGNAL_INVALID, KEY_INVALID where it cannot be asked for
  */
 export function signalIdOf(text: string): string {
   return canonicalKey("mixed", readSignalId(text));
@@ -110,7 +110,7 @@ export function signalIdOf(text: string): string {
 
 /**
  * The same for a key as the `_id` column holds it; null where it cannot be asked for, as JavaScript has no such value.
- * @throws ContractError KEY_INVALID where it is no key of this type
+ * @throws HeadraceError KEY_INVALID where it is no key of this type
  */
 export function signalIdOfKey(idType: IdType, key: string): string | null {
   const documentKey = BSON.serialize({ _id: keyToId(idType, key) });
@@ -133,13 +133,13 @@ function refused(read: (text: string) => unknown): (text: string, context: z.Ref
     try {
       read(text);
     } catch (error) {
-      if (!(error instanceof ContractError)) throw error;
+      if (!(error instanceof HeadraceError)) throw error;
       context.addIssue(error.message);
     }
   };
 }
 
 /** @param problem what follows "A signal" */
-function invalidSignal(problem: string, cause?: unknown): ContractError {
-  return new ContractError("SIGNAL_INVALID", { message: `What a signal says ${problem}.` }, cause);
+function invalidSignal(problem: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("SIGNAL_INVALID", { message: `What a signal says ${problem}.` }, cause);
 }

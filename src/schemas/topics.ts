@@ -1,5 +1,5 @@
 import { escapeUnits, unescapeUnits } from "./mapping/avro-name.ts";
-import { ContractError } from "../errors/codes-contract.ts";
+import { HeadraceError } from "../errors/error.ts";
 
 /** Kafka's limit, as its file names have one. */
 const TOPIC_NAME_LIMIT = 249;
@@ -46,7 +46,7 @@ export function collectionOf(name: string, database: string, topic: string): str
 
 /**
  * Kafka holds topics that differ only in `.` and `_` for one, since its metrics do.
- * @throws ContractError NAME_COLLISION for such collections, and for names longer than Kafka takes.
+ * @throws HeadraceError NAME_COLLISION for such collections, and for names longer than Kafka takes.
  */
 export function checkTopicNames(name: string, database: string, collections: readonly string[]): void {
   const owners = new Map<string, string>();
@@ -62,7 +62,7 @@ export function checkTopicNames(name: string, database: string, collections: rea
   ];
   for (const [topic, owner] of topics) {
     if (topic.length > TOPIC_NAME_LIMIT) {
-      throw new ContractError("NAME_COLLISION", {
+      throw new HeadraceError("NAME_COLLISION", {
         message: `The topic of ${owner} has ${topic.length} characters; Kafka takes ${TOPIC_NAME_LIMIT}: ${topic}`,
         remedy: "Use a shorter pipeline name, or leave the collection out.",
       });
@@ -70,7 +70,7 @@ export function checkTopicNames(name: string, database: string, collections: rea
     const metricName = topic.replaceAll(".", "_");
     const other = owners.get(metricName);
     if (other !== undefined) {
-      throw new ContractError("NAME_COLLISION", {
+      throw new HeadraceError("NAME_COLLISION", {
         message: `The topics of ${other} and ${owner} are one for Kafka, which does not tell "." from "_": ${topic}`,
       });
     }

@@ -1,4 +1,4 @@
-import { ContractError } from "../errors/codes-contract.ts";
+import { HeadraceError } from "../errors/error.ts";
 import type { IdType } from "../schemas/mapping/collection-schema.ts";
 import { signalIdOfKey } from "../schemas/signal.ts";
 import type { Signal } from "../schemas/signal.ts";
@@ -44,7 +44,7 @@ function askableId(idType: IdType, key: string): string | null {
   try {
     return signalIdOfKey(idType, key);
   } catch (error) {
-    if (error instanceof ContractError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
+    if (error instanceof HeadraceError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
       return null;
     throw error;
   }

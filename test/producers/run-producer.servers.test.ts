@@ -3,7 +3,7 @@ import { cellTexts } from "../../src/schemas/decoding/cell.ts";
 import type { CollectionMapping } from "../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/mapping/column-type.ts";
 import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
-import { ContractError } from "../../src/errors/codes-contract.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import type { SchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { deadLetterTopic, positionsTopic, topicOf } from "../../src/schemas/topics.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
@@ -59,7 +59,7 @@ test("a producer that is stopped as it starts ends without an error", async () =
       ...registry,
       register: async () => {
         stopping = running.stop();
-        throw new ContractError("REGISTRY_UNAVAILABLE", { message: "the connection was cut" });
+        throw new HeadraceError("REGISTRY_UNAVAILABLE", { message: "the connection was cut" });
       },
     },
   });
@@ -108,7 +108,7 @@ test("what passes while it makes topics and schemas is waited for", async () => 
   const failingFirst: SchemaRegistry = {
     ...registry,
     register: async (...given) => {
-      if (failures++ === 0) throw new ContractError("REGISTRY_UNAVAILABLE", { message: "the connection was cut" });
+      if (failures++ === 0) throw new HeadraceError("REGISTRY_UNAVAILABLE", { message: "the connection was cut" });
       return registry.register(...given);
     },
   };

@@ -2,9 +2,8 @@ import { Command } from "commander";
 import type { Db } from "mongodb";
 import { clusterTimes } from "../../producers/mongodb/client.ts";
 import { readChunk } from "../../producers/mongodb/snapshot-reader.ts";
-import { errorKind } from "../../errors/error.ts";
+import { errorKind, HeadraceError } from "../../errors/error.ts";
 import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import { registeredIdType } from "../../schemas/registry/registry.ts";
 import { encodeSignal, readSignalId, signalIdOf } from "../../schemas/signal.ts";
@@ -67,7 +66,7 @@ async function checkedIds(
       canonicalKey(idType ?? "mixed", readSignalId(id));
       return { id };
     } catch (error) {
-      if (!(error instanceof ContractError)) throw error;
+      if (!(error instanceof HeadraceError)) throw error;
       throw invalid(`--ids cannot be asked for: ${error.message}`, error);
     }
   });
@@ -85,6 +84,6 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
   }
 }
 
-function invalid(problem: string, cause: unknown): ContractError {
-  return new ContractError("SIGNAL_INVALID", { message: problem }, cause);
+function invalid(problem: string, cause: unknown): HeadraceError {
+  return new HeadraceError("SIGNAL_INVALID", { message: problem }, cause);
 }

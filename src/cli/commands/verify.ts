@@ -87,7 +87,7 @@ async function verifyAndRepair(context: CommandContext, options: VerifyOptions):
 
 /**
  * Compares the collections of a pipeline with their tables; the pipeline may be running.
- * @throws HeadraceError, ContractError
+ * @throws HeadraceError
  */
 async function verify(config: Config, options: VerifyOptions): Promise<VerifyResult> {
   const { uri, database } = config.mongodb;

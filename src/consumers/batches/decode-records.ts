@@ -1,4 +1,5 @@
-import { errorKind } from "../../errors/error.ts";
+import type { ErrorCode } from "../../errors/codes.ts";
+import { errorCode, errorKind } from "../../errors/error.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import type { DecodedRecord, LogRecord, RecordFailure, UndecodableRecord } from "../ports.ts";
 
@@ -8,8 +9,8 @@ import type { DecodedRecord, LogRecord, RecordFailure, UndecodableRecord } from 
  */
 export type DecodeRecord = (record: LogRecord) => Change | null | Promise<Change | null>;
 
-/** What is wrong with the key alone; the codes are those of ContractError. */
-const KEY_CODES: readonly unknown[] = ["KEY_UNDECODABLE", "KEY_INVALID", "ID_TYPE_MISMATCH"];
+/** What is wrong with the key alone. */
+const KEY_CODES: readonly (ErrorCode | undefined)[] = ["KEY_UNDECODABLE", "KEY_INVALID", "ID_TYPE_MISMATCH"];
 
 /**
  * Reads records in order. Kafka tombstones, which only tell compaction of a delete, are left out.
@@ -49,5 +50,5 @@ function beginningWith<T>(begun: Promise<T>, again: () => T | Promise<T>): () =>
 
 /** Connect's name for the step at which a record could not be read. */
 function stageOf(error: unknown): RecordFailure["stage"] {
-  return KEY_CODES.includes((error as { code?: unknown } | null)?.code) ? "KEY_CONVERTER" : "VALUE_CONVERTER";
+  return KEY_CODES.includes(errorCode(error)) ? "KEY_CONVERTER" : "VALUE_CONVERTER";
 }

@@ -1,7 +1,6 @@
 import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { retry } from "../../runtime/retry.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
 
 export interface PatienceOptions {
   /** How long a violated foreign key or unique constraint is tried again: another partition may be about to mend it. */
@@ -78,10 +77,10 @@ function isMendable(error: unknown): error is HeadraceError {
   );
 }
 
-function isUnknownSchema(error: unknown): error is Error {
-  return error instanceof Error && (error as { code?: unknown }).code === "SCHEMA_UNKNOWN";
+function isUnknownSchema(error: unknown): error is HeadraceError {
+  return error instanceof HeadraceError && error.code === "SCHEMA_UNKNOWN";
 }
 
-function schemaMissing(error: Error): ContractError {
-  return new ContractError("SCHEMA_UNKNOWN", { kind: "fatal", message: error.message }, error);
+function schemaMissing(error: HeadraceError): HeadraceError {
+  return new HeadraceError("SCHEMA_UNKNOWN", { kind: "fatal", message: error.message }, error);
 }

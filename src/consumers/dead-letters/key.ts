@@ -1,5 +1,5 @@
 import type { IdType } from "../../schemas/mapping/collection-schema.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import { KEY_HEADER } from "../../schemas/dead-letter.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { signalIdOfKey } from "../../schemas/signal.ts";
@@ -8,7 +8,7 @@ import type { LogRecord } from "../ports.ts";
 
 /**
  * The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read.
- * @throws ContractError from the registry
+ * @throws HeadraceError from the registry
  */
 export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }: LogRecord): Promise<string | null> {
   const told = headers[KEY_HEADER];
@@ -26,7 +26,7 @@ export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }
 
 /**
  * How the document of a dead letter can be asked for again, see `SignalId`; null where it cannot.
- * @throws ContractError from the registry
+ * @throws HeadraceError from the registry
  */
 export async function signalIdOfDeadLetter(registry: SchemaRegistry, record: LogRecord): Promise<string | null> {
   const key = await keyOfDeadLetter(registry, record);
@@ -34,7 +34,7 @@ export async function signalIdOfDeadLetter(registry: SchemaRegistry, record: Log
   try {
     return signalIdOfKey(record.headers[KEY_HEADER] === undefined ? await idTypeOf(registry, record) : "mixed", key);
   } catch (error) {
-    if (error instanceof ContractError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
+    if (error instanceof HeadraceError && (error.code === "KEY_INVALID" || error.code === "SIGNAL_INVALID"))
       return null;
     throw error;
   }

@@ -1,6 +1,6 @@
 import type { Config } from "../../config/config-schema.ts";
 import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { RegistryRefusal, registryRequest } from "../../schemas/registry/transport.ts";
 import { look } from "./check-result.ts";
@@ -66,8 +66,8 @@ async function incompatibility(config: Config, subject: string, definition: obje
   }
 }
 
-function schemasRefused(refusals: readonly string[]): ContractError {
-  return new ContractError("SCHEMA_REFUSED", {
+function schemasRefused(refusals: readonly string[]): HeadraceError {
+  return new HeadraceError("SCHEMA_REFUSED", {
     message: `The registry would refuse schemas, as they are not compatible with those it has: ${refusals.join("; ")}`,
     remedy:
       "Take the change of the column back (a column's type may not be replaced), give the column another name, or use another pipeline name.",

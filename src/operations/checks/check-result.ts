@@ -1,4 +1,5 @@
-import { errorKind } from "../../errors/error.ts";
+import type { ErrorCode } from "../../errors/codes.ts";
+import { withCode } from "../../errors/error.ts";
 import type { ErrorKind } from "../../errors/error-table.ts";
 import { maskCredentials } from "../../runtime/logger.ts";
 import type { ServerKind } from "../connections.ts";
@@ -13,7 +14,7 @@ export interface CheckResult {
 }
 
 export interface CheckProblem {
-  readonly code: string;
+  readonly code: ErrorCode;
   /** retryable: it may be gone in a moment. */
   readonly kind: ErrorKind;
   readonly message: string;
@@ -38,14 +39,14 @@ export async function collect(checks: AsyncIterable<CheckResult>): Promise<reado
 }
 
 function problemOf(error: unknown): CheckProblem {
-  const { code, message, remedy } = error as { code?: unknown; message?: unknown; remedy?: unknown };
-  const ours = typeof message === "string" ? message : String(error);
+  const { code, kind, remedy } = withCode(error);
+  const ours = error instanceof Error ? error.message : String(error);
   const because = innermostMessage(error);
   return {
-    code: typeof code === "string" ? code : "UNKNOWN_ERROR",
-    kind: errorKind(error),
+    code,
+    kind,
     message: maskCredentials(because === "" || because === ours ? ours : `${ours} (${because})`),
-    remedy: typeof remedy === "string" ? remedy : "The message is the server's own; look there.",
+    remedy,
   };
 }
 

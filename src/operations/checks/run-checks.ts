@@ -1,7 +1,6 @@
 import { collectionConfig } from "../../config/collections-schema.ts";
 import type { CollectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
-import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
@@ -92,8 +91,7 @@ function checksFailed(
   const isPassing = problems.every(({ problem }) => problem.kind === "retryable");
   const codes = new Set(problems.map(({ problem }) => problem.code));
   const [code] = codes;
-  // A ContractError's code is documented as well.
-  return new HeadraceError(codes.size === 1 ? (code as ErrorCode) : "CHECKS_FAILED", {
+  return new HeadraceError(codes.size === 1 && code !== undefined ? code : "CHECKS_FAILED", {
     kind: isPassing ? "retryable" : "fatal",
     message: problems.map(({ server, problem }) => `${names[server]}: ${problem.message}`).join("; "),
     remedy: [...new Set(problems.map(({ problem }) => problem.remedy))].join(" "),

@@ -3,7 +3,7 @@ import { Partitioners } from "kafkajs";
 import type { Kafka, KafkaMessage } from "kafkajs";
 import { kafkaError } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import { decodeSignal, encodeSignal } from "../../schemas/signal.ts";
 import type { Signal } from "../../schemas/signal.ts";
 import { signalsTopic, transactionalId } from "../../schemas/topics.ts";
@@ -21,7 +21,7 @@ const READING = "reading the signals";
 /**
  * Writes signals, one after the other; the topic must exist. One that is written twice is carried out twice.
  * @returns the last one's offset
- * @throws HeadraceError; ContractError SIGNAL_INVALID
+ * @throws HeadraceError; HeadraceError SIGNAL_INVALID
  */
 export async function sendSignals(kafka: Kafka, name: string, signals: readonly Signal[]): Promise<bigint> {
   const producer = kafka.producer({
@@ -159,7 +159,7 @@ function readSignal(offset: bigint, value: Buffer | null, logger: Logger): Signa
   try {
     return decodeSignal(String(value));
   } catch (error) {
-    if (!(error instanceof ContractError)) throw error;
+    if (!(error instanceof HeadraceError)) throw error;
     logger.error({ err: error, offset: String(offset) }, "a record of the signals topic is skipped");
     return null;
   }

@@ -62,7 +62,7 @@ export class KafkaTopics implements TopicCatalog {
     ]);
   }
 
-  /** @throws HeadraceError as `prepareInternal`; ContractError NAME_COLLISION */
+  /** @throws HeadraceError as `prepareInternal`; HeadraceError NAME_COLLISION */
   async prepare(collections: readonly string[]): Promise<void> {
     const { name, database, partitions, retentionMs } = this.#options;
     const wanted = collections.filter((collection) => !this.#known.has(collection));

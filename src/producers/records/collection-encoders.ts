@@ -33,7 +33,7 @@ export class CollectionEncoders {
   /**
    * Registers the schemas of the collections, so that a refusal comes before any data moves. An empty collection
    * whose `_id` type is nowhere told has to wait for its first document.
-   * @throws ContractError SCHEMA_REFUSED, MAPPING_INVALID, or that the registry is not to be had
+   * @throws HeadraceError SCHEMA_REFUSED, MAPPING_INVALID, or that the registry is not to be had
    */
   async prepare(collections: readonly string[]): Promise<void> {
     for (const collection of collections) {
@@ -46,7 +46,7 @@ export class CollectionEncoders {
   /**
    * @param documentKey of the event that is to be encoded: a new collection's `_id` type is that of its first
    * document; null where there is none, which gives undefined while the type is not known
-   * @throws ContractError, also ID_TYPE_MISMATCH or KEY_INVALID where that first one cannot be a key
+   * @throws HeadraceError, also ID_TYPE_MISMATCH or KEY_INVALID where that first one cannot be a key
    */
   async encoderOf(collection: string, documentKey: Uint8Array | null): Promise<EventEncoder | undefined> {
     const made = this.#encoders.get(collection);

@@ -1,7 +1,6 @@
-import { errorKind } from "../../errors/error.ts";
+import { errorKind, HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../../schemas/change-event.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
 import { deadLetterHeaders, KEY_HEADER } from "../../schemas/dead-letter.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
@@ -34,7 +33,7 @@ export class EventRecords {
     this.#options = options;
   }
 
-  /** @throws ContractError or HeadraceError, not poison */
+  /** @throws HeadraceError, not poison */
   async make(events: readonly ChangeEvent[]): Promise<readonly TopicRecord[]> {
     const records: TopicRecord[] = [];
     const failures = new Map<string, number>();
@@ -47,9 +46,9 @@ export class EventRecords {
         if (target !== undefined) this.#addRecords(records, event, target);
       } catch (error) {
         if (event.op === "t" || errorKind(error) !== "poison") throw error;
-        const { code } = error as ContractError;
+        const { code } = error as HeadraceError;
         if (event.op === "d" && KEY_ERRORS.has(code)) continue;
-        records.push(await this.#deadLetter(event, error as ContractError));
+        records.push(await this.#deadLetter(event, error as HeadraceError));
         this.#options.observer.deadLetter?.(event.collection, code);
         const failure = `${event.collection}: ${code}`;
         failures.set(failure, (failures.get(failure) ?? 0) + 1);
@@ -93,7 +92,7 @@ export class EventRecords {
   }
 
   /** Only the key: a replay reads the document again. */
-  async #deadLetter(event: DocumentEvent, error: ContractError): Promise<TopicRecord> {
+  async #deadLetter(event: DocumentEvent, error: HeadraceError): Promise<TopicRecord> {
     const { name, topics } = this.#options;
     const { topic } = await topics.topicOf(event.collection);
     const key = this.#encodedKey(event);
@@ -154,15 +153,15 @@ function orNull<T>(make: () => T): T | null {
   }
 }
 
-function unreadableDocument(): ContractError {
-  return new ContractError("DOCUMENT_UNENCODABLE", {
+function unreadableDocument(): HeadraceError {
+  return new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: "A changed document could not be read again, as MongoDB's driver cannot send its _id back unchanged.",
     remedy: "Give the document another _id (no date beyond JavaScript's range), or leave it out of the pipeline.",
   });
 }
 
-function tooLarge(topic: string, maxBytes: number): ContractError {
-  return new ContractError("DOCUMENT_UNENCODABLE", {
+function tooLarge(topic: string, maxBytes: number): HeadraceError {
+  return new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: `A document's record is larger than the ${maxBytes} bytes that the topic ${topic} takes.`,
     remedy:
       "Raise max.message.bytes of the topic and start the producer again, or make the document smaller; then replay the dead letter.",

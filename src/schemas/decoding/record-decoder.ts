@@ -1,7 +1,7 @@
 import type { Type } from "avsc";
 import { AvroReader } from "../formats/avro-reader.ts";
 import { CellWriter } from "./cells.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import { type EnvelopeReader, envelopeReader } from "./envelope-reader.ts";
 import { type KeyReader, keyReader } from "./key-reader.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../registry/registry.ts";
@@ -11,7 +11,7 @@ import { HEADER_BYTES, TRUNCATE_KEY } from "../topics.ts";
 /**
  * Reads a record of the log: null for a Kafka tombstone. Synchronous where its schemas are cached. A RowSchema is
  * one object for each registered value schema.
- * @throws ContractError RECORD_UNDECODABLE for anything that Headrace did not write; SCHEMA_UNKNOWN,
+ * @throws HeadraceError RECORD_UNDECODABLE for anything that Headrace did not write; SCHEMA_UNKNOWN,
  *   REGISTRY_UNAVAILABLE, REGISTRY_UNEXPECTED from the registry.
  */
 export function decodeRecord(
@@ -105,18 +105,18 @@ function remembered<T>(
 
 /** What the registry says of a schema, said of that of a key. */
 function ofKey(error: unknown): never {
-  if (!(error instanceof ContractError) || error.code !== "RECORD_UNDECODABLE") throw error;
+  if (!(error instanceof HeadraceError) || error.code !== "RECORD_UNDECODABLE") throw error;
   throw keyUndecodable("its schema is not of Headrace's Avro", error);
 }
 
-type Failure = (why: string, cause?: unknown) => ContractError;
+type Failure = (why: string, cause?: unknown) => HeadraceError;
 
-function keyUndecodable(why: string, cause?: unknown): ContractError {
-  return new ContractError("KEY_UNDECODABLE", { message: `The key of a record cannot be decoded: ${why}.` }, cause);
+function keyUndecodable(why: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("KEY_UNDECODABLE", { message: `The key of a record cannot be decoded: ${why}.` }, cause);
 }
 
-function undecodable(why: string, cause?: unknown): ContractError {
-  return new ContractError(
+function undecodable(why: string, cause?: unknown): HeadraceError {
+  return new HeadraceError(
     "RECORD_UNDECODABLE",
     {
       message: `A record of the topic cannot be decoded: ${why}.`,

@@ -52,7 +52,7 @@ export class ColumnsWriter {
 
   /**
    * @returns the columns that do not hold the document's own value
-   * @throws ContractError DOCUMENT_UNENCODABLE
+   * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
   write(document: Buffer): readonly string[] {
     this.#index.reset();

@@ -11,7 +11,7 @@ import { JsonWriter } from "./json-writer.ts";
 export interface DocumentWriter {
   /**
    * @returns the columns that do not hold the document's own value
-   * @throws ContractError DOCUMENT_UNENCODABLE
+   * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
   write(document: Buffer): readonly string[];
 }

@@ -30,7 +30,7 @@ export class ElementIndex {
   /**
    * @param end what `documentEnd` said
    * @returns the first element
-   * @throws ContractError DOCUMENT_UNENCODABLE
+   * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
   push(bytes: Buffer, start: number, end: number): number {
     const base = this.top;

@@ -22,7 +22,7 @@ export interface EncodedEvent {
 /** Writes the events of one collection. Made by `createEventEncoder`. */
 export interface EventEncoder {
   /**
-   * @throws ContractError ID_TYPE_MISMATCH, KEY_INVALID or DOCUMENT_UNENCODABLE, all poison; nothing else,
+   * @throws HeadraceError ID_TYPE_MISMATCH, KEY_INVALID or DOCUMENT_UNENCODABLE, all poison; nothing else,
    * whatever bytes the event holds
    */
   encode(event: ChangeEvent): EncodedEvent;

@@ -1,6 +1,6 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, cstringEnd, stringEnd, valueEnd } from "../formats/bson-reader.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import type { ElementIndex } from "./element-index.ts";
 import { appendExtended } from "./json-extended.ts";
 import { appendJsonString } from "./json-string.ts";
@@ -30,7 +30,7 @@ export class JsonWriter {
 
   /**
    * @param level how many documents or arrays are around the value
-   * @throws ContractError DOCUMENT_UNENCODABLE
+   * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
   appendValue(
     bytes: Buffer,
@@ -108,7 +108,7 @@ export class JsonWriter {
 
 function checkLevel(level: number): void {
   if (level <= MOST_LEVELS) return;
-  throw new ContractError("DOCUMENT_UNENCODABLE", {
+  throw new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: `The document is nested more than ${MOST_LEVELS} levels deep.`,
     remedy: "Make the document flatter, or leave its collection out.",
   });

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import { copyBytes, SHORT_BYTES } from "./copy-bytes.ts";
 import { sequenceLength } from "./bytes.ts";
 
@@ -54,12 +54,12 @@ export class AvroWriter {
     if (this.bytes.length > KEPT_BYTES) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   }
 
-  /** @throws ContractError DOCUMENT_UNENCODABLE where the event grows beyond all measure */
+  /** @throws HeadraceError DOCUMENT_UNENCODABLE where the event grows beyond all measure */
   ensure(count: number): void {
     const needed = this.position + count;
     if (needed <= this.bytes.length) return;
     if (needed > MOST_BYTES) {
-      throw new ContractError("DOCUMENT_UNENCODABLE", {
+      throw new HeadraceError("DOCUMENT_UNENCODABLE", {
         message: `The document takes more than ${MOST_BYTES / 1024 / 1024} MB as a record.`,
         remedy: "Make the document smaller, or leave its collection out.",
       });
@@ -160,7 +160,7 @@ export class AvroWriter {
 
   /**
    * For a NUL in a text.
-   * @throws ContractError DOCUMENT_UNENCODABLE where that makes a dead letter
+   * @throws HeadraceError DOCUMENT_UNENCODABLE where that makes a dead letter
    */
   appendNul(): void {
     if (this.#nulCharacters === "dead-letter") throw nulRefused();
@@ -225,8 +225,8 @@ export class AvroWriter {
   }
 }
 
-function nulRefused(): ContractError {
-  return new ContractError("DOCUMENT_UNENCODABLE", {
+function nulRefused(): HeadraceError {
+  return new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: "A text of the document holds a NUL character, which PostgreSQL cannot store.",
     remedy:
       "Take it out of the document and replay the dead letter, or set documents.nulCharacters to replace or strip.",

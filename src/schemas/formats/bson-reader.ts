@@ -1,4 +1,4 @@
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 
 /** The types of BSON elements, as bsonspec.org numbers them. */
 export const BsonType = {
@@ -37,9 +37,9 @@ export function isUuid(bytes: Buffer, start: number, end: number): boolean {
   return bytes[start + 4] === BinarySubtype.uuid && end - start === 21;
 }
 
-/** @throws ContractError DOCUMENT_UNENCODABLE */
-export function malformed(what: string): ContractError {
-  return new ContractError("DOCUMENT_UNENCODABLE", {
+/** @throws HeadraceError DOCUMENT_UNENCODABLE */
+export function malformed(what: string): HeadraceError {
+  return new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: `The document is not well-formed BSON: ${what}.`,
     remedy: "Find the document by its key in MongoDB and write it anew with a driver.",
   });
@@ -56,7 +56,7 @@ FIXED_LENGTHS[BsonType.decimal128] = 16;
 /**
  * Where the value at `start` ends: at or before `limit`, the offset of the enclosing document's last byte.
  * What a nested document holds is not looked at.
- * @throws ContractError DOCUMENT_UNENCODABLE
+ * @throws HeadraceError DOCUMENT_UNENCODABLE
  */
 export function valueEnd(bytes: Buffer, type: number, start: number, limit: number): number {
   const fixed = FIXED_LENGTHS[type] as number;

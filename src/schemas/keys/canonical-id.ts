@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { BsonType, binaryStart, cstringEnd, malformed, valueEnd } from "../formats/bson-reader.ts";
 import { canonicalDecimal128, canonicalDouble, canonicalInteger } from "./canonical-number.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 
 /** Names that begin with "$" and yet are an ordinary sub-document's: those of a DBRef. */
 const DBREF_NAMES: ReadonlySet<string> = new Set(["$ref", "$id", "$db"]);
@@ -9,7 +9,7 @@ const DBREF_NAMES: ReadonlySet<string> = new Set(["$ref", "$id", "$db"]);
 /**
  * The canonical Extended JSON of a value under MongoDB's equality: numbers by their value, a symbol as its string,
  * also within sub-documents and arrays. The order of fields is kept, as it counts.
- * @throws ContractError KEY_INVALID for what would share its text with another `_id`, or what is no text.
+ * @throws HeadraceError KEY_INVALID for what would share its text with another `_id`, or what is no text.
  */
 export function canonicalId(bytes: Buffer, type: number, start: number, end: number): string {
   switch (type) {
@@ -47,7 +47,7 @@ export function canonicalId(bytes: Buffer, type: number, start: number, end: num
   }
 }
 
-/** @throws ContractError KEY_INVALID where the bytes are no UTF-8, or hold a NUL. */
+/** @throws HeadraceError KEY_INVALID where the bytes are no UTF-8, or hold a NUL. */
 export function keyText(bytes: Buffer, start: number, end: number): string {
   if (!isUtf8(bytes.subarray(start, end))) throw invalidKey("holds text that is not UTF-8");
   const text = bytes.toString("utf8", start, end);
@@ -56,8 +56,8 @@ export function keyText(bytes: Buffer, start: number, end: number): string {
 }
 
 /** @param problem what follows "A document's _id" */
-export function invalidKey(problem: string, cause?: unknown): ContractError {
-  return new ContractError(
+export function invalidKey(problem: string, cause?: unknown): HeadraceError {
+  return new HeadraceError(
     "KEY_INVALID",
     {
       message: `A document's _id ${problem}.`,

@@ -3,7 +3,7 @@ import { BsonType, cstringEnd, documentEnd, isUuid, valueEnd } from "../formats/
 import { canonicalId, invalidKey, keyText } from "./canonical-id.ts";
 import { decimal128Value, int64Of } from "./canonical-number.ts";
 import type { IdType } from "../mapping/collection-schema.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 
 /** Where the value of `_id` stands. */
 interface IdElement {
@@ -23,7 +23,7 @@ export function idTypeOf(ends: readonly Uint8Array[]): IdType | undefined {
 /**
  * A document's key as the `_id` column holds it, as text; one text for what MongoDB holds equal.
  * @param documentKey a raw BSON document with the `_id`.
- * @throws ContractError ID_TYPE_MISMATCH where the `_id` is of another type than the collection's others,
+ * @throws HeadraceError ID_TYPE_MISMATCH where the `_id` is of another type than the collection's others,
  *   KEY_INVALID where it cannot be a key, DOCUMENT_UNENCODABLE where it is no BSON.
  */
 export function canonicalKey(idType: IdType, documentKey: Uint8Array): string {
@@ -43,7 +43,7 @@ export function keyColumnType(idType: IdType): "text" | "bigint" | "uuid" {
 /**
  * A BSON value that MongoDB holds equal to the `_id` of a canonical key, for look-ups with the driver. Sub-documents
  * are Maps, since an object would put names like "1" first.
- * @throws ContractError KEY_INVALID where `key` is no key of this type.
+ * @throws HeadraceError KEY_INVALID where `key` is no key of this type.
  */
 export function keyToId(idType: IdType, key: string): unknown {
   try {
@@ -121,9 +121,9 @@ function isNamedId(bytes: Buffer, at: number): boolean {
   return bytes[at] === 0x5f && bytes[at + 1] === 0x69 && bytes[at + 2] === 0x64;
 }
 
-function mismatch(idType: IdType, { type }: IdElement): ContractError {
+function mismatch(idType: IdType, { type }: IdElement): HeadraceError {
   const name = Object.entries(BsonType).find(([, value]) => value === type)?.[0] ?? String(type);
-  return new ContractError("ID_TYPE_MISMATCH", {
+  return new HeadraceError("ID_TYPE_MISMATCH", {
     message: `An _id of BSON type ${name} does not fit the collection's others, which are of type ${idType}.`,
   });
 }

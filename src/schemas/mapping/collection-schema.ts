@@ -1,6 +1,6 @@
 import { escapeAvroName } from "./avro-name.ts";
 import { type ColumnType, parseColumnType } from "./column-type.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import { type AvroRecord, envelopeDefinition, keyDefinition } from "./envelope.ts";
 
 /** The kind of `_id` that a collection has; `mixed` where several BSON types occur. */
@@ -66,7 +66,7 @@ const IDENTIFIER_BYTES = 63;
 
 const JSONB = parseColumnType("jsonb");
 
-/** @throws ContractError MAPPING_INVALID with every mistake of the mapping (`mappingMistakes`). */
+/** @throws HeadraceError MAPPING_INVALID with every mistake of the mapping (`mappingMistakes`). */
 export function collectionSchema(
   mapping: CollectionMapping,
   idType: IdType,
@@ -74,7 +74,7 @@ export function collectionSchema(
 ): CollectionSchema {
   const mistakes = mappingMistakes(mapping);
   if (mistakes.length > 0) {
-    throw new ContractError("MAPPING_INVALID", {
+    throw new HeadraceError("MAPPING_INVALID", {
       message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not possible: ${mistakes.join("; ")}.`,
     });
   }

@@ -1,4 +1,4 @@
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 
 /** A PostgreSQL column type that Headrace can fill, in normal form. */
 export interface ColumnType {
@@ -92,7 +92,7 @@ const SYNTAX = /^([a-z0-9 ]+?) ?(?:\( ?(\d{1,9}) ?(?:, ?(-?\d{1,9}) ?)?\))?([a-z
 
 /**
  * Reads a column type as SQL writes it, aliases (`int8`, `timestamptz`, `varchar(20)`, `text[]`) included.
- * @throws ContractError MAPPING_INVALID, with what is allowed.
+ * @throws HeadraceError MAPPING_INVALID, with what is allowed.
  */
 export function parseColumnType(text: string): ColumnType {
   const match = SYNTAX.exec(text.trim().toLowerCase().replace(/\s+/g, " "));
@@ -136,12 +136,12 @@ function columnType(
   return { sql: `${base}${modifier}${isArray ? "[]" : ""}`, base, isArray, length, scale };
 }
 
-function invalidType(text: string, problem: string): ContractError {
+function invalidType(text: string, problem: string): HeadraceError {
   const allowed = [...new Set(BASES.values())].map((base) => {
     const modifiers = MODIFIERS[base] ?? 0;
     return modifiers === 0 ? base : `${base}${modifiers === 1 ? "(n)" : "(p,s)"}`;
   });
-  return new ContractError("MAPPING_INVALID", {
+  return new HeadraceError("MAPPING_INVALID", {
     message: `Column type "${text}" ${problem}.`,
     remedy: `Use one of: ${allowed.join(", ")}; each also as an array (text[]).`,
   });

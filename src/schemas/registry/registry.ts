@@ -3,7 +3,7 @@ import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/co
 import avsc from "avsc";
 import { avroType } from "../formats/avro-type.ts";
 import type { IdType } from "../mapping/collection-schema.ts";
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import type { AvroRecord } from "../mapping/envelope.ts";
 import { RegistryRefusal, type SchemaRegistryOptions, registryTransport, withoutCredentials } from "./transport.ts";
 import type { TransportResponse } from "./transport.ts";
@@ -18,19 +18,19 @@ export interface RegisteredSchema {
 }
 
 /**
- * The registry's side of the contract. Every method throws ContractError: REGISTRY_UNAVAILABLE (retryable) where
+ * The registry's side of the contract. Every method throws HeadraceError: REGISTRY_UNAVAILABLE (retryable) where
  * it is unreachable, overloaded or broken, REGISTRY_UNEXPECTED for any other refusal (credentials, for example).
  * Nothing of that is retried in here.
  */
 export interface SchemaRegistry {
   /**
    * The id of the schema under the subject, registered with compatibility BACKWARD where it is new.
-   * @throws ContractError SCHEMA_REFUSED where it is not compatible with the subject's earlier ones.
+   * @throws HeadraceError SCHEMA_REFUSED where it is not compatible with the subject's earlier ones.
    */
   register(subject: string, definition: AvroRecord): Promise<number>;
   /** The newest schema of a subject; undefined where there is none. */
   latest(subject: string): Promise<RegisteredSchema | undefined>;
-  /** @throws ContractError SCHEMA_UNKNOWN where the registry has no such id; RECORD_UNDECODABLE where it is no Avro. */
+  /** @throws HeadraceError SCHEMA_UNKNOWN where the registry has no such id; RECORD_UNDECODABLE where it is no Avro. */
   schema(id: number): Promise<RegisteredSchema>;
   /** What `schema`, `latest` or `register` has got before, without asking. */
   cached(id: number): RegisteredSchema | undefined;
@@ -38,14 +38,14 @@ export interface SchemaRegistry {
 
 /**
  * The `_id` type that a topic's keys have been registered with; undefined where nothing is registered.
- * @throws ContractError from the registry
+ * @throws HeadraceError from the registry
  */
 export async function registeredIdType(registry: SchemaRegistry, topic: string): Promise<IdType | undefined> {
   const registered = await registry.latest(`${topic}-key`);
   return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
 }
 
-/** @throws ContractError REGISTRY_UNEXPECTED where `url` is none. */
+/** @throws HeadraceError REGISTRY_UNEXPECTED where `url` is none. */
 export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): SchemaRegistry {
   const endpoint = withoutCredentials(url);
   const definitions = new WeakMap<avsc.Type, unknown>();
@@ -86,7 +86,7 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
     async latest(subject) {
       const id = await client.getLatestSchemaId(subject).catch((error: unknown) => {
         if (error instanceof RegistryRefusal && error.status === 404) return undefined;
-        throw asContractError(error);
+        throw asRegistryError(error);
       });
       return id === undefined ? undefined : await schema(id);
     },
@@ -125,7 +125,7 @@ async function register(client: Client, subject: string, definition: AvroRecord)
       return id;
     } catch (error) {
       const known = registerError(subject, error);
-      const isRefusal = known instanceof ContractError && known.code === "SCHEMA_REFUSED";
+      const isRefusal = known instanceof HeadraceError && known.code === "SCHEMA_REFUSED";
       if (!isRefusal || tries === REGISTER_TRIES) throw known;
       await sleep(REGISTER_PAUSE_MS * tries);
     }
@@ -139,9 +139,9 @@ async function fetchType(client: Client, id: number): Promise<avsc.Type> {
   try {
     schema = await client.getSchema(id);
   } catch (error) {
-    if (error instanceof ContractError) throw error;
+    if (error instanceof HeadraceError) throw error;
     if (!(error instanceof RegistryRefusal)) throw notAvro(id, error);
-    throw error.status === 404 ? unknownSchema(id, error) : asContractError(error);
+    throw error.status === 404 ? unknownSchema(id, error) : asRegistryError(error);
   }
   if (!avsc.Type.isType(schema)) throw notAvro(id);
   return schema as avsc.Type;
@@ -150,8 +150,8 @@ async function fetchType(client: Client, id: number): Promise<avsc.Type> {
 function registerError(subject: string, error: unknown): unknown {
   const isRefusal = error instanceof RegistryRefusal && (error.status === 409 || error.status === 422);
   const isOtherLevel = error instanceof Error && error.name === "ConfluentSchemaRegistryCompatibilityError";
-  if (!isRefusal && !isOtherLevel) return asContractError(error);
-  return new ContractError(
+  if (!isRefusal && !isOtherLevel) return asRegistryError(error);
+  return new HeadraceError(
     "SCHEMA_REFUSED",
     {
       message: `The schema registry refuses the schema of subject ${subject}: ${error.message}`,
@@ -164,9 +164,9 @@ function registerError(subject: string, error: unknown): unknown {
 }
 
 /** Leaves what is no answer of the registry as it is: a bug. */
-export function asContractError(error: unknown): unknown {
+export function asRegistryError(error: unknown): unknown {
   if (!(error instanceof RegistryRefusal)) return error;
-  return new ContractError(
+  return new HeadraceError(
     "REGISTRY_UNEXPECTED",
     {
       message: `The schema registry answers with status ${error.status}: ${error.message}`,
@@ -175,8 +175,8 @@ export function asContractError(error: unknown): unknown {
   );
 }
 
-function unknownSchema(id: number, cause: RegistryRefusal): ContractError {
-  return new ContractError(
+function unknownSchema(id: number, cause: RegistryRefusal): HeadraceError {
+  return new HeadraceError(
     "SCHEMA_UNKNOWN",
     {
       message: `The schema registry has no schema with the id ${id}.`,
@@ -185,8 +185,8 @@ function unknownSchema(id: number, cause: RegistryRefusal): ContractError {
   );
 }
 
-function notAvro(id: number, cause?: unknown): ContractError {
-  return new ContractError(
+function notAvro(id: number, cause?: unknown): HeadraceError {
+  return new HeadraceError(
     "RECORD_UNDECODABLE",
     {
       message: `The registry's schema ${id} is not of Headrace's Avro.`,

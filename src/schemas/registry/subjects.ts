@@ -1,8 +1,8 @@
-import { asContractError } from "./registry.ts";
+import { asRegistryError } from "./registry.ts";
 import { RegistryRefusal, registryRequest } from "./transport.ts";
 import type { SchemaRegistryOptions } from "./transport.ts";
 
-/** The registry's subjects, to remove some. Every method throws ContractError. */
+/** The registry's subjects, to remove some. Every method throws HeadraceError. */
 export interface RegistrySubjects {
   list(): Promise<readonly string[]>;
   /** With all its versions, for good; one that is not there is no error. */
@@ -16,7 +16,7 @@ export function registrySubjects(registry: SchemaRegistryOptions): RegistrySubje
         // Those, too, whose removal has broken off in the middle.
         return (await registryRequest(registry, "GET", "/subjects?deleted=true")) as readonly string[];
       } catch (error) {
-        throw asContractError(error);
+        throw asRegistryError(error);
       }
     },
     async remove(subject) {
@@ -25,7 +25,7 @@ export function registrySubjects(registry: SchemaRegistryOptions): RegistrySubje
         try {
           await registryRequest(registry, "DELETE", each);
         } catch (error) {
-          if (!(error instanceof RegistryRefusal && error.status === 404)) throw asContractError(error);
+          if (!(error instanceof RegistryRefusal && error.status === 404)) throw asRegistryError(error);
         }
       }
     },

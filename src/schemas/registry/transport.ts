@@ -1,4 +1,4 @@
-import { ContractError } from "../../errors/codes-contract.ts";
+import { HeadraceError } from "../../errors/error.ts";
 
 export interface Credentials {
   readonly username: string;
@@ -38,11 +38,11 @@ export interface TransportResponse {
 
 const TIMEOUT_MS = 10_000;
 
-/** Splits the credentials off, so that they stand in no message. @throws ContractError REGISTRY_UNEXPECTED */
+/** Splits the credentials off, so that they stand in no message. @throws HeadraceError REGISTRY_UNEXPECTED */
 export function withoutCredentials(url: string): { url: string; auth: Credentials | undefined } {
   // "host:8081" parses, as a URL of the scheme "host".
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new ContractError("REGISTRY_UNEXPECTED", {
+    throw new HeadraceError("REGISTRY_UNEXPECTED", {
       message: "The schema registry's address is no URL of a web server.",
       remedy: "Give it as http://host:port, with the path of its Confluent API if that has one.",
     });
@@ -58,7 +58,7 @@ export function withoutCredentials(url: string): { url: string; auth: Credential
 /**
  * A middleware that does the HTTP itself instead of calling the next one. The registry client's own HTTP has
  * no time limit, gives an unreachable server the status 400, and retries, which is the caller's to decide.
- * Its promise rejects with ContractError REGISTRY_UNAVAILABLE or REGISTRY_UNEXPECTED, or RegistryRefusal.
+ * Its promise rejects with HeadraceError REGISTRY_UNAVAILABLE or REGISTRY_UNEXPECTED, or RegistryRefusal.
  */
 export function registryTransport(auth: Credentials | undefined) {
   return () => ({
@@ -98,7 +98,7 @@ async function send(request: TransportRequest, auth: Credentials | undefined): P
     throw unavailable(`The schema registry at ${origin} answers with status ${status}.`);
   }
   if (status === 401 || status === 403) {
-    throw new ContractError("REGISTRY_UNEXPECTED", {
+    throw new HeadraceError("REGISTRY_UNEXPECTED", {
       message: `The schema registry at ${origin} refuses ${request.method().toUpperCase()} ${new URL(request.url()).pathname} with status ${status}.`,
       remedy: "Check the registry's credentials and their rights.",
     });
@@ -106,7 +106,7 @@ async function send(request: TransportRequest, auth: Credentials | undefined): P
   const answer = parseObject(text);
   if (status < 300 && answer !== undefined) return answer;
   if (isOfTheApi(status, answer?.["error_code"])) throw new RegistryRefusal(status, String(answer?.["message"]));
-  throw new ContractError("REGISTRY_UNEXPECTED", {
+  throw new HeadraceError("REGISTRY_UNEXPECTED", {
     message: `${request.url()} answers with status ${status} and not as a schema registry does.`,
     remedy: "Check the registry's address, its path included (Apicurio's is /apis/ccompat/v7).",
   });
@@ -139,8 +139,8 @@ async function fetchText(
   }
 }
 
-function unavailable(message: string, cause?: unknown): ContractError {
-  return new ContractError("REGISTRY_UNAVAILABLE", { message }, cause);
+function unavailable(message: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("REGISTRY_UNAVAILABLE", { message }, cause);
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

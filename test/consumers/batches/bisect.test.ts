@@ -4,12 +4,11 @@ import { bisect } from "../../../src/consumers/batches/bisect.ts";
 import type { ApplyOutcome, DecodedRecord, LogRecord, UndecodableRecord } from "../../../src/consumers/ports.ts";
 import { HeadraceError } from "../../../src/errors/error.ts";
 import type { Change } from "../../../src/schemas/row-schema.ts";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
 
 type Fate = "good" | "poison" | "undecodable";
 
 const poison = new HeadraceError("VALUE_REFUSED", { message: "refused" });
-const undecodable = new ContractError("RECORD_UNDECODABLE", { message: "undecodable" });
+const undecodable = new HeadraceError("RECORD_UNDECODABLE", { message: "undecodable" });
 
 /** Each record's offset with what becomes of it; offsets have gaps, as in a log with control records. */
 const records = fc

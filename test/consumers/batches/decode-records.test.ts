@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { decodeRecords } from "../../../src/consumers/batches/decode-records.ts";
 import type { LogRecord } from "../../../src/consumers/ports.ts";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { HeadraceError } from "../../../src/errors/error.ts";
 import type { Change } from "../../../src/schemas/row-schema.ts";
 
 function record(offset: bigint, value: Buffer | null = Buffer.alloc(1)): LogRecord {
@@ -14,7 +14,7 @@ function change(version: bigint): Change {
 
 const decode = (each: LogRecord) => (each.value === null ? null : change(each.offset));
 const once = <T>(step: () => Promise<T>): Promise<T> => step();
-const away = new ContractError("REGISTRY_UNAVAILABLE", { message: "away" });
+const away = new HeadraceError("REGISTRY_UNAVAILABLE", { message: "away" });
 
 test("records keep their order, Kafka tombstones are left out", async () => {
   const records = [record(1n), record(2n, null), record(3n)];
@@ -27,8 +27,8 @@ test("records keep their order, Kafka tombstones are left out", async () => {
 });
 
 test("a record that cannot be read keeps its place, with Connect's name of the step", async () => {
-  const unreadable = new ContractError("RECORD_UNDECODABLE", { message: "no Avro" });
-  const noKey = new ContractError("KEY_UNDECODABLE", { message: "no key" });
+  const unreadable = new HeadraceError("RECORD_UNDECODABLE", { message: "no Avro" });
+  const noKey = new HeadraceError("KEY_UNDECODABLE", { message: "no key" });
   const decodeGood = (each: LogRecord) => {
     if (each.offset === 1n) return Promise.reject(unreadable);
     if (each.offset === 2n) throw noKey;

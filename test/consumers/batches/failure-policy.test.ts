@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createFailurePolicy } from "../../../src/consumers/batches/failure-policy.ts";
-import { HeadraceError, errorKind } from "../../../src/errors/error.ts";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { errorKind, HeadraceError } from "../../../src/errors/error.ts";
 
 const patience = { constraintPatienceMs: 5_000, schemaPatienceMs: 60_000 };
 
@@ -38,7 +37,7 @@ test("other constraints are poison at once", () => {
 });
 
 test("an unknown schema id is asked for again for a while, then it stops the consumer", () => {
-  const unknown = new ContractError("SCHEMA_UNKNOWN", { message: "no schema 7" });
+  const unknown = new HeadraceError("SCHEMA_UNKNOWN", { message: "no schema 7" });
   expect(kindsAt(unknown, 0, 59_999, 60_000)).toEqual(["retryable", "retryable", "fatal"]);
   const policy = createFailurePolicy({ ...patience, schemaPatienceMs: 0 });
   const thrown = thrownBy(policy, unknown);

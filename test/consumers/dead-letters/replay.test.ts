@@ -3,7 +3,6 @@ import { replayDeadLetters } from "../../../src/consumers/dead-letters/replay.ts
 import type { ReplayOptions } from "../../../src/consumers/dead-letters/replay.ts";
 import type { LogRecord } from "../../../src/consumers/ports.ts";
 import { HeadraceError } from "../../../src/errors/error.ts";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
 import { parseDeadLetter } from "../../../src/schemas/dead-letter.ts";
 import { MemoryDeadLetters, MemoryOutcomes } from "./memory-dead-letters.ts";
 
@@ -106,7 +105,7 @@ describe("what fails again", () => {
   });
 
   test("also where it still cannot be decoded", async () => {
-    const undecodable = new ContractError("RECORD_UNDECODABLE", { message: "no schema id" });
+    const undecodable = new HeadraceError("RECORD_UNDECODABLE", { message: "no schema id" });
     const decode = () => {
       throw undecodable;
     };

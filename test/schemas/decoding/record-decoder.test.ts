@@ -4,7 +4,7 @@ import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { type ColumnMapping, type IdType, collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import { createEventEncoder } from "../../../src/schemas/encoding/event-encoder.ts";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { HeadraceError } from "../../../src/errors/error.ts";
 import { decodeRecord } from "../../../src/schemas/decoding/record-decoder.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../../../src/schemas/registry/registry.ts";
 import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
@@ -276,7 +276,7 @@ describe("a record that nobody can make sense of", () => {
       cached: () => undefined,
       schema: (id: number) =>
         id === 99
-          ? Promise.reject(new ContractError("RECORD_UNDECODABLE", { message: "not Avro" }))
+          ? Promise.reject(new HeadraceError("RECORD_UNDECODABLE", { message: "not Avro" }))
           : memory.reader().schema(id),
     };
     await expect(decodeRecord(notAvro, framed(99, key.subarray(5)), value)).rejects.toEqual(keyUndecodable);

@@ -1,6 +1,6 @@
 // Names and shapes of documents that break other pipelines, one by one.
 import { describe, expect, it } from "vitest";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { HeadraceError } from "../../../src/errors/error.ts";
 import { array, decimal, documentBytes, double, field, int32, object, text } from "../formats/bson-model.ts";
 import { createTestEncoder, ID_FIELD, OBJECT_ID } from "./encoding.ts";
 import { docOf, encodeId, rowOf } from "./rows.ts";
@@ -81,7 +81,7 @@ describe("30: fatal elsewhere:", () => {
   it("a document as _id", () => {
     const id = object(field("b", int32(1)), field("a", text("x")));
     expect(encodeId("mixed", id)).toEqual({ _id: '{"b":{"$numberLong":"1"},"a":"x"}' });
-    expect(() => encodeId("objectId", id)).toThrow(ContractError);
+    expect(() => encodeId("objectId", id)).toThrow(HeadraceError);
   });
 
   it("1,700 fields", () => {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { HeadraceError } from "../../../src/errors/error.ts";
 import { fields } from "../formats/arbitrary-bson.ts";
 import { type Bson, documentBytes, type Field, field, text } from "../formats/bson-model.ts";
 import { columnOf, columnsOf, createTestEncoder, ID_FIELD } from "./encoding.ts";
@@ -56,7 +56,7 @@ const EVERY_TYPE: readonly Field[] = (
 
 const GOOD = documentBytes([ID_FIELD, ...EVERY_TYPE]);
 
-/** Encodes it everywhere. @returns the codes of the errors; anything but a poison ContractError is thrown on */
+/** Encodes it everywhere. @returns the codes of the errors; anything but a poison HeadraceError is thrown on */
 function codesOf(document: Buffer): readonly string[] {
   return ENCODERS.flatMap((encoder) => {
     try {
@@ -67,7 +67,7 @@ function codesOf(document: Buffer): readonly string[] {
       }
       return [];
     } catch (error) {
-      if (error instanceof ContractError && error.kind === "poison") return [error.code];
+      if (error instanceof HeadraceError && error.kind === "poison") return [error.code];
       throw error;
     }
   });
@@ -178,9 +178,9 @@ describe("a key that is not well-formed BSON", () => {
           try {
             encoder.encode({ op: "d", collection: "products", documentKey, document: null, version: 1n });
           } catch (error) {
-            expect(error).toBeInstanceOf(ContractError);
+            expect(error).toBeInstanceOf(HeadraceError);
             expect(["ID_TYPE_MISMATCH", "KEY_INVALID", "DOCUMENT_UNENCODABLE"]).toContain(
-              (error as ContractError).code,
+              (error as HeadraceError).code,
             );
           }
         }),

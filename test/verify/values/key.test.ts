@@ -17,7 +17,7 @@ import { describe, expect, test } from "vitest";
 import { readId } from "../../../src/verify/values/bson.ts";
 import { expectedKey, idOfKey } from "../../../src/verify/values/key.ts";
 import type { IdType } from "../../../src/schemas/mapping/collection-schema.ts";
-import { ContractError } from "../../../src/errors/codes-contract.ts";
+import { HeadraceError } from "../../../src/errors/error.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 
 const key = (idType: IdType, _id: unknown): string | undefined => expectedKey(idType, readId(serialize({ _id })));
@@ -135,7 +135,7 @@ function writtenKey(idType: IdType, raw: Uint8Array): string | undefined {
   try {
     return canonicalKey(idType, raw);
   } catch (error) {
-    if (error instanceof ContractError) return undefined;
+    if (error instanceof HeadraceError) return undefined;
     throw error;
   }
 }
