@@ -1,7 +1,7 @@
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
-import { withRemoval } from "../src/operations/removal.ts";
 import { configSchema } from "../src/config/config-schema.ts";
+import { withRemoval } from "../src/operations/removal.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { retry } from "../src/runtime/retry.ts";
 import type { Stack } from "./stack/stack.ts";

@@ -1,9 +1,9 @@
+import { CONTRACT_ERRORS } from "../src/errors/codes-contract.ts";
 import { KAFKA_ERRORS } from "../src/errors/codes-kafka.ts";
 import { MONGODB_ERRORS } from "../src/errors/codes-mongodb.ts";
 import { POSTGRES_ERRORS } from "../src/errors/codes-postgres.ts";
 import { PIPELINE_ERRORS } from "../src/errors/codes.ts";
 import type { ErrorEntry, ErrorKind, ErrorTable } from "../src/errors/error-table.ts";
-import { CONTRACT_ERRORS } from "../src/errors/codes-contract.ts";
 
 /** Every code that an error of Headrace can have, by what it is about. */
 export const ERROR_SECTIONS: Readonly<Record<string, ErrorTable>> = {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Int32 } from "mongodb";
+import { seededRandom } from "../../test/support/model-writer.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { load } from "../load.ts";
 import { objectId, PRODUCT_COLUMNS, product } from "../product.ts";
-import { seededRandom } from "../../test/support/model-writer.ts";
 import type { BenchContext } from "../scenario.ts";
 import { latencyOf, median, rounded } from "../statistics.ts";
 import type { Latency } from "../statistics.ts";

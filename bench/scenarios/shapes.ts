@@ -1,9 +1,9 @@
 import { Int32 } from "mongodb";
 import type { Document } from "mongodb";
+import { seededRandom } from "../../test/support/model-writer.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { load } from "../load.ts";
 import { objectId, product, PRODUCT_COLUMNS } from "../product.ts";
-import { seededRandom } from "../../test/support/model-writer.ts";
 import type { BenchContext } from "../scenario.ts";
 import { rounded } from "../statistics.ts";
 import { measureCopy, products } from "./snapshot.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Demo } from "./demo.ts";
 import { headrace } from "../headrace-process.ts";
+import type { Demo } from "./demo.ts";
 import { say } from "./output.ts";
 
 const poisonedId = 2_000_000_000;

@@ -1,8 +1,8 @@
+import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 // npm run torture: random writes under random faults, and a judgement at the end.
 import { parseArgs } from "node:util";
-import { rm } from "node:fs/promises";
 import { MongoServerError } from "mongodb";
-import { setTimeout as sleep } from "node:timers/promises";
 import { auditEntries } from "../../test/support/audit-trail.ts";
 import { ModelWriter, seededRandom } from "../../test/support/model-writer.ts";
 import { startStack, type Stack } from "../stack/stack.ts";

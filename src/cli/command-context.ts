@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import { HeadraceError } from "../errors/error.ts";
 import type { Config } from "../config/config-schema.ts";
 import { loadConfig } from "../config/load-config.ts";
+import { HeadraceError } from "../errors/error.ts";
 import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
 import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
+import type { Logger } from "../runtime/logger.ts";
 import { openLiveLine } from "./output/live-line.ts";
 import type { LiveLine } from "./output/live-line.ts";
-import type { Logger } from "../runtime/logger.ts";
 
 /** What every command gets. */
 export interface CommandContext {

@@ -1,4 +1,7 @@
 import { errorCode } from "../errors/error.ts";
+import { requireServers } from "../operations/checks/run-checks.ts";
+import type { ServerKind } from "../operations/connections.ts";
+import { tableOf } from "../operations/tables.ts";
 import { startHttpServer } from "../runtime/http-server.ts";
 import type { HttpServer } from "../runtime/http-server.ts";
 import { createMetrics } from "../runtime/metrics.ts";
@@ -6,12 +9,9 @@ import type { Metrics } from "../runtime/metrics.ts";
 import { retriesChannel } from "../runtime/retry.ts";
 import type { RetryMessage } from "../runtime/retry.ts";
 import { versionToMs } from "../schemas/change-event.ts";
-import { Activity } from "./output/activity.ts";
 import type { CommandContext } from "./command-context.ts";
-import type { ServerKind } from "../operations/connections.ts";
+import { Activity } from "./output/activity.ts";
 import { showActivity } from "./output/live-line.ts";
-import { requireServers } from "../operations/checks/run-checks.ts";
-import { tableOf } from "../operations/tables.ts";
 
 /**
  * What produce, consume and run have in common: the HTTP server, the live line, and the checks at the start.

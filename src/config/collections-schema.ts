@@ -1,9 +1,9 @@
-import { HeadraceError } from "../errors/error.ts";
 import * as z from "zod";
+import { HeadraceError } from "../errors/error.ts";
 import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
-import type { CollectionMapping, ColumnMapping } from "../schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../schemas/mapping/column-type.ts";
+import type { CollectionMapping, ColumnMapping } from "../schemas/mapping/mapping.ts";
 
 /** A collection as it is replicated. */
 export interface CollectionConfig {

@@ -1,3 +1,4 @@
+import type { PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
 import { bisect } from "./batches/bisect.ts";
 import { cutBatch } from "./batches/cut-batch.ts";
 import type { MicroBatchLimits } from "./batches/cut-batch.ts";
@@ -9,16 +10,8 @@ import { createRetrier } from "./batches/failure-policy.ts";
 import type { PatienceOptions } from "./batches/failure-policy.ts";
 import { replaceLost } from "./batches/lost-records.ts";
 import type { LostRecordsOptions } from "./batches/lost-records.ts";
-import type {
-  DeadLetterWriter,
-  FetchedBatch,
-  LogRecord,
-  LostRecords,
-  PartitionOffset,
-  RecordLog,
-  TopicPartition,
-} from "./ports.ts";
 import { reachTarget } from "./batches/progress.ts";
+import type { DeadLetterWriter, FetchedBatch, LogRecord, LostRecords, RecordLog } from "./ports.ts";
 
 export interface ConsumerOptions extends LostRecordsOptions {
   readonly log: RecordLog;

@@ -1,4 +1,5 @@
 import type { Version } from "../schemas/change-event.ts";
+import type { PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
 import type { Change } from "../schemas/row-schema.ts";
 
 /** A record as it stands in Kafka. */
@@ -22,11 +23,6 @@ export interface DecodedRecord {
 export interface UndecodableRecord {
   readonly record: LogRecord;
   readonly failure: RecordFailure;
-}
-
-export interface TopicPartition {
-  readonly topic: string;
-  readonly partition: number;
 }
 
 /** What was fetched of one partition and not applied yet. */
@@ -98,10 +94,6 @@ export interface Watermark {
 /** applied: rows and progress are committed. fenced: the progress was not the expected one, nothing was done. */
 export type ApplyOutcome = "applied" | "fenced";
 
-export interface PartitionOffset extends TopicPartition {
-  readonly offset: bigint;
-}
-
 /** A dead letter's place of origin; it names the dead letter, however often it came back. */
 export type DeadLetterOrigin = PartitionOffset;
 
@@ -159,11 +151,6 @@ export interface Failure extends RecordFailure {
   readonly table: TableName | null;
   /** How often applying it was tried, this time included. */
   readonly attempts: number;
-}
-
-/** The key of a partition in maps. */
-export function partitionKey({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }
 
 /** The key of a dead letter in maps. */

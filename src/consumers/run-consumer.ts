@@ -1,23 +1,24 @@
 import { hostname } from "node:os";
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
-import { runConsumer as consume } from "./consumer.ts";
-import type { ConsumerObserver } from "./consumer.ts";
-import { createKafkaRecordLog } from "./kafka/record-log.ts";
-import { createKafkaDeadLetterWriter } from "./dead-letters/topic.ts";
 import { countPartitions } from "../kafka/admin.ts";
-import type { PartitionOffset, TableName } from "./ports.ts";
-import { PostgresSink } from "./postgres/sink.ts";
+import { kafkaClient, postgresClient, schemaRegistry } from "../operations/connections.ts";
+import { openPipelineReader } from "../operations/pipeline-reader.ts";
+import { tableOf } from "../operations/tables.ts";
 import { sendSignals } from "../producers/kafka/signals.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { decodeRecord } from "../schemas/decoding/record-decoder.ts";
+import type { PartitionOffset } from "../schemas/partitions.ts";
 import { collectionOf, consumerGroup, deadLetterTopic, topicOf } from "../schemas/topics.ts";
-import { kafkaClient, postgresClient, schemaRegistry } from "../operations/connections.ts";
+import { runConsumer as consume } from "./consumer.ts";
+import type { ConsumerObserver } from "./consumer.ts";
+import { createKafkaDeadLetterWriter } from "./dead-letters/topic.ts";
+import { createKafkaRecordLog } from "./kafka/record-log.ts";
+import type { TableName } from "./ports.ts";
+import { PostgresSink } from "./postgres/sink.ts";
+import { purgeTombstones } from "./upkeep/purge-tombstones.ts";
 import { keepWatermarks, raiseWatermarks } from "./upkeep/watermarks.ts";
 import type { Replica } from "./upkeep/watermarks.ts";
-import { openPipelineReader } from "../operations/pipeline-reader.ts";
-import { purgeTombstones } from "./upkeep/purge-tombstones.ts";
-import { tableOf } from "../operations/tables.ts";
 
 export interface ConsumingOptions {
   readonly config: Config;

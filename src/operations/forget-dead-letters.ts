@@ -1,6 +1,7 @@
 import type { Kafka } from "kafkajs";
-import { deleteRecordsBefore, recordCopier } from "../kafka/removal.ts";
+import { recordCopier } from "../consumers/dead-letters/topic.ts";
 import type { DeadLetterReader, LogRecord } from "../consumers/ports.ts";
+import { deleteRecordsBefore } from "../kafka/admin.ts";
 import { deadLetterHeaders, parseDeadLetter } from "../schemas/dead-letter.ts";
 
 export interface ForgetOptions {

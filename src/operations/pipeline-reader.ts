@@ -1,14 +1,14 @@
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
-import { fetchEndOffsets, listTopics } from "../kafka/admin.ts";
-import { partitionKey } from "../consumers/ports.ts";
-import type { PartitionOffset } from "../consumers/ports.ts";
 import type { PostgresClient, Row } from "../consumers/postgres/client.ts";
 import { HeadraceError } from "../errors/error.ts";
+import { fetchEndOffsets, listTopics } from "../kafka/admin.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
 import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
+import { partitionKey } from "../schemas/partitions.ts";
+import type { PartitionOffset } from "../schemas/partitions.ts";
 import { collectionOf, positionsTopic, signalsTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "./connections.ts";
 import { watchPosition } from "./position-watch.ts";

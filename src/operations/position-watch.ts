@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { Consumer, Kafka } from "kafkajs";
-import { POSITION_KEY } from "../producers/kafka/positions.ts";
-import { answered, kafkaError } from "../kafka/errors.ts";
 import { HeadraceError } from "../errors/error.ts";
+import { answered, kafkaError } from "../kafka/errors.ts";
 import { retry } from "../runtime/retry.ts";
 import type { Position } from "../schemas/change-event.ts";
-import { decodePosition } from "../schemas/position.ts";
+import { decodePosition, POSITION_KEY } from "../schemas/position.ts";
 import { consumerGroup, positionsTopic } from "../schemas/topics.ts";
 
 /** The producer's committed position, followed as it moves. */

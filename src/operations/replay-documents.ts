@@ -1,10 +1,10 @@
+import type { CommandContext } from "../cli/command-context.ts";
 import { signalIdOfDeadLetter } from "../consumers/dead-letters/key.ts";
 import { listDeadLetters } from "../consumers/dead-letters/queries.ts";
 import type { DeadLetter } from "../consumers/dead-letters/queries.ts";
 import type { LogRecord } from "../consumers/ports.ts";
 import type { SignalId, SnapshotSignal } from "../schemas/signal.ts";
 import { collectionOf } from "../schemas/topics.ts";
-import type { CommandContext } from "../cli/command-context.ts";
 import type { DeadLetterAccess } from "./dead-letter-access.ts";
 import { openPipelineReader } from "./pipeline-reader.ts";
 import { isCarriedOut, send } from "./signals.ts";

@@ -1,12 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../runtime/retry.ts";
-import { untilAborted } from "../runtime/until-aborted.ts";
-import type { NulCharacters } from "../schemas/formats/avro-writer.ts";
-import type { CollectionMapping } from "../schemas/mapping/collection-schema.ts";
+import { untilAborted } from "../runtime/waiting.ts";
+import type { CollectionMapping, NulCharacters } from "../schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../schemas/registry/registry.ts";
-import { CollectionEncoders } from "./records/collection-encoders.ts";
-import { EventRecords } from "./records/event-records.ts";
 import { kafkaSessions } from "./kafka/session.ts";
 import { kafkaSignals } from "./kafka/signals.ts";
 import { KafkaTopics } from "./kafka/topics.ts";
@@ -16,10 +13,12 @@ import type { MongoOptions } from "./mongodb/client.ts";
 import { findCollections, readIdEnds } from "./mongodb/collections.ts";
 import type { OnDrop } from "./mongodb/event-meaning.ts";
 import { whileWatchingOplog } from "./mongodb/oplog.ts";
-import { MongoSource } from "./mongodb/source.ts";
 import type { OnHistoryLost, SnapshotMode } from "./mongodb/source-start.ts";
+import { MongoSource } from "./mongodb/source.ts";
 import type { ProducerObserver } from "./ports.ts";
 import { produce } from "./producer.ts";
+import { CollectionEncoders } from "./records/collection-encoders.ts";
+import { EventRecords } from "./records/event-records.ts";
 
 export interface ProducerOptions {
   /** The pipeline's name. */

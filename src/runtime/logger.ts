@@ -1,6 +1,6 @@
-import { errorCode, HeadraceError } from "../errors/error.ts";
 import { pino } from "pino";
 import type { DestinationStream } from "pino";
+import { errorCode, HeadraceError } from "../errors/error.ts";
 
 /** What every part of Headrace logs with; pino's shape. Errors go under `err`. Never a document's value. */
 export interface Logger {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Position } from "./change-event.ts";
 import { HeadraceError } from "../errors/error.ts";
+import type { Position } from "./change-event.ts";
 
 /** Grows when a reader of the old form would misread the new one. */
 const FORMAT = 1;
@@ -64,3 +64,7 @@ function unreadable(why: string, cause?: unknown): HeadraceError {
     cause,
   );
 }
+
+/** Keys of the positions topic's records; compaction keeps the last of each. */
+export const POSITION_KEY = "position";
+export const MARKER_KEY = "marker";

@@ -1,5 +1,5 @@
 import type { Operation } from "./change-event.ts";
-import type { IdType } from "./mapping/collection-schema.ts";
+import type { IdType } from "./mapping/mapping.ts";
 
 /** A column as the registered value schema describes it. */
 export interface RowColumn {

@@ -1,10 +1,10 @@
 import { BSON } from "bson";
 import type { Document } from "bson";
 import { z } from "zod";
-import type { RepeatedDeadLetter } from "./change-event.ts";
-import type { IdType } from "./mapping/collection-schema.ts";
 import { HeadraceError } from "../errors/error.ts";
+import type { RepeatedDeadLetter } from "./change-event.ts";
 import { canonicalKey, keyToId } from "./keys/document-key.ts";
+import type { IdType } from "./mapping/mapping.ts";
 
 /** What an operator asks of a running producer, through the signals topic. */
 export type Signal = SnapshotSignal | ResyncSignal;

@@ -1,5 +1,5 @@
-import { escapeUnits, unescapeUnits } from "./mapping/avro-name.ts";
 import { HeadraceError } from "../errors/error.ts";
+import { escapeUnits, unescapeUnits } from "./mapping/avro-name.ts";
 
 /** Kafka's limit, as its file names have one. */
 const TOPIC_NAME_LIMIT = 249;

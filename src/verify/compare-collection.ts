@@ -1,9 +1,9 @@
-import { readId } from "./values/bson.ts";
-import { expectedKey } from "./values/key.ts";
+import type { Version } from "../schemas/change-event.ts";
 import { compareBatch, idsOf } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
-import type { Version } from "../schemas/change-event.ts";
 import { lastingFindings } from "./suspects.ts";
+import { readId } from "./values/bson.ts";
+import { expectedKey } from "./values/key.ts";
 
 /** Keys that are looked at again at a time. This and a batch of documents bound the memory. */
 const SUSPECTS = 10_000;

@@ -1,9 +1,9 @@
-import type { CollectionMapping, IdType } from "../schemas/mapping/collection-schema.ts";
+import type { CollectionMapping, IdType } from "../schemas/mapping/mapping.ts";
+import type { DocumentBatch, DocumentReader } from "./document-reader.ts";
+import type { TableReader } from "./table-reader.ts";
 import { readBson, readId } from "./values/bson.ts";
 import { comparedColumns, differingColumns } from "./values/document-row.ts";
-import type { DocumentBatch, DocumentReader } from "./document-reader.ts";
 import { expectedKey, idOfKey, mixedKey } from "./values/key.ts";
-import type { TableReader } from "./table-reader.ts";
 
 /** What is wrong with a key. */
 export type Finding =

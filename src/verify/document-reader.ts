@@ -1,5 +1,5 @@
 import type { Db, Document, RunCommandCursor } from "mongodb";
-import { versionTimestamp } from "../producers/mongodb/change-stream.ts";
+import { versionTimestamp } from "../producers/mongodb/cluster-time.ts";
 import { mongoError } from "../producers/mongodb/errors.ts";
 import type { Version } from "../schemas/change-event.ts";
 

@@ -1,5 +1,5 @@
 import { HeadraceError } from "../errors/error.ts";
-import type { IdType } from "../schemas/mapping/collection-schema.ts";
+import type { IdType } from "../schemas/mapping/mapping.ts";
 import { signalIdOfKey } from "../schemas/signal.ts";
 import type { Signal } from "../schemas/signal.ts";
 import type { Finding } from "./compare-rows.ts";

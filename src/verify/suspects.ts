@@ -1,11 +1,11 @@
 import { isSnapshotGone } from "../producers/mongodb/errors.ts";
 import type { Version } from "../schemas/change-event.ts";
-import { readBson, readId } from "./values/bson.ts";
-import { comparedColumns, differingColumns } from "./values/document-row.ts";
-import { expectedKey } from "./values/key.ts";
 import { compareBatch, idsOf } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
 import type { RowTexts } from "./table-reader.ts";
+import { readBson, readId } from "./values/bson.ts";
+import { comparedColumns, differingColumns } from "./values/document-row.ts";
+import { expectedKey } from "./values/key.ts";
 
 /**
  * How often a key has to differ. One look is right but where a row comes or goes within the look, or the time it is

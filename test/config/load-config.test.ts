@@ -5,9 +5,9 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { HeadraceError } from "../../src/errors/error.ts";
 import { configSchema } from "../../src/config/config-schema.ts";
 import { loadConfig, parseConfig } from "../../src/config/load-config.ts";
+import { HeadraceError } from "../../src/errors/error.ts";
 import { MINIMAL_CONFIG } from "../support/minimal-config.ts";
 
 function parse(data: object, environment: Record<string, string> = {}) {

@@ -1,17 +1,17 @@
-// A topic, its table and consumers between the two, all real.
 import { serialize } from "bson";
 import type { Pool } from "pg";
 import { onTestFinished } from "vitest";
 import { runConsumer } from "../../src/consumers/consumer.ts";
 import type { ConsumerOptions } from "../../src/consumers/consumer.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letters/key.ts";
-import { createKafkaRecordLog } from "../../src/consumers/kafka/record-log.ts";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
+import { createKafkaRecordLog } from "../../src/consumers/kafka/record-log.ts";
 import { countPartitions, fetchEndOffsets } from "../../src/kafka/admin.ts";
-import type { PartitionOffset } from "../../src/consumers/ports.ts";
-import { collectionSchema } from "../../src/schemas/mapping/collection-schema.ts";
-import { createEventEncoder } from "../../src/schemas/encoding/event-encoder.ts";
 import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
+import { createEventEncoder } from "../../src/schemas/encoding/event-encoder.ts";
+import { collectionSchema } from "../../src/schemas/mapping/collection-schema.ts";
+// A topic, its table and consumers between the two, all real.
+import type { PartitionOffset } from "../../src/schemas/partitions.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { deadLetterTopic, partitionOf, topicOf } from "../../src/schemas/topics.ts";
 import { columnsOf } from "../schemas/encoding/encoding.ts";

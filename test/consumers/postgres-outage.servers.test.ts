@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
-import { startProxy } from "../support/tcp-proxy.ts";
 import { servers } from "../support/servers.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
 import { freshCollection } from "./consumer-fixture.ts";
 import type { RunningConsumer, TestEvent } from "./consumer-fixture.ts";
 import { useKafka } from "./kafka/fixture.ts";

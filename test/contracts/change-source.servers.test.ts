@@ -1,7 +1,5 @@
 import { describe } from "vitest";
 import { MongoSource } from "../../src/producers/mongodb/source.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
-import { freshMongoDatabase } from "../support/servers.ts";
 import {
   clusterTimeOf,
   contentOf,
@@ -9,6 +7,8 @@ import {
   signalsOf,
   silentLogger,
 } from "../producers/mongodb/source-collector.ts";
+import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { freshMongoDatabase } from "../support/servers.ts";
 import { changeSourceContract } from "./change-source.ts";
 import type { SourceUnderTest } from "./change-source.ts";
 

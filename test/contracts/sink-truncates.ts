@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { originKey, partitionKey } from "../../src/consumers/ports.ts";
-import type { ApplyOutcome, DeadLetterOutcomes, Sink, TopicPartition } from "../../src/consumers/ports.ts";
+import { originKey } from "../../src/consumers/ports.ts";
+import type { ApplyOutcome, DeadLetterOutcomes, Sink } from "../../src/consumers/ports.ts";
+import { partitionKey } from "../../src/schemas/partitions.ts";
+import type { TopicPartition } from "../../src/schemas/partitions.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { deletion, home, truncate, upsert } from "./sink-harness.ts";
 import type { SinkHarness } from "./sink-harness.ts";

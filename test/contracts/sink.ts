@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { originKey, partitionKey } from "../../src/consumers/ports.ts";
+import { originKey } from "../../src/consumers/ports.ts";
 import type { ApplyOutcome, DeadLetterOutcomes, Sink } from "../../src/consumers/ports.ts";
+import { partitionKey } from "../../src/schemas/partitions.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { deletion, home, upsert } from "./sink-harness.ts";
 import type { SinkHarness } from "./sink-harness.ts";

@@ -1,9 +1,8 @@
 import { Kafka, logLevel } from "kafkajs";
 import { expect, test } from "vitest";
 import { watchPosition } from "../../src/operations/position-watch.ts";
-import { POSITION_KEY } from "../../src/producers/kafka/positions.ts";
 import type { Position } from "../../src/schemas/change-event.ts";
-import { encodePosition } from "../../src/schemas/position.ts";
+import { encodePosition, POSITION_KEY } from "../../src/schemas/position.ts";
 import { positionsTopic } from "../../src/schemas/topics.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { CommandContext } from "../../src/cli/command-context.ts";
-import { sendAndWait } from "../../src/operations/signals.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
+import { sendAndWait } from "../../src/operations/signals.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { cellTexts } from "../../src/schemas/decoding/cell.ts";
+import { cellTexts } from "../../src/schemas/decoding/cells.ts";
 import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";

@@ -1,12 +1,12 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { Mock } from "vitest";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { apiKeys, startKafkaProxy } from "../support/kafka-proxy.ts";
 import type { KafkaProxy } from "../support/kafka-proxy.ts";
+import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
 import { servers } from "../support/servers.ts";
+import { testKafka } from "./kafka/pipeline-topics.ts";
 import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 import type { RunningProducer } from "./producer-under-test.ts";
-import { testKafka } from "./kafka/pipeline-topics.ts";
 
 const INIT_PRODUCER_ID = 22;
 const COLLECTION = "things";

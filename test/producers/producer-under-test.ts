@@ -1,9 +1,9 @@
-// A producer with a database and a pipeline of its own, and what its topics say.
-import type { Db, Document, MongoClient } from "mongodb";
 import type { Kafka } from "kafkajs";
+import type { Db, Document, MongoClient } from "mongodb";
 import { runProducer } from "../../src/producers/run-producer.ts";
 import type { ProducerOptions } from "../../src/producers/run-producer.ts";
-import { cellTexts } from "../../src/schemas/decoding/cell.ts";
+// A producer with a database and a pipeline of its own, and what its topics say.
+import { cellTexts } from "../../src/schemas/decoding/cells.ts";
 import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";

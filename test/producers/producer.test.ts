@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { HeadraceError } from "../../src/errors/error.ts";
 import type { ChangeSource, Session, SourceBatch } from "../../src/producers/ports.ts";
 import { produce } from "../../src/producers/producer.ts";
-import { HeadraceError } from "../../src/errors/error.ts";
 import type { Position } from "../../src/schemas/change-event.ts";
 import { silentLogger } from "./mongodb/source-collector.ts";
 

@@ -1,14 +1,14 @@
 import { expect, test, vi } from "vitest";
-import { cellTexts } from "../../src/schemas/decoding/cell.ts";
-import type { CollectionMapping } from "../../src/schemas/mapping/collection-schema.ts";
-import { parseColumnType } from "../../src/schemas/mapping/column-type.ts";
-import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
 import { HeadraceError } from "../../src/errors/error.ts";
+import { parseDeadLetter } from "../../src/schemas/dead-letter.ts";
+import { cellTexts } from "../../src/schemas/decoding/cells.ts";
+import { parseColumnType } from "../../src/schemas/mapping/column-type.ts";
+import type { CollectionMapping } from "../../src/schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { deadLetterTopic, positionsTopic, topicOf } from "../../src/schemas/topics.ts";
 import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
-import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 import { readTopic, testKafka } from "./kafka/pipeline-topics.ts";
+import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 
 interface Item {
   _id: string | number;

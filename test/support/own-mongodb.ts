@@ -3,8 +3,8 @@ import { MongoClient } from "mongodb";
 import { afterAll, beforeAll } from "vitest";
 import { cacheFolder } from "../../dev/stack/local/cache.ts";
 import { prepareMongodb } from "../../dev/stack/local/mongodb.ts";
-import type { MongodbSettings } from "../../dev/stack/server-settings.ts";
 import { Supervisor } from "../../dev/stack/local/supervisor.ts";
+import type { MongodbSettings } from "../../dev/stack/server-settings.ts";
 
 export interface OwnMongodb {
   readonly uri: string;

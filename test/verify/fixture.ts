@@ -1,8 +1,8 @@
 import type { Document } from "mongodb";
-import { clusterTimes } from "../../src/producers/mongodb/client.ts";
 import { collectionConfig } from "../../src/config/collections-schema.ts";
-import type { IdType } from "../../src/schemas/mapping/collection-schema.ts";
+import { clusterTimes } from "../../src/producers/mongodb/client.ts";
 import { parseColumnType } from "../../src/schemas/mapping/column-type.ts";
+import type { IdType } from "../../src/schemas/mapping/mapping.ts";
 import { compareTables } from "../../src/verify/compare-tables.ts";
 import type { ComparedPipeline } from "../../src/verify/compare-tables.ts";
 import type { CollectionResult, VerifyResult } from "../../src/verify/result.ts";

@@ -1,12 +1,12 @@
 import { Type } from "avsc";
 import { beforeEach, expect, test } from "vitest";
-import type { Finding } from "../../src/verify/compare-rows.ts";
-import { openDeadLetters } from "../../src/verify/open-dead-letters.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letters/key.ts";
 import type { Failure, LogRecord } from "../../src/consumers/ports.ts";
 import { HeadraceError } from "../../src/errors/error.ts";
 import { deadLetterHeaders } from "../../src/schemas/dead-letter.ts";
 import type { SchemaRegistry } from "../../src/schemas/registry/registry.ts";
+import type { Finding } from "../../src/verify/compare-rows.ts";
+import { openDeadLetters } from "../../src/verify/open-dead-letters.ts";
 import { MemoryDeadLetters, MemoryOutcomes } from "../consumers/dead-letters/memory-dead-letters.ts";
 
 const topic = "shop.shop.cities";

@@ -1,8 +1,8 @@
 import { BSON, ObjectId } from "bson";
 import { expect, test } from "vitest";
-import { Repairs } from "../../src/verify/repairs.ts";
-import type { Finding } from "../../src/verify/compare-rows.ts";
 import { encodeSignal, readSignalId } from "../../src/schemas/signal.ts";
+import type { Finding } from "../../src/verify/compare-rows.ts";
+import { Repairs } from "../../src/verify/repairs.ts";
 
 const missing: Finding = { kind: "missing" };
 const extra: Finding = { kind: "extra" };

@@ -1,8 +1,8 @@
 // Compares a database's collection `things` with the table of a schema, in a process whose memory can be capped.
 import { MongoClient } from "mongodb";
 import { Client } from "pg";
-import { compareTables } from "../../src/verify/compare-tables.ts";
 import { collectionConfig } from "../../src/config/collections-schema.ts";
+import { compareTables } from "../../src/verify/compare-tables.ts";
 
 const { MONGODB_URI = "", POSTGRES_URL = "", DATABASE = "", SCHEMA = "" } = process.env;
 await using mongo = await MongoClient.connect(MONGODB_URI);

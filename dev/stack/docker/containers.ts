@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { LABEL_TESTCONTAINERS_SESSION_ID } from "testcontainers";
 import type { ContainerRuntimeClient } from "testcontainers";
+import { ProcessFailed, untilReady } from "../server-start.ts";
 import { textOf } from "./container-log.ts";
 import type { ReadyEngine } from "./engine.ts";
-import { ProcessFailed, untilReady } from "../server-start.ts";
 
 type Container = Awaited<ReturnType<ContainerRuntimeClient["container"]["create"]>>;
 

@@ -1,10 +1,8 @@
 // The four servers in containers of their official images, set as the local stack's are.
 import { randomBytes } from "node:crypto";
-import type { ServerImages } from "./compose-images.ts";
-import type { Containers } from "./containers.ts";
+import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
 import { formReplicaSet, memberAnswers } from "../replica-set.ts";
-import { reported } from "../../reported.ts";
 import { kafkaAnswers, postgresAnswers, registryAnswers } from "../server-answers.ts";
 import {
   KAFKA_HEAP,
@@ -18,6 +16,8 @@ import {
 import type { MongodbSettings } from "../server-settings.ts";
 import type { ServerUrls } from "../server-urls.ts";
 import type { StartedServer } from "../started-servers.ts";
+import type { ServerImages } from "./compose-images.ts";
+import type { Containers } from "./containers.ts";
 
 /** What a server in a container is started with. */
 export interface DockerContext {

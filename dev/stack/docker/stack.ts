@@ -1,13 +1,13 @@
 import type { ContainerRuntimeClient } from "testcontainers";
+import { ONE_MEMBER, THREE_MEMBERS } from "../server-settings.ts";
+import { serverVariables } from "../server-urls.ts";
+import type { Stack } from "../stack.ts";
+import { stackOf, startTogether } from "../started-servers.ts";
 import { composeImages } from "./compose-images.ts";
 import { Containers } from "./containers.ts";
 import { EngineUnusable, findEngine, prepareEngine } from "./engine.ts";
 import { startInDocker } from "./servers.ts";
 import type { DockerContext } from "./servers.ts";
-import { ONE_MEMBER, THREE_MEMBERS } from "../server-settings.ts";
-import { serverVariables } from "../server-urls.ts";
-import { stackOf, startTogether } from "../started-servers.ts";
-import type { Stack } from "../stack.ts";
 
 interface DockerOptions extends Pick<DockerContext, "signal" | "report"> {
   readonly hasElections: boolean;

@@ -1,13 +1,13 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isCached } from "./cache.ts";
-import { onFreePorts } from "../free-ports.ts";
-import { downloadByMaven } from "./maven.ts";
 import { reported } from "../../reported.ts";
+import { onFreePorts } from "../free-ports.ts";
 import { kafkaAnswers } from "../server-answers.ts";
 import { KAFKA_HEAP, kafkaProperties } from "../server-settings.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
 import type { StartedServer } from "../started-servers.ts";
+import { isCached } from "./cache.ts";
+import { downloadByMaven } from "./maven.ts";
+import type { LocalContext, StartServer } from "./stack.ts";
 import { findJava, requireMaven } from "./tools.ts";
 
 const version = "4.3.1";

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { cached } from "./cache.ts";
 import { reported } from "../../reported.ts";
+import { cached } from "./cache.ts";
 import type { LocalContext } from "./stack.ts";
 import { runTool } from "./tools.ts";
 

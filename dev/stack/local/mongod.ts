@@ -1,8 +1,8 @@
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { DryMongoBinary, MongoBinary } from "mongodb-memory-server-core";
-import { cached, isCached } from "./cache.ts";
 import { reported } from "../../reported.ts";
+import { cached, isCached } from "./cache.ts";
 import type { LocalContext } from "./stack.ts";
 import { findPip, runTool, works } from "./tools.ts";
 

@@ -1,12 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { findMongod } from "./mongod.ts";
+import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
 import { formReplicaSet, memberAnswers } from "../replica-set.ts";
 import type { MemberServer } from "../replica-set.ts";
-import { reported } from "../../reported.ts";
 import { ONE_MEMBER, mongodArguments } from "../server-settings.ts";
 import type { MongodbSettings } from "../server-settings.ts";
+import { findMongod } from "./mongod.ts";
 import type { LocalContext, StartServer } from "./stack.ts";
 
 export async function prepareMongodb(

@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { access, chmod, constants, chown, cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { onFreePorts } from "../free-ports.ts";
 import { reported } from "../../reported.ts";
+import { onFreePorts } from "../free-ports.ts";
 import { postgresAnswers } from "../server-answers.ts";
 import { POSTGRES_INITDB, POSTGRES_SETTINGS } from "../server-settings.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
 import type { StartedServer } from "../started-servers.ts";
+import type { LocalContext, StartServer } from "./stack.ts";
 
 type User = { readonly uid: number; readonly gid: number };
 

@@ -1,13 +1,13 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isCached } from "./cache.ts";
-import { onFreePorts } from "../free-ports.ts";
-import { downloadByMaven } from "./maven.ts";
 import { reported } from "../../reported.ts";
+import { onFreePorts } from "../free-ports.ts";
 import { registryAnswers } from "../server-answers.ts";
 import { REGISTRY_JVM, REGISTRY_PATH } from "../server-settings.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
 import type { StartedServer } from "../started-servers.ts";
+import { isCached } from "./cache.ts";
+import { downloadByMaven } from "./maven.ts";
+import type { LocalContext, StartServer } from "./stack.ts";
 import { findJava, requireMaven } from "./tools.ts";
 
 // 3.x wants Java 21.

@@ -1,14 +1,14 @@
-import { cacheFolder } from "./cache.ts";
-import { prepareKafka } from "./kafka.ts";
-import { prepareMongodb } from "./mongodb.ts";
-import { preparePostgres } from "./postgres.ts";
-import { prepareRegistry } from "./registry.ts";
 import { THREE_MEMBERS } from "../server-settings.ts";
 import type { ServerUrls } from "../server-urls.ts";
 import { serverVariables } from "../server-urls.ts";
 import type { Stack } from "../stack.ts";
 import { stackOf, startTogether } from "../started-servers.ts";
 import type { StartedServer } from "../started-servers.ts";
+import { cacheFolder } from "./cache.ts";
+import { prepareKafka } from "./kafka.ts";
+import { prepareMongodb } from "./mongodb.ts";
+import { preparePostgres } from "./postgres.ts";
+import { prepareRegistry } from "./registry.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /** What a local server is started with. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ProtocolProxy } from "../../../test/support/protocol-proxy.ts";
-import type { TcpProxy } from "../../../test/support/tcp-proxy.ts";
 import { apiKeys } from "../../../test/support/kafka-proxy.ts";
 import type { Random } from "../../../test/support/model-writer.ts";
+import type { ProtocolProxy } from "../../../test/support/protocol-proxy.ts";
+import type { TcpProxy } from "../../../test/support/tcp-proxy.ts";
 import type { Fault } from "../fault.ts";
 import { between } from "../random.ts";
 

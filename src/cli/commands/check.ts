@@ -1,10 +1,10 @@
 import { Command } from "commander";
 import type { Config } from "../../config/config-schema.ts";
-import { EXIT_DONE, EXIT_FATAL } from "../../runtime/lifecycle.ts";
 import type { CheckResult } from "../../operations/checks/check-result.ts";
-import { onConfig } from "../command-context.ts";
-import { serverNames } from "../../operations/connections.ts";
 import { ALL_SERVERS, runChecks } from "../../operations/checks/run-checks.ts";
+import { serverNames } from "../../operations/connections.ts";
+import { EXIT_DONE, EXIT_FATAL } from "../../runtime/lifecycle.ts";
+import { onConfig } from "../command-context.ts";
 
 export function checkCommand(): Command {
   const command = new Command("check").description(

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { onConfig } from "../command-context.ts";
 import { runConsumer } from "../../consumers/run-consumer.ts";
+import { onConfig } from "../command-context.ts";
 import { runService } from "../service.ts";
 
 export function consumeCommand(): Command {

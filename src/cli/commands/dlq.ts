@@ -1,25 +1,25 @@
 import { Command } from "commander";
 import { discardDeadLetters, listDeadLetters, showDeadLetter } from "../../consumers/dead-letters/queries.ts";
-import { createKafkaDeadLetterWriter } from "../../consumers/dead-letters/topic.ts";
-import type { LogRecord } from "../../consumers/ports.ts";
 import { replayDeadLetters } from "../../consumers/dead-letters/replay.ts";
 import type { ReplayCounts } from "../../consumers/dead-letters/replay.ts";
-import { errorKind, HeadraceError } from "../../errors/error.ts";
-import { EXIT_DONE, EXIT_FATAL, EXIT_USAGE } from "../../runtime/lifecycle.ts";
-import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
-import type { Change } from "../../schemas/row-schema.ts";
-import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
-import { deadLetterTopic } from "../../schemas/topics.ts";
-import { onConfig } from "../command-context.ts";
-import type { CommandContext } from "../command-context.ts";
+import { createKafkaDeadLetterWriter } from "../../consumers/dead-letters/topic.ts";
+import type { LogRecord } from "../../consumers/ports.ts";
 import { PATIENCE, taskId } from "../../consumers/run-consumer.ts";
+import { errorKind, HeadraceError } from "../../errors/error.ts";
 import { openDeadLetterAccess } from "../../operations/dead-letter-access.ts";
 import type { DeadLetterAccess } from "../../operations/dead-letter-access.ts";
 import { SnapshotReplays } from "../../operations/replay-documents.ts";
 import type { SnapshotReplay } from "../../operations/replay-documents.ts";
-import { filterOf, isFiltered, withFilters } from "../dlq-options.ts";
-import { deadLetterJson, deadLetterTable, shownJson, shownText } from "../output/dead-letters.ts";
 import { tableOf } from "../../operations/tables.ts";
+import { EXIT_DONE, EXIT_FATAL, EXIT_USAGE } from "../../runtime/lifecycle.ts";
+import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
+import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
+import type { Change } from "../../schemas/row-schema.ts";
+import { deadLetterTopic } from "../../schemas/topics.ts";
+import { onConfig } from "../command-context.ts";
+import type { CommandContext } from "../command-context.ts";
+import { filterOf, isFiltered, withFilters } from "../options.ts";
+import { deadLetterJson, deadLetterTable, shownJson, shownText } from "../output/dead-letters.ts";
 
 export function dlqCommand(): Command {
   return new Command("dlq")

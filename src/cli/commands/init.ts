@@ -2,13 +2,13 @@ import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import type { Db } from "mongodb";
 import { stringify } from "yaml";
+import { proposeColumns } from "../../operations/propose-columns.ts";
+import type { Proposal } from "../../operations/propose-columns.ts";
 import { connectMongo } from "../../producers/mongodb/client.ts";
 import { findCollections } from "../../producers/mongodb/collections.ts";
 import { mongoError } from "../../producers/mongodb/errors.ts";
 import { EXIT_DONE, EXIT_USAGE, runToExitCode } from "../../runtime/lifecycle.ts";
 import { printFatal } from "../command-context.ts";
-import { proposeColumns } from "../../operations/propose-columns.ts";
-import type { Proposal } from "../../operations/propose-columns.ts";
 
 interface InitOptions {
   readonly database: string;

@@ -1,6 +1,11 @@
 import { Command } from "commander";
+import type { Config } from "../../config/config-schema.ts";
+import { kafkaClient, schemaRegistry } from "../../operations/connections.ts";
+import type { ProducerObserver } from "../../producers/ports.ts";
+import { runProducer } from "../../producers/run-producer.ts";
+import type { Logger } from "../../runtime/logger.ts";
 import { onConfig } from "../command-context.ts";
-import { produceFrom } from "./producing.ts";
+import { readPackage } from "../package-info.ts";
 import { runService } from "../service.ts";
 
 export function produceCommand(): Command {
@@ -12,4 +17,42 @@ export function produceCommand(): Command {
       produceFrom({ ...context, observer: activity.producer, once: false }),
     ),
   );
+}
+
+export interface ProducingOptions {
+  readonly config: Config;
+  readonly observer: ProducerObserver;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Ends when what the source is at the start has been published. */
+  readonly once: boolean;
+}
+
+/** Runs the producer of a config. Resolves at its end, or when `signal` aborts. */
+export async function produceFrom({ config, observer, logger, signal, once }: ProducingOptions): Promise<void> {
+  const { name, mongodb, kafka, collections, snapshot, documents } = config;
+  const options = {
+    name,
+    // Not the time of now: a process may stand still in its start, and is the older one all the same.
+    startedAtMs: performance.timeOrigin,
+    version: readPackage().version,
+    mongodb,
+    kafka: await kafkaClient(config, logger),
+    registry: schemaRegistry(config),
+    topics: {
+      partitions: kafka.partitions,
+      replicationFactor: kafka.replicationFactor,
+      retentionMs: kafka.retentionMs,
+    },
+    collections: collections === undefined ? null : Object.values(collections).map(({ mapping }) => mapping),
+    snapshot,
+    nulCharacters: documents.nulCharacters,
+    onDrop: mongodb.onDrop,
+    onHistoryLost: mongodb.onHistoryLost,
+    oplogReserve: mongodb.oplogReserve,
+    once,
+    observer,
+    logger,
+  };
+  await runProducer(options, { signal });
 }

@@ -1,10 +1,10 @@
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import type { Config } from "../../config/config-schema.ts";
-import { EXIT_DONE, EXIT_USAGE } from "../../runtime/lifecycle.ts";
-import { onConfig } from "../command-context.ts";
 import { withRemoval } from "../../operations/removal.ts";
 import type { Removal } from "../../operations/removal.ts";
+import { EXIT_DONE, EXIT_USAGE } from "../../runtime/lifecycle.ts";
+import { onConfig } from "../command-context.ts";
 
 interface RemoveOptions {
   readonly collection?: string;

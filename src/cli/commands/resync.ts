@@ -1,8 +1,8 @@
 import { Command } from "commander";
+import { replicatedCollections, requireReplicated, sendAndTell, withDatabase } from "../../operations/signals.ts";
 import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import type { Signal } from "../../schemas/signal.ts";
 import { onConfig } from "../command-context.ts";
-import { replicatedCollections, requireReplicated, sendAndTell, withDatabase } from "../../operations/signals.ts";
 
 interface ResyncOptions {
   readonly collection?: string;

@@ -1,15 +1,15 @@
 import { Command } from "commander";
+import { runConsumer } from "../../consumers/run-consumer.ts";
 import { fetchEndOffsets, listTopics } from "../../kafka/admin.ts";
-import type { PartitionOffset } from "../../consumers/ports.ts";
-import type { Activity } from "../output/activity.ts";
+import { ALL_SERVERS } from "../../operations/checks/run-checks.ts";
+import { kafkaClient } from "../../operations/connections.ts";
+import { tableOf } from "../../operations/tables.ts";
+import type { PartitionOffset } from "../../schemas/partitions.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
-import { kafkaClient } from "../../operations/connections.ts";
-import { runConsumer } from "../../consumers/run-consumer.ts";
-import { produceFrom } from "./producing.ts";
-import { ALL_SERVERS } from "../../operations/checks/run-checks.ts";
+import type { Activity } from "../output/activity.ts";
 import { runService } from "../service.ts";
-import { tableOf } from "../../operations/tables.ts";
+import { produceFrom } from "./produce.ts";
 
 export function runCommand(): Command {
   const command = new Command("run")

@@ -1,8 +1,10 @@
 import { Command } from "commander";
 import type { Db } from "mongodb";
+import { errorKind, HeadraceError } from "../../errors/error.ts";
+import { schemaRegistry } from "../../operations/connections.ts";
+import { requireReplicated, sendAndTell, withDatabase } from "../../operations/signals.ts";
 import { clusterTimes } from "../../producers/mongodb/client.ts";
 import { readChunk } from "../../producers/mongodb/snapshot-reader.ts";
-import { errorKind, HeadraceError } from "../../errors/error.ts";
 import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import { registeredIdType } from "../../schemas/registry/registry.ts";
@@ -11,8 +13,6 @@ import type { SnapshotSignal } from "../../schemas/signal.ts";
 import { topicOf } from "../../schemas/topics.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
-import { schemaRegistry } from "../../operations/connections.ts";
-import { requireReplicated, sendAndTell, withDatabase } from "../../operations/signals.ts";
 
 const TRIAL_DOCUMENTS = 20;
 

@@ -1,17 +1,17 @@
 import { Command } from "commander";
 import type { Config } from "../../config/config-schema.ts";
 import { listDeadLetters } from "../../consumers/dead-letters/queries.ts";
-import { partitionKey } from "../../consumers/ports.ts";
-import { clusterTimes, connectMongo } from "../../producers/mongodb/client.ts";
-import { versionOf, versionToMs } from "../../schemas/change-event.ts";
-import type { Version } from "../../schemas/change-event.ts";
-import { onConfig } from "../command-context.ts";
-import type { CommandContext } from "../command-context.ts";
 import { openDeadLetterAccess } from "../../operations/dead-letter-access.ts";
-import { parseSeconds, parseTime } from "../options.ts";
 import { lagOf, openPipelineReader, waitUntilCaughtUp } from "../../operations/pipeline-reader.ts";
 import type { PipelineReader } from "../../operations/pipeline-reader.ts";
 import { tableOf } from "../../operations/tables.ts";
+import { clusterTimes, connectMongo } from "../../producers/mongodb/client.ts";
+import { versionOf, versionToMs } from "../../schemas/change-event.ts";
+import type { Version } from "../../schemas/change-event.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import { onConfig } from "../command-context.ts";
+import type { CommandContext } from "../command-context.ts";
+import { parseSeconds, parseTime } from "../options.ts";
 import { textTable } from "../output/text-table.ts";
 
 /** What `status --json` prints; the shape is kept. Times are ISO 8601. */

@@ -1,10 +1,10 @@
 import type { ConsumerObserver } from "../../consumers/consumer.ts";
-import { partitionKey } from "../../consumers/ports.ts";
 import type { OplogReport, ProducerObserver, SourceBatch } from "../../producers/ports.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { versionToMs } from "../../schemas/change-event.ts";
 import type { Position } from "../../schemas/change-event.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
 
 export interface ActivityOptions {
   readonly metrics: Metrics;

@@ -1,5 +1,5 @@
 import type { DeadLetter, DeadLetterDetails } from "../../consumers/dead-letters/queries.ts";
-import { cellTexts } from "../../schemas/decoding/cell.ts";
+import { cellTexts } from "../../schemas/decoding/cells.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import { textTable } from "./text-table.ts";
 

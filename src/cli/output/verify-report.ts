@@ -1,5 +1,5 @@
-import { textTable } from "./text-table.ts";
 import type { CollectionResult, VerifyResult } from "../../verify/result.ts";
+import { textTable } from "./text-table.ts";
 
 /** Keys that are named in each list; `--json` has more. */
 const NAMED_KEYS = 20;

@@ -1,11 +1,6 @@
 import { HeadraceError } from "../../errors/error.ts";
-import type { LostRecords, TopicPartition } from "../ports.ts";
-
-/** What the log of a partition holds: from `low` on, below `high`. */
-export interface LogBounds {
-  readonly low: bigint;
-  readonly high: bigint;
-}
+import type { LogBounds, TopicPartition } from "../../schemas/partitions.ts";
+import type { LostRecords } from "../ports.ts";
 
 /**
  * A stored offset must lie within the log; Kafka's clients would silently go on at one of its ends.

@@ -1,6 +1,6 @@
 import type { Logger } from "../../runtime/logger.ts";
-import { historyLost } from "./log-bounds.ts";
 import type { LostRecords, Sink, TableName } from "../ports.ts";
+import { historyLost } from "./log-bounds.ts";
 
 export interface LostRecordsOptions {
   readonly sink: Sink;

@@ -1,7 +1,6 @@
-import { pause } from "../../runtime/waiting.ts";
-import { partitionKey } from "../ports.ts";
-import type { PartitionOffset, TopicPartition } from "../ports.ts";
-import { untilAborted } from "../../runtime/until-aborted.ts";
+import { pause, untilAborted } from "../../runtime/waiting.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import type { PartitionOffset, TopicPartition } from "../../schemas/partitions.ts";
 
 const POLL_MS = 100;
 

@@ -1,6 +1,6 @@
-import type { IdType } from "../../schemas/mapping/collection-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { KEY_HEADER } from "../../schemas/dead-letter.ts";
+import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { signalIdOfKey } from "../../schemas/signal.ts";
 import { HEADER_BYTES } from "../../schemas/topics.ts";

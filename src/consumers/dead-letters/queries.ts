@@ -1,5 +1,6 @@
 import { parseDeadLetter } from "../../schemas/dead-letter.ts";
 import type { DeadLetterInfo } from "../../schemas/dead-letter.ts";
+import type { PartitionOffset } from "../../schemas/partitions.ts";
 import { originKey } from "../ports.ts";
 import type {
   DeadLetterOrigin,
@@ -7,7 +8,6 @@ import type {
   DeadLetterOutcomes,
   DeadLetterReader,
   LogRecord,
-  PartitionOffset,
   TableName,
 } from "../ports.ts";
 

@@ -1,13 +1,13 @@
 import { errorKind } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { listDeadLetters } from "./queries.ts";
-import type { DeadLetter, DeadLetterFilter, DeadLetterSources } from "./queries.ts";
 import { decodeRecords } from "../batches/decode-records.ts";
 import type { DecodeRecord } from "../batches/decode-records.ts";
 import { createRetrier } from "../batches/failure-policy.ts";
 import type { PatienceOptions } from "../batches/failure-policy.ts";
 import { originKey } from "../ports.ts";
 import type { DeadLetterWriter, LogRecord, RecordFailure, ReplayOutcome, Sink, TableName } from "../ports.ts";
+import { listDeadLetters } from "./queries.ts";
+import type { DeadLetter, DeadLetterFilter, DeadLetterSources } from "./queries.ts";
 
 export interface ReplayOptions extends DeadLetterSources {
   readonly decode: DecodeRecord;

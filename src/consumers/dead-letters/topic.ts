@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { Partitioners } from "kafkajs";
 import type { Kafka } from "kafkajs";
+import { fetchLogBounds, listTopics, withAdmin } from "../../kafka/admin.ts";
 import { kafkaError } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import { createKafkaRecordLog } from "../kafka/record-log.ts";
+import type { DeadLetterReader, DeadLetterWriter, LogRecord } from "../ports.ts";
 import { headersOfDeadLetter } from "./headers.ts";
 import type { DeadLetterSource } from "./headers.ts";
-import { createKafkaRecordLog } from "../kafka/record-log.ts";
-import { fetchLogBounds, listTopics, withAdmin } from "../../kafka/admin.ts";
-import { partitionKey } from "../ports.ts";
-import type { DeadLetterReader, DeadLetterWriter } from "../ports.ts";
 
 export interface DeadLetterWriterOptions extends DeadLetterSource {
   readonly kafka: Kafka;
@@ -120,4 +120,29 @@ async function forgetGroup(kafka: Kafka, groupId: string, logger: Logger): Promi
     // Kafka forgets a group without members by itself, after some days.
     logger.debug({ err, groupId }, "the group of a finished scan was not deleted");
   }
+}
+
+/** Appends records as they are, headers and time included. To be closed. */
+export function recordCopier(
+  kafka: Kafka,
+  topic: string,
+): { copy(record: LogRecord, headers: LogRecord["headers"]): Promise<void>; close(): Promise<void> } {
+  const producer = kafka.producer({
+    allowAutoTopicCreation: false,
+    createPartitioner: Partitioners.DefaultPartitioner,
+    retry: { initialRetryTime: 200, retries: 3 },
+  });
+  return {
+    async copy({ key, value, partition, timestampMs }, headers) {
+      const known = Object.entries(headers).flatMap(([name, bytes]) => (bytes === undefined ? [] : [[name, bytes]]));
+      const message = { key, value, partition, timestamp: String(timestampMs), headers: Object.fromEntries(known) };
+      try {
+        await producer.connect();
+        await producer.send({ topic, acks: -1, messages: [message] });
+      } catch (error) {
+        throw kafkaError(error, "copying dead letters");
+      }
+    },
+    close: () => producer.disconnect(),
+  };
 }

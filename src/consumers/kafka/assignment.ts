@@ -1,5 +1,6 @@
-import { partitionKey } from "../ports.ts";
-import type { TopicPartition } from "../ports.ts";
+import type { EachBatchPayload } from "kafkajs";
+import { partitionKey } from "../../schemas/partitions.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
 
 /** What a member of the group has between two rebalances. */
 export interface Assignment {
@@ -22,4 +23,23 @@ export function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicP
   const offset = offsets.get(partitionKey(partition));
   if (offset === undefined) throw new Error(`no stored offset for ${partitionKey(partition)}`);
   return offset;
+}
+
+/**
+ * Waits for some work while the group's coordinator is told that this member lives: kafkajs does so only between
+ * batches.
+ * @throws the error of a heartbeat that failed, as when the group is being rebalanced
+ */
+export async function withHeartbeats(
+  payload: Pick<EachBatchPayload, "heartbeat">,
+  intervalMs: number,
+  work: Promise<void>,
+): Promise<void> {
+  const failed = Promise.withResolvers<never>();
+  const timer = setInterval(() => void payload.heartbeat().catch(failed.reject), intervalMs);
+  try {
+    await Promise.race([work, failed.promise]);
+  } finally {
+    clearInterval(timer);
+  }
 }

@@ -1,5 +1,6 @@
-import { partitionKey } from "../ports.ts";
-import type { LogRecord, TopicPartition } from "../ports.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
+import type { LogRecord } from "../ports.ts";
 
 /** What was fetched of a partition, without a gap. */
 export interface Fetched extends TopicPartition {

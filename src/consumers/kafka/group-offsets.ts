@@ -1,7 +1,7 @@
 import type { Consumer } from "kafkajs";
 import type { Logger } from "../../runtime/logger.ts";
-import { partitionKey } from "../ports.ts";
-import type { PartitionOffset } from "../ports.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import type { PartitionOffset } from "../../schemas/partitions.ts";
 
 /** How long the group's offsets may be behind. */
 const COMMIT_MS = 1_000;

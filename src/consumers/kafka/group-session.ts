@@ -1,20 +1,20 @@
 import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
+import { fetchLogBounds } from "../../kafka/admin.ts";
 import { kafkaError } from "../../kafka/errors.ts";
+import type { FetchedMessage } from "../../kafka/wire/record-batch.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { logRetries, retry } from "../../runtime/retry.ts";
+import { untilAborted } from "../../runtime/waiting.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
+import { lostRecords } from "../batches/log-bounds.ts";
+import type { LostRecords, RecordLogCallbacks } from "../ports.ts";
+import { newAssignment, offsetIn, withHeartbeats } from "./assignment.ts";
+import type { Assignment } from "./assignment.ts";
 import { FetchQueue } from "./fetch-queue.ts";
 import type { Fetched } from "./fetch-queue.ts";
-import { withHeartbeats } from "./heartbeats.ts";
-import { newAssignment, offsetIn } from "./assignment.ts";
-import type { Assignment } from "./assignment.ts";
 import { GroupOffsets } from "./group-offsets.ts";
-import { fetchLogBounds } from "../../kafka/admin.ts";
 import { toLogRecord } from "./log-record.ts";
-import type { FetchedMessage } from "../../kafka/wire/record-batch.ts";
-import { lostRecords } from "../batches/log-bounds.ts";
-import { partitionKey } from "../ports.ts";
-import type { LostRecords, RecordLogCallbacks, TopicPartition } from "../ports.ts";
-import { untilAborted } from "../../runtime/until-aborted.ts";
 
 export interface GroupSessionOptions {
   readonly kafka: Kafka;

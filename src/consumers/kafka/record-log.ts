@@ -1,15 +1,14 @@
 import type { Kafka } from "kafkajs";
 import { errorKind } from "../../errors/error.ts";
-import type { Logger } from "../../runtime/logger.ts";
-import { pause } from "../../runtime/waiting.ts";
-import { retry } from "../../runtime/retry.ts";
-import { registerZstd } from "../../kafka/wire/compression.ts";
+import { listTopics } from "../../kafka/admin.ts";
 import { replaceFetchDecoder } from "../../kafka/wire/fetch-response.ts";
+import { registerZstd } from "../../kafka/wire/zstd.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { retry } from "../../runtime/retry.ts";
+import { pause, untilAborted } from "../../runtime/waiting.ts";
+import type { RecordLog, RecordLogCallbacks } from "../ports.ts";
 import { GroupSession } from "./group-session.ts";
 import type { GroupSessionOptions } from "./group-session.ts";
-import { listTopics } from "../../kafka/admin.ts";
-import type { RecordLog, RecordLogCallbacks } from "../ports.ts";
-import { untilAborted } from "../../runtime/until-aborted.ts";
 
 const TOPIC_POLL_MS = 5_000;
 /** The same while they are still to come: whoever starts both sides at once waits for this. */

@@ -1,5 +1,6 @@
-import type { DeadLetterOrigin, DeadLetterOutcome, TableName, TopicPartition, Watermark } from "../ports.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
+import type { DeadLetterOrigin, DeadLetterOutcome, TableName, Watermark } from "../ports.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** A statement with its parameters; a named one is prepared once per connection. */

@@ -1,8 +1,10 @@
 import { HeadraceError } from "../../errors/error.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import { aboveFloor, newestTruncate, planBatch } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
-import { originKey, partitionKey } from "../ports.ts";
+import { originKey } from "../ports.ts";
 import type {
   ApplyOutcome,
   DeadLetterOrigin,
@@ -12,16 +14,15 @@ import type {
   ReplayOutcome,
   Sink,
   TableName,
-  TopicPartition,
   Watermark,
 } from "../ports.ts";
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
+import { SinkSql } from "./sink-sql.ts";
 import { PostgresTables } from "./tables.ts";
 import type { PreparedTable } from "./tables.ts";
 import { PostgresTruncates } from "./truncates.ts";
-import { SinkSql } from "./sink-sql.ts";
 import { groupStatements } from "./upsert-sql.ts";
 
 /** The schema of Headrace's own tables. */

@@ -1,8 +1,8 @@
 import { HeadraceError } from "../../errors/error.ts";
 import type { RowSchema } from "../../schemas/row-schema.ts";
-import { columnFit } from "./column-fit.ts";
 import type { TableName } from "../ports.ts";
 import type { ColumnState, SchemaState, TableState } from "./catalog.ts";
+import { columnFit } from "./column-fit.ts";
 import { idColumnType, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** A table that records are going to be written to. */

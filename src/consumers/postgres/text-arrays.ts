@@ -1,4 +1,4 @@
-import { copyBytes } from "../../schemas/formats/copy-bytes.ts";
+import { copyBytes } from "../../schemas/formats/bytes.ts";
 
 /** pg_type's oid of text; it never changes. */
 const TEXT_OID = 25;

@@ -1,4 +1,5 @@
-import type { TableName, TopicPartition } from "../ports.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
+import type { TableName } from "../ports.ts";
 import type { SinkQuery } from "./sink-sql.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 

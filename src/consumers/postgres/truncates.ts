@@ -1,4 +1,5 @@
-import type { TableName, TopicPartition } from "../ports.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
+import type { TableName } from "../ports.ts";
 import type { PostgresClient, Query } from "./client.ts";
 import { TruncateSql } from "./truncate-sql.ts";
 

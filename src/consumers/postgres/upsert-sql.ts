@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { parseColumnType } from "../../schemas/mapping/column-type.ts";
-import type { IdType } from "../../schemas/mapping/collection-schema.ts";
+import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { Change, RowColumn, RowSchema } from "../../schemas/row-schema.ts";
 import type { RowGroup, Upsert } from "../batches/fold-batch.ts";
 import type { TableName } from "../ports.ts";

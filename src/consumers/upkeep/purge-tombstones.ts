@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PostgresSink } from "../postgres/sink.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import type { PostgresSink } from "../postgres/sink.ts";
 
 const INTERVAL_MS = 60 * 60 * 1000;
 

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PartitionOffset, TableName, Watermark } from "../ports.ts";
-import type { PostgresSink } from "../postgres/sink.ts";
+import { isApplied } from "../../operations/pipeline-reader.ts";
+import type { PipelineReader } from "../../operations/pipeline-reader.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { completeTo } from "../../schemas/change-event.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
-import { isApplied } from "../../operations/pipeline-reader.ts";
-import type { PipelineReader } from "../../operations/pipeline-reader.ts";
+import type { PartitionOffset } from "../../schemas/partitions.ts";
+import type { TableName, Watermark } from "../ports.ts";
+import type { PostgresSink } from "../postgres/sink.ts";
 
 const INTERVAL_MS = 1_000;
 /** The pause after a failure, and the longest one after many. */

@@ -1,6 +1,6 @@
-import { kafkajsRequest } from "./request-table.ts";
 import { isAbort, readBatch, readRecords } from "./record-batch.ts";
 import type { FetchedMessage, RecordBatch } from "./record-batch.ts";
+import { kafkajsRequest } from "./request-table.ts";
 
 /** What of a Fetch request is needed to read the response. */
 export interface FetchRequest {

@@ -1,9 +1,9 @@
 import kafkajs from "kafkajs";
 import type { CompressionTypes, Message } from "kafkajs";
 import { BATCH_HEAD_BYTES, BATCH_LENGTH_FROM, BATCH_MAGIC, CODEC_MASK, IS_TRANSACTIONAL } from "./batch-format.ts";
-import { kafkajsRequest } from "./request-table.ts";
 import { crc32c } from "./crc32c.ts";
 import { RecordWriter } from "./record-writer.ts";
+import { kafkajsRequest } from "./request-table.ts";
 
 /** What kafkajs hands to the encoder of a Produce request. */
 export interface ProduceRequest {

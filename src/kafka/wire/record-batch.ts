@@ -1,4 +1,5 @@
 import kafkajs from "kafkajs";
+import { AvroReader } from "../../schemas/formats/avro-reader.ts";
 import {
   BATCH_HEAD_BYTES,
   BATCH_LENGTH_FROM,
@@ -8,7 +9,6 @@ import {
   IS_CONTROL,
   IS_TRANSACTIONAL,
 } from "./batch-format.ts";
-import { AvroReader } from "../../schemas/formats/avro-reader.ts";
 
 /** A record batch (https://kafka.apache.org/documentation/#recordbatch), its records not read yet. */
 export interface RecordBatch {

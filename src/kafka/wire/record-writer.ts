@@ -1,5 +1,5 @@
 import type { IHeaders, Message } from "kafkajs";
-import { copyBytes } from "../../schemas/formats/copy-bytes.ts";
+import { copyBytes } from "../../schemas/formats/bytes.ts";
 
 const INITIAL_BYTES = 256 * 1024;
 /** The largest buffer that is kept for the next batch: batches are smaller but for single huge records. */

@@ -1,5 +1,6 @@
-import { zstdCompress, zstdDecompress, constants } from "node:zlib";
 import { promisify } from "node:util";
+import { zstdCompress, zstdDecompress, constants } from "node:zlib";
+import kafkajs from "kafkajs";
 
 const zstd = promisify(zstdCompress);
 const unzstd = promisify(zstdDecompress);
@@ -44,4 +45,12 @@ function padding(bytes: number): Buffer {
   frame.writeUInt32LE(SKIPPABLE_FRAME, 0);
   frame.writeUInt32LE(frame.byteLength - SKIPPABLE_HEADER_BYTES, 4);
   return frame;
+}
+
+// kafkajs has some of its exports only where Node does not see them by name.
+const { CompressionCodecs, CompressionTypes } = kafkajs;
+
+/** The producer writes zstd, which kafkajs cannot read by itself. Its list of codecs is global. */
+export function registerZstd(): void {
+  CompressionCodecs[CompressionTypes.ZSTD] = () => zstdCodec;
 }

@@ -4,9 +4,9 @@ import { HeadraceError } from "../../errors/error.ts";
 import { answered, kafkaError } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { checkTopicNames, topicOf } from "../../schemas/topics.ts";
+import { kafkaClient } from "../connections.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
-import { kafkaClient } from "../connections.ts";
 
 /**
  * Looks whether the topics are, or can be made, as the config says. Reads only.

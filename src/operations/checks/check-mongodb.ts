@@ -5,8 +5,8 @@ import { findCollections, readIdEnds } from "../../producers/mongodb/collections
 import { mongoError } from "../../producers/mongodb/errors.ts";
 import { readOplogWindow, windowMs } from "../../producers/mongodb/oplog.ts";
 import type { OplogWindow } from "../../producers/mongodb/oplog.ts";
-import type { IdType } from "../../schemas/mapping/collection-schema.ts";
 import { idTypeOf } from "../../schemas/keys/document-key.ts";
+import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 

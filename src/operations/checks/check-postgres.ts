@@ -5,10 +5,10 @@ import type { PostgresClient, Row } from "../../consumers/postgres/client.ts";
 import { planTable } from "../../consumers/postgres/table-plan.ts";
 import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
-import type { IdType } from "../../schemas/mapping/collection-schema.ts";
+import type { IdType } from "../../schemas/mapping/mapping.ts";
+import { postgresClient } from "../connections.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
-import { postgresClient } from "../connections.ts";
 import { schemaOf } from "./planned-collections.ts";
 import type { PlannedCollection } from "./planned-collections.ts";
 

@@ -1,6 +1,6 @@
 import type { Config } from "../../config/config-schema.ts";
-import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
+import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { RegistryRefusal, registryRequest } from "../../schemas/registry/transport.ts";
 import { look } from "./check-result.ts";

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../errors/codes.ts";
-import { withCode } from "../../errors/error.ts";
 import type { ErrorKind } from "../../errors/error-table.ts";
+import { withCode } from "../../errors/error.ts";
 import { maskCredentials } from "../../runtime/logger.ts";
 import type { ServerKind } from "../connections.ts";
 

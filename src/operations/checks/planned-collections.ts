@@ -1,7 +1,8 @@
 import type { CollectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
 import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
-import type { CollectionSchema, IdType } from "../../schemas/mapping/collection-schema.ts";
+import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
+import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { registeredIdType } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { topicOf } from "../../schemas/topics.ts";

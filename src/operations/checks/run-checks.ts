@@ -4,15 +4,15 @@ import type { Config } from "../../config/config-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
+import { schemaRegistry, serverNames } from "../connections.ts";
+import type { ServerKind } from "../connections.ts";
+import { openPipelineReader } from "../pipeline-reader.ts";
 import { checkKafka } from "./check-kafka.ts";
 import type { MongodbChecks } from "./check-mongodb.ts";
 import { checkPostgres } from "./check-postgres.ts";
 import { checkRegistry } from "./check-registry.ts";
 import { collect } from "./check-result.ts";
 import type { CheckProblem, CheckResult } from "./check-result.ts";
-import { schemaRegistry, serverNames } from "../connections.ts";
-import type { ServerKind } from "../connections.ts";
-import { openPipelineReader } from "../pipeline-reader.ts";
 import { planCollections } from "./planned-collections.ts";
 
 export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRegistry", "postgres"];

@@ -2,6 +2,7 @@ import type { Kafka, KafkaMessage } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
 import { kafkaError } from "../../kafka/errors.ts";
 import type { Position } from "../../schemas/change-event.ts";
+import { POSITION_KEY } from "../../schemas/position.ts";
 import { decodePosition } from "../../schemas/position.ts";
 
 /** A process that produces, as it signs its sessions in the positions topic. */
@@ -10,10 +11,6 @@ export interface Instance {
   /** ms since 1970. */
   readonly startedAtMs: number;
 }
-
-/** Keys of the positions topic's records; compaction keeps the last of each. */
-export const POSITION_KEY = "position";
-export const MARKER_KEY = "marker";
 
 export interface PositionsFound {
   /** The last one before the marker; null when there is none. */

@@ -1,18 +1,18 @@
 import kafkajs from "kafkajs";
 import type { CompressionTypes, Kafka, Message, Producer, TopicMessages, Transaction } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
+import { isTooLarge, producerError } from "../../kafka/errors.ts";
+import { groupedByPartition, replaceProduceEncoder } from "../../kafka/wire/produce-request.ts";
 import { zstdCodec } from "../../kafka/wire/zstd.ts";
 import type { ChangeEvent, Position, Version } from "../../schemas/change-event.ts";
-import { encodePosition } from "../../schemas/position.ts";
+import { encodePosition, MARKER_KEY, POSITION_KEY } from "../../schemas/position.ts";
 import { positionsTopic, transactionalId } from "../../schemas/topics.ts";
+import type { OpenSession, Session } from "../ports.ts";
 import type { BatchLimits } from "../records/batch-limits.ts";
 import type { TopicRecord } from "../records/batch-records.ts";
-import { findDeleted } from "./deleted-topics.ts";
-import { isTooLarge, producerError } from "../../kafka/producer-errors.ts";
-import { MARKER_KEY, POSITION_KEY, readPositions } from "./positions.ts";
+import { readPositions } from "./positions.ts";
 import type { Instance, PositionsFound } from "./positions.ts";
-import { groupedByPartition, replaceProduceEncoder } from "../../kafka/wire/produce-request.ts";
-import type { OpenSession, Session } from "../ports.ts";
+import { findDeleted } from "./topics.ts";
 
 /** Makes the records of events; whatever can fail for a reason of their own fails here, before a transaction. */
 export type MakeRecords = (events: readonly ChangeEvent[]) => Promise<readonly TopicRecord[]>;

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { Partitioners } from "kafkajs";
 import type { Kafka, KafkaMessage } from "kafkajs";
+import { HeadraceError } from "../../errors/error.ts";
 import { kafkaError } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { HeadraceError } from "../../errors/error.ts";
 import { decodeSignal, encodeSignal } from "../../schemas/signal.ts";
 import type { Signal } from "../../schemas/signal.ts";
 import { signalsTopic, transactionalId } from "../../schemas/topics.ts";

@@ -1,13 +1,13 @@
 import type { Db, Document } from "mongodb";
-import { Timestamp } from "mongodb";
-import type { Position, Version } from "../../schemas/change-event.ts";
 import { HeadraceError } from "../../errors/error.ts";
+import type { Position, Version } from "../../schemas/change-event.ts";
+import type { StreamEvent } from "../order/plan-images.ts";
+import { versionTimestamp } from "./cluster-time.ts";
 import { INTERNAL_NAME } from "./collections.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { isCursorLost, isEventTooLarge } from "./errors.ts";
 import { readStreamEvent } from "./stream-event.ts";
-import type { StreamEvent } from "../order/plan-images.ts";
 
 /** Consecutive events of the stream, and where it stands after them. */
 export interface StreamBatch {
@@ -155,10 +155,6 @@ function tokenTime(resumeToken: string): Version {
   const time = /^82([0-9A-F]{16})/i.exec(resumeToken)?.[1];
   if (time === undefined) throw noToken();
   return BigInt(`0x${time}`);
-}
-
-export function versionTimestamp(version: Version): Timestamp {
-  return new Timestamp({ t: Number(version >> 32n), i: Number(version & 0xffff_ffffn) });
 }
 
 function timeFell(): HeadraceError {

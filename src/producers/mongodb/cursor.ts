@@ -1,6 +1,6 @@
 import type { ClientSession, Db, Document, RunCommandOptions, Timestamp } from "mongodb";
-import { versionOf } from "../../schemas/change-event.ts";
 import type { Version } from "../../schemas/change-event.ts";
+import { timestampVersion } from "./cluster-time.ts";
 import { mongoError } from "./errors.ts";
 
 /** One batch of a cursor, with what the driver's own cursors keep to themselves. */
@@ -77,8 +77,4 @@ export async function closeCursor(db: Db, collection: string, id: bigint, sessio
   } finally {
     await session.endSession();
   }
-}
-
-function timestampVersion(timestamp: Timestamp): Version {
-  return versionOf(timestamp.t, timestamp.i);
 }

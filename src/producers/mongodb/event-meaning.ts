@@ -1,7 +1,7 @@
 import { HeadraceError } from "../../errors/error.ts";
-import { isReplicated } from "./collections.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
 import type { Meaning } from "../order/truncates.ts";
+import { isReplicated } from "./collections.ts";
 
 /** What becomes of the table of a collection that is dropped, renamed or replaced: it follows, or Headrace stops. */
 export type OnDrop = "apply" | "fail";

@@ -1,18 +1,18 @@
 import type { Db } from "mongodb";
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
-import { clusterTimes } from "./client.ts";
-import { changeStream } from "./change-stream.ts";
-import type { ChangeStreamOptions, StreamBatch } from "./change-stream.ts";
-import { meaningOf } from "./event-meaning.ts";
-import type { OnDrop } from "./event-meaning.ts";
-import { isSnapshotGone } from "./errors.ts";
-import { CollectionGone, readImages } from "./image-reader.ts";
-import type { ImageReaderOptions } from "./image-reader.ts";
 import { planBatch } from "../order/plan-images.ts";
 import type { BatchPlan } from "../order/plan-images.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import { splitTruncates } from "../order/truncates.ts";
 import type { SplitEvents } from "../order/truncates.ts";
+import { changeStream } from "./change-stream.ts";
+import type { ChangeStreamOptions, StreamBatch } from "./change-stream.ts";
+import { clusterTimes } from "./client.ts";
+import { isSnapshotGone } from "./errors.ts";
+import { meaningOf } from "./event-meaning.ts";
+import type { OnDrop } from "./event-meaning.ts";
+import { CollectionGone, readImages } from "./image-reader.ts";
+import type { ImageReaderOptions } from "./image-reader.ts";
 
 export interface ExactStreamOptions extends Omit<ChangeStreamOptions, "start">, ImageReaderOptions {
   readonly onDrop: OnDrop;

@@ -3,11 +3,11 @@ import type { Version } from "../../schemas/change-event.ts";
 import { keyToId } from "../../schemas/keys/document-key.ts";
 import { readSignalId } from "../../schemas/signal.ts";
 import type { SignalId } from "../../schemas/signal.ts";
-import { versionTimestamp } from "./change-stream.ts";
+import type { Chunk, ChunkRequest } from "../order/timeline.ts";
+import { versionTimestamp } from "./cluster-time.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { keyOf } from "./document-key.ts";
-import type { Chunk, ChunkRequest } from "../order/timeline.ts";
 
 /** Most ids of one chunk, so that a change need not wait for long until it is published. */
 const CHUNK_IDS = 250;

@@ -1,11 +1,11 @@
 import type { ClientSession, Db, Document } from "mongodb";
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
-import { versionTimestamp } from "./change-stream.ts";
+import { imageEvent, unreadableEvent } from "../order/plan-images.ts";
+import type { ImageRead, KeyOf } from "../order/plan-images.ts";
+import { versionTimestamp } from "./cluster-time.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { isSentBackUnchanged, readId } from "./document-key.ts";
-import { imageEvent, unreadableEvent } from "../order/plan-images.ts";
-import type { ImageRead, KeyOf } from "../order/plan-images.ts";
 
 export interface ImageReaderOptions {
   readonly keyOf: KeyOf;

@@ -3,9 +3,9 @@ import type { Db, Timestamp } from "mongodb";
 import type { Logger } from "../../runtime/logger.ts";
 import { versionOf, versionToMs } from "../../schemas/change-event.ts";
 import type { Version } from "../../schemas/change-event.ts";
+import type { ProducerObserver, SourceBatch } from "../ports.ts";
 import { clusterTimes } from "./client.ts";
 import { mongoError } from "./errors.ts";
-import type { ProducerObserver, SourceBatch } from "../ports.ts";
 
 /** Of its size: MongoDB cuts off up to a tenth at a time. */
 const FULL = 0.85;

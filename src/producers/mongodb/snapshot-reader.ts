@@ -4,13 +4,13 @@ import { HeadraceError } from "../../errors/error.ts";
 import { retry } from "../../runtime/retry.ts";
 import type { Version } from "../../schemas/change-event.ts";
 import { readFilter } from "../../schemas/signal.ts";
-import { versionTimestamp } from "./change-stream.ts";
-import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
-import type { CursorCommandOptions } from "./cursor.ts";
-import { readIds } from "./id-reader.ts";
-import { isSentBackUnchanged, keyDocument, readId } from "./document-key.ts";
 import { NOT_BY_ID } from "../order/timeline.ts";
 import type { Chunk, ChunkRequest } from "../order/timeline.ts";
+import { versionTimestamp } from "./cluster-time.ts";
+import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
+import type { CursorCommandOptions } from "./cursor.ts";
+import { isSentBackUnchanged, keyDocument, readId } from "./document-key.ts";
+import { readIds } from "./id-reader.ts";
 
 export interface SnapshotOptions {
   /** Most documents of a chunk; it may have fewer, as a reply of MongoDB has at most 16 MB. */
@@ -44,32 +44,6 @@ export async function readChunk(db: Db, request: ChunkRequest, options: Snapshot
     return await retry(read, { signal: options.signal, maxElapsedMs: RETRY_MS });
   } catch (error) {
     throw asked?.filter !== undefined && isOfFilter(error) ? filterFailed(error) : error;
-  }
-}
-
-/** Reads chunks beside other work. */
-export class SnapshotReader {
-  readonly #read: (request: ChunkRequest) => Promise<readonly Chunk[]>;
-  #reply: Promise<readonly Chunk[]> | undefined;
-
-  constructor(read: (request: ChunkRequest) => Promise<readonly Chunk[]>) {
-    this.#read = read;
-  }
-
-  ask(request: ChunkRequest): void {
-    this.#reply = this.#read(request);
-    // Whoever awaits it gets the error; a rejection that nobody awaits yet must not end the process.
-    this.#reply.catch(() => {});
-  }
-
-  /** The answer to the last request. */
-  reply(): Promise<readonly Chunk[]> {
-    return this.#reply ?? Promise.reject(new Error("no chunks were asked for"));
-  }
-
-  /** Waits for a read that is under way. */
-  async close(): Promise<void> {
-    await this.#reply?.catch(() => {});
   }
 }
 

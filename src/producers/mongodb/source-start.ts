@@ -3,14 +3,14 @@ import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { newSnapshot, versionToMs } from "../../schemas/change-event.ts";
 import type { Position, SnapshotState } from "../../schemas/change-event.ts";
+import type { ReadAhead } from "../order/read-ahead.ts";
+import { resnapshot } from "../order/timeline.ts";
+import type { StreamPosition, StreamStep } from "../order/timeline.ts";
+import type { ProducerObserver } from "../ports.ts";
 import { clusterIdentity, isSameCluster } from "./client.ts";
 import { findCollections, isReplicated } from "./collections.ts";
 import { isStreamLost, isTokenRefused } from "./errors.ts";
 import type { OnDrop } from "./event-meaning.ts";
-import type { ProducerObserver } from "../ports.ts";
-import type { ReadAhead } from "../order/read-ahead.ts";
-import { resnapshot } from "../order/timeline.ts";
-import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 
 /**
  * initial: each collection once. always: all of them again at each start of the process. never: begins none, but

@@ -1,18 +1,19 @@
 import type { Db } from "mongodb";
 import type { Position, Version } from "../../schemas/change-event.ts";
+import { SnapshotReader } from "../order/chunk-reader.ts";
 import { ChunkSize } from "../order/chunk-size.ts";
-import { findCollections, isReplicated } from "./collections.ts";
-import { keyOf } from "./document-key.ts";
-import { exactStream } from "./exact-stream.ts";
-import { SnapshotReader, readChunk } from "./snapshot-reader.ts";
-import { startSource } from "./source-start.ts";
-import type { StartOptions } from "./source-start.ts";
-import type { ChangeSource, OpenSignals, SignalLog, SourceBatch } from "../ports.ts";
 import { ReadAhead } from "../order/read-ahead.ts";
 import { IDLE_MS, oneSequence } from "../order/sequence.ts";
 import type { SequenceOptions } from "../order/sequence.ts";
 import { bytesOf, documentsIn } from "../order/timeline.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
+import type { ChangeSource, OpenSignals, SignalLog, SourceBatch } from "../ports.ts";
+import { findCollections, isReplicated } from "./collections.ts";
+import { keyOf } from "./document-key.ts";
+import { exactStream } from "./exact-stream.ts";
+import { readChunk } from "./snapshot-reader.ts";
+import { startSource } from "./source-start.ts";
+import type { StartOptions } from "./source-start.ts";
 
 export interface MongoSourceOptions extends StartOptions {
   /** Most documents of a chunk. */

@@ -3,8 +3,8 @@ import { errorKind } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { completeTo } from "../../schemas/change-event.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
-import type { SnapshotReader } from "../mongodb/snapshot-reader.ts";
 import type { LoggedSignal, OpenSignals, SourceBatch } from "../ports.ts";
+import type { SnapshotReader } from "./chunk-reader.ts";
 import type { ReadAhead } from "./read-ahead.ts";
 import { SnapshotPace } from "./snapshot-pace.ts";
 import {

@@ -1,9 +1,9 @@
-import type { NulCharacters } from "../../schemas/formats/avro-writer.ts";
-import type { CollectionMapping, CollectionOrigin, IdType } from "../../schemas/mapping/collection-schema.ts";
-import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
-import { idTypeOf } from "../../schemas/keys/document-key.ts";
 import { createEventEncoder } from "../../schemas/encoding/event-encoder.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
+import { idTypeOf } from "../../schemas/keys/document-key.ts";
+import type { CollectionOrigin } from "../../schemas/mapping/collection-schema.ts";
+import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
+import type { CollectionMapping, IdType, NulCharacters } from "../../schemas/mapping/mapping.ts";
 import { registeredIdType } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { topicOf } from "../../schemas/topics.ts";

@@ -2,14 +2,14 @@ import { errorKind, HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../../schemas/change-event.ts";
 import { deadLetterHeaders, KEY_HEADER } from "../../schemas/dead-letter.ts";
-import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
+import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import { deadLetterTopic, partitionOf } from "../../schemas/topics.ts";
+import type { CollectionTopic, ProducerObserver, TopicCatalog } from "../ports.ts";
 import type { BatchLimits } from "./batch-limits.ts";
 import { batchBytes } from "./batch-records.ts";
 import type { TopicRecord } from "./batch-records.ts";
 import type { CollectionEncoders } from "./collection-encoders.ts";
-import type { CollectionTopic, ProducerObserver, TopicCatalog } from "../ports.ts";
 
 export interface EventRecordsOptions {
   /** The pipeline's name. */

@@ -143,3 +143,15 @@ export class CellWriter {
 function checkUtf8(source: Buffer, start: number, end: number): void {
   if (!isUtf8(source.subarray(start, end))) throw new TypeError("a text is not UTF-8");
 }
+
+/** What cells (see `Change.cells`) say, each as text. */
+export function cellTexts(cells: Buffer): (string | null)[] {
+  const texts: (string | null)[] = [];
+  for (let at = 0; at < cells.length;) {
+    const length = cells.readInt32BE(at);
+    at += 4;
+    texts.push(length < 0 ? null : cells.toString("utf8", at, at + length));
+    at += Math.max(length, 0);
+  }
+  return texts;
+}

@@ -1,10 +1,10 @@
 import type { Type, types } from "avsc";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
-import type { CellWriter } from "./cells.ts";
-import type { ColumnType } from "../mapping/column-type.ts";
-import { appendTime } from "./time-text.ts";
 import { appendHex } from "../formats/value-text.ts";
+import type { ColumnType } from "../mapping/column-type.ts";
+import type { CellWriter } from "./cells.ts";
+import { appendTime } from "./time-text.ts";
 
 /** Reads a value, and writes it as a column's cell. TypeError where the bytes are no such value. */
 export type WriteCell = (reader: AvroReader, cells: CellWriter) => void;

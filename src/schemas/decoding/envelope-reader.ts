@@ -1,16 +1,16 @@
 import type { Type, types } from "avsc";
 import { z } from "zod";
+import type { Operation } from "../change-event.ts";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { type Skip, skipOf } from "../formats/avro-skip.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
-import type { CellWriter } from "./cells.ts";
-import type { Operation } from "../change-event.ts";
-import type { IdType } from "../mapping/collection-schema.ts";
-import { cellOf, type WriteCell } from "./column-cell.ts";
 import { type ColumnType, parseColumnType } from "../mapping/column-type.ts";
-import { idAvroTypeName, idTypeName } from "./key-reader.ts";
+import type { IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema } from "../registry/registry.ts";
 import type { RowSchema } from "../row-schema.ts";
+import type { CellWriter } from "./cells.ts";
+import { cellOf, type WriteCell } from "./column-cell.ts";
+import { idAvroTypeName, idTypeName } from "./key-reader.ts";
 
 /** Reads envelopes of one registered value schema, of which it wants no more than is used. */
 export interface EnvelopeReader {

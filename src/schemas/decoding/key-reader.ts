@@ -3,7 +3,7 @@ import type { types } from "avsc";
 import { z } from "zod";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
-import type { IdType } from "../mapping/collection-schema.ts";
+import type { IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema } from "../registry/registry.ts";
 
 /** Reads keys of one registered key schema. */

@@ -1,12 +1,12 @@
 import type { Type } from "avsc";
-import { AvroReader } from "../formats/avro-reader.ts";
-import { CellWriter } from "./cells.ts";
 import { HeadraceError } from "../../errors/error.ts";
-import { type EnvelopeReader, envelopeReader } from "./envelope-reader.ts";
-import { type KeyReader, keyReader } from "./key-reader.ts";
+import { AvroReader } from "../formats/avro-reader.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../registry/registry.ts";
 import type { Change } from "../row-schema.ts";
 import { HEADER_BYTES, TRUNCATE_KEY } from "../topics.ts";
+import { CellWriter } from "./cells.ts";
+import { type EnvelopeReader, envelopeReader } from "./envelope-reader.ts";
+import { type KeyReader, keyReader } from "./key-reader.ts";
 
 /**
  * Reads a record of the log: null for a Kafka tombstone. Synchronous where its schemas are cached. A RowSchema is

@@ -1,5 +1,5 @@
-import type { CellWriter } from "./cells.ts";
 import type { AvroReader } from "../formats/avro-reader.ts";
+import type { CellWriter } from "./cells.ts";
 
 const DAY_MS = 86_400_000;
 const MINUS = 0x2d;

@@ -1,7 +1,8 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, documentEnd } from "../formats/bson-reader.ts";
-import { type CollectionMapping, EXTRA_COLUMN } from "../mapping/collection-schema.ts";
+import { EXTRA_COLUMN } from "../mapping/collection-schema.ts";
 import type { ColumnType } from "../mapping/column-type.ts";
+import type { CollectionMapping } from "../mapping/mapping.ts";
 import { ElementIndex } from "./element-index.ts";
 import { type Fit, fitOf, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
 import { appendExtended } from "./json-extended.ts";

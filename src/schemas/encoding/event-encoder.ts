@@ -1,10 +1,11 @@
-import { AvroWriter, type NulCharacters } from "../formats/avro-writer.ts";
-import { createDocumentWriter, type DocumentWriter } from "./document-writer.ts";
 import { type ChangeEvent, versionToMs } from "../change-event.ts";
-import type { CollectionSchema } from "../mapping/collection-schema.ts";
+import { AvroWriter } from "../formats/avro-writer.ts";
 import { canonicalKey } from "../keys/document-key.ts";
-import { NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
+import type { CollectionSchema } from "../mapping/collection-schema.ts";
+import type { NulCharacters } from "../mapping/mapping.ts";
 import { TRUNCATE_KEY } from "../topics.ts";
+import { createDocumentWriter, type DocumentWriter } from "./document-writer.ts";
+import { NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
 
 /** A change event as the two halves of a Kafka record. */
 export interface EncodedEvent {

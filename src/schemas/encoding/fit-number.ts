@@ -1,9 +1,9 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType } from "../formats/bson-reader.ts";
-import { int64Of } from "../keys/canonical-number.ts";
-import type { ColumnType } from "../mapping/column-type.ts";
 import { decimal128Text, isNegativeZero, parseDecimal } from "../formats/decimal-text.ts";
 import { int64Text } from "../formats/value-text.ts";
+import { int64Of } from "../keys/canonical-number.ts";
+import type { ColumnType } from "../mapping/column-type.ts";
 
 /** From here on a float32 has all its 24 bits, so that 6 decimal digits survive it. */
 const LEAST_NORMAL_FLOAT32 = 2 ** -126;

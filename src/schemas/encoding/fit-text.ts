@@ -1,7 +1,7 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, isUuid } from "../formats/bson-reader.ts";
-import type { ColumnType } from "../mapping/column-type.ts";
 import { appendHex, appendUuid } from "../formats/value-text.ts";
+import type { ColumnType } from "../mapping/column-type.ts";
 
 const BLANK = 0x20;
 const UUID_CHARACTERS = 36;

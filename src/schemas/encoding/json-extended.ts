@@ -1,8 +1,8 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, binaryStart, cstringEnd, malformed, stringEnd } from "../formats/bson-reader.ts";
 import { decimal128Text } from "../formats/decimal-text.ts";
-import { appendJsonString } from "./json-string.ts";
 import { appendBase64, appendHex, int64Text } from "../formats/value-text.ts";
+import { appendJsonString } from "./json-string.ts";
 
 /** Canonical Extended JSON of a value that holds no document or array. */
 export function appendExtended(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): void {

@@ -1,9 +1,9 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, binaryStart, isUuid } from "../formats/bson-reader.ts";
 import { decimal128Text, plainDigits } from "../formats/decimal-text.ts";
+import { appendBase64, appendHex, appendUuid, int64Text } from "../formats/value-text.ts";
 import { appendIsoDate } from "./json-date.ts";
 import { appendExtended } from "./json-extended.ts";
-import { appendBase64, appendHex, appendUuid, int64Text } from "../formats/value-text.ts";
 
 const QUOTE = 0x22;
 /** JavaScript's dates go this many ms to both sides of 1970. */

@@ -1,6 +1,6 @@
+import { HeadraceError } from "../../errors/error.ts";
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, cstringEnd, stringEnd, valueEnd } from "../formats/bson-reader.ts";
-import { HeadraceError } from "../../errors/error.ts";
 import type { ElementIndex } from "./element-index.ts";
 import { appendExtended } from "./json-extended.ts";
 import { appendJsonString } from "./json-string.ts";

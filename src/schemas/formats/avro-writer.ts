@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { HeadraceError } from "../../errors/error.ts";
-import { copyBytes, SHORT_BYTES } from "./copy-bytes.ts";
-import { sequenceLength } from "./bytes.ts";
+import type { NulCharacters } from "../mapping/mapping.ts";
+import { sequenceLength, copyBytes, SHORT_BYTES } from "./bytes.ts";
 
 const INITIAL_BYTES = 64 * 1024;
 /** Beyond it a value is handed out as it stands instead of being copied. */
@@ -10,12 +10,6 @@ const LARGE_BYTES = 256 * 1024;
 const KEPT_BYTES = 4 * 1024 * 1024;
 /** More than any topic takes; a document of many small values grows several times on its way to JSON. */
 const MOST_BYTES = 128 * 1024 * 1024;
-
-/**
- * What becomes of a NUL in a text, which PostgreSQL takes in no text and no jsonb: U+FFFD, nothing, or its document goes
- * to the dead letters.
- */
-export type NulCharacters = "replace" | "strip" | "dead-letter";
 
 /** To take a bigint apart without arithmetic on it. */
 const HALVES = new DataView(new ArrayBuffer(8));

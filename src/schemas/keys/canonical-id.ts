@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
+import { HeadraceError } from "../../errors/error.ts";
 import { BsonType, binaryStart, cstringEnd, malformed, valueEnd } from "../formats/bson-reader.ts";
 import { canonicalDecimal128, canonicalDouble, canonicalInteger } from "./canonical-number.ts";
-import { HeadraceError } from "../../errors/error.ts";
 
 /** Names that begin with "$" and yet are an ordinary sub-document's: those of a DBRef. */
 const DBREF_NAMES: ReadonlySet<string> = new Set(["$ref", "$id", "$db"]);

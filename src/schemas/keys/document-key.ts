@@ -1,9 +1,9 @@
 import { Code, type Document, EJSON, Long, ObjectId, UUID } from "bson";
+import { HeadraceError } from "../../errors/error.ts";
 import { BsonType, cstringEnd, documentEnd, isUuid, valueEnd } from "../formats/bson-reader.ts";
+import type { IdType } from "../mapping/mapping.ts";
 import { canonicalId, invalidKey, keyText } from "./canonical-id.ts";
 import { decimal128Value, int64Of } from "./canonical-number.ts";
-import type { IdType } from "../mapping/collection-schema.ts";
-import { HeadraceError } from "../../errors/error.ts";
 
 /** Where the value of `_id` stands. */
 interface IdElement {

@@ -1,27 +1,8 @@
-import { escapeAvroName } from "./avro-name.ts";
-import { type ColumnType, parseColumnType } from "./column-type.ts";
 import { HeadraceError } from "../../errors/error.ts";
+import { escapeAvroName } from "./avro-name.ts";
+import { parseColumnType } from "./column-type.ts";
 import { type AvroRecord, envelopeDefinition, keyDefinition } from "./envelope.ts";
-
-/** The kind of `_id` that a collection has; `mixed` where several BSON types occur. */
-export type IdType = "objectId" | "string" | "integer" | "uuid" | "mixed";
-
-/** One declared column: where its value stands in the document and what PostgreSQL makes of it. */
-export interface ColumnMapping {
-  readonly name: string;
-  readonly path: readonly string[];
-  readonly type: ColumnType;
-}
-
-/** How one collection is mapped; comes from the config. */
-export interface CollectionMapping {
-  readonly collection: string;
-  readonly mode: "document" | "columns";
-  /** Empty in document mode. */
-  readonly columns: readonly ColumnMapping[];
-  /** Declared in the config, else found out once and kept in the registered key schema. */
-  readonly idType: IdType | undefined;
-}
+import type { CollectionMapping, ColumnMapping, IdType, ValueField } from "./mapping.ts";
 
 /** Where a collection's events go and what they say of their origin. */
 export interface CollectionOrigin {
@@ -42,13 +23,6 @@ export interface CollectionSchema {
   readonly keySchema: AvroRecord;
   readonly valueSubject: string;
   readonly valueSchema: AvroRecord;
-}
-
-/** One nullable field of `Value`. */
-export interface ValueField {
-  /** Of the PostgreSQL column; the Avro field's is `escapeAvroName(column)`. */
-  readonly column: string;
-  readonly type: ColumnType;
 }
 
 /** The whole document, in document mode. */

@@ -1,6 +1,6 @@
 import { escapeAvroName } from "./avro-name.ts";
-import type { IdType, ValueField } from "./collection-schema.ts";
 import { type AvroType, avroTypeOf } from "./column-type.ts";
+import type { IdType, ValueField } from "./mapping.ts";
 
 interface AvroField {
   readonly name: string;

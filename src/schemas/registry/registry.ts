@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/confluent-schema-registry";
 import avsc from "avsc";
-import { avroType } from "../formats/avro-type.ts";
-import type { IdType } from "../mapping/collection-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
+import { avroType } from "../formats/avro-type.ts";
 import type { AvroRecord } from "../mapping/envelope.ts";
+import type { IdType } from "../mapping/mapping.ts";
 import { RegistryRefusal, type SchemaRegistryOptions, registryTransport, withoutCredentials } from "./transport.ts";
 import type { TransportResponse } from "./transport.ts";
 

@@ -1,4 +1,4 @@
-import type { CollectionMapping, ColumnMapping } from "../../schemas/mapping/collection-schema.ts";
+import type { CollectionMapping, ColumnMapping } from "../../schemas/mapping/mapping.ts";
 import type { BsonDocument, BsonValue } from "./bson.ts";
 import { expectedOf } from "./columns.ts";
 import { EXTENDED, PLAIN, toJson } from "./json-forms.ts";

@@ -1,5 +1,5 @@
 import { Decimal128, EJSON, Long, ObjectId, UUID } from "bson";
-import type { IdType } from "../../schemas/mapping/collection-schema.ts";
+import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { BsonValue, DocumentId } from "./bson.ts";
 import { decimalParts, exactDecimal, integerOf } from "./decimal.ts";
 import { EXTENDED, toJson, uuidOf, wrapped } from "./json-forms.ts";

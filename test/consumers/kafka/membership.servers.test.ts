@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from "vitest";
-import { partitionKey } from "../../../src/consumers/ports.ts";
 import type { FetchedBatch } from "../../../src/consumers/ports.ts";
+import { partitionKey } from "../../../src/schemas/partitions.ts";
 import { startKafkaProxy } from "../../support/kafka-proxy.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
 import { connectKafka, useKafka } from "./fixture.ts";
-import { sessionTimeoutMs, until, useReader } from "./reader.ts";
 import { MemoryProgress } from "./memory-progress.ts";
+import { sessionTimeoutMs, until, useReader } from "./reader.ts";
 
 const fixture = useKafka();
 const { startReading, freshTopic } = useReader(fixture);

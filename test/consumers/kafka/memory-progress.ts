@@ -1,12 +1,7 @@
 import { historyLost } from "../../../src/consumers/batches/log-bounds.ts";
-import { partitionKey } from "../../../src/consumers/ports.ts";
-import type {
-  FetchedBatch,
-  LogRecord,
-  LostRecords,
-  RecordLogCallbacks,
-  TopicPartition,
-} from "../../../src/consumers/ports.ts";
+import type { FetchedBatch, LogRecord, LostRecords, RecordLogCallbacks } from "../../../src/consumers/ports.ts";
+import { partitionKey } from "../../../src/schemas/partitions.ts";
+import type { TopicPartition } from "../../../src/schemas/partitions.ts";
 
 /** The stored offsets of a RecordLog's test, with what was received. Only for tests of the Kafka side. */
 export class MemoryProgress implements RecordLogCallbacks {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { partitionKey } from "../../../src/consumers/ports.ts";
 import type { LostRecords } from "../../../src/consumers/ports.ts";
+import { partitionKey } from "../../../src/schemas/partitions.ts";
 import { uniqueName } from "../../support/servers.ts";
 import { connectKafka, useKafka } from "./fixture.ts";
 import { MemoryProgress } from "./memory-progress.ts";

@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import type { Pool } from "pg";
 import { describe, expect, test } from "vitest";
-import { partitionKey } from "../../../src/consumers/ports.ts";
 import type { TableName } from "../../../src/consumers/ports.ts";
 import type { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
-import { cellTexts } from "../../../src/schemas/decoding/cell.ts";
+import { cellTexts } from "../../../src/schemas/decoding/cells.ts";
+import { partitionKey } from "../../../src/schemas/partitions.ts";
 import type { Change } from "../../../src/schemas/row-schema.ts";
 import { batchAt, deletion, freshSink, upsert } from "./fixture.ts";
 

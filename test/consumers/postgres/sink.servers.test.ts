@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { buildStatements } from "../../../src/consumers/postgres/upsert-sql.ts";
 import { PARTITIONS } from "../../contracts/sink-harness.ts";
 import { describeSink } from "../../contracts/sink.ts";
-import { buildStatements } from "../../../src/consumers/postgres/upsert-sql.ts";
 import { batchAt, freshSink, openClient, textSchema, upsert } from "./fixture.ts";
 
 describeSink("PostgresSink as a Sink", async () => {

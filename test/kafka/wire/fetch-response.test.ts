@@ -1,13 +1,13 @@
-// kafkajs's own encoder writes the records; what was written says what is right, and kafkajs's decoder agrees.
 import { createRequire } from "node:module";
 import * as fc from "fast-check";
 import kafkajs from "kafkajs";
 import type { CompressionTypes, IHeaders, KafkaMessage } from "kafkajs";
 import { expect, test } from "vitest";
+import { HAS_ARRIVAL_TIME, IS_CONTROL } from "../../../src/kafka/wire/batch-format.ts";
 import { decodeFetchResponse } from "../../../src/kafka/wire/fetch-response.ts";
 import type { FetchResponse, PartitionResponse } from "../../../src/kafka/wire/fetch-response.ts";
-import { HAS_ARRIVAL_TIME, IS_CONTROL } from "../../../src/kafka/wire/batch-format.ts";
-import { registerZstd } from "../../../src/kafka/wire/compression.ts";
+// kafkajs's own encoder writes the records; what was written says what is right, and kafkajs's decoder agrees.
+import { registerZstd } from "../../../src/kafka/wire/zstd.ts";
 
 registerZstd();
 

@@ -1,8 +1,8 @@
-// Kafka for the producer's tests: topics of an own pipeline, and what a read_committed reader sees in them.
 import { Kafka, logLevel } from "kafkajs";
 import type { KafkaMessage } from "kafkajs";
 import { afterAll } from "vitest";
-import { registerZstd } from "../../../src/kafka/wire/compression.ts";
+// Kafka for the producer's tests: topics of an own pipeline, and what a read_committed reader sees in them.
+import { registerZstd } from "../../../src/kafka/wire/zstd.ts";
 import { KafkaTopics } from "../../../src/producers/kafka/topics.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
 

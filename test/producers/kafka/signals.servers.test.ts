@@ -5,11 +5,11 @@ import type { Logger } from "../../../src/runtime/logger.ts";
 import { signalIdOf } from "../../../src/schemas/signal.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 import { signalsTopic } from "../../../src/schemas/topics.ts";
-import { ProducerUnderTest } from "../producer-under-test.ts";
-import { pipelineName, pipelineTopics, testKafka } from "./pipeline-topics.ts";
 import { apiKeys, startKafkaProxy } from "../../support/kafka-proxy.ts";
 import { servers } from "../../support/servers.ts";
 import { silentLogger } from "../mongodb/source-collector.ts";
+import { ProducerUnderTest } from "../producer-under-test.ts";
+import { pipelineName, pipelineTopics, testKafka } from "./pipeline-topics.ts";
 
 const resync: Signal = { type: "resync", collection: "a" };
 const snapshot: Signal = { type: "snapshot", collection: "b", filter: '{"n":1}' };

@@ -1,8 +1,8 @@
 import { MongoNetworkError, MongoParseError, MongoServerError, MongoServerSelectionError } from "mongodb";
 import type { TopologyDescription } from "mongodb";
 import { expect, test } from "vitest";
-import { isCursorLost, isSnapshotGone, mongoError } from "../../../src/producers/mongodb/errors.ts";
 import { HeadraceError } from "../../../src/errors/error.ts";
+import { isCursorLost, isSnapshotGone, mongoError } from "../../../src/producers/mongodb/errors.ts";
 
 function serverError(code: number, fields: object = {}): MongoServerError {
   return new MongoServerError({ code, errmsg: "secret", ...fields });

@@ -5,8 +5,8 @@ import { MongoSource } from "../../../src/producers/mongodb/source.ts";
 import type { MongoSourceOptions } from "../../../src/producers/mongodb/source.ts";
 import type { ChangeSource, SignalLog, SourceBatch } from "../../../src/producers/ports.ts";
 import type { Logger } from "../../../src/runtime/logger.ts";
-import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 import type { ChangeEvent, Position, Version } from "../../../src/schemas/change-event.ts";
+import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 
 export type DocumentChange = Exclude<ChangeEvent, { op: "t" }>;

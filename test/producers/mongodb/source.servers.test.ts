@@ -1,6 +1,9 @@
 import { Decimal128, Long } from "mongodb";
 import type { Db } from "mongodb";
 import { expect, test } from "vitest";
+import type { SourceBatch } from "../../../src/producers/ports.ts";
+import { completeTo } from "../../../src/schemas/change-event.ts";
+import type { Position } from "../../../src/schemas/change-event.ts";
 import { freshMongoDatabase } from "../../support/servers.ts";
 import {
   catchUp,
@@ -12,9 +15,6 @@ import {
   sourceOf,
 } from "./source-collector.ts";
 import type { Item } from "./source-collector.ts";
-import type { SourceBatch } from "../../../src/producers/ports.ts";
-import { completeTo } from "../../../src/schemas/change-event.ts";
-import type { Position } from "../../../src/schemas/change-event.ts";
 
 test("a key that changes its BSON type stays one key", async () => {
   const { db } = await freshMongoDatabase();

@@ -1,7 +1,6 @@
 // A producer on a model of two collections: random steps of it, and what it has published.
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import type { LoggedSignal, SourceBatch } from "../../../src/producers/ports.ts";
 import { imageEvent, planBatch } from "../../../src/producers/order/plan-images.ts";
 import type { DocumentStreamEvent, StreamEvent } from "../../../src/producers/order/plan-images.ts";
 import {
@@ -29,6 +28,7 @@ import type {
 } from "../../../src/producers/order/timeline.ts";
 import { splitTruncates } from "../../../src/producers/order/truncates.ts";
 import type { Meaning } from "../../../src/producers/order/truncates.ts";
+import type { LoggedSignal, SourceBatch } from "../../../src/producers/ports.ts";
 import { newSnapshot } from "../../../src/schemas/change-event.ts";
 import type { Position, Version } from "../../../src/schemas/change-event.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";

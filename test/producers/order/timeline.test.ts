@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { SourceBatch } from "../../../src/producers/ports.ts";
 import {
   NOT_BY_ID,
   ask,
@@ -10,6 +9,7 @@ import {
   takeChunk,
   takeSignal,
 } from "../../../src/producers/order/timeline.ts";
+import type { SourceBatch } from "../../../src/producers/ports.ts";
 import { newSnapshot } from "../../../src/schemas/change-event.ts";
 import type { Position, Version } from "../../../src/schemas/change-event.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { StreamEvent } from "../../../src/producers/order/plan-images.ts";
 import { meaningOf } from "../../../src/producers/mongodb/event-meaning.ts";
+import type { StreamEvent } from "../../../src/producers/order/plan-images.ts";
 import { splitTruncates } from "../../../src/producers/order/truncates.ts";
 
 function event(

@@ -1,8 +1,7 @@
+import { CellWriter, cellTexts } from "../../../src/schemas/decoding/cells.ts";
+import { cellOf } from "../../../src/schemas/decoding/column-cell.ts";
 import { AvroReader } from "../../../src/schemas/formats/avro-reader.ts";
 import { avroType } from "../../../src/schemas/formats/avro-type.ts";
-import { CellWriter } from "../../../src/schemas/decoding/cells.ts";
-import { cellTexts } from "../../../src/schemas/decoding/cell.ts";
-import { cellOf } from "../../../src/schemas/decoding/column-cell.ts";
 import { avroTypeOf, type ColumnType } from "../../../src/schemas/mapping/column-type.ts";
 
 /** What a column's cell says of a value, that avsc writes as Avro. */

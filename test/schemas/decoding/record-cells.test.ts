@@ -1,12 +1,13 @@
-// avsc as the oracle of what records say, and of which bytes are none.
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { escapeAvroName } from "../../../src/schemas/mapping/avro-name.ts";
-import { avroType } from "../../../src/schemas/formats/avro-type.ts";
-import { cellTexts } from "../../../src/schemas/decoding/cell.ts";
-import { type ColumnMapping, collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
-import { avroTypeOf, parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import { cellTexts } from "../../../src/schemas/decoding/cells.ts";
 import { decodeRecord } from "../../../src/schemas/decoding/record-decoder.ts";
+import { avroType } from "../../../src/schemas/formats/avro-type.ts";
+import { escapeAvroName } from "../../../src/schemas/mapping/avro-name.ts";
+import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
+import { avroTypeOf, parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+// avsc as the oracle of what records say, and of which bytes are none.
+import type { ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../../../src/schemas/registry/registry.ts";
 import type { Change } from "../../../src/schemas/row-schema.ts";
 import { COLUMN_TYPES } from "../formats/arbitrary-bson.ts";

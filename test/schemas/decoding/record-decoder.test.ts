@@ -1,11 +1,12 @@
-import { describe, expect, it } from "vitest";
 import { Long, serialize } from "bson";
-import { avroType } from "../../../src/schemas/formats/avro-type.ts";
-import { type ColumnMapping, type IdType, collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
-import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
-import { createEventEncoder } from "../../../src/schemas/encoding/event-encoder.ts";
+import { describe, expect, it } from "vitest";
 import { HeadraceError } from "../../../src/errors/error.ts";
 import { decodeRecord } from "../../../src/schemas/decoding/record-decoder.ts";
+import { createEventEncoder } from "../../../src/schemas/encoding/event-encoder.ts";
+import { avroType } from "../../../src/schemas/formats/avro-type.ts";
+import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
+import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import type { ColumnMapping, IdType } from "../../../src/schemas/mapping/mapping.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../../../src/schemas/registry/registry.ts";
 import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
 import { cellsOf } from "../../support/cells.ts";

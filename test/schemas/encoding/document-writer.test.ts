@@ -1,8 +1,9 @@
 import { deserialize, EJSON } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ColumnMapping, mappingMistakes } from "../../../src/schemas/mapping/collection-schema.ts";
+import { mappingMistakes } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import type { ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import { COLUMN_TYPES, fields, NAMES } from "../formats/arbitrary-bson.ts";
 import { type Bson, documentBytes, type Field, lastFields } from "../formats/bson-model.ts";
 import { columnOf, createTestEncoder, ID_FIELD } from "./encoding.ts";

@@ -1,10 +1,10 @@
-// An encoder with its decoder, for tests.
-import type { NulCharacters } from "../../../src/schemas/formats/avro-writer.ts";
-import { avroType } from "../../../src/schemas/formats/avro-type.ts";
-import { collectionSchema, type ColumnMapping, type IdType } from "../../../src/schemas/mapping/collection-schema.ts";
-import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import { createEventEncoder, type EncodedEvent } from "../../../src/schemas/encoding/event-encoder.ts";
+import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { escapeAvroName } from "../../../src/schemas/mapping/avro-name.ts";
+import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
+import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+// An encoder with its decoder, for tests.
+import type { ColumnMapping, IdType, NulCharacters } from "../../../src/schemas/mapping/mapping.ts";
 import { documentBytes, type Field, field } from "../formats/bson-model.ts";
 
 export const OBJECT_ID = Buffer.from("65f0c0ffee00000000000001", "hex");

@@ -1,6 +1,6 @@
-// What a record has to hold for a document: simple, slow, and by another way than the encoder's.
-import type { ColumnMapping } from "../../../src/schemas/mapping/collection-schema.ts";
 import type { ColumnType } from "../../../src/schemas/mapping/column-type.ts";
+// What a record has to hold for a document: simple, slow, and by another way than the encoder's.
+import type { ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import { type Bson, type Field, lastFields, mended, needsMending } from "../formats/bson-model.ts";
 import {
   decimalParts,

@@ -3,9 +3,9 @@ import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import { freshPostgresSchema } from "../../support/servers.ts";
+import { cellTextOf } from "../decoding/cell-text.ts";
 import { fields, scalar } from "../formats/arbitrary-bson.ts";
 import { type Bson, documentBytes, field, mended } from "../formats/bson-model.ts";
-import { cellTextOf } from "../decoding/cell-text.ts";
 import { columnOf, columnsOf, createTestEncoder, ID_FIELD } from "./encoding.ts";
 import { decimalParts, decimalText, parseExactly, uuidText } from "./expected-json.ts";
 

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { AvroWriter } from "../../../src/schemas/formats/avro-writer.ts";
 import { appendIsoDate } from "../../../src/schemas/encoding/json-date.ts";
+import { AvroWriter } from "../../../src/schemas/formats/avro-writer.ts";
 
 const MOST_MS = 8_640_000_000_000_000;
 

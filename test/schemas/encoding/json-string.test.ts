@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { AvroWriter } from "../../../src/schemas/formats/avro-writer.ts";
 import { appendJsonString } from "../../../src/schemas/encoding/json-string.ts";
+import { AvroWriter } from "../../../src/schemas/formats/avro-writer.ts";
 
 const out = new AvroWriter();
 

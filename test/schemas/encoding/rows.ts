@@ -1,6 +1,6 @@
-// What becomes of a document, to be read in one go.
 import { expect } from "vitest";
-import type { NulCharacters } from "../../../src/schemas/formats/avro-writer.ts";
+// What becomes of a document, to be read in one go.
+import type { NulCharacters } from "../../../src/schemas/mapping/mapping.ts";
 import { type Bson, documentBytes, type Field, field } from "../formats/bson-model.ts";
 import { columnOf, columnsOf, createTestEncoder, OBJECT_ID } from "./encoding.ts";
 import { parseExactly } from "./expected-json.ts";

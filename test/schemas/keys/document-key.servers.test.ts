@@ -1,5 +1,5 @@
-import { MongoBulkWriteError } from "mongodb";
 import * as fc from "fast-check";
+import { MongoBulkWriteError } from "mongodb";
 import { describe, expect, it } from "vitest";
 import { canonicalKey, keyToId } from "../../../src/schemas/keys/document-key.ts";
 import { freshMongoDatabase, uniqueName } from "../../support/servers.ts";

@@ -1,8 +1,8 @@
 import { BSONSymbol, Binary, Decimal128, Double, EJSON, Int32, Long, ObjectId, UUID, serialize } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { IdType } from "../../../src/schemas/mapping/collection-schema.ts";
 import { canonicalKey, idTypeOf, keyColumnType, keyToId } from "../../../src/schemas/keys/document-key.ts";
+import type { IdType } from "../../../src/schemas/mapping/mapping.ts";
 import { anyId, documentOf, numberId } from "./id-arbitraries.ts";
 
 const key = (idType: IdType, id: unknown) => canonicalKey(idType, documentOf(id));

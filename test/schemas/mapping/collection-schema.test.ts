@@ -1,14 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { avroType } from "../../../src/schemas/formats/avro-type.ts";
-import {
-  type CollectionMapping,
-  type ColumnMapping,
-  type IdType,
-  collectionSchema,
-  mappingMistakes,
-} from "../../../src/schemas/mapping/collection-schema.ts";
+import { collectionSchema, mappingMistakes } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import type { CollectionMapping, ColumnMapping, IdType } from "../../../src/schemas/mapping/mapping.ts";
 
 const ORIGIN = { name: "shop", database: "store", topic: "shop.store.products" };
 

@@ -1,9 +1,9 @@
 import { Binary, Decimal128, Double, Int32, Long, MinKey, ObjectId, UUID, serialize } from "bson";
 import { describe, expect, test } from "vitest";
+import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import type { CollectionMapping } from "../../../src/schemas/mapping/mapping.ts";
 import { readBson } from "../../../src/verify/values/bson.ts";
 import { comparedColumns, differingColumns } from "../../../src/verify/values/document-row.ts";
-import type { CollectionMapping } from "../../../src/schemas/mapping/collection-schema.ts";
-import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 
 function columns(mapped: Readonly<Record<string, string>>): CollectionMapping {
   return {

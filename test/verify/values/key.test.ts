@@ -14,11 +14,11 @@ import {
 } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readId } from "../../../src/verify/values/bson.ts";
-import { expectedKey, idOfKey } from "../../../src/verify/values/key.ts";
-import type { IdType } from "../../../src/schemas/mapping/collection-schema.ts";
 import { HeadraceError } from "../../../src/errors/error.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
+import type { IdType } from "../../../src/schemas/mapping/mapping.ts";
+import { readId } from "../../../src/verify/values/bson.ts";
+import { expectedKey, idOfKey } from "../../../src/verify/values/key.ts";
 
 const key = (idType: IdType, _id: unknown): string | undefined => expectedKey(idType, readId(serialize({ _id })));
 

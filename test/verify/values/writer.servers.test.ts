@@ -1,18 +1,18 @@
-// What the producer's encoder writes and what verify expects are two readings of the same rules. PostgreSQL stands
-// between them, as it does in a pipeline.
 import * as fc from "fast-check";
 import { Client } from "pg";
 import { afterAll, describe, expect, test } from "vitest";
+import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+// What the producer's encoder writes and what verify expects are two readings of the same rules. PostgreSQL stands
+// between them, as it does in a pipeline.
+import type { CollectionMapping, ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
+import { TableReader } from "../../../src/verify/table-reader.ts";
 import { readBson } from "../../../src/verify/values/bson.ts";
 import { comparedColumns, differingColumns } from "../../../src/verify/values/document-row.ts";
-import { TableReader } from "../../../src/verify/table-reader.ts";
-import type { CollectionMapping, ColumnMapping } from "../../../src/schemas/mapping/collection-schema.ts";
-import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import { cellTextOf } from "../../schemas/decoding/cell-text.ts";
+import { ID_FIELD, columnOf, columnsOf, createTestEncoder } from "../../schemas/encoding/encoding.ts";
 import { COLUMN_TYPES, NAMES, fields, scalar, uniformArray } from "../../schemas/formats/arbitrary-bson.ts";
 import { documentBytes, field } from "../../schemas/formats/bson-model.ts";
 import type { Field } from "../../schemas/formats/bson-model.ts";
-import { cellTextOf } from "../../schemas/decoding/cell-text.ts";
-import { ID_FIELD, columnOf, columnsOf, createTestEncoder } from "../../schemas/encoding/encoding.ts";
 import { freshPostgresSchema, servers } from "../../support/servers.ts";
 
 // Without shrinking, that is `endOnFailure`: each step would write hundreds of rows. The message has the document.

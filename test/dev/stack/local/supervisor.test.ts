@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { freePorts, onFreePorts } from "../../../../dev/stack/free-ports.ts";
-import { ProcessFailed } from "../../../../dev/stack/server-start.ts";
 import { Supervisor } from "../../../../dev/stack/local/supervisor.ts";
 import type { ProcessSpec } from "../../../../dev/stack/local/supervisor.ts";
+import { ProcessFailed } from "../../../../dev/stack/server-start.ts";
 
 const { signal } = new AbortController();
 

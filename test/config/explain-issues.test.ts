@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { closest } from "../../src/config/closest.ts";
+import { closest } from "../../src/config/explain-issues.ts";
 
 test("finds the word that was meant", () => {
   expect(closest("brokrs", ["brokers", "partitions"])).toBe("brokers");

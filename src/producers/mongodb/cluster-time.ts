@@ -1,0 +1,11 @@
+import { Timestamp } from "mongodb";
+import { versionOf } from "../../schemas/change-event.ts";
+import type { Version } from "../../schemas/change-event.ts";
+
+export function versionTimestamp(version: Version): Timestamp {
+  return new Timestamp({ t: Number(version >> 32n), i: Number(version & 0xffff_ffffn) });
+}
+
+export function timestampVersion(timestamp: Timestamp): Version {
+  return versionOf(timestamp.t, timestamp.i);
+}

@@ -1,0 +1,34 @@
+import type { ColumnType } from "./column-type.ts";
+
+/** The kind of `_id` that a collection has; `mixed` where several BSON types occur. */
+export type IdType = "objectId" | "string" | "integer" | "uuid" | "mixed";
+
+/** One declared column: where its value stands in the document and what PostgreSQL makes of it. */
+export interface ColumnMapping {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly type: ColumnType;
+}
+
+/** How one collection is mapped; comes from the config. */
+export interface CollectionMapping {
+  readonly collection: string;
+  readonly mode: "document" | "columns";
+  /** Empty in document mode. */
+  readonly columns: readonly ColumnMapping[];
+  /** Declared in the config, else found out once and kept in the registered key schema. */
+  readonly idType: IdType | undefined;
+}
+
+/** One nullable field of `Value`. */
+export interface ValueField {
+  /** Of the PostgreSQL column; the Avro field's is `escapeAvroName(column)`. */
+  readonly column: string;
+  readonly type: ColumnType;
+}
+
+/**
+ * What becomes of a NUL in a text, which PostgreSQL takes in no text and no jsonb: U+FFFD, nothing, or its document goes
+ * to the dead letters.
+ */
+export type NulCharacters = "replace" | "strip" | "dead-letter";
