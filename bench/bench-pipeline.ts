@@ -8,7 +8,7 @@ import type { Db } from "mongodb";
 import { Pool } from "pg";
 import { dropPipeline } from "../dev/drop-pipeline.ts";
 import { headrace, HeadraceProcess } from "../dev/headrace-process.ts";
-import type { Stack } from "../dev/stack/stack.ts";
+import type { Stack } from "../dev/stack/types.ts";
 import { topicOf } from "../src/schemas/topics.ts";
 
 export interface CollectionColumns {

@@ -3,7 +3,7 @@ import { Kafka, logLevel } from "kafkajs";
 import type { Collection, Timestamp } from "mongodb";
 import { Client } from "pg";
 import type { Pool } from "pg";
-import type { Stack } from "../dev/stack/stack.ts";
+import type { Stack } from "../dev/stack/types.ts";
 
 const BATCHES = [1_000, 2_000, 5_000];
 /** Rows that find the best batch. */

@@ -1,7 +1,6 @@
 import { Decimal128, Double, Int32, Long, ObjectId } from "mongodb";
 import type { Document } from "mongodb";
-import { pick } from "../dev/torture/random.ts";
-import { seededRandom } from "../test/support/model-writer.ts";
+import { pick, seededRandom } from "../test/support/random.ts";
 
 /** The product document of the bench: 14 fields, about 534 bytes of BSON. Everything in it comes from its number. */
 export function product(number: number): Document {

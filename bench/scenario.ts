@@ -1,4 +1,4 @@
-import type { Stack } from "../dev/stack/stack.ts";
+import type { Stack } from "../dev/stack/types.ts";
 
 export interface BenchContext {
   readonly stack: Stack;

@@ -4,7 +4,7 @@ import { configSchema } from "../src/config/config-schema.ts";
 import { withRemoval } from "../src/operations/removal.ts";
 import { createLogger } from "../src/runtime/logger.ts";
 import { retry } from "../src/runtime/retry.ts";
-import type { Stack } from "./stack/stack.ts";
+import type { Stack } from "./stack/types.ts";
 
 /** A pipeline whose source database and target schema are named as it is. */
 interface NamedPipeline {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Int32 } from "mongodb";
 import type { Collection } from "mongodb";
 import type { Pool } from "pg";
-import { seededRandom } from "../../test/support/model-writer.ts";
+import { seededRandom } from "../../test/support/random.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { writeLimit } from "../limits.ts";
 import { load } from "../load.ts";

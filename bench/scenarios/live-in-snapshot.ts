@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Int32 } from "mongodb";
-import { seededRandom } from "../../test/support/model-writer.ts";
+import { seededRandom } from "../../test/support/random.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { load } from "../load.ts";
 import { objectId, PRODUCT_COLUMNS, product } from "../product.ts";

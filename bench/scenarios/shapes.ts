@@ -1,6 +1,6 @@
 import { Int32 } from "mongodb";
 import type { Document } from "mongodb";
-import { seededRandom } from "../../test/support/model-writer.ts";
+import { seededRandom } from "../../test/support/random.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { load } from "../load.ts";
 import { objectId, product, PRODUCT_COLUMNS } from "../product.ts";

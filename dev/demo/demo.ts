@@ -1,7 +1,7 @@
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import type { HeadraceProcess } from "../headrace-process.ts";
-import type { Stack } from "../stack/stack.ts";
+import type { Stack } from "../stack/types.ts";
 
 /** What the demo's steps share. */
 export interface Demo {

@@ -1,6 +1,6 @@
 import { serverVariables } from "./server-urls.ts";
 import type { ServerUrls } from "./server-urls.ts";
-import type { Stack } from "./stack.ts";
+import type { Stack } from "./types.ts";
 
 /** Servers that somebody else runs: nothing is started, nothing is stopped. */
 export function startEnvStack(given: Partial<ServerUrls>): Stack {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MongoClient } from "mongodb";
 import type { Db, Document } from "mongodb";
 import { REPLICA_SET } from "./server-settings.ts";
-import type { StartedServer } from "./started-servers.ts";
+import type { StartedServer } from "./types.ts";
 
 /** A member that answers by itself. */
 export interface MemberServer {

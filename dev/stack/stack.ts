@@ -3,25 +3,10 @@ import type { StackChoice } from "./choice.ts";
 import { startEnvStack } from "./env.ts";
 import { startLocalStack } from "./local/stack.ts";
 import { serverUrlsFrom } from "./server-urls.ts";
-import type { ServerUrls } from "./server-urls.ts";
+import type { Stack, StartOptions } from "./types.ts";
 
-/** Real servers for the demo, the tests and the bench. */
-export interface Stack extends ServerUrls {
-  readonly kind: "env" | "docker" | "local";
-  /** Crashes a server (of MongoDB the primary) and starts it again with what it has on disk; of those started here. */
-  readonly restarts: Readonly<Partial<Record<keyof ServerUrls, () => Promise<void>>>>;
-  /** Ends everything that this stack has started and removes its data. Safe to call more than once. */
-  stop(): Promise<void>;
-}
-
-export interface StackOptions {
-  /** Ends a start that is under way; what was started until then is stopped. */
-  readonly signal?: AbortSignal;
-  /** Gets one line of progress at a time, for people to read. */
-  readonly report?: (line: string) => void;
-  /** Whether a MongoDB that is started here has three members, which elect another primary, instead of one. */
-  readonly hasElections?: boolean;
-  /** Where the choice and the addresses are read from; the process's own environment by default. */
+export interface StackOptions extends Partial<StartOptions> {
+  /** Holds the choice and the addresses; by default the environment of this process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -29,13 +14,14 @@ export interface StackOptions {
  * Gives a MongoDB replica set, Kafka, a schema registry and PostgreSQL.
  *
  * `HEADRACE_STACK` chooses how: `env` takes the four addresses from the environment, `docker` starts containers,
- * `local` starts local processes. Unset: addresses that are given are used, and the other servers are started as local
- * processes; with no address given, in containers where a Docker engine answers and has the images or can pull them.
+ * `local` starts local processes. If it is not set: with some addresses given, the other servers start as local processes.
+ * With no address given, the servers start in containers if a Docker engine answers and has the images or can pull them,
+ * otherwise as local processes.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const env = options.env ?? process.env;
   const given = serverUrlsFrom(env);
-  const start = {
+  const start: StartOptions = {
     signal: options.signal ?? new AbortController().signal,
     report: options.report ?? (() => {}),
     hasElections: options.hasElections ?? false,
@@ -50,5 +36,5 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   return await starts[chooseStack(env["HEADRACE_STACK"] ?? "", given)]();
 }
 
-/** Loaded only where it is used: it takes a while. */
+/** Imported only when it is used: testcontainers takes long to load. */
 const docker = () => import("./docker/stack.ts");

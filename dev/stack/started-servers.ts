@@ -1,11 +1,5 @@
 import type { ServerUrls } from "./server-urls.ts";
-import type { Stack } from "./stack.ts";
-
-export interface StartedServer {
-  readonly url: string;
-  /** Crashes the server, and starts it again with its data and at its address. */
-  readonly restart: () => Promise<void>;
-}
+import type { Stack, StartedServer } from "./types.ts";
 
 type Server = keyof ServerUrls;
 

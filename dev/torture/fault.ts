@@ -1,12 +1,12 @@
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import type { KafkaProxy } from "../../test/support/kafka-proxy.ts";
-import type { Random } from "../../test/support/model-writer.ts";
 import type { MongoProxy } from "../../test/support/mongo-proxy.ts";
+import type { Random } from "../../test/support/random.ts";
 import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { CommandResult } from "../headrace-process.ts";
 import type { ServerUrls } from "../stack/server-urls.ts";
-import type { Stack } from "../stack/stack.ts";
+import type { Stack } from "../stack/types.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Writing } from "./writing.ts";
 

@@ -12,7 +12,7 @@ import { startProxy } from "../../test/support/tcp-proxy.ts";
 import { dropPipeline } from "../drop-pipeline.ts";
 import { HeadraceProcess, headrace } from "../headrace-process.ts";
 import type { ServerUrls } from "../stack/server-urls.ts";
-import type { Stack } from "../stack/stack.ts";
+import type { Stack } from "../stack/types.ts";
 import type { TortureContext } from "./fault.ts";
 import type { Command } from "./fleet.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Random } from "../../test/support/model-writer.ts";
+import { between, shuffled } from "../../test/support/random.ts";
+import type { Random } from "../../test/support/random.ts";
 import type { Fault, Part, TortureContext } from "./fault.ts";
-import { between, shuffled } from "./random.ts";
 
 export interface ScheduleOptions {
   readonly faults: readonly Fault[];

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ModelWriter, Random } from "../../test/support/model-writer.ts";
-import { between } from "./random.ts";
+import type { ModelWriter } from "../../test/support/model-writer.ts";
+import { between } from "../../test/support/random.ts";
+import type { Random } from "../../test/support/random.ts";
 
 /** Random writes, one after the other, in stretches of different speed, until they are ended. */
 export class Writing {

@@ -7,7 +7,8 @@ import {
   signalsOf,
   silentLogger,
 } from "../producers/mongodb/source-collector.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 import { freshMongoDatabase } from "../support/servers.ts";
 import { changeSourceContract } from "./change-source.ts";
 import type { SourceUnderTest } from "./change-source.ts";

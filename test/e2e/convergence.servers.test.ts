@@ -3,8 +3,10 @@ import { expect, test } from "vitest";
 import type { HeadraceProcess } from "../../dev/headrace-process.ts";
 import { auditEntries, auditViolations, createAuditedTables } from "../support/audit-trail.ts";
 import { columnsOf, mappingOf, rowOf } from "../support/model-tables.ts";
-import { ModelWriter, printedSeed, seededRandom, type Random } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
 import { freshPipeline, type Pipeline } from "../support/pipeline.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
+import type { Random } from "../support/random.ts";
 
 const minutes = 60_000;
 

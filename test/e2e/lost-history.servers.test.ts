@@ -5,9 +5,10 @@ import { topicOf } from "../../src/schemas/topics.ts";
 import { connectKafka } from "../consumers/kafka/fixture.ts";
 import { clusterTimeOf } from "../producers/mongodb/source-collector.ts";
 import { auditViolations, createAuditedTables } from "../support/audit-trail.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 import { useRollingMongodb } from "../support/rolling-mongodb.ts";
 import { uniqueName } from "../support/servers.ts";
 

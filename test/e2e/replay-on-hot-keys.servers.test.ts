@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { auditEntries, auditViolations, createAuditedTables } from "../support/audit-trail.ts";
 import { rowOf } from "../support/model-tables.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
 import { freshPipeline } from "../support/pipeline.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 
 test(
   "a replay of dead letters on keys that are written and deleted meanwhile resurrects nothing and overwrites nothing",

@@ -2,9 +2,10 @@ import { expect, test, vi } from "vitest";
 import { THREE_MEMBERS } from "../../dev/stack/server-settings.ts";
 import { auditEntries, auditViolations, createAuditedTables, rowDifferences } from "../support/audit-trail.ts";
 import { columnsOf, rowOf } from "../support/model-tables.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
 import { useOwnMongodb } from "../support/own-mongodb.ts";
 import { freshPipeline } from "../support/pipeline.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 import { uniqueName } from "../support/servers.ts";
 
 const MINUTES = 60_000;

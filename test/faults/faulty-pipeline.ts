@@ -5,10 +5,11 @@ import { auditViolations, createAuditedTables, rowDifferences } from "../support
 import { startHttpProxy } from "../support/http-proxy.ts";
 import { startKafkaProxy } from "../support/kafka-proxy.ts";
 import { columnsOf, mappingOf, rowOf } from "../support/model-tables.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
 import { startMongoProxy } from "../support/mongo-proxy.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import { startPostgresProxy } from "../support/postgres-proxy.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 import { servers } from "../support/servers.ts";
 
 const COLLECTIONS = ["typed", "plain"];

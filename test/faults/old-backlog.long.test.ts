@@ -6,9 +6,9 @@ import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
 import { readTopic } from "../producers/kafka/pipeline-topics.ts";
-import { printedSeed, seededRandom } from "../support/model-writer.ts";
 import { useOwnMongodb } from "../support/own-mongodb.ts";
 import { freshPipeline } from "../support/pipeline.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 import { killAt } from "./kill-at.ts";
 

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Db } from "mongodb";
 import { expect, test } from "vitest";
 import { topicOf } from "../../src/schemas/topics.ts";
-import { printedSeed, seededRandom, type Random } from "../support/model-writer.ts";
 import { freshPipeline } from "../support/pipeline.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
+import type { Random } from "../support/random.ts";
 import { killAt } from "./kill-at.ts";
 
 interface Item {

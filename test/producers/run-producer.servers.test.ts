@@ -6,7 +6,8 @@ import { parseColumnType } from "../../src/schemas/mapping/column-type.ts";
 import type { CollectionMapping } from "../../src/schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import { deadLetterTopic, positionsTopic, topicOf } from "../../src/schemas/topics.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../support/model-writer.ts";
+import { ModelWriter } from "../support/model-writer.ts";
+import { printedSeed, seededRandom } from "../support/random.ts";
 import { readTopic, testKafka } from "./kafka/pipeline-topics.ts";
 import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 

@@ -1,7 +1,7 @@
 import type { TestProject } from "vitest/node";
 import type { ServerUrls } from "../../dev/stack/server-urls.ts";
 import { startStack } from "../../dev/stack/stack.ts";
-import type { Stack } from "../../dev/stack/stack.ts";
+import type { Stack } from "../../dev/stack/types.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {

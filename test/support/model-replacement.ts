@@ -1,7 +1,7 @@
 // What ends a collection as it was, without an event for each of its documents.
 import type { ClientSession, Db } from "mongodb";
 import type { Fields } from "./model-history.ts";
-import type { Random } from "./model-writer.ts";
+import type { Random } from "./random.ts";
 
 /** The documents of a collection, by key. */
 export type Documents = ReadonlyMap<string, Fields>;

@@ -1,6 +1,7 @@
 import type { ChangeStreamDocument, Db } from "mongodb";
 import { expect, onTestFinished, test } from "vitest";
-import { ModelWriter, printedSeed, seededRandom } from "./model-writer.ts";
+import { ModelWriter } from "./model-writer.ts";
+import { printedSeed, seededRandom } from "./random.ts";
 import { freshMongoDatabase } from "./servers.ts";
 
 const COLLECTIONS = ["one", "two"];

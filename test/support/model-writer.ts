@@ -3,14 +3,12 @@ import type { ClientSession, Collection, Db, MongoClient } from "mongodb";
 import { ModelHistory } from "./model-history.ts";
 import type { Fields } from "./model-history.ts";
 import { replaceCollection } from "./model-replacement.ts";
+import type { Random } from "./random.ts";
 
 interface StoredDocument {
   _id: string;
   [field: string]: unknown;
 }
-
-/** A random number in [0, 1). */
-export type Random = () => number;
 
 interface ModelWriterOptions {
   readonly client: MongoClient;
@@ -192,22 +190,4 @@ function operationVersion(session: ClientSession): bigint {
   const time = session.operationTime;
   if (time === undefined) throw new Error("the server gave no operationTime");
   return (BigInt(time.t) << 32n) | BigInt(time.i);
-}
-
-/** A seed that differs from run to run and is printed; HEADRACE_SEED runs a printed one again. */
-export function printedSeed(): number {
-  const seed = Number(process.env["HEADRACE_SEED"] ?? Date.now() % 2 ** 32);
-  process.stderr.write(`seed ${seed} (HEADRACE_SEED=${seed} runs it again)\n`);
-  return seed;
-}
-
-/** mulberry32: a small seeded generator, so that a failing run can be run again. */
-export function seededRandom(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

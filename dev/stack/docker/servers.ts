@@ -15,7 +15,7 @@ import {
 } from "../server-settings.ts";
 import type { MongodbSettings } from "../server-settings.ts";
 import type { ServerUrls } from "../server-urls.ts";
-import type { StartedServer } from "../started-servers.ts";
+import type { StartedServer } from "../types.ts";
 import type { ServerImages } from "./compose-images.ts";
 import type { Containers } from "./containers.ts";
 

@@ -1,20 +1,16 @@
 import type { ContainerRuntimeClient } from "testcontainers";
 import { ONE_MEMBER, THREE_MEMBERS } from "../server-settings.ts";
 import { serverVariables } from "../server-urls.ts";
-import type { Stack } from "../stack.ts";
 import { stackOf, startTogether } from "../started-servers.ts";
+import type { Stack, StartOptions } from "../types.ts";
 import { composeImages } from "./compose-images.ts";
 import { Containers } from "./containers.ts";
 import { EngineUnusable, findEngine, prepareEngine } from "./engine.ts";
 import { startInDocker } from "./servers.ts";
 import type { DockerContext } from "./servers.ts";
 
-interface DockerOptions extends Pick<DockerContext, "signal" | "report"> {
-  readonly hasElections: boolean;
-}
-
 /** Starts the four servers in containers. Rejects with what to do where Docker cannot. */
-export async function startDockerStack(options: DockerOptions): Promise<Stack> {
+export async function startDockerStack(options: StartOptions): Promise<Stack> {
   const engine = await findEngine(options.signal);
   if (engine === undefined) {
     throw new Error("No Docker engine answers: start it (or set DOCKER_HOST), or use HEADRACE_STACK=local.");
@@ -23,7 +19,7 @@ export async function startDockerStack(options: DockerOptions): Promise<Stack> {
 }
 
 /** As startDockerStack, but gives undefined where Docker cannot. Reports why, where an engine answers. */
-export async function tryDockerStack(options: DockerOptions): Promise<Stack | undefined> {
+export async function tryDockerStack(options: StartOptions): Promise<Stack | undefined> {
   const engine = await findEngine(options.signal);
   if (engine === undefined) return undefined;
   try {
@@ -35,7 +31,7 @@ export async function tryDockerStack(options: DockerOptions): Promise<Stack | un
   }
 }
 
-async function startOn(engine: ContainerRuntimeClient, options: DockerOptions): Promise<Stack> {
+async function startOn(engine: ContainerRuntimeClient, options: StartOptions): Promise<Stack> {
   const images = await composeImages();
   const ready = await prepareEngine(engine, Object.values(images), options);
   const containers = new Containers(ready, options.report);

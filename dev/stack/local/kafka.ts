@@ -4,11 +4,11 @@ import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
 import { kafkaAnswers } from "../server-answers.ts";
 import { KAFKA_HEAP, kafkaProperties } from "../server-settings.ts";
-import type { StartedServer } from "../started-servers.ts";
+import type { StartedServer } from "../types.ts";
 import { isCached } from "./cache.ts";
 import { downloadByMaven } from "./maven.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
 import { findJava, requireMaven } from "./tools.ts";
+import type { LocalContext, StartServer } from "./types.ts";
 
 const version = "4.3.1";
 const name = `Kafka ${version}`;

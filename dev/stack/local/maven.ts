@@ -2,8 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { reported } from "../../reported.ts";
 import { cached } from "./cache.ts";
-import type { LocalContext } from "./stack.ts";
 import { runTool } from "./tools.ts";
+import type { LocalContext } from "./types.ts";
 
 interface MavenDownload {
   /** What people call it. */

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { DryMongoBinary, MongoBinary } from "mongodb-memory-server-core";
 import { reported } from "../../reported.ts";
 import { cached, isCached } from "./cache.ts";
-import type { LocalContext } from "./stack.ts";
 import { findPip, runTool, works } from "./tools.ts";
+import type { LocalContext } from "./types.ts";
 
 /** Gives the path of a mongod, downloading it first where it has to. */
 type ProvideMongod = (context: LocalContext) => Promise<string>;

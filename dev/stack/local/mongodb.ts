@@ -7,7 +7,7 @@ import type { MemberServer } from "../replica-set.ts";
 import { ONE_MEMBER, mongodArguments } from "../server-settings.ts";
 import type { MongodbSettings } from "../server-settings.ts";
 import { findMongod } from "./mongod.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
+import type { LocalContext, StartServer } from "./types.ts";
 
 export async function prepareMongodb(
   cache: string,

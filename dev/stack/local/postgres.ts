@@ -6,8 +6,8 @@ import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
 import { postgresAnswers } from "../server-answers.ts";
 import { POSTGRES_INITDB, POSTGRES_SETTINGS } from "../server-settings.ts";
-import type { StartedServer } from "../started-servers.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
+import type { StartedServer } from "../types.ts";
+import type { LocalContext, StartServer } from "./types.ts";
 
 type User = { readonly uid: number; readonly gid: number };
 

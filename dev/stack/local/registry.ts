@@ -4,11 +4,11 @@ import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
 import { registryAnswers } from "../server-answers.ts";
 import { REGISTRY_JVM, REGISTRY_PATH } from "../server-settings.ts";
-import type { StartedServer } from "../started-servers.ts";
+import type { StartedServer } from "../types.ts";
 import { isCached } from "./cache.ts";
 import { downloadByMaven } from "./maven.ts";
-import type { LocalContext, StartServer } from "./stack.ts";
 import { findJava, requireMaven } from "./tools.ts";
+import type { LocalContext, StartServer } from "./types.ts";
 
 // 3.x wants Java 21.
 const version = "2.6.13.Final";

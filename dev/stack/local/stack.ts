@@ -1,37 +1,21 @@
 import { THREE_MEMBERS } from "../server-settings.ts";
 import type { ServerUrls } from "../server-urls.ts";
 import { serverVariables } from "../server-urls.ts";
-import type { Stack } from "../stack.ts";
 import { stackOf, startTogether } from "../started-servers.ts";
-import type { StartedServer } from "../started-servers.ts";
+import type { Stack, StartOptions } from "../types.ts";
 import { cacheFolder } from "./cache.ts";
 import { prepareKafka } from "./kafka.ts";
 import { prepareMongodb } from "./mongodb.ts";
 import { preparePostgres } from "./postgres.ts";
 import { prepareRegistry } from "./registry.ts";
 import { Supervisor } from "./supervisor.ts";
-
-/** What a local server is started with. */
-export interface LocalContext {
-  readonly supervisor: Supervisor;
-  /** Where finished downloads are kept. */
-  readonly cache: string;
-  readonly signal: AbortSignal;
-  readonly report: (line: string) => void;
-}
-
-/** Downloads what is not in the cache yet, starts the server and waits until a client can use it. */
-export type StartServer = (context: LocalContext) => Promise<StartedServer>;
+import type { LocalContext, StartServer } from "./types.ts";
 
 /**
- * Finds out how a server can be started here, without downloading anything.
- * Rejects with one sentence when something is missing.
+ * Finds out how a server can start on this machine, without downloading anything.
+ * Rejects with one sentence when a tool is missing.
  */
-type PrepareServer = (cache: string, signal: AbortSignal, options: LocalOptions) => Promise<StartServer>;
-
-interface LocalOptions extends Pick<LocalContext, "signal" | "report"> {
-  readonly hasElections: boolean;
-}
+type PrepareServer = (cache: string, signal: AbortSignal, options: StartOptions) => Promise<StartServer>;
 
 const local: Readonly<Record<keyof ServerUrls, PrepareServer>> = {
   mongodbUri: (cache, signal, { hasElections }) => prepareMongodb(cache, signal, hasElections ? THREE_MEMBERS : {}),
@@ -40,8 +24,10 @@ const local: Readonly<Record<keyof ServerUrls, PrepareServer>> = {
   postgresUrl: preparePostgres,
 };
 
-/** Starts as local processes, on free ports of 127.0.0.1 and with data in a temporary folder, what is not given. */
-export async function startLocalStack(given: Partial<ServerUrls>, options: LocalOptions): Promise<Stack> {
+/**
+ * Starts the servers that are not given: as local processes, on free ports of 127.0.0.1, with data in a temporary folder.
+ */
+export async function startLocalStack(given: Partial<ServerUrls>, options: StartOptions): Promise<Stack> {
   const { signal, report } = options;
   const cache = cacheFolder(process.env);
   const wanted = serverVariables.map(([key]) => key).filter((key) => given[key] === undefined);
@@ -58,7 +44,7 @@ export async function startLocalStack(given: Partial<ServerUrls>, options: Local
   }
 }
 
-/** As Promise.all, but one error says everything that is missing. */
+/** Like Promise.all, but its one error names everything that is missing. */
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   const results = await Promise.allSettled(promises);
   const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));

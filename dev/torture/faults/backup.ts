@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
 import type { PoolClient } from "pg";
+import { between } from "../../../test/support/random.ts";
 import type { Fault, TortureContext } from "../fault.ts";
-import { between } from "../random.ts";
 
 /** What a backup has to hold together: rows and progress, else rows are missing or come back. */
 interface Part {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Document, MongoClient } from "mongodb";
+import { between, pick } from "../../../test/support/random.ts";
 import type { Fault } from "../fault.ts";
-import { between, pick } from "../random.ts";
 
 /** Fails commands of Headrace's clients only. */
 async function failCommands(client: MongoClient, times: number, data: Document): Promise<void> {

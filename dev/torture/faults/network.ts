@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { apiKeys } from "../../../test/support/kafka-proxy.ts";
-import type { Random } from "../../../test/support/model-writer.ts";
 import type { ProtocolProxy } from "../../../test/support/protocol-proxy.ts";
+import { between } from "../../../test/support/random.ts";
+import type { Random } from "../../../test/support/random.ts";
 import type { TcpProxy } from "../../../test/support/tcp-proxy.ts";
 import type { Fault } from "../fault.ts";
-import { between } from "../random.ts";
 
 const servers = {
   mongodbUri: "MongoDB",

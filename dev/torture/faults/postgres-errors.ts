@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier, escapeLiteral } from "pg";
 import type { Pool } from "pg";
-import type { Random } from "../../../test/support/model-writer.ts";
+import { between, pick } from "../../../test/support/random.ts";
+import type { Random } from "../../../test/support/random.ts";
 import type { Fault, TortureContext } from "../fault.ts";
-import { between, pick } from "../random.ts";
 
 /**
  * Serialization failure, deadlock, lock not available, query canceled, disk full, out of memory, too many connections,

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
-import type { Random } from "../../../test/support/model-writer.ts";
+import { between, pick } from "../../../test/support/random.ts";
+import type { Random } from "../../../test/support/random.ts";
 import type { Fault, TortureContext } from "../fault.ts";
-import { between, pick } from "../random.ts";
 import { backupFault } from "./backup.ts";
 import { postgresErrorFaults, terminateBackends } from "./postgres-errors.ts";
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Random } from "../../../test/support/model-writer.ts";
+import { between } from "../../../test/support/random.ts";
+import type { Random } from "../../../test/support/random.ts";
 import type { Fault, TortureContext } from "../fault.ts";
 import type { Command, Fleet, Member } from "../fleet.ts";
-import { between } from "../random.ts";
 
 const parts = { produce: "producer", consume: "consumer" } as const;
 const commands: readonly Command[] = ["produce", "consume"];

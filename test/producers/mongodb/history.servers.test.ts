@@ -4,7 +4,8 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { SourceBatch } from "../../../src/producers/ports.ts";
 import type { Position, Version } from "../../../src/schemas/change-event.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../../support/model-writer.ts";
+import { ModelWriter } from "../../support/model-writer.ts";
+import { printedSeed, seededRandom } from "../../support/random.ts";
 import { useRollingMongodb } from "../../support/rolling-mongodb.ts";
 import { uniqueName } from "../../support/servers.ts";
 import {

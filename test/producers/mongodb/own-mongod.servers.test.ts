@@ -4,8 +4,9 @@ import type { Db } from "mongodb";
 import { expect, test, vi } from "vitest";
 import type { SourceBatch } from "../../../src/producers/ports.ts";
 import type { Version } from "../../../src/schemas/change-event.ts";
-import { ModelWriter, printedSeed, seededRandom } from "../../support/model-writer.ts";
+import { ModelWriter } from "../../support/model-writer.ts";
 import { useOwnMongodb } from "../../support/own-mongodb.ts";
+import { printedSeed, seededRandom } from "../../support/random.ts";
 import { uniqueName } from "../../support/servers.ts";
 import { ProducerUnderTest, documentsOf, duplicatesOf, tableOf } from "../producer-under-test.ts";
 import {

@@ -8,7 +8,7 @@ import { composeImages } from "../../../../dev/stack/docker/compose-images.ts";
 import { Containers, LABEL } from "../../../../dev/stack/docker/containers.ts";
 import { EngineUnusable, findEngine, prepareEngine } from "../../../../dev/stack/docker/engine.ts";
 import { startDockerStack } from "../../../../dev/stack/docker/stack.ts";
-import type { Stack } from "../../../../dev/stack/stack.ts";
+import type { Stack } from "../../../../dev/stack/types.ts";
 
 const { signal } = new AbortController();
 const options = { signal, report: () => {}, hasElections: true };
