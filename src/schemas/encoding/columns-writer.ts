@@ -1,10 +1,10 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, documentEnd } from "../formats/bson-reader.ts";
 import { EXTRA_COLUMN } from "../mapping/collection-schema.ts";
-import type { ColumnType } from "../mapping/column-type.ts";
 import type { CollectionMapping } from "../mapping/mapping.ts";
 import { ElementIndex } from "./element-index.ts";
-import { type Fit, fitOf, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
+import { fitOf } from "./fit-column.ts";
+import { type Fit, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
 import { appendExtended } from "./json-extended.ts";
 import { appendPlain } from "./json-plain.ts";
 import { appendJsonString } from "./json-string.ts";
@@ -18,7 +18,6 @@ const CLOSING_BRACE = 0x7d;
 
 interface Column {
   readonly name: string;
-  readonly type: ColumnType;
   readonly fit: Fit;
   readonly node: PathNode;
   /** The nodes that its path leads through. */
@@ -32,20 +31,23 @@ interface Column {
 export class ColumnsWriter {
   readonly #out: AvroWriter;
   readonly #index = new ElementIndex();
-  readonly #json: JsonWriter;
+  /** For jsonb columns. */
+  readonly #plain: JsonWriter;
+  /** For `_extra`. */
+  readonly #extended: JsonWriter;
   readonly #tree = new PathTree();
   readonly #id: PathNode;
   readonly #columns: readonly Column[];
 
   constructor(mapping: CollectionMapping, out: AvroWriter) {
     this.#out = out;
-    this.#json = new JsonWriter(out, this.#index);
+    this.#plain = new JsonWriter(out, this.#index, appendPlain);
+    this.#extended = new JsonWriter(out, this.#index, appendExtended);
     this.#id = this.#tree.add(["_id"]);
-    const fitJsonb = this.#createFitJsonb();
+    const fitJsonb = this.#jsonbFit();
     this.#columns = mapping.columns.map(({ name, type, path }) => ({
       name,
-      type,
-      fit: fitOf(type, fitJsonb),
+      fit: fitOf(type, out, fitJsonb),
       node: this.#tree.add(path),
       ancestors: path.slice(0, -1).map((_step, depth) => this.#tree.add(path.slice(0, depth + 1))),
     }));
@@ -71,7 +73,7 @@ export class ColumnsWriter {
   }
 
   /** @returns false where the column does not hold the document's own value */
-  #writeColumn(document: Buffer, { type, fit, node, ancestors }: Column): boolean {
+  #writeColumn(document: Buffer, { fit, node, ancestors }: Column): boolean {
     const out = this.#out;
     if (!node.isPresent) {
       out.appendByte(NULL_BRANCH);
@@ -87,7 +89,7 @@ export class ColumnsWriter {
     const changes = this.#changes();
     out.appendByte(VALUE_BRANCH);
     const { element } = node;
-    node.isHeld = fit(out, document, bsonType, this.#index.valueStart(element), this.#index.valueEnd(element), type);
+    node.isHeld = fit(document, bsonType, this.#index.valueStart(element), this.#index.valueEnd(element));
     if (node.isHeld) return this.#changes() === changes;
     out.position = before;
     out.appendByte(NULL_BRANCH);
@@ -131,7 +133,7 @@ export class ColumnsWriter {
         if (this.#appendOpen(document, owner, level)) isEmpty = false;
         else out.position = before;
       } else {
-        this.#json.appendElement(document, element, level, appendExtended);
+        this.#extended.appendElement(document, element, level);
         isEmpty = false;
       }
     }
@@ -152,10 +154,11 @@ export class ColumnsWriter {
   }
 
   /** jsonb takes any value. */
-  #createFitJsonb(): Fit {
-    return (out, bytes, type, start, end) => {
+  #jsonbFit(): Fit {
+    const out = this.#out;
+    return (bytes, type, start, end) => {
       const text = out.beginText();
-      this.#json.appendValue(bytes, type, start, end, 1, appendPlain);
+      this.#plain.appendValue(bytes, type, start, end, 1);
       out.endText(text);
       return true;
     };

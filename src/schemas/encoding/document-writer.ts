@@ -29,7 +29,7 @@ class WholeDocumentWriter implements DocumentWriter {
 
   constructor(out: AvroWriter) {
     this.#out = out;
-    this.#json = new JsonWriter(out, this.#index);
+    this.#json = new JsonWriter(out, this.#index, appendPlain);
   }
 
   write(document: Buffer): readonly string[] {
@@ -38,7 +38,7 @@ class WholeDocumentWriter implements DocumentWriter {
     const changes = this.#out.replaced + this.#index.dropped;
     this.#out.appendByte(VALUE_BRANCH);
     const text = this.#out.beginText();
-    this.#json.appendDocument(document, 0, end, 1, appendPlain);
+    this.#json.appendDocument(document, 0, end, 1);
     this.#out.endText(text);
     return this.#out.replaced + this.#index.dropped > changes ? [DOC_COLUMN] : [];
   }

@@ -4,79 +4,85 @@ import { decimal128Text, isNegativeZero, parseDecimal } from "../formats/decimal
 import { int64Text } from "../formats/value-text.ts";
 import { int64Of } from "../keys/canonical-number.ts";
 import type { ColumnType } from "../mapping/column-type.ts";
+import type { Fit } from "./fit.ts";
 
-/** From here on a float32 has all its 24 bits, so that 6 decimal digits survive it. */
+/** Smaller numbers have fewer than 24 bits in a float32, too few for 6 decimal digits. */
 const LEAST_NORMAL_FLOAT32 = 2 ** -126;
 
-export function fitSmallint(out: AvroWriter, bytes: Buffer, type: number, start: number): boolean {
-  const value = readInt32(bytes, type, start);
-  if (!(value >= -0x8000 && value <= 0x7fff)) return false;
-  out.writeInt(value);
-  return true;
+export function smallintFit(out: AvroWriter): Fit {
+  return (bytes, type, start) => {
+    const value = readInt32(bytes, type, start);
+    if (!(value >= -0x8000 && value <= 0x7fff)) return false;
+    out.writeInt(value);
+    return true;
+  };
 }
 
-export function fitInteger(out: AvroWriter, bytes: Buffer, type: number, start: number): boolean {
-  const value = readInt32(bytes, type, start);
-  if (Number.isNaN(value)) return false;
-  out.writeInt(value);
-  return true;
+export function integerFit(out: AvroWriter): Fit {
+  return (bytes, type, start) => {
+    const value = readInt32(bytes, type, start);
+    if (Number.isNaN(value)) return false;
+    out.writeInt(value);
+    return true;
+  };
 }
 
-export function fitBigint(out: AvroWriter, bytes: Buffer, type: number, start: number): boolean {
-  switch (type) {
-    case BsonType.int32:
-      out.writeInt(bytes.readInt32LE(start));
-      return true;
-    case BsonType.int64:
-      out.writeLong(bytes.readInt32LE(start + 4), bytes.readInt32LE(start));
-      return true;
-    case BsonType.double: {
-      const value = bytes.readDoubleLE(start);
-      if (!Number.isInteger(value) || Math.abs(value) > 2 ** 53 || Object.is(value, -0)) return false;
-      out.writeSafeLong(value);
-      return true;
+export function bigintFit(out: AvroWriter): Fit {
+  return (bytes, type, start) => {
+    switch (type) {
+      case BsonType.int32:
+        out.writeInt(bytes.readInt32LE(start));
+        return true;
+      case BsonType.int64:
+        out.writeLong(bytes.readInt32LE(start + 4), bytes.readInt32LE(start));
+        return true;
+      case BsonType.double: {
+        const value = bytes.readDoubleLE(start);
+        if (!Number.isInteger(value) || Math.abs(value) > 2 ** 53 || Object.is(value, -0)) return false;
+        out.writeSafeLong(value);
+        return true;
+      }
+      case BsonType.decimal128: {
+        const value = integerOf(decimal128Text(bytes, start));
+        if (value === undefined) return false;
+        out.writeBigLong(value);
+        return true;
+      }
+      default:
+        return false;
     }
-    case BsonType.decimal128: {
-      const value = integerOf(decimal128Text(bytes, start));
-      if (value === undefined) return false;
-      out.writeBigLong(value);
-      return true;
-    }
-    default:
-      return false;
-  }
+  };
 }
 
-export function fitDoublePrecision(out: AvroWriter, bytes: Buffer, type: number, start: number): boolean {
-  const value = readDouble(bytes, type, start);
-  if (value === undefined) return false;
-  out.writeDouble(value);
-  return true;
+export function doublePrecisionFit(out: AvroWriter): Fit {
+  return (bytes, type, start) => {
+    const value = readDouble(bytes, type, start);
+    if (value === undefined) return false;
+    out.writeDouble(value);
+    return true;
+  };
 }
 
-export function fitReal(out: AvroWriter, bytes: Buffer, type: number, start: number): boolean {
-  const value = readDouble(bytes, type, start);
-  if (value === undefined || !survivesFloat32(value)) return false;
-  out.writeDouble(value);
-  return true;
+export function realFit(out: AvroWriter): Fit {
+  return (bytes, type, start) => {
+    const value = readDouble(bytes, type, start);
+    if (value === undefined || !survivesFloat32(value)) return false;
+    out.writeDouble(value);
+    return true;
+  };
 }
 
-export function fitNumeric(
-  out: AvroWriter,
-  bytes: Buffer,
-  type: number,
-  start: number,
-  _end: number,
-  column: ColumnType,
-): boolean {
-  const text = numericText(bytes, type, start);
-  if (text === undefined || isNegativeZero(text)) return false;
-  if (column.length !== undefined && !fitsPrecision(text, column.length, column.scale ?? 0)) return false;
-  out.writeAscii(text);
-  return true;
+export function numericFit(out: AvroWriter, { length: precision, scale = 0 }: ColumnType): Fit {
+  return (bytes, type, start) => {
+    const text = numericText(bytes, type, start);
+    if (text === undefined || isNegativeZero(text)) return false;
+    if (precision !== undefined && !fitsPrecision(text, precision, scale)) return false;
+    out.writeAscii(text);
+    return true;
+  };
 }
 
-/** NaN where it is no integer, or not of 32 bits. */
+/** @returns NaN if the value is not an integer of 32 bits */
 function readInt32(bytes: Buffer, type: number, start: number): number {
   switch (type) {
     case BsonType.int32:
@@ -98,13 +104,13 @@ function readInt32(bytes: Buffer, type: number, start: number): number {
   }
 }
 
-/** The int64 that a decimal is; undefined where it is none, or the negative zero. */
+/** @returns undefined if the decimal is not an int64, or is the negative zero */
 function integerOf(text: string): bigint | undefined {
   const decimal = isNegativeZero(text) ? undefined : parseDecimal(text);
   return decimal === undefined ? undefined : int64Of(decimal);
 }
 
-/** A number that a double holds exactly. */
+/** @returns undefined if a double cannot hold the value exactly */
 function readDouble(bytes: Buffer, type: number, start: number): number | undefined {
   switch (type) {
     case BsonType.double:
@@ -143,7 +149,7 @@ function numericText(bytes: Buffer, type: number, start: number): string | undef
   }
 }
 
-/** Whether `numeric(precision,scale)` holds it without rounding: NaN does, infinities don't. */
+/** Whether `numeric(precision,scale)` holds the number without rounding. It takes NaN, but no infinities. */
 function fitsPrecision(text: string, precision: number, scale: number): boolean {
   if (text === "NaN") return true;
   const decimal = parseDecimal(text);

@@ -18,41 +18,39 @@ const MOST_LEVELS = 200;
 /** Appends a value that holds no document or array: `appendPlain` or `appendExtended`. */
 export type AppendScalar = (out: AvroWriter, bytes: Buffer, type: number, start: number, end: number) => void;
 
-/** BSON as JSON text; of which kind is the scalars' business. */
+/** Writes BSON as JSON text, in the form that `appendScalar` gives to scalars. */
 export class JsonWriter {
   readonly #out: AvroWriter;
   readonly #index: ElementIndex;
+  readonly #appendScalar: AppendScalar;
+  /** Writes Extended JSON to the same output. */
+  readonly #extended: JsonWriter;
 
-  constructor(out: AvroWriter, index: ElementIndex) {
+  constructor(out: AvroWriter, index: ElementIndex, appendScalar: AppendScalar) {
     this.#out = out;
     this.#index = index;
+    this.#appendScalar = appendScalar;
+    this.#extended = appendScalar === appendExtended ? this : new JsonWriter(out, index, appendExtended);
   }
 
   /**
-   * @param level how many documents or arrays are around the value
+   * @param level the number of documents and arrays around the value
    * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
-  appendValue(
-    bytes: Buffer,
-    type: number,
-    start: number,
-    end: number,
-    level: number,
-    appendScalar: AppendScalar,
-  ): void {
+  appendValue(bytes: Buffer, type: number, start: number, end: number, level: number): void {
     switch (type) {
       case BsonType.document:
-        return this.appendDocument(bytes, start, end, level + 1, appendScalar);
+        return this.appendDocument(bytes, start, end, level + 1);
       case BsonType.array:
-        return this.#appendArray(bytes, start, end, level + 1, appendScalar);
+        return this.#appendArray(bytes, start, end, level + 1);
       case BsonType.codeWithScope:
         return this.#appendCodeWithScope(bytes, start, end, level + 1);
       default:
-        return appendScalar(this.#out, bytes, type, start, end);
+        return this.#appendScalar(this.#out, bytes, type, start, end);
     }
   }
 
-  appendDocument(bytes: Buffer, start: number, end: number, level: number, appendScalar: AppendScalar): void {
+  appendDocument(bytes: Buffer, start: number, end: number, level: number): void {
     checkLevel(level);
     const out = this.#out;
     const index = this.#index;
@@ -64,23 +62,23 @@ export class JsonWriter {
       if (index.isDropped(element)) continue;
       if (!isFirst) out.appendByte(COMMA);
       isFirst = false;
-      this.appendElement(bytes, element, level, appendScalar);
+      this.appendElement(bytes, element, level);
     }
     index.pop(base);
     out.appendByte(CLOSING_BRACE);
   }
 
   /** `"name":value` */
-  appendElement(bytes: Buffer, element: number, level: number, appendScalar: AppendScalar): void {
+  appendElement(bytes: Buffer, element: number, level: number): void {
     const index = this.#index;
     const name = index.nameStart(element);
     const start = index.valueStart(element);
     appendJsonString(this.#out, bytes, name, start - 1);
     this.#out.appendByte(COLON);
-    this.appendValue(bytes, bytes[name - 1] as number, start, index.valueEnd(element), level, appendScalar);
+    this.appendValue(bytes, bytes[name - 1] as number, start, index.valueEnd(element), level);
   }
 
-  #appendArray(bytes: Buffer, start: number, end: number, level: number, appendScalar: AppendScalar): void {
+  #appendArray(bytes: Buffer, start: number, end: number, level: number): void {
     checkLevel(level);
     const out = this.#out;
     const last = end - 1;
@@ -90,18 +88,18 @@ export class JsonWriter {
       const type = bytes[at] as number;
       const itemStart = cstringEnd(bytes, at + 1, last);
       at = valueEnd(bytes, type, itemStart, last);
-      this.appendValue(bytes, type, itemStart, at, level, appendScalar);
+      this.appendValue(bytes, type, itemStart, at, level);
     }
     out.appendByte(CLOSING_BRACKET);
   }
 
-  /** Extended JSON in both kinds; plain JSON has no form of its own for it. */
+  /** Extended JSON, because plain JSON has no form for code with scope. */
   #appendCodeWithScope(bytes: Buffer, start: number, end: number, level: number): void {
     const scope = stringEnd(bytes, start + 4, end);
     this.#out.appendAscii('{"$code":');
     appendJsonString(this.#out, bytes, start + 8, scope - 1);
     this.#out.appendAscii(',"$scope":');
-    this.appendDocument(bytes, scope, end, level, appendExtended);
+    this.#extended.appendDocument(bytes, scope, end, level);
     this.#out.appendByte(CLOSING_BRACE);
   }
 }
