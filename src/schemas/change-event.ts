@@ -89,6 +89,10 @@ export function versionOf(seconds: number, increment: number): Version {
   return (BigInt(seconds) << 32n) | BigInt(increment);
 }
 
+export function latest(...versions: readonly Version[]): Version {
+  return versions.reduce((a, b) => (a > b ? a : b));
+}
+
 /** Up to which time, this included, every event is published. */
 export function completeTo({ clusterTime, isWhole }: Pick<Position, "clusterTime" | "isWhole">): Version {
   return isWhole === true ? clusterTime : clusterTime - 1n;

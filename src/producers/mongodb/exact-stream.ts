@@ -1,6 +1,7 @@
 import type { Db } from "mongodb";
+import { latest } from "../../schemas/change-event.ts";
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
-import { planBatch } from "../order/plan-images.ts";
+import { planImages } from "../order/plan-images.ts";
 import type { BatchPlan } from "../order/plan-images.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import { splitTruncates } from "../order/truncates.ts";
@@ -52,12 +53,12 @@ export async function* exactStream(
   }
 }
 
-type DocumentBatch = Omit<StreamBatch, "events"> & SplitEvents;
+type SplitBatch = Omit<StreamBatch, "events"> & SplitEvents;
 
 async function* exactSteps(
   db: Db,
   before: StreamPosition,
-  batch: DocumentBatch,
+  batch: SplitBatch,
   options: ImageReaderOptions,
 ): AsyncGenerator<StreamStep, void, void> {
   const gone = new Set<string>();
@@ -66,7 +67,7 @@ async function* exactSteps(
   let resolves = at < horizon;
   for (;;) {
     if (resolves) at = latest(at, horizon, (await clusterTimes(db)).majority);
-    const plan = planBatch(batch.events, options.keyOf, resolves ? batch.clusterTime : horizon);
+    const plan = planImages(batch.events, options.keyOf, resolves ? batch.clusterTime : horizon);
     try {
       for await (const step of steps(db, { before: { ...before, horizon }, batch, plan, at, gone }, options)) {
         horizon = step.position.horizon;
@@ -87,7 +88,7 @@ async function* exactSteps(
 
 interface StepsOptions {
   readonly before: StreamPosition;
-  readonly batch: DocumentBatch;
+  readonly batch: SplitBatch;
   readonly plan: BatchPlan;
   /** The time that the plan's documents are read at. */
   readonly at: Version;
@@ -115,8 +116,4 @@ async function* steps(
   const { resumeToken, clusterTime, isWhole } = batch;
   const horizon = at > clusterTime ? latest(at, before.horizon) : before.horizon;
   yield { events, position: { resumeToken, clusterTime, isWhole, horizon } };
-}
-
-function latest(...versions: readonly Version[]): Version {
-  return versions.reduce((a, b) => (a > b ? a : b));
 }

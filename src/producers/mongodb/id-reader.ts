@@ -3,7 +3,7 @@ import type { Version } from "../../schemas/change-event.ts";
 import { keyToId } from "../../schemas/keys/document-key.ts";
 import { readSignalId } from "../../schemas/signal.ts";
 import type { SignalId } from "../../schemas/signal.ts";
-import type { Chunk, ChunkRequest } from "../order/timeline.ts";
+import type { Chunk, ChunkRequest } from "../order/chunk-reader.ts";
 import { versionTimestamp } from "./cluster-time.ts";
 import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";

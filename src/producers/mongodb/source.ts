@@ -1,11 +1,10 @@
 import type { Db } from "mongodb";
 import type { Position, Version } from "../../schemas/change-event.ts";
-import { SnapshotReader } from "../order/chunk-reader.ts";
+import { ChunkReader, bytesOf, documentsIn } from "../order/chunk-reader.ts";
 import { ChunkSize } from "../order/chunk-size.ts";
 import { ReadAhead } from "../order/read-ahead.ts";
 import { IDLE_MS, oneSequence } from "../order/sequence.ts";
 import type { SequenceOptions } from "../order/sequence.ts";
-import { bytesOf, documentsIn } from "../order/timeline.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import type { ChangeSource, OpenSignals, SignalLog, SourceBatch } from "../ports.ts";
 import { findCollections, isReplicated } from "./collections.ts";
@@ -51,7 +50,7 @@ export class MongoSource implements ChangeSource {
     const openStream = (start: StreamPosition | null): ReadAhead<StreamStep> =>
       new ReadAhead(exactStream(this.#db, start, { collections, onDrop, maxAwaitTimeMs, keyOf, signal: ended }));
     const size = new ChunkSize(chunkDocuments);
-    const chunks = new SnapshotReader(async (request) => {
+    const chunks = new ChunkReader(async (request) => {
       const read = await readChunk(this.#db, request, { chunkDocuments: size.documents, signal: ended });
       size.read(documentsIn(read), bytesOf(read));
       return read;

@@ -1,7 +1,47 @@
-import type { Chunk, ChunkRequest } from "./timeline.ts";
+import type { RepeatedDeadLetter, Version } from "../../schemas/change-event.ts";
+import type { SnapshotSignal } from "../../schemas/signal.ts";
 
-/** Reads chunks beside other work. */
-export class SnapshotReader {
+/** The documents of a signal's filter or ids. They are read beside the snapshot of their collection. */
+export interface Selection {
+  /** Offset of the signal in the signals topic. */
+  readonly offset: bigint;
+  readonly signal: SnapshotSignal;
+}
+
+export interface ChunkRequest {
+  readonly collection: string;
+  /** Null: the whole collection. */
+  readonly selection: Selection | null;
+  /** Where the chunk before ended: `RunningSnapshot.after` or, for a selection, `SignalsPosition.after`. */
+  readonly after: string | null;
+  /** A chunk that was read at an earlier time is discarded. */
+  readonly notBefore: Version;
+}
+
+/** A range of a collection's keys, read at one cluster time. A read gives one chunk, or several parts of one range. */
+export interface Chunk {
+  readonly collection: string;
+  /** That of the request. */
+  readonly selection: Selection | null;
+  /** Raw BSON; may be empty. */
+  readonly documents: readonly Uint8Array[];
+  /** `{_id}` of each requested id that has no document, in raw BSON. */
+  readonly absent: readonly Uint8Array[];
+  /** The dead letters that the signal repeats, by key. */
+  readonly deadLetters: ReadonlyMap<string, RepeatedDeadLetter>;
+  /** The cluster time of the read. */
+  readonly version: Version;
+  /** Where the next chunk begins, as `ChunkRequest.after`. */
+  readonly after: string | null;
+  /** Whether this is the last chunk of the collection or selection. */
+  readonly isLast: boolean;
+}
+
+/** These fields of a chunk are empty unless it was read by ids. */
+export const NOT_BY_ID: Pick<Chunk, "absent" | "deadLetters"> = { absent: [], deadLetters: new Map() };
+
+/** Reads chunks in the background, one request at a time. */
+export class ChunkReader {
   readonly #read: (request: ChunkRequest) => Promise<readonly Chunk[]>;
   #reply: Promise<readonly Chunk[]> | undefined;
 
@@ -11,17 +51,25 @@ export class SnapshotReader {
 
   ask(request: ChunkRequest): void {
     this.#reply = this.#read(request);
-    // Whoever awaits it gets the error; a rejection that nobody awaits yet must not end the process.
+    // reply() gives the error to its caller. Until then it must not end the process as an unhandled rejection.
     this.#reply.catch(() => {});
   }
 
-  /** The answer to the last request. */
+  /** The chunks of the last request. */
   reply(): Promise<readonly Chunk[]> {
-    return this.#reply ?? Promise.reject(new Error("no chunks were asked for"));
+    return this.#reply ?? Promise.reject(new Error("reply() was called before ask()"));
   }
 
-  /** Waits for a read that is under way. */
+  /** Waits until a read in progress has ended. */
   async close(): Promise<void> {
     await this.#reply?.catch(() => {});
   }
+}
+
+export function documentsIn(chunks: readonly Chunk[]): number {
+  return chunks.reduce((count, { documents }) => count + documents.length, 0);
+}
+
+export function bytesOf(chunks: readonly Chunk[]): number {
+  return chunks.reduce((bytes, { documents }) => documents.reduce((sum, { byteLength }) => sum + byteLength, bytes), 0);
 }

@@ -48,7 +48,7 @@ export type KeyOf = (documentKey: Uint8Array) => string;
  * - is not later than `readUpTo`, up to which the key may have been published before.
  * Its other events are dropped: the state that is read is newer than theirs.
  */
-export function planBatch(events: readonly DocumentStreamEvent[], keyOf: KeyOf, readUpTo: Version): BatchPlan {
+export function planImages(events: readonly DocumentStreamEvent[], keyOf: KeyOf, readUpTo: Version): BatchPlan {
   const keyed = events.map((event) => {
     const key = keyOf(event.documentKey);
     return { event, key, id: `${event.collection}\0${key}` };

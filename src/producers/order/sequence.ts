@@ -4,7 +4,7 @@ import type { Logger } from "../../runtime/logger.ts";
 import { completeTo } from "../../schemas/change-event.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
 import type { LoggedSignal, OpenSignals, SourceBatch } from "../ports.ts";
-import type { SnapshotReader } from "./chunk-reader.ts";
+import type { Chunk, ChunkReader } from "./chunk-reader.ts";
 import type { ReadAhead } from "./read-ahead.ts";
 import { SnapshotPace } from "./snapshot-pace.ts";
 import {
@@ -20,11 +20,11 @@ import {
   takeChunk,
   takeSignal,
 } from "./timeline.ts";
-import type { Chunk, Published, StreamStep, Timeline, TimelineOptions } from "./timeline.ts";
+import type { Published, StreamStep, Timeline, TimelineOptions } from "./timeline.ts";
 
 export interface SequenceInputs {
   readonly stream: ReadAhead<StreamStep>;
-  readonly chunks: SnapshotReader;
+  readonly chunks: ChunkReader;
   readonly signals: OpenSignals;
   /** Told whether the stream is waited for. */
   readonly hurry: (isSnapshotting: boolean) => void;

@@ -1,36 +1,33 @@
 /*
- * The order of what goes to Kafka, from a change stream and from the chunks of snapshots that are read beside it. For
- * each key, versions never fall, and what stands at a version is the document at that time. Pure: whoever reads and
- * publishes tells it what came and gets what is next.
+ * Puts the events of the change stream and the chunks of the snapshots into one order for Kafka. Two things hold for
+ * every key: its versions never fall, and what is published at a version is the document at that time.
+ * Pure: `sequence.ts` reads and publishes, and calls these functions with what it has read.
  *
- * The stream's steps are published as they come, each as of its end E; the stream waits for no chunk. A chunk is
- * one read at one time T, which is known only when it is there:
+ * The stream's steps are published as they come, each as of its end E. The stream never waits for a chunk. A chunk is
+ * a read at one time T, and T is known only when the read has ended:
  *
  *            nextRequest            receive                 the stream has reached T: takeChunk
  *   ─────────────▶ asked ─────────────────▶ held ──────────────────────────────────▶ published
  *        ▲           │                        │
  *        │           │ T < notBefore, or      │ its collection was truncated, or
- *        │           │ not the cursor's       │ too much to remember
+ *        │           │ the cursor has moved   │ too many keys to remember
  *        └───────────┴────────────────────────┘
  *
- * Held until the stream has reached T, since older events of its keys must come before. By then the stream may have
- * been published beyond T (up to E): the documents whose keys it had after T are left out, as they are older than what
- * stands in Kafka. For that, the keys are remembered from the time a chunk is asked for until it is published.
+ * A chunk is held until the stream has reached T, because older events of its keys must be published before it. By
+ * then the stream may be published up to an E beyond T. So the keys of the stream's events are remembered while a chunk
+ * is asked for or held, and the chunk is published without the keys that Kafka has in a newer version
+ * (`remembered-keys.ts`).
  */
-import { newSnapshot } from "../../schemas/change-event.ts";
-import type {
-  ChangeEvent,
-  DocumentEvent,
-  Position,
-  RepeatedDeadLetter,
-  SnapshotState,
-  Version,
-} from "../../schemas/change-event.ts";
-import type { SnapshotSignal } from "../../schemas/signal.ts";
+import { latest, newSnapshot } from "../../schemas/change-event.ts";
+import type { ChangeEvent, Position, SnapshotState, Version } from "../../schemas/change-event.ts";
 import type { LoggedSignal, SourceBatch } from "../ports.ts";
+import { bytesOf, documentsIn } from "./chunk-reader.ts";
+import type { Chunk, ChunkRequest, Selection } from "./chunk-reader.ts";
 import type { KeyOf } from "./plan-images.ts";
+import { countKeys, eventsOf, forget, giveUp, remember } from "./remembered-keys.ts";
+import type { ChunksInWork } from "./remembered-keys.ts";
 
-/** Some events of the change stream, and what of the position is about it after them. */
+/** Some events of the change stream, and the stream's part of the position after them. */
 export interface StreamStep {
   readonly events: readonly ChangeEvent[];
   readonly position: StreamPosition;
@@ -38,77 +35,28 @@ export interface StreamStep {
 
 export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "isWhole" | "horizon">;
 
-/** A snapshot of what a signal's filter finds, or of its ids, beside that of the collection itself. */
-export interface Selection {
-  /** The signal's. */
-  readonly offset: bigint;
-  readonly signal: SnapshotSignal;
-}
-
-export interface ChunkRequest {
-  readonly collection: string;
-  /** Null: all of the collection. */
-  readonly selection: Selection | null;
-  /** As `RunningSnapshot.after` or, of a selection, `SignalsPosition.after`. */
-  readonly after: string | null;
-  /** A chunk of an earlier time is of no use. */
-  readonly notBefore: Version;
-}
-
-/** One key range of a collection, read at one cluster time; all of a read or a part of it. */
-export interface Chunk {
-  readonly collection: string;
-  /** As it was asked for. */
-  readonly selection: Selection | null;
-  /** Raw BSON; may be empty. */
-  readonly documents: readonly Uint8Array[];
-  /** `{_id}` of those that were asked for and were not there. */
-  readonly absent: readonly Uint8Array[];
-  /** By key. */
-  readonly deadLetters: ReadonlyMap<string, RepeatedDeadLetter>;
-  readonly version: Version;
-  /** Where the next chunk begins, as `ChunkRequest.after`. */
-  readonly after: string | null;
-  /** Whether this is the collection's last one. */
-  readonly isLast: boolean;
-}
-
-/** What chunks have to say that were not read by id. */
-export const NOT_BY_ID: Pick<Chunk, "absent" | "deadLetters"> = { absent: [], deadLetters: new Map() };
-
 export interface TimelineOptions {
   readonly keyOf: KeyOf;
-  /** No more is read while more documents than these are held, or more bytes. */
+  /** No chunk is requested while more documents than this are held. */
   readonly heldDocuments: number;
+  /** No chunk is requested while more bytes than this are held. */
   readonly heldBytes: number;
-  /** Most keys that are remembered, but for the last step's. */
+  /** Most keys that are remembered. The last step's keys may exceed it. */
   readonly rememberedKeys: number;
-  /** Whether there is a stream to wait for. Without, chunks go at once, and the horizon tells the stream that follows. */
+  /** False: there is no stream, and chunks are published at once. The horizon then tells a later stream what is published. */
   readonly hasStream: boolean;
-  /** Whether a collection that the stream comes upon, and that the position does not know, gets a snapshot. */
+  /** Whether a collection of the stream that the position does not have gets a snapshot. */
   readonly findsCollections: boolean;
 }
 
-export interface Timeline {
-  /** After all that has been given out. */
+export interface Timeline extends ChunksInWork {
+  /** After everything that has been published. */
   readonly position: Position;
-  /** The signal in work that is not done by making the collection's own snapshot anew. */
+  /** The selection of the signal in work. Null also for a signal that restarts the collection's own snapshot. */
   readonly selection: Selection | null;
-  readonly asked: ChunkRequest | null;
-  /** In the order that they were asked for. */
-  readonly held: readonly Chunk[];
-  /** What the stream had while a chunk was asked for or held; oldest first. */
-  readonly remembered: readonly StreamKeys[];
 }
 
-interface StreamKeys {
-  /** Of the newest of them. */
-  readonly version: Version;
-  /** `collection\0key`. */
-  readonly keys: ReadonlySet<string>;
-}
-
-/** What is published next, and the timeline after it. */
+/** The batch to publish next, and the timeline after it. */
 export interface Published {
   readonly timeline: Timeline;
   readonly batch: SourceBatch;
@@ -119,25 +67,26 @@ export function startTimeline(position: Position): Timeline {
 }
 
 /**
- * Where to go on when the stream cannot: it begins anew at `stream`, and so do all snapshots. What they do not find has
- * been deleted unseen, and is swept at their end.
+ * The position after history was lost: the stream starts at `stream`, and all snapshots restart. Each ends with a
+ * truncate below the stream's start, which deletes the rows whose documents it has not found.
  */
 export function resnapshot(position: Position, stream: StreamPosition): Position {
-  const anew = Object.keys(position.snapshots).map((name) => [name, newSnapshot(stream.clusterTime)] as const);
-  return { ...position, ...stream, snapshots: Object.fromEntries(anew) };
+  const restarted = Object.keys(position.snapshots).map((name) => [name, newSnapshot(stream.clusterTime)] as const);
+  return { ...position, ...stream, snapshots: Object.fromEntries(restarted) };
 }
 
+/** Whether a snapshot or a selection is not done yet. */
 export function isSnapshotting({ position, selection }: Timeline): boolean {
   return selection !== null || Object.values(position.snapshots).some(({ state }) => state === "running");
 }
 
-/** The chunk to read next; null while there is none, or while it has to wait. `ask` says that it is being read. */
+/** The chunk to read next. Null: there is none, or it has to wait. `ask` records that it is being read. */
 export function nextRequest(timeline: Timeline, options: TimelineOptions): ChunkRequest | null {
   const { asked, held, position } = timeline;
   const isFull = documentsIn(held) > options.heldDocuments || bytesOf(held) > options.heldBytes;
   if (asked !== null || isFull || (options.hasStream && isResolving(position))) return null;
   const cursor = cursorOf(timeline);
-  // A signal may ask for keys that a held chunk has, too.
+  // Not before the held chunks: a signal may ask for keys that they have, too.
   const notBefore = latest(position.clusterTime, position.horizon, ...held.map(({ version }) => version));
   return cursor && { ...cursor, notBefore };
 }
@@ -147,24 +96,25 @@ export function ask(timeline: Timeline, request: ChunkRequest): Timeline {
 }
 
 /**
- * What was asked for is there: chunks of one time, one after the other. They are dropped, and asked for again, where
- * they are of no use.
+ * Holds the chunks of the request, which are of one time and in order. Drops them if they are too old or no longer the
+ * next ones; the next request then reads them again.
  */
 export function receive(timeline: Timeline, chunks: readonly Chunk[]): Timeline {
   const { asked, held } = timeline;
-  if (asked === null) throw new Error("a chunk came that was not asked for");
+  if (asked === null) throw new Error("receive() was called without a request");
   const cursor = cursorOf(timeline);
   const isNext = cursor !== null && isSameSnapshot(cursor, asked) && cursor.after === asked.after;
   const isUsable = isNext && chunks.every(({ version }) => version >= asked.notBefore);
   return forget({ ...timeline, asked: null, held: isUsable ? [...held, ...chunks] : held });
 }
 
-/** The stream's next step. A truncate in it begins the snapshot of its collection anew. */
+/** Publishes the stream's next step. Each truncate in it restarts the snapshot of its collection. */
 export function passStep(timeline: Timeline, step: StreamStep, options: TimelineOptions): Published {
   const position = { ...timeline.position, ...step.position };
   const truncated = new Map(step.events.filter(({ op }) => op === "t").map((t) => [t.collection, t.version]));
-  const anew = beginAnew({ ...timeline, position }, truncated, () => newSnapshot());
-  const passed = remember(options.findsCollections ? beginFound(anew, step) : anew, step, options.keyOf);
+  const restarted = restart({ ...timeline, position }, truncated, () => newSnapshot());
+  const found = options.findsCollections ? beginFound(restarted, step) : restarted;
+  const passed = remember(found, step.events, options.keyOf);
   const isTooMuch = countKeys(passed) > options.rememberedKeys && !isReady(passed, options);
   return {
     timeline: isTooMuch ? giveUp(passed) : passed,
@@ -172,10 +122,14 @@ export function passStep(timeline: Timeline, step: StreamStep, options: Timeline
   };
 }
 
-/** Publishes the chunk that `isReady`, with those after it that were read with it, up to `most`. */
+/**
+ * Publishes the first held chunk, which must be ready (`isReady`), and the chunks after it that come from the same read.
+ * @param most how many chunks at most
+ */
 export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1): Published {
   const [first] = timeline.held;
-  if (first === undefined || !isReady(timeline, options)) throw new Error("there is no chunk to publish");
+  if (first === undefined || !isReady(timeline, options))
+    throw new Error("takeChunk() was called without a ready chunk");
   const end = timeline.held.findIndex((chunk) => !isSameSnapshot(chunk, first) || chunk.version !== first.version);
   const count = Math.min(most, end === -1 ? timeline.held.length : end);
   const chunks = timeline.held.slice(0, count);
@@ -196,12 +150,12 @@ export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1
 }
 
 /**
- * Begins to carry out a signal, the next one, with none in work: the collection's own snapshot begins anew, or a
- * selection is in work until its last chunk.
+ * Begins the next signal; none may be in work. It restarts the collection's own snapshot, or it becomes the selection in
+ * work until its last chunk is published.
  */
 export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal): Published {
   const { position } = timeline;
-  if (timeline.selection !== null) throw new Error("a signal came while another is in work");
+  if (timeline.selection !== null) throw new Error("takeSignal() was called while another signal is in work");
   if (signal === null) return passSignal(timeline, offset);
   const { collection } = signal;
   if (signal.type === "snapshot" && (signal.filter !== undefined || signal.ids !== undefined)) {
@@ -209,11 +163,11 @@ export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal)
     const begun = { ...position, signals: { offset, after } };
     return published({ ...timeline, position: begun, selection: { offset, signal } });
   }
-  // What is read before this time could not stand against the sweep.
+  // Chunks read before this time are discarded: the truncate of a resync would delete their rows.
   const { clusterTime } = position;
   const passed = passSignal(timeline, offset).timeline;
   const begin = (sweepBelow: (before: SnapshotState | undefined) => Version | null): Timeline =>
-    beginAnew(passed, new Map([[collection, clusterTime]]), (before) => newSnapshot(sweepBelow(before)));
+    restart(passed, new Map([[collection, clusterTime]]), (before) => newSnapshot(sweepBelow(before)));
   if (signal.type === "snapshot") return published(begin(sweepOf));
   if (signal.empty !== true) return published(begin(() => clusterTime));
   return published(
@@ -222,7 +176,7 @@ export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal)
   );
 }
 
-/** Leaves a signal undone: one that is in work and cannot be carried out, or one that is none. */
+/** Skips a signal: one in work that failed, or a record that is no valid signal. */
 export function passSignal(timeline: Timeline, offset: bigint): Published {
   const { position, held, asked } = timeline;
   return published(
@@ -240,14 +194,14 @@ function published(timeline: Timeline, events: readonly ChangeEvent[] = []): Pub
   return { timeline, batch: { events, position: timeline.position } };
 }
 
-/** Whether the next chunk has to go before the stream's next step, as there is much to remember for it. */
+/** Whether a chunk must be published before the stream's next step, because too many keys are remembered for it. */
 export function isPressing(timeline: Timeline, options: TimelineOptions): boolean {
   return countKeys(timeline) > options.rememberedKeys && isReady(timeline, options);
 }
 
 /**
- * Whether a chunk can be published now. Events of a MongoDB transaction at its very time may still come: they say of
- * that time what the chunk says.
+ * Whether the first held chunk can be published. Events of a MongoDB transaction at the chunk's own time may still come;
+ * they hold the same documents as the chunk.
  */
 export function isReady({ position, held }: Timeline, { hasStream }: TimelineOptions): boolean {
   const [chunk] = held;
@@ -259,14 +213,14 @@ function sweepOf(state: SnapshotState | undefined): Version | null {
   return state?.state === "running" ? state.sweepBelow : null;
 }
 
-/** Then keys may stand in Kafka as of up to the horizon, which a chunk would have to wait for. */
+/** Below the horizon, Kafka may have keys as of up to the horizon. A chunk would have to wait until the stream is there. */
 function isResolving({ clusterTime, horizon }: Position): boolean {
   return clusterTime < horizon;
 }
 
 type Cursor = Pick<ChunkRequest, "collection" | "selection" | "after">;
 
-/** Where the next chunk begins, after those that are held. A signal is not made to wait for a long snapshot. */
+/** Where the next chunk begins, after the held ones. The selection goes first: a signal does not wait for a long snapshot. */
 function cursorOf({ position, selection, held }: Timeline): Cursor | null {
   const cursors: Cursor[] =
     selection === null ? [] : [{ collection: selection.signal.collection, selection, after: position.signals.after }];
@@ -294,24 +248,30 @@ function positionAfter(position: Position, { collection, selection, version, aft
   return { ...position, snapshots: { ...position.snapshots, [collection]: state } };
 }
 
-/** @param since by collection: what was read of it before this time is of no use */
-function beginAnew(
+/**
+ * Restarts the snapshots of some collections and drops their held chunks.
+ * @param since by collection: chunks read before this time are discarded
+ */
+function restart(
   timeline: Timeline,
   since: ReadonlyMap<string, Version>,
   snapshotOf: (before: SnapshotState | undefined) => SnapshotState,
 ): Timeline {
   if (since.size === 0) return timeline;
   const { position, held, asked } = timeline;
-  const anew = [...since.keys()].map((name) => [name, snapshotOf(position.snapshots[name])] as const);
+  const restarted = [...since.keys()].map((name) => [name, snapshotOf(position.snapshots[name])] as const);
   return {
     ...timeline,
-    position: { ...position, snapshots: { ...position.snapshots, ...Object.fromEntries(anew) } },
+    position: { ...position, snapshots: { ...position.snapshots, ...Object.fromEntries(restarted) } },
     held: held.filter(({ collection }) => !since.has(collection)),
     asked: asked && { ...asked, notBefore: latest(asked.notBefore, since.get(asked.collection) ?? 0n) },
   };
 }
 
-/** What it held before its first event, should it not have been made by that, has no events. */
+/**
+ * Begins snapshots of collections that the position does not have: a collection may have held documents before its
+ * first event, and those have no events.
+ */
 function beginFound(timeline: Timeline, { events }: StreamStep): Timeline {
   const { position } = timeline;
   const known = new Set(Object.keys(position.snapshots));
@@ -320,70 +280,4 @@ function beginFound(timeline: Timeline, { events }: StreamStep): Timeline {
   const begun = [...found].map((name) => [name, newSnapshot()] as const);
   const snapshots = { ...position.snapshots, ...Object.fromEntries(begun) };
   return { ...timeline, position: { ...position, snapshots } };
-}
-
-function remember(timeline: Timeline, { events }: StreamStep, keyOf: KeyOf): Timeline {
-  const { asked, held, remembered } = timeline;
-  if (asked === null && held.length === 0) return timeline;
-  const keys = new Set<string>();
-  let version = remembered.at(-1)?.version ?? 0n;
-  for (const event of events) {
-    if (event.op === "t") continue;
-    keys.add(`${event.collection}\0${keyOf(event.documentKey)}`);
-    version = latest(version, event.version);
-  }
-  return keys.size === 0 ? timeline : forget({ ...timeline, remembered: [...remembered, { version, keys }] });
-}
-
-/** Drops what no chunk can be older than. */
-function forget(timeline: Timeline): Timeline {
-  const { asked, held, remembered } = timeline;
-  const times = [...held.map(({ version }) => version), ...(asked === null ? [] : [asked.notBefore])];
-  return { ...timeline, remembered: remembered.filter(({ version }) => times.some((time) => version > time)) };
-}
-
-/** The chunks that all this is remembered for are read again, later. */
-function giveUp(timeline: Timeline): Timeline {
-  const { asked, remembered } = timeline;
-  const newest = remembered.at(-1)?.version ?? 0n;
-  return forget({
-    ...timeline,
-    held: [],
-    asked: asked && { ...asked, notBefore: latest(asked.notBefore, newest) },
-  });
-}
-
-/** Of those of the chunk's keys that are not older than what the stream had. */
-function eventsOf(
-  { collection, documents, absent, deadLetters, version }: Chunk,
-  remembered: readonly StreamKeys[],
-  keyOf: KeyOf,
-): readonly DocumentEvent[] {
-  const newer = remembered.filter((keys) => keys.version > version);
-  const events: DocumentEvent[] = [
-    ...documents.map((document) => ({ op: "r" as const, collection, documentKey: document, document, version })),
-    ...absent.map((documentKey) => ({ op: "d" as const, collection, documentKey, document: null, version })),
-  ];
-  if (newer.length === 0 && deadLetters.size === 0) return events;
-  return events.flatMap((event) => {
-    const key = keyOf(event.documentKey);
-    if (newer.some(({ keys }) => keys.has(`${collection}\0${key}`))) return [];
-    return [{ ...event, deadLetter: deadLetters.get(key) }];
-  });
-}
-
-function countKeys({ remembered }: Timeline): number {
-  return remembered.reduce((count, { keys }) => count + keys.size, 0);
-}
-
-export function documentsIn(chunks: readonly Chunk[]): number {
-  return chunks.reduce((count, { documents }) => count + documents.length, 0);
-}
-
-export function bytesOf(chunks: readonly Chunk[]): number {
-  return chunks.reduce((bytes, { documents }) => documents.reduce((sum, { byteLength }) => sum + byteLength, bytes), 0);
-}
-
-function latest(...versions: readonly Version[]): Version {
-  return versions.reduce((a, b) => (a > b ? a : b));
 }

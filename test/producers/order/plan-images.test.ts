@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { imageEvent, planBatch } from "../../../src/producers/order/plan-images.ts";
+import { imageEvent, planImages } from "../../../src/producers/order/plan-images.ts";
 import type { DocumentStreamEvent } from "../../../src/producers/order/plan-images.ts";
 import type { ChangeEvent, Version } from "../../../src/schemas/change-event.ts";
 
@@ -68,7 +68,7 @@ test("what is published at a version is the document at that version, and nothin
     fc.property(writesArbitrary, fc.nat(20), fc.nat(5), (commits, readUpTo, later) => {
       const { history, events, end } = replay(commits);
       const at = end + BigInt(later);
-      const plan = planBatch(events, keyOf, BigInt(readUpTo));
+      const plan = planImages(events, keyOf, BigInt(readUpTo));
       const images = plan.reads.map((read) => imageEvent(read, documentAt(history, read.key, at), at));
       const published = [...plan.events, ...images] as DocumentEvent[];
       const versions = new Map<string, Version>();
@@ -93,7 +93,7 @@ test("a key is read once, however many of its events need it", () => {
   fc.assert(
     fc.property(writesArbitrary, (commits) => {
       const { events } = replay(commits);
-      const { reads } = planBatch(events, keyOf, 0n);
+      const { reads } = planImages(events, keyOf, 0n);
       expect(new Set(reads.map(({ key }) => key)).size).toBe(reads.length);
     }),
   );
@@ -103,7 +103,7 @@ test("nothing is published at a version up to which keys may have been published
   fc.assert(
     fc.property(writesArbitrary, fc.nat(40), (commits, readUpTo) => {
       const { events } = replay(commits);
-      for (const event of planBatch(events, keyOf, BigInt(readUpTo)).events) {
+      for (const event of planImages(events, keyOf, BigInt(readUpTo)).events) {
         expect(event.version).toBeGreaterThan(BigInt(readUpTo));
       }
     }),
@@ -120,7 +120,7 @@ test("keys of different collections are different", () => {
     document: operationType === "insert" ? Buffer.from("a") : null,
     inTransaction: false,
   });
-  const plan = planBatch([event("x", "insert"), event("y", "update")], keyOf, 0n);
+  const plan = planImages([event("x", "insert"), event("y", "update")], keyOf, 0n);
   expect(plan.events).toMatchObject([{ collection: "x", op: "c" }]);
   expect(plan.reads).toMatchObject([{ collection: "y", op: "u" }]);
 });
@@ -130,5 +130,5 @@ test("a document that was inserted and changed in one batch is an insert", () =>
     { inTransaction: false, writes: [{ key: "a", kind: "put" }] },
     { inTransaction: false, writes: [{ key: "a", kind: "update" }] },
   ]);
-  expect(planBatch(events, keyOf, 0n).reads).toMatchObject([{ op: "c" }]);
+  expect(planImages(events, keyOf, 0n).reads).toMatchObject([{ op: "c" }]);
 });

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BSON } from "mongodb";
 import { expect, test } from "vitest";
 import { keyOf } from "../../../src/producers/mongodb/document-key.ts";
-import { SnapshotReader } from "../../../src/producers/order/chunk-reader.ts";
+import { ChunkReader, NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
+import type { Chunk } from "../../../src/producers/order/chunk-reader.ts";
 import { ReadAhead } from "../../../src/producers/order/read-ahead.ts";
 import { oneSequence } from "../../../src/producers/order/sequence.ts";
-import { NOT_BY_ID } from "../../../src/producers/order/timeline.ts";
-import type { Chunk, StreamStep } from "../../../src/producers/order/timeline.ts";
+import type { StreamStep } from "../../../src/producers/order/timeline.ts";
 import type { OpenSignals } from "../../../src/producers/ports.ts";
 import { newSnapshot } from "../../../src/schemas/change-event.ts";
 import type { Position, Version } from "../../../src/schemas/change-event.ts";
@@ -74,7 +74,7 @@ test("while changes come, those that arrive soon after a part of a chunk go befo
   }
   const inputs = {
     stream: new ReadAhead(steps()),
-    chunks: new SnapshotReader(async () => [part(5, false), part(6, true)]),
+    chunks: new ChunkReader(async () => [part(5, false), part(6, true)]),
     signals: noSignals,
     hurry: () => {},
   };

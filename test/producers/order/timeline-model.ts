@@ -1,10 +1,11 @@
 // A producer on a model of two collections: random steps of it, and what it has published.
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import { imageEvent, planBatch } from "../../../src/producers/order/plan-images.ts";
+import { NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
+import type { Chunk, ChunkRequest } from "../../../src/producers/order/chunk-reader.ts";
+import { imageEvent, planImages } from "../../../src/producers/order/plan-images.ts";
 import type { DocumentStreamEvent, StreamEvent } from "../../../src/producers/order/plan-images.ts";
 import {
-  NOT_BY_ID,
   ask,
   isPressing,
   isReady,
@@ -18,8 +19,6 @@ import {
   takeSignal,
 } from "../../../src/producers/order/timeline.ts";
 import type {
-  Chunk,
-  ChunkRequest,
   Published,
   StreamPosition,
   StreamStep,
@@ -272,7 +271,7 @@ export class Run {
     }
   }
 
-  /** As the exact stream gives them: `planBatch`, and what it asks for read at the batch's end, or now. */
+  /** As the exact stream gives them: `planImages`, and what it asks for read at the batch's end, or now. */
   #nextSteps(count: number, isTooOld: boolean, isCut: boolean): StreamStep[] {
     const before = this.#timeline.position;
     const { horizon } = before;
@@ -285,7 +284,7 @@ export class Run {
     const resolves = batch.length > 0 && (clusterTime < horizon || isTooOld);
     const at = resolves ? this.model.now : clusterTime;
     const { truncates, events } = splitTruncates(batch, meaningOf);
-    const plan = planBatch(events, keyOf, resolves ? clusterTime : horizon);
+    const plan = planImages(events, keyOf, resolves ? clusterTime : horizon);
     const images = plan.reads.map((read) => imageEvent(read, this.model.documentAt(read.collection, read.key, at), at));
     const after = { resumeToken, clusterTime, horizon: at > clusterTime && at > horizon ? at : horizon };
     const head = [...truncates, ...plan.events];

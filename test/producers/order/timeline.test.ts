@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
 import {
-  NOT_BY_ID,
   ask,
   nextRequest,
   receive,
