@@ -3,7 +3,7 @@ import { HeadraceError } from "../errors/error.ts";
 import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../schemas/mapping/column-type.ts";
-import type { CollectionMapping, ColumnMapping } from "../schemas/mapping/mapping.ts";
+import { type CollectionMapping, type ColumnMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
 
 /** A collection as it is replicated. */
 export interface CollectionConfig {
@@ -69,7 +69,7 @@ const collectionShape = z.strictObject({
       "Table, in the schema `postgres.schema`. Created or extended where that is needed. Default: the collection's name.",
     ),
   idType: z
-    .enum(["objectId", "string", "integer", "uuid", "mixed"])
+    .enum(ID_TYPES)
     .optional()
     .describe("Type of the collection's `_id`; `mixed` where several occur. Default: found out once and kept."),
   columns: z

@@ -191,7 +191,7 @@ async function createEncoder(
   );
   const key = await registry.register(schema.keySubject, schema.keySchema);
   const value = await registry.register(schema.valueSubject, schema.valueSchema);
-  return createEventEncoder({ schema, schemaIds: { key, value }, version: "test" });
+  return createEventEncoder({ schema, schemaIds: { key, value }, headraceVersion: "test" });
 }
 
 async function rowsOf(pool: Pool): Promise<Record<string, Record<string, unknown>>> {

@@ -73,7 +73,7 @@ export class CollectionEncoders {
     const schema = collectionSchema(mapping, idType, this.#origin(mapping.collection));
     const key = await registry.register(schema.keySubject, schema.keySchema);
     const value = await registry.register(schema.valueSubject, schema.valueSchema);
-    return createEventEncoder({ schema, schemaIds: { key, value }, version, nulCharacters });
+    return createEventEncoder({ schema, schemaIds: { key, value }, headraceVersion: version, nulCharacters });
   }
 
   #origin(collection: string): CollectionOrigin {

@@ -3,7 +3,7 @@ import type { types } from "avsc";
 import { z } from "zod";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
-import type { IdType } from "../mapping/mapping.ts";
+import { ID_TYPES, type IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema } from "../registry/registry.ts";
 
 /** Reads keys of one registered key schema. */
@@ -17,7 +17,7 @@ export interface KeyReader {
 }
 
 /** The property `headrace.idType` of a schema. */
-export const idTypeName = z.enum(["objectId", "string", "integer", "uuid", "mixed"]);
+export const idTypeName = z.enum(ID_TYPES);
 
 const keyDefinition = z.object({
   "headrace.idType": idTypeName,

@@ -39,8 +39,8 @@ export interface EventEncoderOptions {
   /** Says the origin (pipeline, database, collection) too. */
   readonly schema: CollectionSchema;
   readonly schemaIds: SchemaIds;
-  /** `source.version`: Headrace's own. */
-  readonly version: string;
+  /** Written as `source.version`. */
+  readonly headraceVersion: string;
   /** Default: replace. */
   readonly nulCharacters?: NulCharacters;
   /** The envelope's `ts_ms`: when the event was encoded, ms since 1970. */
@@ -68,14 +68,14 @@ class BinaryEventEncoder implements EventEncoder {
   readonly #sourceHead: Buffer;
   readonly #sourceNames: Buffer;
 
-  constructor({ schema, schemaIds, version, nulCharacters, now = Date.now }: EventEncoderOptions) {
+  constructor({ schema, schemaIds, headraceVersion, nulCharacters, now = Date.now }: EventEncoderOptions) {
     this.#schema = schema;
     this.#now = now;
     this.#out = new AvroWriter(nulCharacters);
     this.#documentWriter = createDocumentWriter(schema, this.#out);
     this.#keyHeader = confluentHeader(schemaIds.key);
     this.#valueHeader = confluentHeader(schemaIds.value);
-    this.#sourceHead = avroStrings(version, CONNECTOR, schema.origin.name);
+    this.#sourceHead = avroStrings(headraceVersion, CONNECTOR, schema.origin.name);
     this.#sourceNames = avroStrings(schema.origin.database, schema.mapping.collection);
   }
 

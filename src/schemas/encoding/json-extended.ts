@@ -14,7 +14,7 @@ export function appendExtended(out: AvroWriter, bytes: Buffer, type: number, sta
     case BsonType.int64:
       return out.appendAscii(`{"$numberLong":"${int64Text(bytes, start)}"}`);
     case BsonType.double:
-      return out.appendAscii(`{"$numberDouble":"${canonicalDouble(bytes.readDoubleLE(start))}"}`);
+      return out.appendAscii(`{"$numberDouble":"${extendedDouble(bytes.readDoubleLE(start))}"}`);
     case BsonType.decimal128:
       return out.appendAscii(`{"$numberDecimal":"${decimal128Text(bytes, start)}"}`);
     case BsonType.boolean:
@@ -84,7 +84,7 @@ function appendBinary(out: AvroWriter, bytes: Buffer, start: number, end: number
 }
 
 /** "7.0" for 7, as the specification and `bson` have it. */
-function canonicalDouble(value: number): string {
+function extendedDouble(value: number): string {
   if (Object.is(value, -0)) return "-0.0";
   return Number.isInteger(value) ? value.toFixed(1) : String(value);
 }

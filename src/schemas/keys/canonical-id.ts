@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { HeadraceError } from "../../errors/error.ts";
 import { BsonType, binaryStart, cstringEnd, malformed, valueEnd } from "../formats/bson-reader.ts";
-import { canonicalDecimal128, canonicalDouble, canonicalInteger } from "./canonical-number.ts";
+import { canonicalDecimal128, keyDouble, canonicalInteger } from "./canonical-number.ts";
 
 /** Names that begin with "$" and yet are an ordinary sub-document's: those of a DBRef. */
 const DBREF_NAMES: ReadonlySet<string> = new Set(["$ref", "$id", "$db"]);
@@ -14,7 +14,7 @@ const DBREF_NAMES: ReadonlySet<string> = new Set(["$ref", "$id", "$db"]);
 export function canonicalId(bytes: Buffer, type: number, start: number, end: number): string {
   switch (type) {
     case BsonType.double:
-      return canonicalDouble(bytes.readDoubleLE(start));
+      return keyDouble(bytes.readDoubleLE(start));
     case BsonType.int32:
       return canonicalInteger(BigInt(bytes.readInt32LE(start)));
     case BsonType.int64:

@@ -1,12 +1,6 @@
-/** A finite decimal, `digits × 10^exponent`. */
-export interface Decimal {
-  readonly isNegative: boolean;
-  /** Without leading or trailing zeros, but for zero itself. */
-  readonly digits: string;
-  readonly exponent: number;
-}
+import type { Decimal } from "../formats/decimal-text.ts";
 
-const ZERO: Decimal = { isNegative: false, digits: "0", exponent: 0 };
+const ZERO: Decimal = { isNegative: false, digits: "", exponent: 0 };
 /** What a Decimal128 holds; hence the most digits that any number but a double can have in common with one. */
 const DECIMAL128_DIGITS = 34;
 /** The highest power of five that has no more digits than that. */
@@ -18,7 +12,7 @@ const COEFFICIENT_MASK = (1n << 49n) - 1n;
  * Extended JSON for a number's value, one text for what MongoDB holds equal: int64 where it is such an integer,
  * else Decimal128 where that can be it exactly, else (0.1, 1e300, NaN) the double.
  */
-export function canonicalDouble(value: number): string {
+export function keyDouble(value: number): string {
   if (Number.isSafeInteger(value)) return canonicalInteger(BigInt(value));
   const decimal = Number.isFinite(value) ? exactDecimal(value) : undefined;
   return decimal === undefined ? `{"$numberDouble":"${value}"}` : canonicalDecimal(decimal);
@@ -27,7 +21,7 @@ export function canonicalDouble(value: number): string {
 /** @param start of a Decimal128's 16 bytes */
 export function canonicalDecimal128(bytes: Buffer, start: number): string {
   const value = decimal128Value(bytes, start);
-  return typeof value === "number" ? canonicalDouble(value) : canonicalDecimal(value);
+  return typeof value === "number" ? keyDouble(value) : canonicalDecimal(value);
 }
 
 export function canonicalInteger(value: bigint): string {

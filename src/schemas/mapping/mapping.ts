@@ -1,7 +1,9 @@
 import type { ColumnType } from "./column-type.ts";
 
-/** The kind of `_id` that a collection has; `mixed` where several BSON types occur. */
-export type IdType = "objectId" | "string" | "integer" | "uuid" | "mixed";
+/** The types that the `_id`s of a collection can have; `mixed` if several BSON types occur. */
+export const ID_TYPES = ["objectId", "string", "integer", "uuid", "mixed"] as const;
+
+export type IdType = (typeof ID_TYPES)[number];
 
 /** One declared column: where its value stands in the document and what PostgreSQL makes of it. */
 export interface ColumnMapping {

@@ -50,7 +50,7 @@ export function createTestEncoder(
   const encoder = createEventEncoder({
     schema,
     schemaIds: { key: 7, value: 70_000 },
-    version: "1.2.3",
+    headraceVersion: "1.2.3",
     nulCharacters,
     now: () => 1_700_000_000_001,
   });
