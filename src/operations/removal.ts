@@ -39,9 +39,12 @@ export interface Removal {
   readonly topics: readonly string[];
   readonly groups: readonly string[];
   readonly subjects: readonly string[];
-  /** Of collections; Headrace's own tables know something of them. */
+  /** Topics that have rows in Headrace's own tables. */
   readonly knownTopics: readonly string[];
+  /** Those that exist. */
   readonly tables: readonly TableName[];
+  /** Those that Headrace's own tables may have rows of, whether they exist or not. */
+  readonly knownTables: readonly TableName[];
 }
 
 interface Servers {
@@ -93,12 +96,14 @@ async function findRemoval(options: RemovalOptions, { kafka, postgres, registry 
     ),
   ]);
   const group = consumerGroup(name);
+  const knownTables = [...collections].map((each) => tableOfRemoved(config, each));
   return {
     topics,
     subjects,
     knownTopics,
     groups: collection === null ? await listGroups(kafka, (id) => id === group || id.startsWith(`${group}.`)) : [],
-    tables: await postgres.existingTables([...collections].map((each) => tableOfRemoved(config, each))),
+    tables: await postgres.existingTables(knownTables),
+    knownTables,
   };
 }
 
@@ -126,7 +131,8 @@ async function remove(
   await deleteTopics(kafka, removal.topics);
   await deleteGroups(kafka, removal.groups);
   for (const subject of removal.subjects) await registry.remove(subject);
-  await postgres.remove({ topics: removal.knownTopics, tables: removal.tables, dropsTables });
+  const { knownTopics, knownTables, tables } = removal;
+  await postgres.remove({ topics: knownTopics, tables: knownTables, dropped: dropsTables ? tables : [] });
 }
 
 /** @throws HeadraceError PIPELINE_RUNNING */

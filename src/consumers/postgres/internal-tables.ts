@@ -1,29 +1,91 @@
+import { escapeLiteral } from "pg";
 import { HeadraceError } from "../../errors/error.ts";
+import type { TableName } from "../ports.ts";
 import { readSchemaState } from "./catalog.ts";
 import type { PostgresSession } from "./client.ts";
 import { createSchema } from "./table-plan.ts";
 import type { TablePlan } from "./table-plan.ts";
-import { quoteIdentifier } from "./upsert-sql.ts";
+import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-/** Headrace's own tables: name and definition. Free pages keep the updates of the few hot rows of `progress` in place. */
-const DEFINITIONS: Readonly<Record<string, string>> = {
-  progress: `(topic text COLLATE "C", partition integer, next_offset bigint NOT NULL, PRIMARY KEY (topic, partition))
-    WITH (fillfactor = 20)`,
-  tombstones: `(relation text COLLATE "C", key text COLLATE "C", version bigint NOT NULL,
-    deleted_at timestamptz NOT NULL, PRIMARY KEY (relation, key))`,
-  dead_letters: `(topic text COLLATE "C", partition integer, "offset" bigint, attempts integer NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('replayed', 'superseded', 'discarded')), relation text,
-    at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (topic, partition, "offset"))`,
-  truncates: `(relation text COLLATE "C", topic text COLLATE "C", partition integer, version bigint NOT NULL,
-    PRIMARY KEY (relation, topic, partition))`,
-  unapplied: `(relation text COLLATE "C", key text COLLATE "C", version bigint NOT NULL, PRIMARY KEY (relation, key))`,
-  floors: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, swept boolean NOT NULL)`,
-  watermark: `(relation text COLLATE "C" PRIMARY KEY, version bigint NOT NULL, source_time timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL DEFAULT now())`,
-  columns: `(relation text COLLATE "C", name text COLLATE "C", PRIMARY KEY (relation, name))`,
-};
+/** Columns that name whose rows those of Headrace's own tables are. */
+const KEY_COLUMNS = {
+  /** A collection's table, as `quoteTable` writes it. */
+  relation: 'text COLLATE "C"',
+  topic: 'text COLLATE "C"',
+  partition: "integer",
+  offset: "bigint",
+  /** A document's key, as text. */
+  key: 'text COLLATE "C"',
+  /** A column. */
+  name: 'text COLLATE "C"',
+} as const;
 
-const INDEXES = { tombstones: "(deleted_at)" } as const;
+interface InternalTable {
+  /** The primary key. Its first column tells whether the rows belong to a collection's table or to its topic. */
+  readonly key: readonly ["relation" | "topic", ...(keyof typeof KEY_COLUMNS)[]];
+  readonly columns: readonly string[];
+  readonly storage?: string;
+  readonly index?: string;
+}
+
+/** The one list of Headrace's own tables. Whatever forgets a table or a topic is made from it. */
+const INTERNAL_TABLES = {
+  /** Up to where each partition is applied. Free pages keep the updates of its few hot rows in place. */
+  progress: { key: ["topic", "partition"], columns: ["next_offset bigint NOT NULL"], storage: "fillfactor = 20" },
+  /** Deleted rows, with their versions. */
+  tombstones: {
+    key: ["relation", "key"],
+    columns: ["version bigint NOT NULL", "deleted_at timestamptz NOT NULL"],
+    index: "deleted_at",
+  },
+  /** Dead letters that are closed, by their origin. */
+  dead_letters: {
+    key: ["topic", "partition", "offset"],
+    columns: [
+      "attempts integer NOT NULL",
+      "outcome text NOT NULL CHECK (outcome IN ('replayed', 'superseded', 'discarded'))",
+      "relation text",
+      "at timestamptz NOT NULL DEFAULT now()",
+    ],
+  },
+  /** The newest truncate of each partition. */
+  truncates: { key: ["relation", "topic", "partition"], columns: ["version bigint NOT NULL"] },
+  /** The newest dead letter of a key. */
+  unapplied: { key: ["relation", "key"], columns: ["version bigint NOT NULL"] },
+  /** The newest truncate that all partitions have marked. */
+  floors: { key: ["relation"], columns: ["version bigint NOT NULL", "swept boolean NOT NULL"] },
+  /** Up to which version a table is complete. */
+  watermark: {
+    key: ["relation"],
+    columns: [
+      "version bigint NOT NULL",
+      "source_time timestamptz NOT NULL",
+      "updated_at timestamptz NOT NULL DEFAULT now()",
+    ],
+  },
+  /** The columns that records have filled. */
+  columns: { key: ["relation", "name"], columns: [] },
+} as const satisfies Readonly<Record<string, InternalTable>>;
+
+export type InternalTableName = keyof typeof INTERNAL_TABLES;
+
+export const INTERNAL_TABLE_NAMES = Object.keys(INTERNAL_TABLES) as readonly InternalTableName[];
+
+/** The tables whose rows belong to a collection's table (`relation`) or to its topic (`topic`). */
+export function internalTablesOf(owner: "relation" | "topic"): readonly InternalTableName[] {
+  return INTERNAL_TABLE_NAMES.filter((name) => INTERNAL_TABLES[name].key[0] === owner);
+}
+
+/** SQL that forgets a table and its topic, so that the topic is applied to a new table from its start. */
+export function forgettingStatements(schema: string, table: TableName, topic: string): string {
+  const deletes = (["relation", "topic"] as const).flatMap((owner) => {
+    const value = escapeLiteral(owner === "relation" ? quoteTable(table) : topic);
+    return internalTablesOf(owner).map(
+      (name) => `DELETE FROM ${quoteIdentifier(schema)}.${name} WHERE ${owner} = ${value};`,
+    );
+  });
+  return ["BEGIN;", ...deletes, "COMMIT;"].join(" ");
+}
 
 const STATE = `
 SELECT class.relname AS name,
@@ -36,9 +98,9 @@ WHERE namespace.nspname = $1 AND class.relname = ANY ($2)`;
 /** Plans the schema of Headrace's own tables, whatever part of it exists. */
 export async function planInternalTables(session: PostgresSession, schema: string): Promise<TablePlan> {
   const schemaState = await readSchemaState(session, schema);
-  const [found] = await session.run({ text: STATE, values: [schema, Object.keys(DEFINITIONS)] });
+  const [found] = await session.run({ text: STATE, values: [schema, INTERNAL_TABLE_NAMES] });
   const existing = new Map((found?.rows ?? []).map((row) => [String(row["name"]), row["isWritable"] === true]));
-  const missing = Object.keys(DEFINITIONS).filter((name) => !existing.has(name));
+  const missing = INTERNAL_TABLE_NAMES.filter((name) => !existing.has(name));
   const closed = [...existing].filter(([, isWritable]) => !isWritable).map(([name]) => name);
   const problems = [
     ...(missing.length > 0 && !schemaState.canCreate ? [rightsMissing(schema, "create")] : []),
@@ -51,9 +113,13 @@ export async function planInternalTables(session: PostgresSession, schema: strin
   return { ddl: missing.length > 0 ? ddl : [], problems };
 }
 
-function createTable(qualified: string, name: string): readonly string[] {
-  const create = `CREATE TABLE ${qualified} ${DEFINITIONS[name]}`;
-  return name in INDEXES ? [create, `CREATE INDEX ON ${qualified} ${INDEXES[name as keyof typeof INDEXES]}`] : [create];
+function createTable(qualified: string, name: InternalTableName): readonly string[] {
+  const { key, columns, storage, index }: InternalTable = INTERNAL_TABLES[name];
+  const keyColumns = key.map((column) => `${quoteIdentifier(column)} ${KEY_COLUMNS[column]}`);
+  const primaryKey = `PRIMARY KEY (${key.map(quoteIdentifier).join(", ")})`;
+  const parameters = storage === undefined ? "" : ` WITH (${storage})`;
+  const create = `CREATE TABLE ${qualified} (${[...keyColumns, ...columns, primaryKey].join(", ")})${parameters}`;
+  return index === undefined ? [create] : [create, `CREATE INDEX ON ${qualified} (${index})`];
 }
 
 function rightsMissing(schema: string, what: "create" | "use"): HeadraceError {

@@ -1,12 +1,11 @@
 import type { TableName } from "../ports.ts";
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, Query } from "./client.ts";
+import { internalTablesOf } from "./internal-tables.ts";
+import type { InternalTableName } from "./internal-tables.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-const BY_TOPIC = ["progress", "dead_letters"] as const;
-const BY_RELATION = ["tombstones", "truncates", "unapplied", "floors", "watermark", "columns"] as const;
-
-/** What PostgreSQL keeps of collections, to remove it. Every method throws HeadraceError, classified. */
+/** Finds and deletes what PostgreSQL has of collections. Every method throws a classified HeadraceError. */
 export class PostgresRemoval {
   readonly #client: PostgresClient;
   readonly #schema: string;
@@ -16,16 +15,16 @@ export class PostgresRemoval {
     this.#schema = internalSchema;
   }
 
-  /** The topics of which something is known. */
+  /** The topics that have rows in Headrace's own tables. */
   async knownTopics(): Promise<readonly string[]> {
-    const existing = await this.#existing(BY_TOPIC);
+    const existing = await this.#existing(internalTablesOf("topic"));
     if (existing.length === 0) return [];
     const selects = existing.map((name) => `SELECT topic FROM ${this.#qualified(name)}`);
     const [found] = await this.#client.run({ text: selects.join(" UNION ") });
     return (found?.rows ?? []).map((row) => String(row["topic"]));
   }
 
-  /** Those of the tables that exist. */
+  /** The tables that exist. */
   async existingTables(tables: readonly TableName[]): Promise<readonly TableName[]> {
     const values = [tables.map(quoteTable)];
     const [found] = await this.#client.run({
@@ -37,9 +36,9 @@ export class PostgresRemoval {
   }
 
   /** In one transaction. */
-  async remove({ topics, tables, dropsTables }: RemovedCollections): Promise<void> {
-    const byTopic = await this.#existing(BY_TOPIC);
-    const byRelation = await this.#existing(BY_RELATION);
+  async remove({ topics, tables, dropped }: RemovedCollections): Promise<void> {
+    const byTopic = await this.#existing(internalTablesOf("topic"));
+    const byRelation = await this.#existing(internalTablesOf("relation"));
     const relations = tables.map(quoteTable);
     const queries: Query[] = [
       ...byTopic.map((name) => ({
@@ -50,7 +49,7 @@ export class PostgresRemoval {
         text: `DELETE FROM ${this.#qualified(name)} WHERE relation = ANY ($1)`,
         values: [relations],
       })),
-      ...(dropsTables ? relations.map((relation) => ({ text: `DROP TABLE IF EXISTS ${relation}` })) : []),
+      ...dropped.map((table) => ({ text: `DROP TABLE IF EXISTS ${quoteTable(table)}` })),
     ];
     await this.#client.session(async (session) => {
       await session.run(BEGIN);
@@ -58,8 +57,8 @@ export class PostgresRemoval {
     });
   }
 
-  /** An older version's schema may lack some. */
-  async #existing<T extends string>(names: readonly T[]): Promise<readonly T[]> {
+  /** A schema that an older version of Headrace created may lack some. */
+  async #existing(names: readonly InternalTableName[]): Promise<readonly InternalTableName[]> {
     const [found] = await this.#client.run({
       text: "SELECT tablename FROM pg_tables WHERE schemaname = $1 AND tablename = ANY ($2)",
       values: [this.#schema, names],
@@ -68,13 +67,15 @@ export class PostgresRemoval {
     return names.filter((name) => existing.has(name));
   }
 
-  #qualified(name: string): string {
+  #qualified(name: InternalTableName): string {
     return `${quoteIdentifier(this.#schema)}.${name}`;
   }
 }
 
 export interface RemovedCollections {
   readonly topics: readonly string[];
+  /** Whose rows in Headrace's own tables are deleted. They need not exist. */
   readonly tables: readonly TableName[];
-  readonly dropsTables: boolean;
+  /** What is dropped. */
+  readonly dropped: readonly TableName[];
 }

@@ -182,7 +182,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   ): Promise<T> {
     const groups = planBatch(changes);
     const attempt = async (): Promise<T> => {
-      const prepared = await this.#prepare(table, groups);
+      const prepared = await this.#prepare(partition.topic, table, groups);
       return await this.#client.session(async (session) => {
         // Sent together. Should BEGIN fail alone, the lock is gone again with its statement, and nothing has changed.
         const [, lock, look] = await session.run(
@@ -210,11 +210,11 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     }
   }
 
-  async #prepare(table: TableName, groups: readonly RowGroup[]): Promise<readonly Prepared[]> {
+  async #prepare(topic: string, table: TableName, groups: readonly RowGroup[]): Promise<readonly Prepared[]> {
     await this.#tables.prepareInternal();
     const prepared: Prepared[] = [];
     for (const group of groups)
-      prepared.push({ group, sql: await this.#tables.prepare({ table, rowSchema: group.rowSchema }) });
+      prepared.push({ group, sql: await this.#tables.prepare({ table, rowSchema: group.rowSchema }, topic) });
     return prepared;
   }
 }

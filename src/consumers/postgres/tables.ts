@@ -1,4 +1,3 @@
-import { escapeLiteral } from "pg";
 import { HeadraceError } from "../../errors/error.ts";
 import type { RowSchema } from "../../schemas/row-schema.ts";
 import type { TableName } from "../ports.ts";
@@ -6,7 +5,7 @@ import { readFilledColumns, readSchemaState, readTableState } from "./catalog.ts
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
-import { planInternalTables } from "./internal-tables.ts";
+import { forgettingStatements, planInternalTables } from "./internal-tables.ts";
 import { nameProblems, planTable } from "./table-plan.ts";
 import type { TableNeed, TablePlan } from "./table-plan.ts";
 import { buildStatements, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
@@ -64,16 +63,17 @@ export class PostgresTables {
   }
 
   /**
-   * Makes sure that the table holds records of the RowSchema; looks only once, until `forget`.
+   * Makes sure that the table can hold records of the RowSchema; looks only once, until `forget`.
+   * @param topic the one whose records the table holds
    * @throws HeadraceError TABLE_DROPPED, TABLE_DOES_NOT_FIT, TABLE_NOT_OWNED, NAME_INVALID
    */
-  async prepare(need: TableNeed): Promise<PreparedTable> {
+  async prepare(need: TableNeed, topic: string): Promise<PreparedTable> {
     await this.prepareInternal();
     const ofTable = this.#preparedOf(need.table);
     const key = fingerprint(need.rowSchema);
     let statements = ofTable.get(key);
     if (statements === undefined) {
-      statements = this.#prepare(need).catch((error: unknown) => {
+      statements = this.#prepare(need, topic).catch((error: unknown) => {
         throw preparationFailure(error);
       });
       ofTable.set(key, statements);
@@ -99,9 +99,9 @@ export class PostgresTables {
     if (ddl.length > 0) await this.#change(look);
   }
 
-  async #prepare(need: TableNeed): Promise<PreparedTable> {
+  async #prepare(need: TableNeed, topic: string): Promise<PreparedTable> {
     refuse(nameProblems(need));
-    const look = (session: PostgresSession): Promise<Findings> => this.#look(session, need);
+    const look = (session: PostgresSession): Promise<Findings> => this.#look(session, need, topic);
     let findings = await this.#client.session(look);
     if (findings.changes.length > 0) {
       await this.#change(async (session) => (await look(session)).changes);
@@ -114,12 +114,12 @@ export class PostgresTables {
     return { ...statements, filledColumns: filled.length };
   }
 
-  async #look(session: PostgresSession, need: TableNeed): Promise<Findings> {
+  async #look(session: PostgresSession, need: TableNeed, topic: string): Promise<Findings> {
     const schema = await readSchemaState(session, need.table.schema);
     // In this order: the first process to fill a table makes it in the same transaction.
     const filled = await readFilledColumns(session, this.#internalSchema, need.table);
     const state = await readTableState(session, need.table);
-    if (state === undefined && filled.length > 0) throw tableDropped(need.table, this.#internalSchema);
+    if (state === undefined && filled.length > 0) throw tableDropped(need.table, topic, this.#internalSchema);
     const news = need.rowSchema.columns.map(({ name }) => name).filter((name) => !filled.includes(name));
     const ddl = soundDdl(planTable(need, schema, state));
     const existing = new Set(state?.columns.map(({ name }) => name));
@@ -154,17 +154,12 @@ SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
   }
 }
 
-function tableDropped(table: TableName, internalSchema: string): HeadraceError {
+function tableDropped(table: TableName, topic: string, internalSchema: string): HeadraceError {
   const relation = quoteTable(table);
-  const forget = (column: string, value: string) => (name: string) =>
-    `DELETE FROM ${quoteIdentifier(internalSchema)}.${name} WHERE ${column} = ${value};`;
-  const statements = [
-    ...["columns", "tombstones", "truncates", "floors"].map(forget("relation", escapeLiteral(relation))),
-    ...["dead_letters", "progress"].map(forget("topic", "'TOPIC'")),
-  ];
   return new HeadraceError("TABLE_DROPPED", {
-    message: `The table ${relation} is gone, though Headrace has filled it.`,
-    remedy: `Restore the table and the schema ${quoteIdentifier(internalSchema)} from the same backup. Or stop all consumers, run what follows with the collection's topic for TOPIC, and start them again to fill a new table from the topic's start: ${statements.join(" ")}`,
+    message: `Headrace has written to the table ${relation}, but the table no longer exists.`,
+    remedy: `Restore the table and the schema ${quoteIdentifier(internalSchema)} from the same backup. Or stop all consumers, run this SQL, and start them again; they create the table and fill it from the topic's start: ${forgettingStatements(internalSchema, table, topic)}`,
+    details: { table: relation },
   });
 }
 

@@ -1,5 +1,6 @@
 import { Kafka, logLevel } from "kafkajs";
 import { expect, test } from "vitest";
+import { INTERNAL_TABLE_NAMES } from "../../../src/consumers/postgres/internal-tables.ts";
 import { consumerGroup, topicOf } from "../../../src/schemas/topics.ts";
 import { freshPipeline } from "../../support/pipeline.ts";
 import type { Pipeline } from "../../support/pipeline.ts";
@@ -8,8 +9,6 @@ import { servers } from "../../support/servers.ts";
 interface Thing {
   _id: number | string;
 }
-
-const INTERNAL = ["progress", "dead_letters", "tombstones", "truncates", "floors", "watermark", "columns"];
 
 /** Two collections in their tables, each with a document that cannot be a row, and one that was deleted. */
 async function replicated(): Promise<Pipeline> {
@@ -39,7 +38,7 @@ async function remains({ name, db, pool, schema }: Pipeline, collection?: string
   await admin.disconnect();
   const subjects = (await (await fetch(`${servers().schemaRegistryUrl}/subjects`)).json()) as string[];
   const rows: string[] = [];
-  for (const table of INTERNAL) {
+  for (const table of INTERNAL_TABLE_NAMES) {
     const { rows: found } = await pool.query<{ row: string }>(
       `SELECT row_to_json(t)::text AS row FROM headrace.${table} t`,
     );
@@ -108,6 +107,15 @@ test("a collection is removed with all that is of it, and of no other", async ()
   expect((await pipeline.pool.query("SELECT _id::int FROM one ORDER BY 1")).rows).toEqual([{ _id: 1 }, { _id: 2 }]);
   expect((await pipeline.pool.query("SELECT _id::int FROM two ORDER BY 1")).rows).toHaveLength(3);
   expect(await openDeadLetters(pipeline)).toHaveLength(2);
+});
+
+test("a collection whose table was dropped by hand is removed with all that Headrace knows of the table", async () => {
+  const pipeline = await replicated();
+  await pipeline.pool.query("DROP TABLE one");
+  expect(await succeed(pipeline, "remove", "--collection", "one", "--yes")).not.toContain("tables stay");
+  expect((await remains(pipeline, "one"))["rows"]).toEqual([]);
+  await succeed(pipeline, "run", "--once");
+  expect((await pipeline.pool.query("SELECT _id::int FROM one ORDER BY 1")).rows).toEqual([{ _id: 1 }, { _id: 2 }]);
 });
 
 test("is refused as a mistake: neither or both", async () => {

@@ -2,11 +2,10 @@ import { escapeIdentifier } from "pg";
 import type { Pool } from "pg";
 import { describe, expect, test } from "vitest";
 import { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
-import type { HeadraceError } from "../../../src/errors/error.ts";
 import type { RowColumn, RowSchema } from "../../../src/schemas/row-schema.ts";
 import { cellsOf } from "../../support/cells.ts";
 import { uniqueName } from "../../support/servers.ts";
-import { batchAt, deletion, freshSink, onePartition, openClient, textSchema, upsert } from "./fixture.ts";
+import { batchAt, freshSink, onePartition, openClient, textSchema, upsert } from "./fixture.ts";
 
 function schemaOf(...columns: RowColumn[]): RowSchema {
   return { idType: "string", columns };
@@ -85,39 +84,6 @@ describe("a table that does not exist", () => {
         await pool.query(`DROP SCHEMA IF EXISTS ${escapeIdentifier(made)} CASCADE`);
       }
     }
-  });
-
-  test("that is gone after it was filled is not made anew: its rows would be missing", async () => {
-    const { schema, pool, sink, openSink } = await freshSink();
-    const partition = { topic: "t", partition: 0 };
-    await sink.readProgress([partition]);
-    const table = { schema, table: "products" };
-    await sink.apply(batchAt(0, table, [upsert("a", 1, "x")]));
-    await pool.query("DROP TABLE products");
-    for (const each of [sink, openSink()])
-      await expect(each.apply(batchAt(1, table, [upsert("b", 2, "y")]))).rejects.toMatchObject({
-        code: "TABLE_DROPPED",
-        kind: "fatal",
-      });
-    expect((await sink.readProgress([partition])).get("t/0")).toBe(1n);
-  });
-
-  test("that is gone is filled anew once what was known of it is forgotten as the error says", async () => {
-    const { schema, pool, sink, openSink } = await freshSink();
-    await sink.readProgress([{ topic: "t", partition: 0 }]);
-    const table = { schema, table: "products" };
-    const changes = [upsert("a", 1, "x"), upsert("b", 2, "y"), deletion("b", 3)];
-    await sink.apply(batchAt(0, table, changes));
-    await pool.query("DROP TABLE products");
-    const failure: unknown = await sink
-      .apply(batchAt(3, table, [upsert("c", 4, "z")]))
-      .catch((error: unknown) => error);
-    const { remedy } = failure as HeadraceError;
-    await pool.query(remedy.slice(remedy.indexOf("DELETE FROM")).replaceAll("TOPIC", "t"));
-    const started = openSink();
-    await started.readProgress([{ topic: "t", partition: 0 }]);
-    expect(await started.apply(batchAt(0, table, changes))).toBe("applied");
-    expect((await pool.query("SELECT _id, value FROM products")).rows).toEqual([{ _id: "a", value: "x" }]);
   });
 
   test("may have as many columns as PostgreSQL takes", async () => {
