@@ -3,9 +3,10 @@ import type { LogBounds, TopicPartition } from "../../schemas/partitions.ts";
 import type { LostRecords } from "../ports.ts";
 
 /**
- * A stored offset must lie within the log; Kafka's clients would silently go on at one of its ends.
- * @returns what is lost below the log's start; null: nothing
- * @throws HeadraceError TOPIC_RECREATED
+ * Checks that a stored offset lies within the partition's log. Kafka's clients do not: they silently continue at the
+ * log's start or end.
+ * @returns the records lost below the log's start; null where none are lost
+ * @throws HeadraceError TOPIC_RECREATED where the offset is behind the log's end
  */
 export function lostRecords(partition: TopicPartition, offset: bigint, bounds: LogBounds): LostRecords | null {
   if (offset > bounds.high) throw topicRecreated(partition, offset, bounds);
@@ -15,7 +16,7 @@ export function lostRecords(partition: TopicPartition, offset: bigint, bounds: L
 
 export function historyLost({ topic, partition, storedOffset, logStart }: LostRecords): HeadraceError {
   return new HeadraceError("HISTORY_LOST_IN_KAFKA", {
-    message: `Topic ${topic}, partition ${partition} begins at offset ${logStart}, but is applied only up to ${storedOffset}: the records between are gone.`,
+    message: `Topic ${topic}, partition ${partition} begins at offset ${logStart}, but Headrace has applied it only up to offset ${storedOffset}. Kafka deleted the records between.`,
     details: {
       topic,
       partition: String(partition),
@@ -26,11 +27,12 @@ export function historyLost({ topic, partition, storedOffset, logStart }: LostRe
 }
 
 function topicRecreated({ topic, partition }: TopicPartition, offset: bigint, { low, high }: LogBounds): HeadraceError {
-  const name = topic.replaceAll("'", "''");
-  const update = `UPDATE headrace.progress SET next_offset = ${low} WHERE topic = '${name}' AND partition = ${partition};`;
+  const where = `topic = '${topic.replaceAll("'", "''")}' AND partition = ${partition}`;
+  // New records get offsets that closed dead letters had: they would count as closed, too.
+  const statements = `BEGIN; UPDATE headrace.progress SET next_offset = ${low} WHERE ${where}; DELETE FROM headrace.dead_letters WHERE ${where}; COMMIT;`;
   return new HeadraceError("TOPIC_RECREATED", {
-    message: `Topic ${topic}, partition ${partition} ends at offset ${high}, but ${offset} was applied already: the topic was made anew, lost records, or is another Kafka's.`,
-    remedy: `Check that this is the right Kafka. If the topic was made anew or has lost records, have its collection copied anew (headrace resync), and let the consumer read the topic from its start: ${update}`,
+    message: `Topic ${topic}, partition ${partition} ends at offset ${high}, but Headrace has applied it up to offset ${offset}. The topic was created again, has lost records, or is in another Kafka.`,
+    remedy: `Check that kafka.brokers names the right Kafka. If the topic was created again or has lost records, run this SQL, start the consumer, and copy the collection again with headrace resync: ${statements}`,
     details: { topic, partition: String(partition), storedOffset: String(offset), logEnd: String(high) },
   });
 }

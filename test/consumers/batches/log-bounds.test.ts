@@ -4,11 +4,11 @@ import { historyLost, lostRecords } from "../../../src/consumers/batches/log-bou
 const partition = { topic: "shop.shop.products", partition: 3 };
 const bounds = { low: 10n, high: 20n };
 
-test.each([10n, 15n, 20n])("offset %s lies within the log", (offset) => {
+test.each([10n, 15n, 20n])("offset %s is within the log", (offset) => {
   expect(lostRecords(partition, offset, bounds)).toBeNull();
 });
 
-test("below the log's start records are lost", () => {
+test("records below the log's start are lost", () => {
   const lost = { ...partition, storedOffset: 9n, logStart: 10n };
   expect(lostRecords({ ...partition }, 9n, bounds)).toEqual(lost);
   expect(historyLost(lost)).toMatchObject({
@@ -19,7 +19,7 @@ test("below the log's start records are lost", () => {
   });
 });
 
-test("beyond the log's end the topic is another one, and the error says how to go on", () => {
+test("an offset behind the log's end: the topic was created again, and the error says what to do", () => {
   const check = () => lostRecords(partition, 21n, bounds);
   expect(check).toThrow(
     expect.objectContaining({
