@@ -1,13 +1,13 @@
-# Headrace's image: `docker build -t headrace .` needs this folder and the npm registry. docs/docker.md says how to use it.
+# Headrace's image. `docker build -t headrace .` needs this folder and the npm registry. How to use it: docs/docker.md.
 
 FROM node:24-slim AS builder
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Install scripts only fetch servers and tools for development.
+# The dependencies' install scripts only fetch servers and tools for development.
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
-# The command is run by its first line, with the flags that stand there.
+# main.js is executable and its first line sets Node's flags: the entry point below runs it directly.
 RUN npm run build
 
 FROM node:24-slim AS dependencies
@@ -15,7 +15,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts
 
-# The demo's data and what follows it: for docker-compose.yml's profile demo only.
+# Loads the demo's data and shows the rows arriving; used only by the profile demo of docker-compose.yml.
 FROM builder AS demo
 COPY dev dev
 USER node
@@ -28,9 +28,9 @@ COPY package.json ./
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=builder /app/dist dist
 USER node
-# Where headrace.yaml is mounted.
+# Mount headrace.yaml here.
 WORKDIR /etc/headrace
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "/app/dist/cli/healthcheck.js"]
-# env replaces itself by node, so that node is process 1 and gets SIGTERM.
+# The first line of main.js starts env, which becomes node. So node is process 1 and gets SIGTERM.
 ENTRYPOINT ["/app/dist/cli/main.js"]
 CMD ["--help"]
