@@ -15,8 +15,9 @@ export interface PostgresOptions {
   readonly idleInTransactionTimeoutMs: number;
 }
 
+/** A SQL statement with its parameters. */
 export interface Query {
-  /** Given: prepared under this name once per connection. */
+  /** Where given, each connection prepares the statement once, under this name. */
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];

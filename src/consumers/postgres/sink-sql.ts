@@ -1,14 +1,8 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import type { DeadLetterOrigin, DeadLetterOutcome, TableName, Watermark } from "../ports.ts";
+import type { Query } from "./client.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
-
-/** A statement with its parameters; a named one is prepared once per connection. */
-export interface SinkQuery {
-  readonly name: string;
-  readonly text: string;
-  readonly values: readonly unknown[];
-}
 
 /** The statements on Headrace's own tables. Pure. */
 export class SinkSql {
@@ -19,7 +13,7 @@ export class SinkSql {
   }
 
   /** Partitions that have no progress begin at 0. */
-  beginProgress(partitions: readonly TopicPartition[]): SinkQuery {
+  beginProgress(partitions: readonly TopicPartition[]): Query {
     return {
       name: "headrace_begin_progress",
       text: `INSERT INTO ${this.#schema}.progress (topic, partition, next_offset)
@@ -29,7 +23,7 @@ SELECT topic, partition, 0 FROM unnest($1::text[], $2::int[]) AS wanted (topic, 
   }
 
   /** Rows of `topic`, `partition`, `next_offset`. */
-  readProgress(partitions: readonly TopicPartition[]): SinkQuery {
+  readProgress(partitions: readonly TopicPartition[]): Query {
     return {
       name: "headrace_read_progress",
       text: `SELECT topic, partition, next_offset FROM unnest($1::text[], $2::int[]) AS wanted (topic, partition)
@@ -42,7 +36,7 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
    * Waits until no other transaction writes the partition's keys. A row of `next_offset`; none where the partition has
    * no progress.
    */
-  lockProgress({ topic, partition }: TopicPartition): SinkQuery {
+  lockProgress({ topic, partition }: TopicPartition): Query {
     return {
       name: "headrace_lock_progress",
       text: `SELECT next_offset FROM ${this.#schema}.progress WHERE topic = $1 AND partition = $2 FOR UPDATE`,
@@ -55,7 +49,7 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
    * of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the newest
    * truncate in the partition, NULL where there was none) and `has_tombstones` (whether the table has one).
    */
-  lookUnderLock({ topic, partition }: TopicPartition, table: TableName): SinkQuery {
+  lookUnderLock({ topic, partition }: TopicPartition, table: TableName): Query {
     return {
       name: "headrace_look_under_lock",
       text: `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
@@ -65,7 +59,7 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
     };
   }
 
-  moveProgress({ topic, partition }: TopicPartition, nextOffset: bigint): SinkQuery {
+  moveProgress({ topic, partition }: TopicPartition, nextOffset: bigint): Query {
     return {
       name: "headrace_move_progress",
       text: `UPDATE ${this.#schema}.progress SET next_offset = $3 WHERE topic = $1 AND partition = $2`,
@@ -74,7 +68,7 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   }
 
   /** The newest version of a key that is in the DLQ. */
-  recordUnapplied(table: TableName, { key, version }: Pick<Change, "key" | "version">): SinkQuery {
+  recordUnapplied(table: TableName, { key, version }: Pick<Change, "key" | "version">): Query {
     return {
       name: "headrace_record_unapplied",
       text: `INSERT INTO ${this.#schema}.unapplied AS known (relation, key, version) VALUES ($1, $2, $3)
@@ -89,7 +83,7 @@ ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version WHERE known
     attempts: number,
     outcome: DeadLetterOutcome,
     table: TableName | null,
-  ): SinkQuery {
+  ): Query {
     return {
       name: "headrace_record_outcome",
       text: `INSERT INTO ${this.#schema}.dead_letters AS known (topic, partition, "offset", attempts, outcome, relation)
@@ -102,7 +96,7 @@ WHERE known.outcome <> 'replayed'`,
   }
 
   /** Rows of `topic`, `partition`, `offset`, `outcome`. */
-  readOutcomes(origins: readonly DeadLetterOrigin[]): SinkQuery {
+  readOutcomes(origins: readonly DeadLetterOrigin[]): Query {
     return {
       name: "headrace_read_outcomes",
       text: `SELECT topic, partition, "offset", outcome
@@ -116,7 +110,7 @@ JOIN ${this.#schema}.dead_letters USING (topic, partition, "offset")`,
    * Never lowers one. `source_time` is to the second, down: what was written before it is in the table. In order, as
    * every member of the group does this.
    */
-  raiseWatermarks(watermarks: readonly Watermark[]): SinkQuery {
+  raiseWatermarks(watermarks: readonly Watermark[]): Query {
     return {
       name: "headrace_raise_watermarks",
       text: `INSERT INTO ${this.#schema}.watermark AS known (relation, version, source_time)
@@ -129,7 +123,7 @@ WHERE known.version < EXCLUDED.version`,
     };
   }
 
-  purgeTombstones(olderThanMs: number, maxRows: number): SinkQuery {
+  purgeTombstones(olderThanMs: number, maxRows: number): Query {
     return {
       name: "headrace_purge_tombstones",
       text: `DELETE FROM ${this.#schema}.tombstones WHERE ctid = ANY (ARRAY(

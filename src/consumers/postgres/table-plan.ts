@@ -1,9 +1,10 @@
 import { HeadraceError } from "../../errors/error.ts";
+import { keyColumnType } from "../../schemas/keys/document-key.ts";
 import type { RowSchema } from "../../schemas/row-schema.ts";
 import type { TableName } from "../ports.ts";
 import type { ColumnState, SchemaState, TableState } from "./catalog.ts";
 import { columnFit } from "./column-fit.ts";
-import { idColumnType, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
+import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** A table that records are going to be written to. */
 export interface TableNeed {
@@ -53,7 +54,7 @@ export function createSchema(name: string): string {
 
 function columnsOf(rowSchema: RowSchema): readonly Column[] {
   return [
-    { name: "_id", sqlType: idColumnType(rowSchema.idType) },
+    { name: "_id", sqlType: keyColumnType(rowSchema.idType) },
     { name: "_version", sqlType: "bigint" },
     ...rowSchema.columns,
   ];

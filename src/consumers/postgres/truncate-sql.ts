@@ -1,6 +1,6 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { TableName } from "../ports.ts";
-import type { SinkQuery } from "./sink-sql.ts";
+import type { Query } from "./client.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** The statements of truncates. Pure. */
@@ -13,7 +13,7 @@ export class TruncateSql {
   }
 
   /** One after the other: two that each mark their partition and count would not see each other. */
-  lockFloor(table: TableName): SinkQuery {
+  lockFloor(table: TableName): Query {
     return {
       name: "headrace_lock_floor",
       text: `INSERT INTO ${this.#schema}.floors (relation, version, swept) VALUES ($1, -1, true)
@@ -22,7 +22,7 @@ ON CONFLICT (relation) DO UPDATE SET relation = EXCLUDED.relation`,
     };
   }
 
-  mark({ topic, partition }: TopicPartition, table: TableName, version: bigint): SinkQuery {
+  mark({ topic, partition }: TopicPartition, table: TableName, version: bigint): Query {
     return {
       name: "headrace_mark_truncate",
       text: `INSERT INTO ${this.#schema}.truncates AS known (relation, topic, partition, version) VALUES ($1, $2, $3, $4)
@@ -36,7 +36,7 @@ WHERE known.version < EXCLUDED.version`,
    * Up to the version that all of the topic's partitions have marked. A truncate of the version that the floor has
    * already may be another one (the source's clock stands while nothing happens there): the table is swept again.
    */
-  raiseFloor(topic: string, partitions: number, table: TableName, version: bigint): SinkQuery {
+  raiseFloor(topic: string, partitions: number, table: TableName, version: bigint): Query {
     return {
       name: "headrace_raise_floor",
       text: `UPDATE ${this.#schema}.floors AS floor SET version = complete.version, swept = false
@@ -51,7 +51,7 @@ WHERE floor.relation = $1
   }
 
   /** A row of `version` where the table is still to be swept. */
-  readUnswept(table: TableName): SinkQuery {
+  readUnswept(table: TableName): Query {
     return {
       name: "headrace_read_unswept",
       text: `SELECT version FROM ${this.#schema}.floors WHERE relation = $1 AND NOT swept`,
@@ -60,7 +60,7 @@ WHERE floor.relation = $1
   }
 
   /** What cannot spare a row from a sweep any more. */
-  forgetUnapplied(table: TableName, floor: bigint): SinkQuery {
+  forgetUnapplied(table: TableName, floor: bigint): Query {
     return {
       name: "headrace_forget_unapplied",
       text: `DELETE FROM ${this.#schema}.unapplied WHERE relation = $1 AND version < $2`,
@@ -68,7 +68,7 @@ WHERE floor.relation = $1
     };
   }
 
-  setSwept(table: TableName, floor: bigint): SinkQuery {
+  setSwept(table: TableName, floor: bigint): Query {
     return {
       name: "headrace_set_swept",
       text: `UPDATE ${this.#schema}.floors SET swept = true WHERE relation = $1 AND version = $2`,
@@ -81,7 +81,7 @@ WHERE floor.relation = $1
    * the key of the last one looked at, as text; none where there is none behind `after`. By key and not by ctid: a row
    * that somebody else updates keeps its key, and a partitioned table has each ctid several times.
    */
-  sweepStep(table: TableName, { floor, after, rows, locked }: SweepStep): Omit<SinkQuery, "name"> {
+  sweepStep(table: TableName, { floor, after, rows, locked }: SweepStep): Query {
     const name = quoteTable(table);
     // Without a cast: the parameter is of the type that the column has.
     const behind = after === undefined ? "" : `WHERE "_id" > $4`;

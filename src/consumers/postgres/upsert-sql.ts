@@ -1,31 +1,21 @@
 import { createHash } from "node:crypto";
+import { keyColumnType } from "../../schemas/keys/document-key.ts";
 import { parseColumnType } from "../../schemas/mapping/column-type.ts";
-import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { Change, RowColumn, RowSchema } from "../../schemas/row-schema.ts";
 import type { RowGroup, Upsert } from "../batches/fold-batch.ts";
 import type { TableName } from "../ports.ts";
+import type { Query } from "./client.ts";
 import { columnArrays, textArray } from "./text-arrays.ts";
-
-/** A statement to be prepared under its name once per connection. */
-interface SqlText {
-  readonly name: string;
-  readonly text: string;
-}
-
-/** A prepared statement with its parameters. */
-export interface Statement extends SqlText {
-  readonly values: readonly (string | Buffer)[];
-}
 
 /** The statements that write rows of one RowSchema into one table. */
 export interface TableStatements {
   readonly relation: string;
-  readonly upsert: SqlText;
+  readonly upsert: Query;
   /** Where no key of the table has a tombstone: looking for them costs a tenth of the server's time. */
-  readonly uncheckedUpsert: SqlText;
-  readonly delete: SqlText;
+  readonly uncheckedUpsert: Query;
+  readonly delete: Query;
   /** The newest version that is known of a key (column `known`), a deleted one's too; NULL where there is none. */
-  readonly knownVersion: SqlText;
+  readonly knownVersion: Query;
 }
 
 /** What the statements are made from. */
@@ -49,12 +39,6 @@ export function quoteIdentifier(name: string): string {
 /** A table's name as SQL takes it, and as Headrace's own tables name it. */
 export function quoteTable({ schema, table }: TableName): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
-}
-
-/** The type of the `_id` column. */
-export function idColumnType(idType: IdType): "text" | "bigint" | "uuid" {
-  if (idType === "integer") return "bigint";
-  return idType === "uuid" ? "uuid" : "text";
 }
 
 /**
@@ -84,7 +68,7 @@ export function groupStatements(
   statements: TableStatements,
   group: RowGroup,
   hasTombstones: boolean,
-): readonly Statement[] {
+): readonly Query[] {
   const { upserts, deletes, rowSchema } = group;
   return [
     ...(upserts.length > 0 ? [upsertStatement(statements, rowSchema, upserts, hasTombstones)] : []),
@@ -97,13 +81,13 @@ function upsertStatement(
   rowSchema: RowSchema,
   upserts: readonly Upsert[],
   hasTombstones: boolean,
-): Statement {
+): Query {
   const rows = upserts.map(({ cells }) => cells);
   const values = [...keysAndVersions(upserts), ...columnArrays(rows, rowSchema.columns.length)];
   return hasTombstones ? { ...sql.upsert, values: [...values, sql.relation] } : { ...sql.uncheckedUpsert, values };
 }
 
-function deleteStatement(sql: TableStatements, deletes: readonly Change[]): Statement {
+function deleteStatement(sql: TableStatements, deletes: readonly Change[]): Query {
   return { ...sql.delete, values: [sql.relation, ...keysAndVersions(deletes)] };
 }
 
@@ -125,7 +109,7 @@ function upsertText(
   const parameters = ["$1::text[]", "$2::text[]", ...columns.map(({ parameter }) => parameter)];
   const aliases = ["key", "version", ...columns.map(({ alias }) => alias)];
   const values = [
-    `new.key::${idColumnType(rowSchema.idType)}`,
+    `new.key::${keyColumnType(rowSchema.idType)}`,
     "new.version::bigint",
     ...columns.map(({ value }) => value),
   ];
@@ -150,7 +134,7 @@ function deleteText({ table, rowSchema, internalSchema }: StatementTarget): stri
   SELECT key, version::bigint AS version FROM unnest($2::text[], $3::text[]) AS parameters (key, version)
 ), deleted AS (
   DELETE FROM ${quoteTable(table)} AS target USING gone
-  WHERE target."_id" = gone.key::${idColumnType(rowSchema.idType)}
+  WHERE target."_id" = gone.key::${keyColumnType(rowSchema.idType)}
     AND (target."_version" IS NULL OR target."_version" <= gone.version)
 )
 INSERT INTO ${quoteIdentifier(internalSchema)}.tombstones AS known (relation, key, version, deleted_at)
@@ -162,7 +146,7 @@ WHERE known.version < EXCLUDED.version`;
 /** A row that has no version (it was there before Headrace) is older than every change. */
 function knownVersionText({ table, rowSchema, internalSchema }: StatementTarget): string {
   return `SELECT greatest(
-  (SELECT COALESCE("_version", -1) FROM ${quoteTable(table)} WHERE "_id" = $2::text::${idColumnType(rowSchema.idType)}),
+  (SELECT COALESCE("_version", -1) FROM ${quoteTable(table)} WHERE "_id" = $2::text::${keyColumnType(rowSchema.idType)}),
   (SELECT version FROM ${quoteIdentifier(internalSchema)}.tombstones WHERE relation = $1 AND key = $2::text)) AS known`;
 }
 
@@ -174,6 +158,6 @@ function castValue({ sqlType }: RowColumn, value: string): string {
 }
 
 /** Named by content, so that a connection prepares a text once, however often it is built. */
-function named(text: string): SqlText {
+function named(text: string): Query {
   return { name: `headrace_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`, text };
 }
