@@ -61,10 +61,10 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
   const { sink, deadLetters, decode, logger, observer } = options;
   const table = options.tableOf(topic);
   let expectedOffset = batch.startOffset;
-  for (const piece of cutBatch(batch.records, batch.nextOffset, options.limits)) {
+  for (const slice of cutBatch(batch.records, batch.nextOffset, options.limits)) {
     const retrying = createRetrier(options, batch);
-    const records = await decodeRecords(piece.records, decode, retrying);
-    const outcome = await bisect(records, piece.nextOffset, {
+    const records = await decodeRecords(slice.records, decode, retrying);
+    const outcome = await bisect(records, slice.nextOffset, {
       apply: async (changes, nextOffset, buried) => {
         const result = await retrying(() =>
           sink.apply({ topic, partition, table, expectedOffset, nextOffset, changes, buried }),
@@ -85,7 +85,7 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
       logger.info({ topic, partition, expectedOffset }, "the progress is not the expected one, reading it again");
       return;
     }
-    batch.commit(piece.nextOffset);
-    observer.applied(batch, records.length, piece.nextOffset);
+    batch.commit(slice.nextOffset);
+    observer.applied(batch, records.length, slice.nextOffset);
   }
 }

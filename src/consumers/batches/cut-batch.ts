@@ -1,28 +1,30 @@
 import { TRUNCATE_KEY } from "../../schemas/topics.ts";
 import type { LogRecord } from "../ports.ts";
 
-/** Where a micro-batch ends at the latest. A single larger record is a micro-batch of its own. */
+/** The limits of a micro-batch. A single record above `maxBytes` is a micro-batch of its own. */
 export interface MicroBatchLimits {
   readonly maxRows: number;
-  /** Of keys and values as they stand in Kafka. */
+  /** Of keys and values, as Kafka stores them. */
   readonly maxBytes: number;
 }
 
-export interface Piece {
+/** The records of one micro-batch. */
+export interface Slice {
   readonly records: readonly LogRecord[];
+  /** The offset after it. */
   readonly nextOffset: bigint;
 }
 
 /**
- * Cuts a partition's fetched records into micro-batches without a gap between them. A truncate begins one: what stands
- * before it, a new snapshot perhaps, is in the table before that is swept. A batch without records is one empty piece:
- * its control records too have to be passed.
+ * Cuts a partition's fetched records into slices without gaps. A truncate starts a slice: the records before it, maybe
+ * a new snapshot, must be in the table before the sweep. A batch without records is one empty slice: the progress must
+ * move past its control records.
  */
 export function* cutBatch(
   records: readonly LogRecord[],
   nextOffset: bigint,
   { maxRows, maxBytes }: MicroBatchLimits,
-): Generator<Piece> {
+): Generator<Slice> {
   let start = 0;
   let bytes = 0;
   for (const [index, record] of records.entries()) {

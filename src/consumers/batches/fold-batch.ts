@@ -1,11 +1,11 @@
 import type { Change, RowSchema } from "../../schemas/row-schema.ts";
 
-/** A change that leaves a row. */
+/** A change that writes a row. */
 export interface Upsert extends Change {
   readonly cells: Buffer;
 }
 
-/** What is written under one RowSchema. */
+/** The changes that are written with one RowSchema. */
 export interface RowGroup {
   readonly rowSchema: RowSchema;
   readonly upserts: readonly Upsert[];
@@ -13,12 +13,13 @@ export interface RowGroup {
 }
 
 /**
- * Folds changes, in log order, to the last one of each key, and groups these by RowSchema (by identity). The last
- * one is that of the highest version, of equal versions the later one. Each key stands once in the whole plan: a
- * statement that meets a key twice is refused by PostgreSQL, and between statements the order no longer matters.
- * A truncate has its group too, so that the table is there which is to be swept; nothing is written for it.
+ * Keeps the last change of each key, and groups these by RowSchema (by identity). The last change is the one with the
+ * highest version; of equal versions, the later one. So each key is in the result once: PostgreSQL refuses a statement
+ * that writes a key twice, and the order of the statements does not matter. A truncate writes no row, but has a group,
+ * so that its table is created before it is swept.
+ * @param changes in log order
  */
-export function planBatch(changes: readonly Change[]): readonly RowGroup[] {
+export function foldBatch(changes: readonly Change[]): readonly RowGroup[] {
   const groups = new Map<RowSchema, { rowSchema: RowSchema; upserts: Upsert[]; deletes: Change[] }>();
   for (const change of lastPerKey(changes)) {
     let group = groups.get(change.rowSchema);
@@ -33,9 +34,9 @@ export function planBatch(changes: readonly Change[]): readonly RowGroup[] {
 }
 
 /**
- * The truncate of the highest version. It stands for the others. In the end it doesn't matter where it stands among the
- * changes: what is older than it goes, before it in the log as behind it, and what is not stays. But only what is
- * in the table before it is marked never looks deleted: see `cutBatch`.
+ * The truncate with the highest version; it covers the others. Its place among the changes does not matter: older
+ * changes go, before and behind it; newer ones stay. `cutBatch` puts it first all the same, so that rows of a new
+ * snapshot do not disappear for a moment.
  */
 export function newestTruncate(changes: readonly Change[]): Change | undefined {
   let newest: Change | undefined;
@@ -45,7 +46,7 @@ export function newestTruncate(changes: readonly Change[]): Change | undefined {
   return newest;
 }
 
-/** What of a group is not older than a truncate of version `floor`. */
+/** The changes of a group that are not older than a truncate of version `floor`. */
 export function aboveFloor(group: RowGroup, floor: bigint | undefined): RowGroup {
   if (floor === undefined) return group;
   const isAbove = ({ version }: Change): boolean => version >= floor;
@@ -55,7 +56,7 @@ export function aboveFloor(group: RowGroup, floor: bigint | undefined): RowGroup
 function lastPerKey(changes: readonly Change[]): Iterable<Change> {
   const last = new Map<string | null, Change>();
   for (const change of changes) {
-    // A truncate's key is the empty string, which a document may have, too.
+    // A truncate has the key "", which a document may have, too.
     const key = change.op === "t" ? null : change.key;
     const known = last.get(key);
     if (known === undefined || change.version >= known.version) last.set(key, change);

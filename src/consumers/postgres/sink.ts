@@ -2,7 +2,7 @@ import { HeadraceError } from "../../errors/error.ts";
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
-import { aboveFloor, newestTruncate, planBatch } from "../batches/fold-batch.ts";
+import { aboveFloor, newestTruncate, foldBatch } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
 import { originKey } from "../ports.ts";
 import type {
@@ -180,7 +180,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     changes: readonly Change[],
     work: (locked: Locked) => Promise<T>,
   ): Promise<T> {
-    const groups = planBatch(changes);
+    const groups = foldBatch(changes);
     const attempt = async (): Promise<T> => {
       const prepared = await this.#prepare(partition.topic, table, groups);
       return await this.#client.session(async (session) => {

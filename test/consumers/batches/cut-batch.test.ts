@@ -6,7 +6,7 @@ import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
 
 const sizes = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 60 });
 
-test("the pieces hold every record in order, without a gap, within the limits", () => {
+test("the slices hold every record in order, without a gap, within the limits", () => {
   fc.assert(
     fc.property(
       sizes,
@@ -15,34 +15,34 @@ test("the pieces hold every record in order, without a gap, within the limits", 
       (given, maxRows, maxBytes) => {
         const records = given.map(record);
         const end = BigInt(given.length * 2);
-        const pieces = [...cutBatch(records, end, { maxRows, maxBytes })];
+        const slices = [...cutBatch(records, end, { maxRows, maxBytes })];
 
-        expect(pieces.flatMap((piece) => piece.records)).toEqual(records);
-        expect(pieces.at(-1)?.nextOffset).toBe(end);
-        for (const [index, piece] of pieces.entries()) {
-          const following = pieces[index + 1];
-          if (following !== undefined) expect(piece.nextOffset).toBe(following.records[0]?.offset);
-          expect(piece.records.length).toBeLessThanOrEqual(maxRows);
-          const bytes = piece.records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-          if (piece.records.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
+        expect(slices.flatMap((slice) => slice.records)).toEqual(records);
+        expect(slices.at(-1)?.nextOffset).toBe(end);
+        for (const [index, slice] of slices.entries()) {
+          const following = slices[index + 1];
+          if (following !== undefined) expect(slice.nextOffset).toBe(following.records[0]?.offset);
+          expect(slice.records.length).toBeLessThanOrEqual(maxRows);
+          const bytes = slice.records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+          if (slice.records.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
         }
       },
     ),
   );
 });
 
-test("a piece ends only where a limit asks for it", () => {
+test("a slice ends only where a limit asks for it", () => {
   const records = [10, 10, 10].map(record);
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 30 })]).toHaveLength(1);
   expect([...cutBatch(records, 6n, { maxRows: 2, maxBytes: 30 })]).toHaveLength(2);
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 29 })]).toHaveLength(2);
 });
 
-test("a truncate begins a piece", () => {
+test("a truncate begins a slice", () => {
   const truncate = (index: number) => ({ ...record(1, index), key: TRUNCATE_KEY });
   const records = [record(1, 0), record(1, 1), truncate(2), record(1, 3), truncate(4), truncate(5)];
-  const pieces = [...cutBatch(records, 12n, { maxRows: 9, maxBytes: 900 })];
-  expect(pieces.map((piece) => [piece.records.length, piece.nextOffset])).toEqual([
+  const slices = [...cutBatch(records, 12n, { maxRows: 9, maxBytes: 900 })];
+  expect(slices.map((slice) => [slice.records.length, slice.nextOffset])).toEqual([
     [2, 4n],
     [2, 8n],
     [1, 10n],
@@ -50,7 +50,7 @@ test("a truncate begins a piece", () => {
   ]);
 });
 
-test("a batch of nothing but control records is one empty piece", () => {
+test("a batch of nothing but control records is one empty slice", () => {
   expect([...cutBatch([], 7n, { maxRows: 1, maxBytes: 1 })]).toEqual([{ records: [], nextOffset: 7n }]);
 });
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { aboveFloor, newestTruncate, planBatch } from "../../../src/consumers/batches/fold-batch.ts";
+import { aboveFloor, newestTruncate, foldBatch } from "../../../src/consumers/batches/fold-batch.ts";
 import type { Change, RowSchema } from "../../../src/schemas/row-schema.ts";
 import { cellsOf } from "../../support/cells.ts";
 
@@ -35,11 +35,11 @@ function appliedOneByOne(changes: readonly Change[]): Map<string, Change> {
   return rows;
 }
 
-describe("planBatch", () => {
+describe("foldBatch", () => {
   test("leaves of each key the change that applying one by one would leave", () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
-        const planned = planBatch(changes).flatMap((group) => [...group.upserts, ...group.deletes]);
+        const planned = foldBatch(changes).flatMap((group) => [...group.upserts, ...group.deletes]);
         expect(new Map(planned.map((change) => [change.key, change]))).toEqual(appliedOneByOne(changes));
         expect(planned.length).toBe(new Set(changes.map(({ key }) => key)).size);
       }),
@@ -49,7 +49,7 @@ describe("planBatch", () => {
   test("puts every change into the group of its RowSchema, upserts and deletes apart", () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
-        const groups = planBatch(changes);
+        const groups = foldBatch(changes);
         expect(new Set(groups.map(({ rowSchema }) => rowSchema)).size).toBe(groups.length);
         for (const { rowSchema, upserts, deletes } of groups) {
           expect(upserts.length + deletes.length).toBeGreaterThan(0);
@@ -66,7 +66,7 @@ describe("planBatch", () => {
       truncate(2n),
       { ...truncate(3n), rowSchema: newer },
     ];
-    expect(planBatch(changes)).toEqual([
+    expect(foldBatch(changes)).toEqual([
       { rowSchema: older, upserts: [changes[0]], deletes: [] },
       { rowSchema: newer, upserts: [], deletes: [] },
     ]);
@@ -90,7 +90,7 @@ describe("aboveFloor", () => {
   test("keeps what is not older, and all of it where there is no floor", () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 20 }), fc.bigInt(0n, 6n), (changes, floor) => {
-        for (const group of planBatch(changes)) {
+        for (const group of foldBatch(changes)) {
           expect(aboveFloor(group, undefined)).toEqual(group);
           const { upserts, deletes } = aboveFloor(group, floor);
           const isAbove = ({ version }: Change): boolean => version >= floor;

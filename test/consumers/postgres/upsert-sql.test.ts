@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { planBatch } from "../../../src/consumers/batches/fold-batch.ts";
+import { foldBatch } from "../../../src/consumers/batches/fold-batch.ts";
 import {
   buildStatements,
   groupStatements,
@@ -63,7 +63,7 @@ describe("the statements of a table", () => {
 describe("a group's statements", () => {
   test("are none, one or two", () => {
     const texts = (changes: Change[]): string[] =>
-      planBatch(changes).flatMap((group) => groupStatements(statements, group, true).map(({ text }) => text));
+      foldBatch(changes).flatMap((group) => groupStatements(statements, group, true).map(({ text }) => text));
     expect(texts([])).toEqual([]);
     expect(texts([upsert("1")])).toEqual([statements.upsert.text]);
     expect(texts([deletion("1")])).toEqual([statements.delete.text]);
@@ -71,7 +71,7 @@ describe("a group's statements", () => {
   });
 
   test("have a parameter per column, whatever the number of rows, and the relation where they look at tombstones", () => {
-    const [group] = planBatch([upsert("1"), upsert("2"), upsert("3")]);
+    const [group] = foldBatch([upsert("1"), upsert("2"), upsert("3")]);
     const [checked] = groupStatements(statements, group!, true);
     expect(checked?.values?.length).toBe(2 + rowSchema.columns.length + 1);
     expect(checked?.values?.at(-1)).toBe('"public"."products"');
