@@ -4,98 +4,113 @@ import type { Position, Version } from "../../schemas/change-event.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
 import { versionTimestamp } from "./cluster-time.ts";
 import { INTERNAL_NAME } from "./collections.ts";
-import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
+import { RawCursor } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { isCursorLost, isEventTooLarge } from "./errors.ts";
 import { readStreamEvent } from "./stream-event.ts";
 
-/** Consecutive events of the stream, and where it stands after them. */
+/** Consecutive events of the stream, and the stream's position after them. */
 export interface StreamBatch {
   readonly events: readonly StreamEvent[];
-  /** `_data` of the token. */
+  /** `_data` of the resume token. */
   readonly resumeToken: string;
-  /** Every event up to this time has been seen, but for what is left of one MongoDB transaction. */
+  /** All events up to this time have been read, except perhaps the rest of one MongoDB transaction. */
   readonly clusterTime: Version;
-  /** Whether nothing is left of that transaction: there was nothing more to read. */
+  /** Whether that transaction, too, has been read to its end: the server had no more events. */
   readonly isWhole: boolean;
 }
 
+/** Where a stream begins. */
+export type StreamStart = Pick<Position, "resumeToken" | "clusterTime">;
+
 export interface ChangeStreamOptions {
-  /** Null: all that are not MongoDB's own. */
+  /** Null: all collections except MongoDB's own. */
   readonly collections: readonly string[] | null;
-  /** Null: from now on. */
-  readonly start: Pick<Position, "resumeToken" | "clusterTime"> | null;
-  /** How long the server waits for events before it answers with none; asked each time. */
-  readonly maxAwaitTimeMs: () => number;
   readonly signal: AbortSignal;
 }
 
-/** Most events of one batch; hence most of one Kafka transaction. */
+/** Most events of one batch, and so of one Kafka transaction. */
 const BATCH_EVENTS = 4_000;
 const DOING = "reading the change stream";
 
 /**
- * Tails the database's change stream. The first batch is empty: it says where the stream begins. A cursor that
- * the server has dropped (it was idle too long, the primary changed) is opened again at the last token, and so is
- * one that ended as the database was dropped.
+ * Follows the database's change stream, which has no end. A cursor that the server has dropped (idle for too long, a new
+ * primary) is opened again at the last token; so is one that ended because the database was dropped.
  *
- * An event of more than 16 MB fails with all that were to come in its batch: that batch is read without documents.
- * @throws HeadraceError, classified; STREAM_LOST where it cannot begin at `start`; EVENT_TOO_LARGE
- * where an event is too large even without its document
+ * MongoDB fails a whole batch when one of its events has more than 16 MB. Such a batch is read without documents.
  */
-export async function* changeStream(db: Db, options: ChangeStreamOptions): AsyncGenerator<StreamBatch, void, void> {
-  let last: StreamBatch | null = null;
-  let withDocuments = true;
-  for (;;) {
-    try {
-      for await (const batch of openStream(db, { ...options, start: last ?? options.start, withDocuments })) {
-        last = batch;
-        yield batch;
-        if (!withDocuments && batch.events.length > 0) break;
-      }
-      withDocuments = true;
-    } catch (error) {
-      if (withDocuments && isEventTooLarge(error)) withDocuments = false;
-      else if (!isCursorLost(error)) throw error;
-    }
+export class ChangeStream {
+  readonly #db: Db;
+  readonly #options: ChangeStreamOptions;
+  #cursor: RawCursor | null = null;
+  #at: StreamStart | null;
+  #withDocuments = true;
+
+  /** @param start null: from now on */
+  constructor(db: Db, start: StreamStart | null, options: ChangeStreamOptions) {
+    this.#db = db;
+    this.#at = start;
+    this.#options = options;
   }
-}
 
-interface OpenOptions extends ChangeStreamOptions {
-  readonly withDocuments: boolean;
-}
-
-/** Ends only with an invalidate, after which a new stream can begin. */
-async function* openStream(db: Db, options: OpenOptions): AsyncGenerator<StreamBatch, void, void> {
-  const session = startCursorSession(db);
-  const run = { session, signal: options.signal, doing: DOING };
-  const more = { collection: "$cmd.aggregate", batchSize: BATCH_EVENTS };
-  let before = options.start;
-  let id = 0n;
-  let isFirst = true;
-  try {
-    let reply = await cursorCommand(db, aggregateCommand(options), run);
+  /**
+   * Reads the next batch. The first one is empty: it tells where the stream begins.
+   * @param maxAwaitTimeMs how long the server waits for events before it replies with none
+   * @throws HeadraceError, classified; STREAM_LOST if the stream cannot begin at its start; EVENT_TOO_LARGE if an event is
+   * too large even without its document
+   */
+  async next(maxAwaitTimeMs: number): Promise<StreamBatch> {
     for (;;) {
-      ({ id } = reply);
-      const batch = streamBatch(reply, before, isFirst);
-      yield batch;
-      isFirst = false;
-      if (id === 0n) return;
-      before = batch;
-      reply = await cursorCommand(db, { getMore: id, ...more, maxTimeMS: options.maxAwaitTimeMs() }, run);
+      try {
+        const batch = await this.#read(maxAwaitTimeMs);
+        this.#at = batch;
+        return batch;
+      } catch (error) {
+        await this.close();
+        if (this.#withDocuments && isEventTooLarge(error)) this.#withDocuments = false;
+        else if (!isCursorLost(error)) throw error;
+      }
     }
-  } finally {
-    await closeCursor(db, more.collection, id, session);
+  }
+
+  /** Closes the cursor. The next read would open another one. */
+  async close(): Promise<void> {
+    const cursor = this.#cursor;
+    this.#cursor = null;
+    await cursor?.close();
+  }
+
+  async #read(maxAwaitTimeMs: number): Promise<StreamBatch> {
+    const isFirst = this.#cursor === null;
+    const cursor = (this.#cursor ??= new RawCursor(this.#db, "$cmd.aggregate", {
+      signal: this.#options.signal,
+      doing: DOING,
+    }));
+    const reply = isFirst
+      ? await cursor.open(aggregateCommand(this.#at, this.#withDocuments, this.#options))
+      : await cursor.more({ batchSize: BATCH_EVENTS, maxTimeMS: maxAwaitTimeMs });
+    const batch = streamBatch(reply, this.#at, isFirst);
+    // A cursor ends with an invalidate, and the next one begins behind it.
+    const isDone = cursor.isAtEnd || (!this.#withDocuments && batch.events.length > 0);
+    if (isDone) {
+      this.#withDocuments = true;
+      await this.close();
+    }
+    return batch;
   }
 }
 
-function aggregateCommand({ start, collections, withDocuments }: OpenOptions): Document {
+function aggregateCommand(
+  start: StreamStart | null,
+  withDocuments: boolean,
+  { collections }: ChangeStreamOptions,
+): Document {
   return {
     aggregate: 1,
     pipeline: [
       { $changeStream: startOptions(start) },
       { $match: collectionFilter(collections) },
-      // The largest part of an update's event; the document is read anyway.
+      // The largest part of an update's event, and not needed: the document itself is read.
       { $project: { updateDescription: 0, ...(withDocuments ? {} : { fullDocument: 0 }) } },
     ],
     cursor: { batchSize: 0 },
@@ -103,14 +118,14 @@ function aggregateCommand({ start, collections, withDocuments }: OpenOptions): D
   };
 }
 
-/** `startAfter` takes every token, that of an invalidate too. */
-function startOptions(start: ChangeStreamOptions["start"]): Document {
+/** `startAfter` takes every token, also that of an invalidate. */
+function startOptions(start: StreamStart | null): Document {
   if (start === null) return {};
   if (start.resumeToken !== null) return { startAfter: { _data: start.resumeToken } };
   return { startAtOperationTime: versionTimestamp(start.clusterTime) };
 }
 
-/** A rename into a collection counts as an event of it; a dropped database's event names no collection. */
+/** Includes renames to one of the collections. The event of a dropped database names no collection. */
 function collectionFilter(collections: readonly string[] | null): Document {
   if (collections === null) {
     return { $or: [{ "ns.coll": { $not: INTERNAL_NAME } }, { "to.coll": { $exists: true } }] };
@@ -124,10 +139,10 @@ function collectionFilter(collections: readonly string[] | null): Document {
   };
 }
 
-/** @param isFirst nothing has been read yet, the batch is empty in any case */
+/** @param isFirst the cursor has only been opened: its batch is empty, whatever the server has */
 function streamBatch(
   { documents, resumeToken }: CursorBatch,
-  before: ChangeStreamOptions["start"],
+  before: StreamStart | null,
   isFirst: boolean,
 ): StreamBatch {
   if (resumeToken === null) throw noToken();
@@ -142,15 +157,15 @@ function streamBatch(
 }
 
 /**
- * A token without an event stands before the events of its time. The first one of a new stream is one of a time
- * that is still to come; it stays the same until something has been read.
+ * The time of a token that has no event is before the events of that time. The first token of a new stream is of a time
+ * that is still to come, and it does not change until the stream has read something.
  */
-function timeAfter(resumeToken: string, before: ChangeStreamOptions["start"]): Version {
+function timeAfter(resumeToken: string, before: StreamStart | null): Version {
   if (before === null) return tokenTime(resumeToken) - 1n;
   return resumeToken === before.resumeToken ? before.clusterTime : tokenTime(resumeToken);
 }
 
-/** A token is hex: the byte 82, then the seconds and the increment of its time, four bytes each. */
+/** A token is hex: the byte 82, then the seconds and the increment of its time with four bytes each. */
 function tokenTime(resumeToken: string): Version {
   const time = /^82([0-9A-F]{16})/i.exec(resumeToken)?.[1];
   if (time === undefined) throw noToken();

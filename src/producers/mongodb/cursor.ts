@@ -3,61 +3,102 @@ import type { Version } from "../../schemas/change-event.ts";
 import { timestampVersion } from "./cluster-time.ts";
 import { mongoError } from "./errors.ts";
 
-/** One batch of a cursor, with what the driver's own cursors keep to themselves. */
+/** One batch of a cursor, with the fields that the driver's own cursors hide. */
 export interface CursorBatch {
-  /** 0 when the cursor is at its end. */
-  readonly id: bigint;
   /** Raw BSON; views on the server's reply. */
   readonly documents: readonly Uint8Array[];
-  /** Of a change stream: `_data` of the token after the batch. */
+  /** For a change stream: `_data` of the resume token after the batch. */
   readonly resumeToken: string | null;
-  /** Of a snapshot read; null where the collection does not exist. */
+  /** For a snapshot read: its cluster time; null if the collection does not exist. */
   readonly atClusterTime: Version | null;
-  /** The node's time when it answered. */
+  /** The node's time when it replied. */
   readonly operationTime: Version;
 }
 
-export interface CursorCommandOptions {
-  /** Cursors belong to the session that opened them. */
-  readonly session: ClientSession;
+export interface CursorOptions {
   readonly signal: AbortSignal;
-  /** What is being done, for error messages. */
+  /** What the cursor is for, in error messages: `reading the change stream`. */
   readonly doing: string;
 }
 
-/** BSON integers stay what they are: a cursor's id sent back as a double is refused. */
-const RAW_BATCHES = { useBigInt64: true, fieldsAsRaw: { firstBatch: true, nextBatch: true } };
-
-/** A session that adds nothing of its own to the read concern. */
-export function startCursorSession(db: Db): ClientSession {
-  return db.client.startSession({ causalConsistency: false });
+/** Options of a getMore. */
+export interface MoreOptions {
+  /** Most documents of the batch. */
+  readonly batchSize?: number;
+  /** For a change stream: how long the server waits for events before it replies with none, ms. */
+  readonly maxTimeMS?: number;
 }
 
-/**
- * Runs a command that opens or continues a cursor.
- * @throws HeadraceError, classified; an aborted signal's reason as it is
- */
-export async function cursorCommand(
-  db: Db,
-  command: Document,
-  { session, signal, doing }: CursorCommandOptions,
-): Promise<CursorBatch> {
-  const options: RunCommandOptions = { ...RAW_BATCHES, session, signal, readPreference: "primary" };
-  let reply: Document;
-  try {
-    reply = await db.command(command, options);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw mongoError(error, doing);
+/** BSON integers keep their type: the server refuses a cursor id that is sent back as a double. */
+const RAW_BATCHES = { useBigInt64: true, fieldsAsRaw: { firstBatch: true, nextBatch: true } };
+
+/** A cursor on the primary, read with raw commands. It holds a session until `close`. */
+export class RawCursor {
+  readonly #db: Db;
+  readonly #collection: string;
+  readonly #session: ClientSession;
+  readonly #options: CursorOptions;
+  /** 0: the cursor is at its end. */
+  #id = 0n;
+
+  /** @param collection the one that getMore names; `$cmd.aggregate` for an aggregation of the whole database */
+  constructor(db: Db, collection: string, options: CursorOptions) {
+    this.#db = db;
+    this.#collection = collection;
+    this.#options = options;
+    // Without causal consistency: the driver would add to the read concern.
+    this.#session = db.client.startSession({ causalConsistency: false });
   }
-  const { cursor, operationTime } = reply as { cursor: CursorReply; operationTime: Timestamp };
-  return {
-    id: cursor.id,
-    documents: cursor.firstBatch ?? cursor.nextBatch ?? [],
-    resumeToken: cursor.postBatchResumeToken?._data ?? null,
-    atClusterTime: cursor.atClusterTime === undefined ? null : timestampVersion(cursor.atClusterTime),
-    operationTime: timestampVersion(operationTime),
-  };
+
+  get isAtEnd(): boolean {
+    return this.#id === 0n;
+  }
+
+  /**
+   * Runs a command that opens the cursor. A cursor that is at its end can be opened again.
+   * @returns its first batch
+   * @throws HeadraceError, classified; the signal's reason as it is
+   */
+  open(command: Document): Promise<CursorBatch> {
+    return this.#run(command);
+  }
+
+  /** Reads the next batch; the cursor must not be at its end. @throws as `open` */
+  more(options: MoreOptions = {}): Promise<CursorBatch> {
+    return this.#run({ getMore: this.#id, collection: this.#collection, ...options });
+  }
+
+  /** Frees the cursor on the server, if it is not at its end, and the session. */
+  async close(): Promise<void> {
+    const session = this.#session;
+    try {
+      if (!this.isAtEnd) await this.#db.command({ killCursors: this.#collection, cursors: [this.#id] }, { session });
+    } catch {
+      // The server drops an idle cursor after a while.
+    } finally {
+      await session.endSession();
+    }
+  }
+
+  async #run(command: Document): Promise<CursorBatch> {
+    const { signal, doing } = this.#options;
+    const options: RunCommandOptions = { ...RAW_BATCHES, session: this.#session, signal, readPreference: "primary" };
+    let reply: Document;
+    try {
+      reply = await this.#db.command(command, options);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw mongoError(error, doing);
+    }
+    const { cursor, operationTime } = reply as { cursor: CursorReply; operationTime: Timestamp };
+    this.#id = cursor.id;
+    return {
+      documents: cursor.firstBatch ?? cursor.nextBatch ?? [],
+      resumeToken: cursor.postBatchResumeToken?._data ?? null,
+      atClusterTime: cursor.atClusterTime === undefined ? null : timestampVersion(cursor.atClusterTime),
+      operationTime: timestampVersion(operationTime),
+    };
+  }
 }
 
 interface CursorReply {
@@ -66,15 +107,4 @@ interface CursorReply {
   readonly nextBatch?: readonly Uint8Array[];
   readonly postBatchResumeToken?: { readonly _data: string };
   readonly atClusterTime?: Timestamp;
-}
-
-/** Frees a cursor that is not read to its end, and its session. */
-export async function closeCursor(db: Db, collection: string, id: bigint, session: ClientSession): Promise<void> {
-  try {
-    if (id !== 0n) await db.command({ killCursors: collection, cursors: [id] }, { session });
-  } catch {
-    // The server drops an idle cursor by itself; that this one is not wanted any more is no failure.
-  } finally {
-    await session.endSession();
-  }
 }

@@ -3,10 +3,11 @@ import { latest } from "../../schemas/change-event.ts";
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
 import { planImages } from "../order/plan-images.ts";
 import type { BatchPlan } from "../order/plan-images.ts";
+import type { Endless } from "../order/read-ahead.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import { splitTruncates } from "../order/truncates.ts";
 import type { SplitEvents } from "../order/truncates.ts";
-import { changeStream } from "./change-stream.ts";
+import { ChangeStream } from "./change-stream.ts";
 import type { ChangeStreamOptions, StreamBatch } from "./change-stream.ts";
 import { clusterTimes } from "./client.ts";
 import { isSnapshotGone } from "./errors.ts";
@@ -15,41 +16,69 @@ import type { OnDrop } from "./event-meaning.ts";
 import { CollectionGone, readImages } from "./image-reader.ts";
 import type { ImageReaderOptions } from "./image-reader.ts";
 
-export interface ExactStreamOptions extends Omit<ChangeStreamOptions, "start">, ImageReaderOptions {
+export interface ExactStreamOptions extends ChangeStreamOptions, ImageReaderOptions {
   readonly onDrop: OnDrop;
 }
 
-/** A step that has reached this is published before more documents are read. */
+/** A step with this many bytes is published before more documents are read. */
 const STEP_BYTES = 8 * 1024 * 1024;
 
 /**
- * The change stream with every document exactly as it was at its event's version: the changed documents of
- * a batch are read at the batch's end. Where that time cannot be read any more (an old backlog), the batch is
- * *resolved*: all of its documents are read as they are now. What was read so is newer than the events that
- * follow; hence the horizon, up to which batches are resolved, also after a restart.
+ * The change stream, with every document exactly as it was at its event's version. The changed documents of a batch are
+ * read as of the batch's end. If that time cannot be read any more (an old backlog), the batch is *resolved*: all its
+ * documents are read as they are now. They are then newer than the events that follow, so the position gets a horizon:
+ * up to it later batches are resolved, too, also after a restart.
  *
- * A batch whose documents are large gives several steps. All but the last stand before the batch, with a
- * horizon that tells a restart what has been published.
+ * A batch with large documents gives several steps. The position of all but the last is before the batch, with a horizon
+ * that tells a restart what has been published.
  */
-export async function* exactStream(
-  db: Db,
-  start: StreamPosition | null,
-  options: ExactStreamOptions,
-): AsyncGenerator<StreamStep, void, void> {
-  let before: StreamPosition | null = start;
-  for await (const batch of changeStream(db, { ...options, start })) {
+export class ExactStream implements Endless<StreamStep> {
+  readonly #db: Db;
+  readonly #options: ExactStreamOptions;
+  readonly #stream: ChangeStream;
+  #before: StreamPosition | null;
+  /** The steps of the last batch that are left. */
+  #steps: AsyncGenerator<StreamStep, void, void> | null = null;
+
+  /** @param start null: from now on */
+  constructor(db: Db, start: StreamPosition | null, options: ExactStreamOptions) {
+    this.#db = db;
+    this.#options = options;
+    this.#stream = new ChangeStream(db, start, options);
+    this.#before = start;
+  }
+
+  /**
+   * Reads the next step. The first one has no events: it tells where the stream begins.
+   * @param maxAwaitTimeMs how long the server waits for events before a step without any
+   * @throws HeadraceError as `ChangeStream.next` and `meaningOf`
+   */
+  async next(maxAwaitTimeMs: number): Promise<StreamStep> {
+    for (;;) {
+      this.#steps ??= this.#stepsOf(await this.#stream.next(maxAwaitTimeMs));
+      const { done, value: step } = await this.#steps.next();
+      if (done !== true) {
+        this.#before = step.position;
+        return step;
+      }
+      this.#steps = null;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#steps?.return();
+    await this.#stream.close();
+  }
+
+  async *#stepsOf(batch: StreamBatch): AsyncGenerator<StreamStep, void, void> {
+    const before = this.#before;
+    const split = splitTruncates(batch.events, (event) => meaningOf(event, this.#options));
+    if (before !== null && batch.events.length > 0) {
+      yield* exactSteps(this.#db, before, { ...batch, ...split }, this.#options);
+      return;
+    }
     const { resumeToken, clusterTime, isWhole } = batch;
-    const horizon: Version = before?.horizon ?? 0n;
-    const split = splitTruncates(batch.events, (event) => meaningOf(event, options));
-    if (before === null || batch.events.length === 0) {
-      before = { resumeToken, clusterTime, isWhole, horizon };
-      yield { events: [], position: before };
-      continue;
-    }
-    for await (const step of exactSteps(db, before, { ...batch, ...split }, options)) {
-      yield step;
-      before = step.position;
-    }
+    yield { events: [], position: { resumeToken, clusterTime, isWhole, horizon: before?.horizon ?? 0n } };
   }
 }
 
@@ -90,7 +119,7 @@ interface StepsOptions {
   readonly before: StreamPosition;
   readonly batch: SplitBatch;
   readonly plan: BatchPlan;
-  /** The time that the plan's documents are read at. */
+  /** The time at which the plan's documents are read. */
   readonly at: Version;
   readonly gone: ReadonlySet<string>;
 }

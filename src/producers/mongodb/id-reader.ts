@@ -5,8 +5,7 @@ import { readSignalId } from "../../schemas/signal.ts";
 import type { SignalId } from "../../schemas/signal.ts";
 import type { Chunk, ChunkRequest } from "../order/chunk-reader.ts";
 import { versionTimestamp } from "./cluster-time.ts";
-import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
-import type { CursorBatch } from "./cursor.ts";
+import { RawCursor } from "./cursor.ts";
 import { keyOf } from "./document-key.ts";
 
 /** Most ids of one chunk, so that a change need not wait for long until it is published. */
@@ -24,7 +23,7 @@ export async function readIds(
   const from = Number(after ?? 0);
   let some = firstOf(ids.slice(from, from + CHUNK_IDS));
   let reply = await find(db, { collection, ids: some, notBefore, signal });
-  while (reply.id !== 0n) {
+  while (!reply.isComplete) {
     some = some.slice(0, Math.max(1, Math.floor(reply.documents.length / 2)));
     reply = await find(db, { collection, ids: some, notBefore, signal });
   }
@@ -63,33 +62,36 @@ interface IdsQuery {
   readonly signal: AbortSignal;
 }
 
-/** @returns an id of 0 where these are all that there are at the version */
-async function find(
-  db: Db,
-  { collection, ids, notBefore, signal }: IdsQuery,
-): Promise<Pick<CursorBatch, "id" | "documents"> & { readonly version: Version }> {
-  const session = startCursorSession(db);
-  const run = { session, signal, doing: `reading documents of ${JSON.stringify(collection)} by their _id` };
+interface ReadDocuments {
+  readonly documents: readonly Uint8Array[];
+  /** The time of the read. */
+  readonly version: Version;
+  /** Whether the reply has all of them. */
+  readonly isComplete: boolean;
+}
+
+async function find(db: Db, { collection, ids, notBefore, signal }: IdsQuery): Promise<ReadDocuments> {
+  const doing = `reading documents of ${JSON.stringify(collection)} by their _id`;
+  const cursor = new RawCursor(db, collection, { signal, doing });
   const command = (since: Version) => ({
     find: collection,
     filter: { _id: { $in: ids.map(({ id }) => keyToId("mixed", id)) } },
-    // A cursor that has given as many as it may has not seen its end.
+    // One more than there can be: a batch that is full does not show that the cursor is at its end.
     batchSize: ids.length + 1,
     readConcern: { level: "snapshot", afterClusterTime: versionTimestamp(since) },
   });
-  let id = 0n;
   try {
-    let reply = await cursorCommand(db, command(notBefore), run);
+    let reply = await cursor.open(command(notBefore));
     let version = reply.atClusterTime;
     if (version === null) {
-      // The collection was not there: at some time before the answer. If it is not there after it, neither was it at it.
+      // The collection did not exist at some time before the reply. If a later read does not find it either, it did not
+      // exist at the time of the reply.
       version = reply.operationTime;
-      reply = await cursorCommand(db, command(version), run);
+      reply = await cursor.open(command(version));
       version = reply.atClusterTime ?? version;
     }
-    ({ id } = reply);
-    return { id, documents: reply.documents, version };
+    return { documents: reply.documents, version, isComplete: cursor.isAtEnd };
   } finally {
-    await closeCursor(db, collection, id, session);
+    await cursor.close();
   }
 }

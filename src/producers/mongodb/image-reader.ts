@@ -1,9 +1,9 @@
-import type { ClientSession, Db, Document } from "mongodb";
+import type { Db, Document } from "mongodb";
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
 import { imageEvent, unreadableEvent } from "../order/plan-images.ts";
 import type { ImageRead, KeyOf } from "../order/plan-images.ts";
 import { versionTimestamp } from "./cluster-time.ts";
-import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
+import { RawCursor } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { isSentBackUnchanged, readId } from "./document-key.ts";
 
@@ -30,7 +30,6 @@ export class CollectionGone extends Error {
 const READ_KEYS = 1_000;
 /** Most bytes of one query's keys; MongoDB takes commands of 16 MB. */
 const READ_KEY_BYTES = 8 * 1024 * 1024;
-const DOING = "reading changed documents";
 
 /**
  * Reads documents as they were at one cluster time and gives an event for each, in some order, a server's
@@ -87,19 +86,12 @@ async function* find(
   command: Document,
   signal: AbortSignal,
 ): AsyncGenerator<CursorBatch, void, void> {
-  const session: ClientSession = startCursorSession(db);
-  const run = { session, signal, doing: DOING };
-  let id = 0n;
+  const cursor = new RawCursor(db, collection, { signal, doing: "reading changed documents" });
   try {
-    let reply = await cursorCommand(db, command, run);
-    for (;;) {
-      ({ id } = reply);
-      yield reply;
-      if (id === 0n) return;
-      reply = await cursorCommand(db, { getMore: id, collection, batchSize: READ_KEYS }, run);
-    }
+    yield await cursor.open(command);
+    while (!cursor.isAtEnd) yield await cursor.more({ batchSize: READ_KEYS });
   } finally {
-    await closeCursor(db, collection, id, session);
+    await cursor.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { BSON } from "mongodb";
-import type { ClientSession, Db, Document } from "mongodb";
+import type { Db, Document } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import { retry } from "../../runtime/retry.ts";
 import type { Version } from "../../schemas/change-event.ts";
@@ -7,8 +7,7 @@ import { readFilter } from "../../schemas/signal.ts";
 import { NOT_BY_ID } from "../order/chunk-reader.ts";
 import type { Chunk, ChunkRequest } from "../order/chunk-reader.ts";
 import { versionTimestamp } from "./cluster-time.ts";
-import { closeCursor, cursorCommand, startCursorSession } from "./cursor.ts";
-import type { CursorCommandOptions } from "./cursor.ts";
+import { RawCursor } from "./cursor.ts";
 import { isSentBackUnchanged, keyDocument, readId } from "./document-key.ts";
 import { readIds } from "./id-reader.ts";
 
@@ -54,32 +53,26 @@ async function tryChunk(
   filter: Document | null,
   { chunkDocuments, signal }: SnapshotOptions,
 ): Promise<readonly Chunk[]> {
-  const session: ClientSession = startCursorSession(db);
-  const run = { session, signal, doing: `reading the collection ${JSON.stringify(collection)}` };
+  const doing = `reading the collection ${JSON.stringify(collection)}`;
+  const cursor = new RawCursor(db, collection, { signal, doing });
   const bound = after === null ? null : BSON.EJSON.parse(after, { relaxed: false });
   // The bound is inclusive.
   const limit = chunkDocuments + (bound === null ? 0 : 1);
-  let id = 0n;
   try {
-    const scanEnd = filter === null ? null : await findScanEnd(db, collection, bound, run);
+    const scanEnd = filter === null ? null : await findScanEnd(cursor, collection, bound);
     const query = { bound, filter: filter ?? {}, limit, notBefore, max: scanEnd?.max ?? null };
-    let reply = await cursorCommand(db, findCommand(collection, query), run);
-    const version = reply.atClusterTime ?? reply.operationTime;
-    const read = [...reply.documents];
-    ({ id } = reply);
-    if (id !== 0n && read.length === 1 && bound !== null) {
-      // A document of nearly 16 MB, read before, fills the whole reply.
-      reply = await cursorCommand(db, { getMore: id, collection }, run);
-      ({ id } = reply);
-      read.push(...reply.documents);
-    }
+    const { documents: first, atClusterTime, operationTime } = await cursor.open(findCommand(collection, query));
+    const version = atClusterTime ?? operationTime;
+    const read = [...first];
+    // The bound's document fills the whole reply if it has nearly 16 MB.
+    if (!cursor.isAtEnd && read.length === 1 && bound !== null) read.push(...(await cursor.more()).documents);
     const documents = isBound(read[0], bound) ? read.slice(1) : read;
-    const isScanned = id === 0n && read.length < limit;
+    const isScanned = cursor.isAtEnd && read.length < limit;
     const isLast = isScanned && scanEnd === null;
     const next = isScanned ? (scanEnd?.after ?? null) : lastKey(collection, documents);
     return inParts(documents, after, { ...NOT_BY_ID, collection, selection, version, after: next, isLast });
   } finally {
-    await closeCursor(db, collection, id, session);
+    await cursor.close();
   }
 }
 
@@ -91,12 +84,7 @@ interface ScanEnd {
   readonly after: string;
 }
 
-async function findScanEnd(
-  db: Db,
-  collection: string,
-  bound: Document | null,
-  run: CursorCommandOptions,
-): Promise<ScanEnd | null> {
+async function findScanEnd(cursor: RawCursor, collection: string, bound: Document | null): Promise<ScanEnd | null> {
   const command = {
     find: collection,
     projection: { _id: 1 },
@@ -107,7 +95,7 @@ async function findScanEnd(
     limit: SCAN_END_DOCUMENTS,
     singleBatch: true,
   };
-  const { documents } = await cursorCommand(db, command, run);
+  const { documents } = await cursor.open(command);
   if (documents.length < 2) return null;
   for (const [index, key] of documents.entries()) {
     const next = documents[index + 1];

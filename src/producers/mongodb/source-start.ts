@@ -4,6 +4,7 @@ import type { Logger } from "../../runtime/logger.ts";
 import { newSnapshot, versionToMs } from "../../schemas/change-event.ts";
 import type { Position, SnapshotState } from "../../schemas/change-event.ts";
 import type { ReadAhead } from "../order/read-ahead.ts";
+import { SHORT_WAIT_MS } from "../order/sequence.ts";
 import { resnapshot } from "../order/timeline.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import type { ProducerObserver } from "../ports.ts";
@@ -108,14 +109,13 @@ async function open(from: Position | null, options: StartOptions, { openStream }
   return { ...opened, isLost: true };
 }
 
-/** MongoDB looks whether it can go on where it is told to only when it reads on, after the first, empty batch. */
+/** MongoDB opens a stream anywhere. Only the read after the first, empty batch fails if it cannot go on there. */
 async function begin(stream: ReadAhead<StreamStep>, isRead: boolean): Promise<Omit<Opened, "isLost">> {
   try {
-    const { done, value } = await stream.peek();
-    if (done === true) throw new Error("the change stream ended before it began");
-    stream.take();
+    const { position } = await stream.peek();
+    stream.take(SHORT_WAIT_MS);
     if (isRead) await stream.peek();
-    return { stream, position: value.position };
+    return { stream, position };
   } catch (error) {
     await stream.close();
     throw error;

@@ -3,13 +3,13 @@ import type { Position, Version } from "../../schemas/change-event.ts";
 import { ChunkReader, bytesOf, documentsIn } from "../order/chunk-reader.ts";
 import { ChunkSize } from "../order/chunk-size.ts";
 import { ReadAhead } from "../order/read-ahead.ts";
-import { IDLE_MS, oneSequence } from "../order/sequence.ts";
+import { SHORT_WAIT_MS, oneSequence } from "../order/sequence.ts";
 import type { SequenceOptions } from "../order/sequence.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import type { ChangeSource, OpenSignals, SignalLog, SourceBatch } from "../ports.ts";
 import { findCollections, isReplicated } from "./collections.ts";
 import { keyOf } from "./document-key.ts";
-import { exactStream } from "./exact-stream.ts";
+import { ExactStream } from "./exact-stream.ts";
 import { readChunk } from "./snapshot-reader.ts";
 import { startSource } from "./source-start.ts";
 import type { StartOptions } from "./source-start.ts";
@@ -17,22 +17,19 @@ import type { StartOptions } from "./source-start.ts";
 export interface MongoSourceOptions extends StartOptions {
   /** Most documents of a chunk. */
   readonly chunkDocuments: number;
-  /** The source ends when the stream has passed this and all snapshots and signals are done. */
+  /** The source ends when the stream has passed this time and all snapshots and signals are done. Default: never. */
   readonly until?: Version | undefined;
   readonly signals: SignalLog;
 }
 
-/** How long the server holds a request of an idle stream where something waits for the stream to reach a time: the end, or a chunk of a snapshot. */
-const HURRIED_MS = 20;
-const NEVER: Version = 2n ** 64n;
 const HELD_BYTES = 8 * 1024 * 1024;
 const REMEMBERED_KEYS = 100_000;
 
-/** The change stream and the snapshots of a database, and what signals ask for, as one sequence. */
+/** The change stream and the snapshots of a database, and the documents that signals ask for, as one sequence. */
 export class MongoSource implements ChangeSource {
   readonly #db: Db;
   readonly #options: MongoSourceOptions;
-  /** Whether the snapshots that this process owes have been begun and that has been stored. */
+  /** Whether a position is stored that has begun the snapshots of this process. */
   #hasBegun = false;
 
   constructor(db: Db, options: MongoSourceOptions) {
@@ -44,17 +41,8 @@ export class MongoSource implements ChangeSource {
   async *read(from: Position | null, { signal }: { signal: AbortSignal }): AsyncGenerator<SourceBatch, void, void> {
     const ending = new AbortController();
     const ended = AbortSignal.any([signal, ending.signal]);
-    const { collections, onDrop, until, chunkDocuments } = this.#options;
-    let isHurried = true;
-    const maxAwaitTimeMs = () => (isHurried ? HURRIED_MS : IDLE_MS);
-    const openStream = (start: StreamPosition | null): ReadAhead<StreamStep> =>
-      new ReadAhead(exactStream(this.#db, start, { collections, onDrop, maxAwaitTimeMs, keyOf, signal: ended }));
-    const size = new ChunkSize(chunkDocuments);
-    const chunks = new ChunkReader(async (request) => {
-      const read = await readChunk(this.#db, request, { chunkDocuments: size.documents, signal: ended });
-      size.read(documentsIn(read), bytesOf(read));
-      return read;
-    });
+    const openStream = (start: StreamPosition | null): ReadAhead<StreamStep> => this.#openStream(start, ended);
+    const chunks = this.#chunkReader(ended);
     let stream: ReadAhead<StreamStep> | undefined;
     let signals: OpenSignals | undefined;
     try {
@@ -64,10 +52,7 @@ export class MongoSource implements ChangeSource {
       const position = withSignals(start.position, signals);
       yield { events: [], position };
       this.#hasBegun = true;
-      const hurry = (isSnapshotting: boolean): void => {
-        isHurried = until !== undefined || isSnapshotting;
-      };
-      yield* oneSequence(position, { stream, chunks, signals, hurry }, this.#sequenceOptions());
+      yield* oneSequence(position, { stream, chunks, signals }, this.#sequenceOptions());
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -76,17 +61,31 @@ export class MongoSource implements ChangeSource {
     }
   }
 
+  #openStream(start: StreamPosition | null, signal: AbortSignal): ReadAhead<StreamStep> {
+    const { collections, onDrop } = this.#options;
+    return new ReadAhead(new ExactStream(this.#db, start, { collections, onDrop, keyOf, signal }), SHORT_WAIT_MS);
+  }
+
+  #chunkReader(signal: AbortSignal): ChunkReader {
+    const size = new ChunkSize(this.#options.chunkDocuments);
+    return new ChunkReader(async (request) => {
+      const chunks = await readChunk(this.#db, request, { chunkDocuments: size.documents, signal });
+      size.read(documentsIn(chunks), bytesOf(chunks));
+      return chunks;
+    });
+  }
+
   #sequenceOptions(): SequenceOptions {
     const { collections, snapshotMode, chunkDocuments, until, logger } = this.#options;
     return {
       keyOf,
-      // Two reads ahead: the stream reaches the one's time while another is published.
+      // Two reads are held: while one is published, the stream reaches the time of the other.
       heldDocuments: chunkDocuments,
       heldBytes: HELD_BYTES,
       rememberedKeys: REMEMBERED_KEYS,
       hasStream: snapshotMode !== "only",
       findsCollections: collections === null && snapshotMode !== "never",
-      until: until ?? NEVER,
+      until: until ?? null,
       isReplicated: async (collection) => {
         const { leftOut } = await findCollections(this.#db, collections, () => true);
         return isReplicated(collection, collections) && !leftOut.some(({ name }) => name === collection);
@@ -96,7 +95,7 @@ export class MongoSource implements ChangeSource {
   }
 }
 
-/** Where signals were lost, what is told of the one in work counts no more. */
+/** If signals were lost, the progress of the signal in work is dropped. */
 function withSignals(position: Position, { start }: OpenSignals): Position {
   return position.signals.offset === start ? position : { ...position, signals: { offset: start, after: null } };
 }

@@ -1,31 +1,41 @@
-/** Reads one item of a sequence while its consumer is busy with the one before. */
-export class ReadAhead<T> {
-  readonly #items: AsyncGenerator<T, void, void>;
-  #next: Promise<IteratorResult<T, void>> | undefined;
+/** A sequence without end, read item by item. */
+export interface Endless<T> {
+  /** @param maxWaitMs how long it may wait for something new before it gives an item without news, ms */
+  next(maxWaitMs: number): Promise<T>;
+  close(): Promise<void>;
+}
 
-  constructor(items: AsyncGenerator<T, void, void>) {
+/** Reads the next item of a sequence while its consumer works on the one before. */
+export class ReadAhead<T> {
+  readonly #items: Endless<T>;
+  #next: Promise<T>;
+
+  /** Begins to read the first item. */
+  constructor(items: Endless<T>, maxWaitMs: number) {
     this.#items = items;
+    this.#next = this.#read(maxWaitMs);
   }
 
-  /** The next item, the same until `take`; begins to read it where that has not begun. */
-  peek(): Promise<IteratorResult<T, void>> {
-    if (this.#next === undefined) {
-      this.#next = this.#items.next();
-      // Whoever awaits it gets the error; a rejection that nobody awaits yet must not end the process.
-      this.#next.catch(() => {});
-    }
+  /** The next item. It stays the same until `take`. */
+  peek(): Promise<T> {
     return this.#next;
   }
 
-  /** Takes the item that `peek` gave, and begins to read the one after it. */
-  take(): void {
-    this.#next = undefined;
-    void this.peek();
+  /** Drops the item that `peek` gave, and begins to read the one after it. */
+  take(maxWaitMs: number): void {
+    this.#next = this.#read(maxWaitMs);
   }
 
-  /** Ends the sequence once a read that is under way has ended. */
+  /** Waits until a read in progress has ended, and closes the sequence. */
   async close(): Promise<void> {
-    await this.#next?.catch(() => {});
-    await this.#items.return();
+    await this.#next.catch(() => {});
+    await this.#items.close();
+  }
+
+  #read(maxWaitMs: number): Promise<T> {
+    const next = this.#items.next(maxWaitMs);
+    // peek() gives the error to its caller. Until then it must not end the process as an unhandled rejection.
+    next.catch(() => {});
+    return next;
   }
 }

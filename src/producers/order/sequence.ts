@@ -26,40 +26,44 @@ export interface SequenceInputs {
   readonly stream: ReadAhead<StreamStep>;
   readonly chunks: ChunkReader;
   readonly signals: OpenSignals;
-  /** Told whether the stream is waited for. */
-  readonly hurry: (isSnapshotting: boolean) => void;
 }
 
 export interface SequenceOptions extends TimelineOptions {
-  /** Ends when the stream has passed this, and all snapshots and the signals that stood there at the start are done. */
-  readonly until: Version;
-  /** Whether a signal can be about this collection. */
+  /**
+   * The sequence ends when the stream has passed this time and all snapshots and the signals that were there at the start
+   * are done. Null: it has no end.
+   */
+  readonly until: Version | null;
+  /** Whether a signal for this collection can be carried out. */
   readonly isReplicated: (collection: string) => Promise<boolean>;
   readonly logger: Logger;
 }
 
-/** How often the position of an idle stream is worth storing. */
-export const IDLE_MS = 1_000;
+/** How often the position of an idle stream is stored, and how long its reads wait for events. */
+const IDLE_MS = 1_000;
+/** How long reads of the stream wait for events while something waits for the stream to reach a time. */
+export const SHORT_WAIT_MS = 20;
+const NEVER: Version = 2n ** 64n;
 
-/** Stream, chunks and signals as one sequence. The stream's steps go before chunks, which take what the stream leaves. */
+/** The stream, the chunks and the signals as one sequence. The stream's steps go before chunks. */
 export async function* oneSequence(
   start: Position,
   inputs: SequenceInputs,
   options: SequenceOptions,
 ): AsyncGenerator<SourceBatch, void, void> {
-  const { until } = options;
+  const until = options.until ?? NEVER;
   let timeline = startTimeline(start);
   let streamIsDone = !options.hasStream || start.clusterTime > until;
   let yieldedAt = performance.now();
   const pace = new SnapshotPace();
   while (!streamIsDone || isSnapshotting(timeline) || timeline.position.signals.offset < inputs.signals.end) {
-    inputs.hurry(isSnapshotting(timeline));
     const request = nextRequest(timeline, options);
     if (request !== null) {
       timeline = ask(timeline, request);
       inputs.chunks.ask(request);
     }
     const arrival = await firstArrival(inputs, timeline, options, pace.restsUntil);
+    if (arrival.kind === "step") inputs.stream.take(maxWaitMs(timeline, options));
     if (arrival.kind === "chunks") {
       timeline = receive(timeline, arrival.chunks);
       continue;
@@ -70,7 +74,7 @@ export async function* oneSequence(
     const isIdle = arrival.kind === "step" && next.batch.events.length === 0;
     const isLastStep = arrival.kind === "step" && !streamIsDone && completeTo(next.batch.position) >= until;
     streamIsDone ||= isLastStep;
-    // The last step is stored, as it says up to which time everything is.
+    // The last step is published even without events: its position tells up to which time everything is.
     if (isIdle && !isLastStep && performance.now() - yieldedAt < IDLE_MS) continue;
     const yieldsAt = performance.now();
     yield next.batch;
@@ -80,17 +84,25 @@ export async function* oneSequence(
   }
 }
 
+/** How long the next read of the stream waits for events: not long while the end or a chunk waits for the stream. */
+function maxWaitMs(timeline: Timeline, { until }: SequenceOptions): number {
+  return until !== null || isSnapshotting(timeline) ? SHORT_WAIT_MS : IDLE_MS;
+}
+
 type Arrival =
   | { readonly kind: "step"; readonly step: StreamStep }
   | { readonly kind: "chunks"; readonly chunks: readonly Chunk[] }
   | { readonly kind: "signal"; readonly signal: LoggedSignal }
   /** The signal in work cannot be carried out. */
   | { readonly kind: "failed"; readonly error: unknown; readonly offset: bigint }
+  /** A held chunk can be published. */
   | { readonly kind: "ready" };
 
+const READY: Arrival = { kind: "ready" };
+
 /**
- * Of what is there already, the first in this order.
- * @param restsUntil chunks wait until then
+ * Waits for the first of the inputs. If several are there, the order is: signal, step, chunks, held chunk.
+ * @param restsUntil no held chunk is published before this time of `performance.now()`
  */
 async function firstArrival(
   inputs: SequenceInputs,
@@ -98,8 +110,7 @@ async function firstArrival(
   options: TimelineOptions,
   restsUntil: number,
 ): Promise<Arrival> {
-  const ready: Arrival = { kind: "ready" };
-  if (isPressing(timeline, options)) return ready;
+  if (isPressing(timeline, options)) return READY;
   const { stream, chunks, signals } = inputs;
   const { asked, selection } = timeline;
   const arrivals: Promise<Arrival | null>[] = [];
@@ -108,7 +119,7 @@ async function firstArrival(
     if (signal !== null) return { kind: "signal", signal };
     arrivals.push(signals.arrival().then(() => null));
   }
-  if (options.hasStream) arrivals.push(stream.peek().then(stepArrival));
+  if (options.hasStream) arrivals.push(stream.peek().then((step) => ({ kind: "step", step })));
   if (asked !== null) {
     arrivals.push(
       chunks.reply().then(
@@ -117,11 +128,8 @@ async function firstArrival(
       ),
     );
   }
-  if (isReady(timeline, options)) arrivals.push(restUntil(restsUntil).then(() => ready));
-  const arrival = await Promise.race(arrivals);
-  if (arrival === null) return firstArrival(inputs, timeline, options, restsUntil);
-  if (arrival.kind === "step") stream.take();
-  return arrival;
+  if (isReady(timeline, options)) arrivals.push(restUntil(restsUntil).then(() => READY));
+  return (await Promise.race(arrivals)) ?? firstArrival(inputs, timeline, options, restsUntil);
 }
 
 async function restUntil(time: number): Promise<void> {
@@ -129,12 +137,7 @@ async function restUntil(time: number): Promise<void> {
   if (restMs > 0) await sleep(restMs);
 }
 
-function stepArrival({ done, value }: IteratorResult<StreamStep, void>): Arrival {
-  if (done === true) throw new Error("the change stream ended by itself");
-  return { kind: "step", step: value };
-}
-
-/** Only what a signal asks for can be at fault itself. */
+/** A signal that cannot be read by is skipped. Any other failed read ends the sequence. */
 function failedRead(error: unknown, { asked }: Timeline): Arrival {
   const offset = asked?.selection?.offset;
   if (offset === undefined || errorKind(error) !== "poison") throw error;
@@ -151,7 +154,7 @@ async function publishNext(
   if (arrival.kind === "signal") return beginSignal(timeline, arrival.signal, options);
   if (arrival.kind === "ready") return takeChunk(timeline, options, mostParts);
   const { offset, error } = arrival;
-  options.logger.error({ err: error, offset: String(offset) }, "a signal could not be carried out");
+  options.logger.error({ err: error, offset: String(offset) }, "signal failed and is skipped");
   return passSignal(timeline, offset);
 }
 
@@ -163,12 +166,12 @@ async function beginSignal(
   const { signal, offset } = logged;
   if (signal === null) return takeSignal(timeline, logged);
   const { type, collection } = signal;
-  const told = { signal: type, collection, offset: String(offset) };
+  const fields = { signal: type, collection, offset: String(offset) };
   if (timeline.position.snapshots[collection] === undefined && !(await isReplicated(collection))) {
-    logger.error(told, "a signal is skipped: its collection is not replicated");
+    logger.error(fields, "signal skipped: its collection is not replicated");
     return passSignal(timeline, offset);
   }
-  logger.info(told, "carrying out a signal");
+  logger.info(fields, "signal started");
   return takeSignal(timeline, logged);
 }
 

@@ -1,45 +1,42 @@
 import { expect, test } from "vitest";
 import { ReadAhead } from "../../../src/producers/order/read-ahead.ts";
+import type { Endless } from "../../../src/producers/order/read-ahead.ts";
 
-async function* count(log: string[]): AsyncGenerator<number, void, void> {
-  try {
-    for (let n = 1; n <= 3; n++) {
-      log.push(`read ${n}`);
-      yield n;
-    }
-  } finally {
-    log.push("closed");
-  }
+function counted(log: string[]): Endless<number> {
+  let count = 0;
+  return {
+    next: async (maxWaitMs) => {
+      log.push(`read ${++count}, waiting ${maxWaitMs} ms`);
+      return count;
+    },
+    close: async () => void log.push("closed"),
+  };
 }
 
-test("the next item is read once the one before is taken", async () => {
+test("the next item is read as soon as the one before is taken", async () => {
   const log: string[] = [];
-  const items = new ReadAhead(count(log));
-  expect(log).toEqual([]);
-  expect(await items.peek()).toEqual({ value: 1, done: false });
-  expect(await items.peek()).toEqual({ value: 1, done: false });
-  expect(log).toEqual(["read 1"]);
-  items.take();
-  await items.peek();
-  expect(log).toEqual(["read 1", "read 2"]);
+  const items = new ReadAhead(counted(log), 20);
+  expect(await items.peek()).toBe(1);
+  expect(await items.peek()).toBe(1);
+  expect(log).toEqual(["read 1, waiting 20 ms"]);
+  items.take(1_000);
+  expect(log).toEqual(["read 1, waiting 20 ms", "read 2, waiting 1000 ms"]);
+  expect(await items.peek()).toBe(2);
 });
 
-test("closing waits for a read that is under way, and ends the sequence", async () => {
+test("closing waits for a read in progress", async () => {
   const log: string[] = [];
-  const items = new ReadAhead(count(log));
-  void items.peek();
-  await items.close();
-  expect(log).toEqual(["read 1", "closed"]);
+  const reading = Promise.withResolvers<number>();
+  const items = new ReadAhead({ ...counted(log), next: () => reading.promise.finally(() => log.push("read")) }, 20);
+  const closing = items.close();
+  reading.resolve(1);
+  await closing;
+  expect(log).toEqual(["read", "closed"]);
 });
 
-test("an error is for whoever asks, and closing after it is no failure", async () => {
+test("peek gives the error of a failed read, and closing after it succeeds", async () => {
   const failure = new Error("gone");
-  const items = new ReadAhead(
-    // oxlint-disable-next-line require-yield
-    (async function* (): AsyncGenerator<number, void, void> {
-      throw failure;
-    })(),
-  );
+  const items = new ReadAhead({ ...counted([]), next: () => Promise.reject(failure) }, 20);
   await expect(items.peek()).rejects.toBe(failure);
   await items.close();
 });

@@ -5,7 +5,8 @@ import { keyOf } from "../../../src/producers/mongodb/document-key.ts";
 import { ChunkReader, NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
 import type { Chunk } from "../../../src/producers/order/chunk-reader.ts";
 import { ReadAhead } from "../../../src/producers/order/read-ahead.ts";
-import { oneSequence } from "../../../src/producers/order/sequence.ts";
+import { SHORT_WAIT_MS, oneSequence } from "../../../src/producers/order/sequence.ts";
+import type { SequenceOptions } from "../../../src/producers/order/sequence.ts";
 import type { StreamStep } from "../../../src/producers/order/timeline.ts";
 import type { OpenSignals } from "../../../src/producers/ports.ts";
 import { newSnapshot } from "../../../src/schemas/change-event.ts";
@@ -58,6 +59,28 @@ const noSignals: OpenSignals = {
   close: async () => {},
 };
 
+const OPTIONS: SequenceOptions = {
+  keyOf,
+  heldDocuments: 10,
+  heldBytes: 1_000_000,
+  rememberedKeys: 1_000,
+  hasStream: true,
+  until: null,
+  findsCollections: false,
+  isReplicated: async () => true,
+  logger: silentLogger,
+};
+
+/** A stream that gives these steps, each once it is there, and then no more. */
+function streamOf(steps: AsyncGenerator<StreamStep, void, void>, waits: number[] = []): ReadAhead<StreamStep> {
+  const next = async (maxWaitMs: number): Promise<StreamStep> => {
+    waits.push(maxWaitMs);
+    const { done, value } = await steps.next();
+    return done === true ? Promise.withResolvers<StreamStep>().promise : value;
+  };
+  return new ReadAhead({ next, close: async () => {} }, SHORT_WAIT_MS);
+}
+
 test("while changes come, those that arrive soon after a part of a chunk go before the next part", async () => {
   const firstPart = Promise.withResolvers<void>();
   async function* steps(): AsyncGenerator<StreamStep, void, void> {
@@ -69,31 +92,56 @@ test("while changes come, those that arrive soon after a part of a chunk go befo
     await sleep(1.5 * PUBLISHING_MS);
     yield step(22n, 3);
     yield step(30n);
-    // A stream does not end by itself.
-    await Promise.withResolvers<void>().promise;
   }
   const inputs = {
-    stream: new ReadAhead(steps()),
+    stream: streamOf(steps()),
     chunks: new ChunkReader(async () => [part(5, false), part(6, true)]),
     signals: noSignals,
-    hurry: () => {},
-  };
-  const options = {
-    keyOf,
-    heldDocuments: 10,
-    heldBytes: 1_000_000,
-    rememberedKeys: 1_000,
-    hasStream: true,
-    until: 30n,
-    findsCollections: false,
-    isReplicated: async () => true,
-    logger: silentLogger,
   };
   const ops: string[] = [];
-  for await (const { events } of oneSequence(START, inputs, options)) {
+  for await (const { events } of oneSequence(START, inputs, { ...OPTIONS, until: 30n })) {
     ops.push(...events.map(({ op }) => op));
     await sleep(PUBLISHING_MS);
     if (events[0]?.op === "r") firstPart.resolve();
   }
   expect(ops).toEqual(["u", "r", "u", "u", "r"]);
+});
+
+test("reads of the stream wait long for events only while no chunk waits for the stream", async () => {
+  const lastChunk = Promise.withResolvers<void>();
+  async function* steps(): AsyncGenerator<StreamStep, void, void> {
+    yield step(11n, 1);
+    yield step(CHUNK_VERSION, 2);
+    await lastChunk.promise;
+    yield step(21n, 3);
+    yield step(22n, 4);
+  }
+  const waits: number[] = [];
+  const inputs = {
+    stream: streamOf(steps(), waits),
+    chunks: new ChunkReader(async () => [part(5, true)]),
+    signals: noSignals,
+  };
+  for await (const { events, position } of oneSequence(START, inputs, OPTIONS)) {
+    if (events[0]?.op === "r") lastChunk.resolve();
+    if (position.clusterTime === 22n) break;
+  }
+  // The reads of 11, 20 and 21 are begun before the chunk is published.
+  expect(waits).toEqual([SHORT_WAIT_MS, SHORT_WAIT_MS, SHORT_WAIT_MS, 1_000, 1_000]);
+});
+
+test("while the end is awaited, no read of the stream waits long", async () => {
+  async function* steps(): AsyncGenerator<StreamStep, void, void> {
+    yield step(11n);
+    yield step(30n);
+  }
+  const waits: number[] = [];
+  const start = { ...START, snapshots: {} };
+  const inputs = { stream: streamOf(steps(), waits), chunks: new ChunkReader(async () => []), signals: noSignals };
+  const times: Version[] = [];
+  for await (const { position } of oneSequence(start, inputs, { ...OPTIONS, until: 29n })) {
+    times.push(position.clusterTime);
+  }
+  expect(times).toEqual([30n]);
+  expect(new Set(waits)).toEqual(new Set([SHORT_WAIT_MS]));
 });
