@@ -2,7 +2,7 @@ import type { Config } from "../../config/config-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
-import { RegistryRefusal, registryRequest } from "../../schemas/registry/transport.ts";
+import { RegistryRefusal, RegistryTransport } from "../../schemas/registry/transport.ts";
 import { look } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
@@ -57,7 +57,8 @@ async function incompatibility(config: Config, subject: string, definition: obje
   const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`;
   const question = { schema: JSON.stringify(definition) };
   try {
-    const answer = (await registryRequest(config.schemaRegistry, "POST", path, question)) as CompatibilityAnswer;
+    const transport = new RegistryTransport(config.schemaRegistry);
+    const answer: CompatibilityAnswer = await transport.request("POST", path, question);
     if (answer.is_compatible !== false) return null;
     return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
   } catch (error) {

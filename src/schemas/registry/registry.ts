@@ -5,39 +5,38 @@ import { HeadraceError } from "../../errors/error.ts";
 import { avroType } from "../formats/avro-type.ts";
 import type { AvroRecord } from "../mapping/envelope.ts";
 import type { IdType } from "../mapping/mapping.ts";
-import { RegistryRefusal, type SchemaRegistryOptions, registryTransport, withoutCredentials } from "./transport.ts";
-import type { TransportResponse } from "./transport.ts";
+import { RegistryRefusal, RegistryTransport, type SchemaRegistryOptions } from "./transport.ts";
 
 /** A schema as the registry holds it. */
 export interface RegisteredSchema {
   readonly id: number;
-  /** As it was registered, own properties included. Another program's schema may be of any shape. */
+  /** As it was registered, with Headrace's own properties. Another program's schema may have any shape. */
   readonly definition: unknown;
   /** Longs are bigint. The same object for the same id. */
   readonly type: avsc.Type;
 }
 
 /**
- * The registry's side of the contract. Every method throws HeadraceError: REGISTRY_UNAVAILABLE (retryable) where
- * it is unreachable, overloaded or broken, REGISTRY_UNEXPECTED for any other refusal (credentials, for example).
- * Nothing of that is retried in here.
+ * Registers and fetches schemas. Every method throws HeadraceError: REGISTRY_UNAVAILABLE (retryable) if the registry
+ * cannot be reached, is overloaded or has failed; REGISTRY_UNEXPECTED if it refuses the request for another reason,
+ * such as wrong credentials. Nothing of that is retried here.
  */
 export interface SchemaRegistry {
   /**
-   * The id of the schema under the subject, registered with compatibility BACKWARD where it is new.
-   * @throws HeadraceError SCHEMA_REFUSED where it is not compatible with the subject's earlier ones.
+   * Returns the id of the schema under the subject. A new subject is registered with compatibility BACKWARD.
+   * @throws HeadraceError SCHEMA_REFUSED if the schema is not compatible with the subject's earlier ones
    */
   register(subject: string, definition: AvroRecord): Promise<number>;
-  /** The newest schema of a subject; undefined where there is none. */
+  /** The newest schema of a subject; undefined if the subject has none. */
   latest(subject: string): Promise<RegisteredSchema | undefined>;
-  /** @throws HeadraceError SCHEMA_UNKNOWN where the registry has no such id; RECORD_UNDECODABLE where it is no Avro. */
+  /** @throws HeadraceError SCHEMA_UNKNOWN if the registry has no such id; RECORD_UNDECODABLE if the schema is not Avro */
   schema(id: number): Promise<RegisteredSchema>;
-  /** What `schema`, `latest` or `register` has got before, without asking. */
+  /** A schema that `schema`, `latest` or `register` has fetched before; undefined if none has. Sends no request. */
   cached(id: number): RegisteredSchema | undefined;
 }
 
 /**
- * The `_id` type that a topic's keys have been registered with; undefined where nothing is registered.
+ * The `_id` type that a topic's keys are registered with; undefined if nothing is registered.
  * @throws HeadraceError from the registry
  */
 export async function registeredIdType(registry: SchemaRegistry, topic: string): Promise<IdType | undefined> {
@@ -45,18 +44,15 @@ export async function registeredIdType(registry: SchemaRegistry, topic: string):
   return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
 }
 
-/** @throws HeadraceError REGISTRY_UNEXPECTED where `url` is none. */
-export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): SchemaRegistry {
-  const endpoint = withoutCredentials(url);
+/** @throws HeadraceError REGISTRY_UNEXPECTED if `url` is not an HTTP URL */
+export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegistry {
+  const transport = new RegistryTransport(options);
   const definitions = new WeakMap<avsc.Type, unknown>();
   const client = new Client(
-    {
-      host: endpoint.url,
-      middlewares: [registryTransport(auth ?? endpoint.auth), noCompatibility] as unknown as ClientMiddleware[],
-    },
+    { host: transport.url, middlewares: [throughTransport(transport)] },
     {
       [SchemaType.AVRO]: {
-        // avsc drops properties that it does not know from its types, the names and types of columns among them.
+        // avsc's types lose the properties that it does not know, such as the names and types of columns.
         typeHook(definition) {
           const type = avroType(definition);
           definitions.set(type, definition);
@@ -71,7 +67,7 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
     const before = known.get(id);
     if (before !== undefined) return before;
     const type = await fetchType(client, id);
-    // Two that ask at once are given a type each; the first one stays.
+    // Two simultaneous requests get a type each. Everybody uses the first one.
     const registered = known.get(id) ?? { id, definition: definitions.get(type), type };
     known.set(id, registered);
     return registered;
@@ -86,7 +82,7 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
     async latest(subject) {
       const id = await client.getLatestSchemaId(subject).catch((error: unknown) => {
         if (error instanceof RegistryRefusal && error.status === 404) return undefined;
-        throw asRegistryError(error);
+        throw error;
       });
       return id === undefined ? undefined : await schema(id);
     },
@@ -95,27 +91,36 @@ export function createSchemaRegistry({ url, auth }: SchemaRegistryOptions): Sche
   };
 }
 
+type ClientMiddleware = NonNullable<ConstructorParameters<typeof Client>[0]["middlewares"]>[number];
+type ClientResponse = Awaited<ReturnType<NonNullable<ReturnType<ClientMiddleware>["response"]>>>;
+
 /**
- * The client sets a new subject's compatibility after its first schema. Where that has broken off between the two, the
- * subject has none: Confluent's registry then says 404, Apicurio NONE, which the client would take for set on purpose.
+ * Sends the client's requests through our transport in place of the client's own HTTP.
+ *
+ * The client sets a new subject's compatibility after its first schema. If it was interrupted between the two, the
+ * subject has no compatibility: Confluent's registry then answers 404, but Apicurio NONE, which the client takes for
+ * a setting. Answering 404 in both cases makes the client set it.
  */
-function noCompatibility() {
-  return {
-    response: async (next: () => Promise<TransportResponse>): Promise<TransportResponse> => {
-      const response = await next();
-      if (response.data()["compatibilityLevel"] === "NONE") throw new RegistryRefusal(404, "no compatibility is set");
-      return response;
+function throughTransport(transport: RegistryTransport): ClientMiddleware {
+  return () => ({
+    async response(_next, _renew, request) {
+      const body: unknown = request.body();
+      const method = request.method().toUpperCase();
+      const answer = await transport.send(method, request.url(), typeof body === "string" ? body : null);
+      if (answer["compatibilityLevel"] === "NONE") throw new RegistryRefusal(404, "no compatibility is set");
+      // The client uses nothing else of a response.
+      return { data: () => answer } as unknown as ClientResponse;
     },
-  };
+  });
 }
 
-/** How often, and after what pause, a refusal is asked again. */
+/** How often a refused schema is sent, and the pause after the first refusal. */
 const REGISTER_TRIES = 3;
 const REGISTER_PAUSE_MS = 100;
 
 /**
- * Two that register a new subject at once get in each other's way, and a registry (Apicurio) tells the later one the
- * same as for a schema that it refuses; but asked again it knows the subject.
+ * When two processes register a new subject at the same time, Apicurio answers the later one as if the schema were
+ * incompatible. It accepts the schema when it is sent again.
  */
 async function register(client: Client, subject: string, definition: AvroRecord): Promise<number> {
   const schema = { type: SchemaType.AVRO, schema: JSON.stringify(definition) } as const;
@@ -124,73 +129,60 @@ async function register(client: Client, subject: string, definition: AvroRecord)
       const { id } = await client.register(schema, { subject, compatibility: COMPATIBILITY.BACKWARD });
       return id;
     } catch (error) {
-      const known = registerError(subject, error);
-      const isRefusal = known instanceof HeadraceError && known.code === "SCHEMA_REFUSED";
-      if (!isRefusal || tries === REGISTER_TRIES) throw known;
+      const refusal = refusalOf(subject, error);
+      if (refusal === undefined) throw error;
+      if (tries === REGISTER_TRIES) throw refusal;
       await sleep(REGISTER_PAUSE_MS * tries);
     }
   }
 }
-
-type ClientMiddleware = NonNullable<ConstructorParameters<typeof Client>[0]["middlewares"]>[number];
 
 async function fetchType(client: Client, id: number): Promise<avsc.Type> {
   let schema: unknown;
   try {
     schema = await client.getSchema(id);
   } catch (error) {
-    if (error instanceof HeadraceError) throw error;
-    if (!(error instanceof RegistryRefusal)) throw notAvro(id, error);
-    throw error.status === 404 ? unknownSchema(id, error) : asRegistryError(error);
+    if (error instanceof RegistryRefusal && error.status === 404) throw unknownSchema(id, error);
+    throw error instanceof HeadraceError ? error : notAvro(id, error);
   }
   if (!avsc.Type.isType(schema)) throw notAvro(id);
   return schema as avsc.Type;
 }
 
-function registerError(subject: string, error: unknown): unknown {
-  const isRefusal = error instanceof RegistryRefusal && (error.status === 409 || error.status === 422);
-  const isOtherLevel = error instanceof Error && error.name === "ConfluentSchemaRegistryCompatibilityError";
-  if (!isRefusal && !isOtherLevel) return asRegistryError(error);
-  return new HeadraceError(
-    "SCHEMA_REFUSED",
-    {
-      message: `The schema registry refuses the schema of subject ${subject}: ${error.message}`,
-      remedy: isOtherLevel
-        ? `Set the compatibility of ${subject} to BACKWARD, or delete its own setting.`
-        : "Give the changed column another name, or give its old type back; to begin anew, remove the collection with `headrace remove`.",
-    },
-    error,
-  );
-}
-
-/** Leaves what is no answer of the registry as it is: a bug. */
-export function asRegistryError(error: unknown): unknown {
-  if (!(error instanceof RegistryRefusal)) return error;
-  return new HeadraceError(
-    "REGISTRY_UNEXPECTED",
-    {
-      message: `The schema registry answers with status ${error.status}: ${error.message}`,
-    },
-    error,
-  );
+/** SCHEMA_REFUSED if the registry, or the client for it, refused the schema; undefined if the error is another one. */
+function refusalOf(subject: string, error: unknown): HeadraceError | undefined {
+  if (error instanceof RegistryRefusal && (error.status === 409 || error.status === 422)) {
+    return new HeadraceError(
+      "SCHEMA_REFUSED",
+      {
+        message: `The schema registry refused the schema of subject ${subject}: ${error.reason}`,
+        remedy:
+          "Give the changed column another name, or change it back to its old type. To start over with the new type, remove the collection with `headrace remove`.",
+      },
+      error,
+    );
+  }
+  if (error instanceof Error && error.name === "ConfluentSchemaRegistryCompatibilityError") {
+    return new HeadraceError(
+      "SCHEMA_REFUSED",
+      {
+        message: `The schema registry has another compatibility for subject ${subject}: ${error.message}`,
+        remedy: `Set the compatibility of ${subject} to BACKWARD, or delete the subject's own setting.`,
+      },
+      error,
+    );
+  }
+  return undefined;
 }
 
 function unknownSchema(id: number, cause: RegistryRefusal): HeadraceError {
-  return new HeadraceError(
-    "SCHEMA_UNKNOWN",
-    {
-      message: `The schema registry has no schema with the id ${id}.`,
-    },
-    cause,
-  );
+  return new HeadraceError("SCHEMA_UNKNOWN", { message: `The schema registry has no schema with id ${id}.` }, cause);
 }
 
 function notAvro(id: number, cause?: unknown): HeadraceError {
   return new HeadraceError(
     "RECORD_UNDECODABLE",
-    {
-      message: `The registry's schema ${id} is not of Headrace's Avro.`,
-    },
+    { message: `The registry's schema ${id} is not an Avro schema that Headrace can read.` },
     cause,
   );
 }

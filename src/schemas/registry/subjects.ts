@@ -1,31 +1,28 @@
-import { asRegistryError } from "./registry.ts";
-import { RegistryRefusal, registryRequest } from "./transport.ts";
-import type { SchemaRegistryOptions } from "./transport.ts";
+import { RegistryRefusal, RegistryTransport, type SchemaRegistryOptions } from "./transport.ts";
 
-/** The registry's subjects, to remove some. Every method throws HeadraceError. */
+/** Lists and removes subjects of a registry. Every method throws HeadraceError. */
 export interface RegistrySubjects {
   list(): Promise<readonly string[]>;
-  /** With all its versions, for good; one that is not there is no error. */
+  /** Deletes the subject with all its versions permanently. Does nothing if there is no such subject. */
   remove(subject: string): Promise<void>;
 }
 
-export function registrySubjects(registry: SchemaRegistryOptions): RegistrySubjects {
+/** @throws HeadraceError REGISTRY_UNEXPECTED if the registry's address is not an HTTP URL */
+export function registrySubjects(options: SchemaRegistryOptions): RegistrySubjects {
+  const transport = new RegistryTransport(options);
   return {
     async list() {
-      try {
-        // Those, too, whose removal has broken off in the middle.
-        return (await registryRequest(registry, "GET", "/subjects?deleted=true")) as readonly string[];
-      } catch (error) {
-        throw asRegistryError(error);
-      }
+      // A removal that was interrupted has left its subject behind as deleted.
+      const subjects: unknown = await transport.request("GET", "/subjects?deleted=true");
+      return subjects as readonly string[];
     },
     async remove(subject) {
       const path = `/subjects/${encodeURIComponent(subject)}`;
       for (const each of [path, `${path}?permanent=true`]) {
         try {
-          await registryRequest(registry, "DELETE", each);
+          await transport.request("DELETE", each);
         } catch (error) {
-          if (!(error instanceof RegistryRefusal && error.status === 404)) throw asRegistryError(error);
+          if (!(error instanceof RegistryRefusal && error.status === 404)) throw error;
         }
       }
     },

@@ -1,149 +1,115 @@
 import { HeadraceError } from "../../errors/error.ts";
 
-export interface Credentials {
+interface Credentials {
   readonly username: string;
   readonly password: string;
 }
 
 export interface SchemaRegistryOptions {
-  /** With its path, if it has one (`http://host:8080/apis/ccompat/v7`); may hold credentials. */
+  /** With the path of the API if it has one (`http://host:8080/apis/ccompat/v7`). May contain credentials. */
   readonly url: string;
   readonly auth?: Credentials | undefined;
 }
 
-/** An answer of the registry's API that says no (4xx), for the caller to make sense of. */
-export class RegistryRefusal extends Error {
-  override readonly name = "RegistryRefusal";
-  /** The HTTP status; the registry client looks for it, too. */
+/** The registry's API refused a request (4xx). The caller may know a better code for it. */
+export class RegistryRefusal extends HeadraceError {
+  /** The HTTP status. The registry client reads it, too. */
   readonly status: number;
+  /** The registry's own words. */
+  readonly reason: string;
 
-  constructor(status: number, message: string) {
-    super(message);
+  constructor(status: number, reason: string) {
+    super("REGISTRY_UNEXPECTED", { message: `The schema registry answered with status ${status}: ${reason}` });
     this.status = status;
+    this.reason = reason;
   }
 }
 
-/** What the registry client's HTTP library hands to a middleware. */
-interface TransportRequest {
-  method(): string;
-  url(): string;
-  headers(): object;
-  body(): unknown;
-}
-
-/** What a middleware gives for it: an answer of the API, a JSON object. */
-export interface TransportResponse {
-  data(): Readonly<Record<string, unknown>>;
-}
-
+/** For a whole request, the reading of its answer included. */
 const TIMEOUT_MS = 10_000;
 
-/** Splits the credentials off, so that they stand in no message. @throws HeadraceError REGISTRY_UNEXPECTED */
-export function withoutCredentials(url: string): { url: string; auth: Credentials | undefined } {
-  // "host:8081" parses, as a URL of the scheme "host".
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+/**
+ * Sends requests to a registry's API: those of the registry client, in place of its own HTTP
+ * (docs/adr/0006-requests-to-the-registry-are-sent-by-our-own-code.md), and those that the client does not have.
+ */
+export class RegistryTransport {
+  /** Without credentials and without a slash at its end. */
+  readonly url: string;
+  readonly #authorization: string | undefined;
+
+  /** @throws HeadraceError REGISTRY_UNEXPECTED if the address is not an HTTP URL */
+  constructor({ url, auth }: SchemaRegistryOptions) {
+    // "host:8081" parses, as a URL of the scheme "host".
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+      throw new HeadraceError("REGISTRY_UNEXPECTED", {
+        message: "The schema registry's address is not an HTTP URL.",
+        remedy: "Write it as http://host:port, followed by the path of its Confluent API if it has one.",
+      });
+    }
+    const { origin, pathname, username, password } = new URL(url);
+    this.url = `${origin}${pathname}`.replace(/\/+$/, "");
+    const user = auth?.username ?? decodeURIComponent(username);
+    const secret = auth?.password ?? decodeURIComponent(password);
+    if (user !== "" || secret !== "") {
+      this.#authorization = `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
+    }
+  }
+
+  /**
+   * Resolves to the answer's JSON.
+   * @param path relative to the registry's address
+   * @param body sent as JSON
+   * @throws RegistryRefusal, HeadraceError REGISTRY_UNAVAILABLE or REGISTRY_UNEXPECTED
+   */
+  async request(method: string, path: string, body?: object): Promise<Readonly<Record<string, unknown>>> {
+    return await this.send(method, `${this.url}${path}`, body === undefined ? null : JSON.stringify(body));
+  }
+
+  /** The same for a whole URL and a body that is JSON already. */
+  async send(method: string, url: string, body: string | null): Promise<Readonly<Record<string, unknown>>> {
+    const { status, text } = await this.#fetchText(method, url, body);
+    const { origin, pathname } = new URL(url);
+    if (status >= 500 || status === 429 || status === 408) {
+      throw unavailable(`The schema registry at ${origin} answered with status ${status}.`);
+    }
+    if (status === 401 || status === 403) {
+      throw new HeadraceError("REGISTRY_UNEXPECTED", {
+        message: `The schema registry at ${origin} refused ${method} ${pathname} with status ${status}.`,
+        remedy: "Check the registry's credentials and the rights of this user.",
+      });
+    }
+    const answer = parseObject(text);
+    if (status < 300 && answer !== undefined) return answer;
+    if (isOfTheApi(status, answer?.["error_code"])) throw new RegistryRefusal(status, String(answer?.["message"]));
     throw new HeadraceError("REGISTRY_UNEXPECTED", {
-      message: "The schema registry's address is no URL of a web server.",
-      remedy: "Give it as http://host:port, with the path of its Confluent API if that has one.",
+      message: `${url} answered with status ${status}, and the answer is not one of a schema registry.`,
+      remedy: "Check the registry's address and its path (Apicurio's is /apis/ccompat/v7).",
     });
   }
-  const { origin, pathname, username, password } = new URL(url);
-  const auth =
-    username === "" && password === ""
-      ? undefined
-      : { username: decodeURIComponent(username), password: decodeURIComponent(password) };
-  return { url: `${origin}${pathname}`.replace(/\/+$/, ""), auth };
-}
 
-/**
- * A middleware that does the HTTP itself instead of calling the next one. The registry client's own HTTP has
- * no time limit, gives an unreachable server the status 400, and retries, which is the caller's to decide.
- * Its promise rejects with HeadraceError REGISTRY_UNAVAILABLE or REGISTRY_UNEXPECTED, or RegistryRefusal.
- */
-export function registryTransport(auth: Credentials | undefined) {
-  return () => ({
-    response: async (_next: unknown, _renew: unknown, request: TransportRequest): Promise<TransportResponse> => {
-      const answer = await send(request, auth);
-      return { data: () => answer };
-    },
-  });
-}
-
-/**
- * A request of the API that the registry client does not have. Resolves to the answer's JSON.
- * @param path behind that of the registry's address
- * @param body as JSON
- * @throws as `registryTransport`
- */
-export async function registryRequest(
-  registry: SchemaRegistryOptions,
-  method: string,
-  path: string,
-  body?: object,
-): Promise<unknown> {
-  const endpoint = withoutCredentials(registry.url);
-  const request: TransportRequest = {
-    method: () => method,
-    url: () => `${endpoint.url}${path}`,
-    headers: () => (body === undefined ? {} : { "content-type": "application/vnd.schemaregistry.v1+json" }),
-    body: () => (body === undefined ? undefined : JSON.stringify(body)),
-  };
-  return await send(request, registry.auth ?? endpoint.auth);
-}
-
-async function send(request: TransportRequest, auth: Credentials | undefined): Promise<Record<string, unknown>> {
-  const { status, text } = await fetchText(request, auth);
-  const { origin } = new URL(request.url());
-  if (status >= 500 || status === 429 || status === 408) {
-    throw unavailable(`The schema registry at ${origin} answers with status ${status}.`);
+  async #fetchText(method: string, url: string, body: string | null): Promise<{ status: number; text: string }> {
+    const headers = new Headers();
+    if (body !== null) headers.set("content-type", "application/vnd.schemaregistry.v1+json");
+    if (this.#authorization !== undefined) headers.set("authorization", this.#authorization);
+    try {
+      const response = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) });
+      return { status: response.status, text: await response.text() };
+    } catch (error) {
+      throw unavailable(`The schema registry at ${new URL(url).origin} cannot be reached.`, error);
+    }
   }
-  if (status === 401 || status === 403) {
-    throw new HeadraceError("REGISTRY_UNEXPECTED", {
-      message: `The schema registry at ${origin} refuses ${request.method().toUpperCase()} ${new URL(request.url()).pathname} with status ${status}.`,
-      remedy: "Check the registry's credentials and their rights.",
-    });
-  }
-  const answer = parseObject(text);
-  if (status < 300 && answer !== undefined) return answer;
-  if (isOfTheApi(status, answer?.["error_code"])) throw new RegistryRefusal(status, String(answer?.["message"]));
-  throw new HeadraceError("REGISTRY_UNEXPECTED", {
-    message: `${request.url()} answers with status ${status} and not as a schema registry does.`,
-    remedy: "Check the registry's address, its path included (Apicurio's is /apis/ccompat/v7).",
-  });
 }
 
-/** The API's own 404 has a code of five digits; a path that does not exist has none, or 404. */
+/** A 404 of the API has an error code of five digits. If the path does not exist, it has none, or 404. */
 function isOfTheApi(status: number, errorCode: unknown): boolean {
   return typeof errorCode === "number" && (status !== 404 || errorCode >= 40_400);
-}
-
-async function fetchText(
-  request: TransportRequest,
-  auth: Credentials | undefined,
-): Promise<{ status: number; text: string }> {
-  const headers = new Headers(Object.entries(request.headers()).map(([name, value]) => [name, String(value)]));
-  if (auth !== undefined) {
-    headers.set("authorization", `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString("base64")}`);
-  }
-  const body = request.body();
-  try {
-    const response = await fetch(request.url(), {
-      method: request.method().toUpperCase(),
-      headers,
-      body: typeof body === "string" ? body : null,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    return { status: response.status, text: await response.text() };
-  } catch (error) {
-    throw unavailable(`The schema registry at ${new URL(request.url()).origin} cannot be reached.`, error);
-  }
 }
 
 function unavailable(message: string, cause?: unknown): HeadraceError {
   return new HeadraceError("REGISTRY_UNAVAILABLE", { message }, cause);
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
