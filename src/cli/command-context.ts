@@ -2,18 +2,14 @@ import type { Command } from "commander";
 import type { Config } from "../config/config-schema.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { HeadraceError } from "../errors/error.ts";
+import type { Context } from "../operations/context.ts";
 import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
 import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
-import type { Logger } from "../runtime/logger.ts";
 import { openLiveLine } from "./output/live-line.ts";
 import type { LiveLine } from "./output/live-line.ts";
 
-/** What every command gets. */
-export interface CommandContext {
-  readonly config: Config;
-  readonly logger: Logger;
-  /** Aborts at the first SIGTERM or SIGINT. */
-  readonly signal: AbortSignal;
+/** What every command gets. Its signal aborts at the first SIGTERM or SIGINT. */
+export interface CommandContext extends Context {
   /** Null for questions, and where stderr is no terminal. */
   readonly liveLine: LiveLine | null;
 }

@@ -1,6 +1,8 @@
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
+import { isApplied } from "../consumers/batches/progress.ts";
 import type { PostgresClient, Row } from "../consumers/postgres/client.ts";
+import type { PipelineProgress } from "../consumers/upkeep/watermarks.ts";
 import { HeadraceError } from "../errors/error.ts";
 import { fetchEndOffsets, listTopics } from "../kafka/admin.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -8,25 +10,14 @@ import { pause } from "../runtime/waiting.ts";
 import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
 import { partitionKey } from "../schemas/partitions.ts";
-import type { PartitionOffset } from "../schemas/partitions.ts";
 import { collectionOf, positionsTopic, signalsTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "./connections.ts";
 import { watchPosition } from "./position-watch.ts";
 import type { PositionWatch } from "./position-watch.ts";
 
-/** How far a pipeline is, as its servers know it, whether its processes run or not. */
-export interface PipelineReader {
+export interface PipelineReader extends PipelineProgress {
   /** The producer's committed position; null where there is none yet. */
   position(): Promise<Position | null>;
-  /** The newest one that the topics' ends, asked for after it, are behind; null where there is none yet. */
-  settledPosition(): Promise<Position | null>;
-  /** Where the topics of the collections end now. */
-  ends(): Promise<readonly PartitionOffset[]>;
-  /** Where the signals topic ends now. */
-  signalsEnd(): Promise<bigint>;
-  /** Up to where each partition is in the tables, by `partitionKey`; absent where nothing is. */
-  progress(): Promise<ReadonlyMap<string, bigint>>;
-  close(): Promise<void>;
 }
 
 /** Connects to Kafka and, unless it is given, PostgreSQL; to be closed. */
@@ -102,14 +93,6 @@ export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUp
   }
 }
 
-/**
- * Whether the tables have come to what were the topics' ends. Records that Kafka has lost are passed over, and before
- * that a signal is sent to copy their collection anew: the tables are complete only if there is none by now.
- */
-export function isApplied(ends: readonly PartitionOffset[], progress: ReadonlyMap<string, bigint>): boolean {
-  return ends.every((end) => lagOf(end, progress) === 0n);
-}
-
 function isComplete(
   position: Position | null,
   { clusterTime, collections = [] }: CatchUpOptions,
@@ -117,12 +100,6 @@ function isComplete(
   if (position === null || completeTo(position) < clusterTime) return false;
   const { snapshots } = position;
   return [...Object.keys(snapshots), ...collections].every((name) => snapshots[name]?.state === "done");
-}
-
-/** How many offsets of a partition are not in its table yet. */
-export function lagOf(end: PartitionOffset, progress: ReadonlyMap<string, bigint>): bigint {
-  const lag = end.offset - (progress.get(partitionKey(end)) ?? 0n);
-  return lag > 0n ? lag : 0n;
 }
 
 async function watchWhereStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {

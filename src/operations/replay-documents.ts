@@ -1,10 +1,10 @@
-import type { CommandContext } from "../cli/command-context.ts";
 import { signalIdOfDeadLetter } from "../consumers/dead-letters/key.ts";
 import { listDeadLetters } from "../consumers/dead-letters/queries.ts";
 import type { DeadLetter } from "../consumers/dead-letters/queries.ts";
 import type { LogRecord } from "../consumers/ports.ts";
 import type { SignalId, SnapshotSignal } from "../schemas/signal.ts";
 import { collectionOf } from "../schemas/topics.ts";
+import type { Context } from "./context.ts";
 import type { DeadLetterAccess } from "./dead-letter-access.ts";
 import { openPipelineReader } from "./pipeline-reader.ts";
 import { isCarriedOut, send } from "./signals.ts";
@@ -32,12 +32,12 @@ interface AskedDocument {
 
 /** Has the producer read documents again that it could not encode or send, and closes the dead letters of those that it can now. */
 export class SnapshotReplays {
-  readonly #context: CommandContext;
+  readonly #context: Context;
   readonly #access: DeadLetterAccess;
   readonly #documents = new Map<string, AskedDocument>();
   #unaskable = 0;
 
-  constructor(context: CommandContext, access: DeadLetterAccess) {
+  constructor(context: Context, access: DeadLetterAccess) {
     this.#context = context;
     this.#access = access;
   }

@@ -1,11 +1,17 @@
 import type { Config } from "../config/config-schema.ts";
 import type { TableName } from "../consumers/ports.ts";
+import type { Replica } from "../consumers/upkeep/watermarks.ts";
 import { collectionOf } from "../schemas/topics.ts";
 
-/** The table of a topic; undefined where the topic is not one of a collection that is replicated. */
-export function tableOf({ name, mongodb, postgres, collections }: Config, topic: string): TableName | undefined {
+/** The collection and the table of a topic; undefined for a topic that the pipeline does not replicate. */
+export function replicaOf({ name, mongodb, postgres, collections }: Config, topic: string): Replica | undefined {
   const collection = collectionOf(name, mongodb.database, topic);
   if (collection === undefined) return undefined;
   const table = collections === undefined ? collection : collections[collection]?.table;
-  return table === undefined ? undefined : { schema: postgres.schema, table };
+  return table === undefined ? undefined : { collection, table: { schema: postgres.schema, table } };
+}
+
+/** The table of a topic; undefined for a topic that the pipeline does not replicate. */
+export function tableOf(config: Config, topic: string): TableName | undefined {
+  return replicaOf(config, topic)?.table;
 }

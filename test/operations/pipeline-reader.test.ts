@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { lagOf, waitUntilCaughtUp } from "../../src/operations/pipeline-reader.ts";
+import { lagOf } from "../../src/consumers/batches/progress.ts";
+import { waitUntilCaughtUp } from "../../src/operations/pipeline-reader.ts";
 import type { PipelineReader } from "../../src/operations/pipeline-reader.ts";
 import { newSnapshot } from "../../src/schemas/change-event.ts";
 import type { Position, SnapshotState } from "../../src/schemas/change-event.ts";

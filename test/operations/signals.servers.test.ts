@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { CommandContext } from "../../src/cli/command-context.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
+import type { Context } from "../../src/operations/context.ts";
 import { sendAndWait } from "../../src/operations/signals.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { freshPipeline } from "../support/pipeline.ts";
@@ -80,16 +80,21 @@ test("while it does not run, signals wait for the next start", async () => {
   await succeed(pipeline, "verify", "--wait", "0");
 });
 
-test("where no producer runs, who is not patient is told so, and it is done at the next start", async () => {
+test("without a producer, a caller may stop waiting, and the next start carries the request out", async () => {
   const pipeline = await replicated();
   await spoil(pipeline);
-  const context: CommandContext = {
+  const context: Context = {
     config: await loadConfig(pipeline.configFile),
     logger: createLogger({ level: "warn" }),
     signal: new AbortController().signal,
-    liveLine: null,
   };
-  expect(await sendAndWait(context, [{ type: "resync", collection: "things" }], { isPatient: false })).toBe(false);
+  const missing: string[] = [];
+  const giveUp = (process: string): boolean => {
+    missing.push(process);
+    return false;
+  };
+  expect(await sendAndWait(context, [{ type: "resync", collection: "things" }], giveUp)).toBe(false);
+  expect(missing).toEqual(["producer"]);
   expect(await spoiledIds(pipeline)).toEqual(ALL);
   await succeed(pipeline, "run", "--once");
   expect(await spoiledIds(pipeline)).toEqual([]);

@@ -1,9 +1,8 @@
 import { Command } from "commander";
-import type { Config } from "../../config/config-schema.ts";
 import { kafkaClient, schemaRegistry } from "../../operations/connections.ts";
+import type { Context } from "../../operations/context.ts";
 import type { ProducerObserver } from "../../producers/ports.ts";
 import { runProducer } from "../../producers/run-producer.ts";
-import type { Logger } from "../../runtime/logger.ts";
 import { onConfig } from "../command-context.ts";
 import { readPackage } from "../package-info.ts";
 import { runService } from "../service.ts";
@@ -19,11 +18,8 @@ export function produceCommand(): Command {
   );
 }
 
-export interface ProducingOptions {
-  readonly config: Config;
+interface ProducingOptions extends Context {
   readonly observer: ProducerObserver;
-  readonly logger: Logger;
-  readonly signal: AbortSignal;
   /** Ends when what the source is at the start has been published. */
   readonly once: boolean;
 }

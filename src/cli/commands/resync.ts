@@ -1,8 +1,9 @@
 import { Command } from "commander";
-import { replicatedCollections, requireReplicated, sendAndTell, withDatabase } from "../../operations/signals.ts";
+import { replicatedCollections, requireReplicated, withDatabase } from "../../operations/signals.ts";
 import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import type { Signal } from "../../schemas/signal.ts";
 import { onConfig } from "../command-context.ts";
+import { sendAndTell } from "../send-and-tell.ts";
 
 interface ResyncOptions {
   readonly collection?: string;

@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { runConsumer } from "../../consumers/run-consumer.ts";
 import { fetchEndOffsets, listTopics } from "../../kafka/admin.ts";
 import { ALL_SERVERS } from "../../operations/checks/run-checks.ts";
 import { kafkaClient } from "../../operations/connections.ts";
@@ -9,6 +8,7 @@ import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { Activity } from "../output/activity.ts";
 import { runService } from "../service.ts";
+import { consumeInto } from "./consume.ts";
 import { produceFrom } from "./produce.ts";
 
 export function runCommand(): Command {
@@ -33,7 +33,7 @@ async function runBoth(context: CommandContext, activity: Activity, once: boolea
     await produceFrom({ ...context, signal, once, observer: activity.producer });
     if (!signal.aborted) ends.resolve(await endsNow(context));
   };
-  const consume = () => runConsumer({ ...context, signal, until: ends.promise, observer: activity.consumer });
+  const consume = () => consumeInto({ ...context, signal, until: ends.promise, observer: activity.consumer });
   const results = await Promise.allSettled(
     [produce, consume].map((part) =>
       part().catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { Db } from "mongodb";
 import { errorKind, HeadraceError } from "../../errors/error.ts";
 import { schemaRegistry } from "../../operations/connections.ts";
-import { requireReplicated, sendAndTell, withDatabase } from "../../operations/signals.ts";
+import { requireReplicated, withDatabase } from "../../operations/signals.ts";
 import { clusterTimes } from "../../producers/mongodb/client.ts";
 import { readChunk } from "../../producers/mongodb/snapshot-reader.ts";
 import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
@@ -13,6 +13,7 @@ import type { SnapshotSignal } from "../../schemas/signal.ts";
 import { topicOf } from "../../schemas/topics.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
+import { sendAndTell } from "../send-and-tell.ts";
 
 const TRIAL_DOCUMENTS = 20;
 

@@ -1,8 +1,9 @@
 import { Command } from "commander";
 import type { Config } from "../../config/config-schema.ts";
+import { lagOf } from "../../consumers/batches/progress.ts";
 import { listDeadLetters } from "../../consumers/dead-letters/queries.ts";
 import { openDeadLetterAccess } from "../../operations/dead-letter-access.ts";
-import { lagOf, openPipelineReader, waitUntilCaughtUp } from "../../operations/pipeline-reader.ts";
+import { openPipelineReader, waitUntilCaughtUp } from "../../operations/pipeline-reader.ts";
 import type { PipelineReader } from "../../operations/pipeline-reader.ts";
 import { tableOf } from "../../operations/tables.ts";
 import { clusterTimes, connectMongo } from "../../producers/mongodb/client.ts";

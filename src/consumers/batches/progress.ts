@@ -23,6 +23,20 @@ export function reachTarget(
   });
 }
 
+/**
+ * Whether the tables have come to what were the topics' ends. Records that Kafka has lost are passed over, and before
+ * that a signal is sent to copy their collection anew: the tables are complete only if there is none by now.
+ */
+export function isApplied(ends: readonly PartitionOffset[], progress: ReadonlyMap<string, bigint>): boolean {
+  return ends.every((end) => lagOf(end, progress) === 0n);
+}
+
+/** How many offsets of a partition are not in its table yet. */
+export function lagOf(end: PartitionOffset, progress: ReadonlyMap<string, bigint>): bigint {
+  const lag = end.offset - (progress.get(partitionKey(end)) ?? 0n);
+  return lag > 0n ? lag : 0n;
+}
+
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason as Error);

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isApplied } from "../../operations/pipeline-reader.ts";
-import type { PipelineReader } from "../../operations/pipeline-reader.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { completeTo } from "../../schemas/change-event.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
+import { isApplied } from "../batches/progress.ts";
 import type { TableName, Watermark } from "../ports.ts";
 import type { PostgresSink } from "../postgres/sink.ts";
 
@@ -13,10 +12,26 @@ const INTERVAL_MS = 1_000;
 const RETRY_MS = 2_000;
 const LONGEST_RETRY_MS = 60_000;
 
+/** How far a pipeline is, as its servers know it, whether its processes run or not. */
+export interface PipelineProgress {
+  /**
+   * The newest position of the producer whose events lie before the topics' ends, if these are asked for after this
+   * call; null while there is none.
+   */
+  settledPosition(): Promise<Position | null>;
+  /** Where the topics of the collections end now. */
+  ends(): Promise<readonly PartitionOffset[]>;
+  /** Where the signals topic ends now. */
+  signalsEnd(): Promise<bigint>;
+  /** Up to where each partition is applied to its table, by `partitionKey`; absent where nothing is. */
+  progress(): Promise<ReadonlyMap<string, bigint>>;
+  close(): Promise<void>;
+}
+
 export interface WatermarkOptions {
-  readonly openReader: () => Promise<PipelineReader>;
+  readonly openProgress: () => Promise<PipelineProgress>;
   readonly sink: Pick<PostgresSink, "raiseWatermarks">;
-  /** The collection and the table of a topic; undefined where it is not replicated. */
+  /** The collection and the table of a topic; undefined for a topic that the pipeline does not replicate. */
   readonly replicaOf: (topic: string) => Replica | undefined;
   readonly logger: Logger;
 }
@@ -57,9 +72,9 @@ async function withWatermarks(
   options: WatermarkOptions,
   use: (watermarks: Watermarks) => Promise<void>,
 ): Promise<void> {
-  let reader: PipelineReader | undefined;
+  let reader: PipelineProgress | undefined;
   try {
-    reader = await options.openReader();
+    reader = await options.openProgress();
     await use(new Watermarks(reader, options));
   } catch (err) {
     options.logger.warn({ err }, "headrace.watermark could not be raised");
@@ -82,7 +97,7 @@ interface Claim {
  * A claim is left standing until it is true; under load the ends run away from the progress.
  */
 class Watermarks {
-  readonly #reader: PipelineReader;
+  readonly #reader: PipelineProgress;
   readonly #options: WatermarkOptions;
   /** By topic. */
   readonly #claims = new Map<string, Claim>();
@@ -90,7 +105,7 @@ class Watermarks {
   /** What the last claims were made of. */
   #seen: string | null = null;
 
-  constructor(reader: PipelineReader, options: WatermarkOptions) {
+  constructor(reader: PipelineProgress, options: WatermarkOptions) {
     this.#reader = reader;
     this.#options = options;
   }

@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { Partitioners } from "kafkajs";
 import type { Kafka, KafkaMessage } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
 import { kafkaError } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { decodeSignal, encodeSignal } from "../../schemas/signal.ts";
+import { decodeSignal } from "../../schemas/signal.ts";
 import type { Signal } from "../../schemas/signal.ts";
 import { signalsTopic, transactionalId } from "../../schemas/topics.ts";
 import type { LoggedSignal, OpenSignals, SignalLog } from "../ports.ts";
@@ -17,33 +16,6 @@ export interface KafkaSignalsOptions {
 }
 
 const READING = "reading the signals";
-
-/**
- * Writes signals, one after the other; the topic must exist. One that is written twice is carried out twice.
- * @returns the last one's offset
- * @throws HeadraceError; HeadraceError SIGNAL_INVALID
- */
-export async function sendSignals(kafka: Kafka, name: string, signals: readonly Signal[]): Promise<bigint> {
-  const producer = kafka.producer({
-    allowAutoTopicCreation: false,
-    createPartitioner: Partitioners.DefaultPartitioner,
-    retry: { initialRetryTime: 200, retries: 3 },
-  });
-  const values = signals.map(encodeSignal);
-  let offset = -1n;
-  try {
-    await producer.connect();
-    for (const value of values) {
-      const sent = await producer.send({ topic: signalsTopic(name), acks: -1, messages: [{ value, partition: 0 }] });
-      offset = BigInt(sent[0]?.baseOffset ?? -1);
-    }
-    return offset;
-  } catch (error) {
-    throw kafkaError(error, "sending a signal");
-  } finally {
-    await producer.disconnect();
-  }
-}
 
 /** The signals topic of a pipeline. A record that is no signal is logged, and given as none. */
 export function kafkaSignals(options: KafkaSignalsOptions): SignalLog {

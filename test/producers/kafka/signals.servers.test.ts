@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { kafkaSignals, sendSignals } from "../../../src/producers/kafka/signals.ts";
+import { sendSignals } from "../../../src/operations/send-signals.ts";
+import { kafkaSignals } from "../../../src/producers/kafka/signals.ts";
 import type { LoggedSignal, OpenSignals } from "../../../src/producers/ports.ts";
 import type { Logger } from "../../../src/runtime/logger.ts";
 import { signalIdOf } from "../../../src/schemas/signal.ts";

@@ -1,0 +1,34 @@
+import { Partitioners } from "kafkajs";
+import type { Kafka } from "kafkajs";
+import { kafkaError } from "../kafka/errors.ts";
+import { encodeSignal } from "../schemas/signal.ts";
+import type { Signal } from "../schemas/signal.ts";
+import { signalsTopic } from "../schemas/topics.ts";
+
+/**
+ * Writes signals to the signals topic, in order. The topic must exist. A signal that is written twice is carried out
+ * twice.
+ * @returns the offset of the last signal
+ * @throws HeadraceError, SIGNAL_INVALID among them
+ */
+export async function sendSignals(kafka: Kafka, name: string, signals: readonly Signal[]): Promise<bigint> {
+  const producer = kafka.producer({
+    allowAutoTopicCreation: false,
+    createPartitioner: Partitioners.DefaultPartitioner,
+    retry: { initialRetryTime: 200, retries: 3 },
+  });
+  const values = signals.map(encodeSignal);
+  let offset = -1n;
+  try {
+    await producer.connect();
+    for (const value of values) {
+      const sent = await producer.send({ topic: signalsTopic(name), acks: -1, messages: [{ value, partition: 0 }] });
+      offset = BigInt(sent[0]?.baseOffset ?? -1);
+    }
+    return offset;
+  } catch (error) {
+    throw kafkaError(error, "sending a signal");
+  } finally {
+    await producer.disconnect();
+  }
+}
