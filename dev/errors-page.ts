@@ -25,16 +25,16 @@ const INTRODUCTION = `# Errors
 
 <!-- Made by \`node dev/generate-docs.ts\` from the tables of codes in src/; change them there. -->
 
-Every error of Headrace has a code, says what has happened and what to do, and names its cause. The log has it under \`err\`,
-\`headrace_retries_total\` counts what is retryable by code, a dead letter has it in the header \`headrace.code\`. What to do is said here in general;
-where an error knows better, such as the statement to run, it says so itself.
+Every error has a code, a message that says what happened, and a remedy that says what to do. This page explains the codes
+and gives the general remedy; the error itself is often more precise, for example with the SQL statement to run. You find the
+code in the log (\`err.code\`), in the metric \`headrace_retries_total\` (retryable errors) and in a dead letter's header \`headrace.code\`.
 
 | kind | what Headrace does |
 | --- | --- |
-| retryable | It tries again, with pauses that grow, and goes on by itself. At a start, and in commands that answer a question, only for a time: then the exit code is 1. |
-| poison | One record cannot be applied: it becomes a dead letter, and everything else goes on. |
-| fatal | It stops with exit code 1, and commits nothing more. What was committed stays valid, and after the remedy a start goes on there. |
-| usage | A mistake in the usage or the config: exit code 2, and nothing has been done. |
+| retryable | It tries again after growing pauses, until it succeeds. At startup, and in commands that only answer a question, it gives up after a while and exits with code 1. |
+| poison | The record becomes a dead letter. All other records are applied. |
+| fatal | The process stops with exit code 1 and commits nothing more. What it committed before stays valid. After the remedy, a restart resumes there. |
+| usage | A mistake in the command line or in the config. The process exits with code 2 and has changed nothing. |
 `;
 
 export function errorsPage(): string {

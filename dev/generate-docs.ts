@@ -22,12 +22,12 @@ const INTRODUCTION = `# Configuration
 
 <!-- Made by \`node dev/generate-docs.ts\` from src/config/; change it there. -->
 
-Headrace reads one YAML file: \`headrace.yaml\`, or what \`--config FILE\` says. It is checked as a whole before anything else
-happens; every mistake is reported with its line and path. \`headrace.example.yaml\` is a commented example, and
-\`headrace.schema.json\`, beside this page, lets an editor complete and check the file.
+Headrace reads one YAML file: \`headrace.yaml\`, or the file given with \`--config FILE\`. It checks the whole file before it does
+anything else, and reports every mistake with its line and path. \`headrace.example.yaml\` is a commented example. With
+\`headrace.schema.json\`, beside this page, an editor can complete and check the file.
 
-\`\${NAME}\` in a value stands for the environment variable NAME, which must be set; \`$\${\` stands for the text \`\${\`. Keep
-passwords out of the file this way. Lengths of time are in ms, sizes in bytes.
+\`\${NAME}\` in a value is replaced by the environment variable NAME, which must be set. Use it to keep passwords out of the file. For
+the text \`\${\` write \`$\${\`. Times are in ms, sizes in bytes.
 `;
 
 function section(top: Setting): string {
