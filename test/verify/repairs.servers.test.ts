@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
 
-const REPAIRING = "is read again";
+const REPAIRING = "reads again what differs";
 
 interface Numbered {
   _id: number;
