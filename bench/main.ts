@@ -1,6 +1,10 @@
-// npm run bench: what the pipeline does, as a ratio to what the servers themselves do in the same run.
+// npm run bench: what the pipeline does, beside what the servers themselves do in the same run.
+import { mkdir, writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { startStack } from "../dev/stack/stack.ts";
+import { currentCommit, describeMachine } from "./machine.ts";
+import { figuresOf, fileNameOf } from "./record.ts";
+import type { BenchOptions, BenchRecord } from "./record.ts";
 import type { Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
 import { latency } from "./scenarios/latency.ts";
@@ -24,36 +28,67 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
 interface Options {
   readonly json?: true;
+  readonly save?: true;
   readonly only?: readonly string[];
   readonly runs: number;
   readonly scale: number;
+  readonly warmUp: boolean;
 }
 
+type Results = Readonly<Record<string, object>>;
+
+/** What a record says besides figures and options. */
+type Circumstances = Pick<BenchRecord, "commit" | "subject" | "isModified" | "measuredAt" | "machine">;
+
+const history = new URL("history/", import.meta.url);
 const startedAt = performance.now();
 
-/** Progress goes to stderr; stdout has the result alone. */
+/** Progress goes to stderr, so that stdout holds the result alone. */
 function report(line: string): void {
   process.stderr.write(`[${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s] ${line}\n`);
 }
 
-async function bench(
-  { only = Object.keys(SCENARIOS), runs, scale, json }: Options,
-  signal: AbortSignal,
-): Promise<void> {
+async function bench(options: Options, signal: AbortSignal): Promise<void> {
+  const measuredAt = new Date().toISOString();
+  // Before minutes of measuring: a problem with git should not cost the result.
+  const commit = options.save === true ? await currentCommit() : undefined;
   const stack = await startStack({ report, signal });
-  const result: Record<string, object> = {};
+  let results: Results;
+  let circumstances: Circumstances | undefined;
   try {
-    report("— warm-up");
-    await warmUp({ stack, report });
-    for (const name of only) {
-      report(`— ${name}`);
-      const scenario = SCENARIOS[name];
-      if (scenario !== undefined) result[name] = await scenario({ stack, runs, scale, report });
-    }
+    if (commit !== undefined) circumstances = { ...commit, measuredAt, machine: await describeMachine(stack) };
+    results = await measure(options, { stack, report });
   } finally {
     await stack.stop();
   }
-  process.stdout.write(json === true ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, undefined, 2)}\n`);
+  process.stdout.write(`${JSON.stringify(results, undefined, options.json === true ? 0 : 2)}\n`);
+  const { runs, scale, warmUp: isWarm } = options;
+  if (circumstances !== undefined) await save(circumstances, { runs, scale, isWarm }, results);
+}
+
+async function measure(
+  { only = Object.keys(SCENARIOS), runs, scale, warmUp: isWarm }: Options,
+  context: Parameters<typeof warmUp>[0],
+): Promise<Results> {
+  if (isWarm) {
+    report("— warm-up");
+    await warmUp(context);
+  }
+  const results: Record<string, object> = {};
+  for (const name of only) {
+    report(`— ${name}`);
+    const scenario = SCENARIOS[name];
+    if (scenario !== undefined) results[name] = await scenario({ ...context, runs, scale });
+  }
+  return results;
+}
+
+async function save(circumstances: Circumstances, options: BenchOptions, results: Results): Promise<void> {
+  const record: BenchRecord = { ...circumstances, options, figures: figuresOf(results) };
+  const name = fileNameOf(record);
+  await mkdir(history, { recursive: true });
+  await writeFile(new URL(name, history), `${JSON.stringify(record, undefined, 2)}\n`);
+  report(`saved as bench/history/${name}`);
 }
 
 function scenarioNames(text: string): readonly string[] {
@@ -66,14 +101,16 @@ function scenarioNames(text: string): readonly string[] {
 function positive(text: string): number {
   const number = Number(text);
   if (number > 0) return number;
-  throw new InvalidArgumentError("A number above 0 is wanted.");
+  throw new InvalidArgumentError("Give a number above 0.");
 }
 
 const command = new Command("bench")
-  .description("Measures the pipeline beside what the servers themselves can do.")
-  .option("--only <names>", `some of ${Object.keys(SCENARIOS).join(", ")}, with commas between them`, scenarioNames)
-  .option("--runs <count>", "each figure is the median of so many", positive, 3)
-  .option("--scale <factor>", "of the numbers of documents; less than 1 for a quick look", positive, 1)
+  .description("Measures the pipeline, and beside it what the servers themselves can do.")
+  .option("--only <names>", `some of ${Object.keys(SCENARIOS).join(", ")}; comma-separated`, scenarioNames)
+  .option("--runs <count>", "runs per figure; the figure is their median", positive, 3)
+  .option("--scale <factor>", "factor for the numbers of documents; less than 1 for a quick look", positive, 1)
+  .option("--no-warm-up", "measure cold servers; saves minutes, but the figures compare with nothing")
+  .option("--save", "also write the figures to bench/history, with the commit and the machine")
   .option("--json", "print the result as one line")
   .parse();
 

@@ -1,17 +1,17 @@
-/** The middle of the values, or of the two in the middle the mean. */
+/** The middle value, or the mean of the two middle values. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
   const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
-  if (low === undefined || high === undefined) throw new Error("there is no median of nothing");
+  if (low === undefined || high === undefined) throw new Error("no values to take a median of");
   return (low + high) / 2;
 }
 
-/** The value that a share of the values is at or below (nearest rank). */
+/** The smallest value that at least `share` of the values do not exceed (nearest rank). */
 function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
-  if (value === undefined) throw new Error("there is no percentile of nothing");
+  if (value === undefined) throw new Error("no values to take a percentile of");
   return value;
 }
 

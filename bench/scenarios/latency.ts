@@ -77,7 +77,8 @@ async function watchSingleUpdates({ collection, pool, table }: Probe, until: num
   const client = await pool.connect();
   try {
     await client.query(untilVisible(table));
-    for (let number = 0; performance.now() < until; number++) {
+    // At least one, however small the scale.
+    for (let number = 0; number === 0 || performance.now() < until; number++) {
       const _id = objectId(number % PROBED);
       const stock = 1_000_000 + Math.floor(performance.now());
       await collection.updateOne({ _id }, { $set: { stock: new Int32(stock) } });

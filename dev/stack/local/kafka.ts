@@ -10,17 +10,17 @@ import { downloadByMaven } from "./maven.ts";
 import { findJava, requireMaven } from "./tools.ts";
 import type { LocalContext, StartServer } from "./types.ts";
 
-const version = "4.3.1";
-const name = `Kafka ${version}`;
+export const KAFKA_VERSION = "4.3.1";
+const name = `Kafka ${KAFKA_VERSION}`;
 
 const download = {
   name,
-  entry: `kafka-${version}`,
+  entry: `kafka-${KAFKA_VERSION}`,
   sizeMegabytes: 54,
   goal: "copy-dependencies",
   dependencies: `
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${version}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${KAFKA_VERSION}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${KAFKA_VERSION}</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version></dependency>
   `,

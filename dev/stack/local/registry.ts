@@ -10,18 +10,18 @@ import { downloadByMaven } from "./maven.ts";
 import { findJava, requireMaven } from "./tools.ts";
 import type { LocalContext, StartServer } from "./types.ts";
 
-// 3.x wants Java 21.
-const version = "2.6.13.Final";
-const name = `Schema registry (Apicurio ${version})`;
+/** 3.x needs Java 21. */
+export const REGISTRY_VERSION = "2.6.13.Final";
+const name = `Schema registry (Apicurio ${REGISTRY_VERSION})`;
 
 const download = {
   name,
-  entry: `apicurio-registry-${version}`,
+  entry: `apicurio-registry-${REGISTRY_VERSION}`,
   sizeMegabytes: 95,
   goal: "unpack-dependencies",
   dependencies: `
     <dependency>
-      <groupId>io.apicurio</groupId><artifactId>apicurio-registry-app</artifactId><version>${version}</version>
+      <groupId>io.apicurio</groupId><artifactId>apicurio-registry-app</artifactId><version>${REGISTRY_VERSION}</version>
       <classifier>all</classifier><type>tar.gz</type>
       <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
     </dependency>
