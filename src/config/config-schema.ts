@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { NUL_CHARACTERS } from "../schemas/mapping/mapping.ts";
 import { collectionsSchema } from "./collections-schema.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -133,7 +134,7 @@ const snapshot = z.strictObject({
 
 const documents = z.strictObject({
   nulCharacters: z
-    .enum(["replace", "strip", "dead-letter"])
+    .enum(NUL_CHARACTERS)
     .default("replace")
     .describe(
       "A NUL character in a text, which PostgreSQL cannot store: `replace` writes U+FFFD, `strip` leaves it out, `dead-letter` gives the document up until it is mended. Counted as a misfit.",

@@ -1,5 +1,6 @@
 import { HeadraceError } from "../../errors/error.ts";
 import { KEY_HEADER } from "../../schemas/dead-letter.ts";
+import { idTypeOfKey } from "../../schemas/mapping/envelope.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { signalIdOfKey } from "../../schemas/signal.ts";
@@ -43,5 +44,5 @@ export async function signalIdOfDeadLetter(registry: SchemaRegistry, record: Log
 async function idTypeOf(registry: SchemaRegistry, { key }: LogRecord): Promise<IdType> {
   const id = key?.readInt32BE(1) ?? 0;
   const { definition } = registry.cached(id) ?? (await registry.schema(id));
-  return (definition as { "headrace.idType"?: IdType })["headrace.idType"] ?? "mixed";
+  return idTypeOfKey(definition) ?? "mixed";
 }

@@ -5,12 +5,13 @@ import type { AvroReader } from "../formats/avro-reader.ts";
 import { type Skip, skipOf } from "../formats/avro-skip.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
 import { type ColumnType, parseColumnType } from "../mapping/column-type.ts";
+import { idAvroTypeName } from "../mapping/envelope.ts";
 import type { IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema } from "../registry/registry.ts";
 import type { RowSchema } from "../row-schema.ts";
 import type { CellWriter } from "./cells.ts";
 import { cellOf, type WriteCell } from "./column-cell.ts";
-import { idAvroTypeName, idTypeName } from "./key-reader.ts";
+import { idTypeName } from "./key-reader.ts";
 
 /** Reads envelopes of one registered value schema, of which it wants no more than is used. */
 export interface EnvelopeReader {

@@ -3,6 +3,7 @@ import type { types } from "avsc";
 import { z } from "zod";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
+import { idAvroTypeName } from "../mapping/envelope.ts";
 import { ID_TYPES, type IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema } from "../registry/registry.ts";
 
@@ -23,11 +24,6 @@ const keyDefinition = z.object({
   "headrace.idType": idTypeName,
   fields: z.tuple([z.object({ name: z.literal("_id") })]),
 });
-
-/** Avro's name of the type that an `_id` has. */
-export function idAvroTypeName(idType: IdType): "long" | "string" {
-  return idType === "integer" ? "long" : "string";
-}
 
 /** @throws Error where the schema is not one of Headrace's keys */
 export function keyReader({ definition, type }: RegisteredSchema): KeyReader {

@@ -57,6 +57,13 @@ const CONNECTOR = "mongodb";
 
 const NO_MISFITS: readonly string[] = [];
 
+/** What is written for a NUL character; null: its document cannot be encoded. */
+const NUL_TEXTS: Readonly<Record<NulCharacters, string | null>> = {
+  replace: "\ufffd",
+  strip: "",
+  "dead-letter": null,
+};
+
 class BinaryEventEncoder implements EventEncoder {
   readonly #schema: CollectionSchema;
   readonly #out: AvroWriter;
@@ -68,10 +75,10 @@ class BinaryEventEncoder implements EventEncoder {
   readonly #sourceHead: Buffer;
   readonly #sourceNames: Buffer;
 
-  constructor({ schema, schemaIds, headraceVersion, nulCharacters, now = Date.now }: EventEncoderOptions) {
+  constructor({ schema, schemaIds, headraceVersion, nulCharacters = "replace", now = Date.now }: EventEncoderOptions) {
     this.#schema = schema;
     this.#now = now;
-    this.#out = new AvroWriter(nulCharacters);
+    this.#out = new AvroWriter(NUL_TEXTS[nulCharacters]);
     this.#documentWriter = createDocumentWriter(schema, this.#out);
     this.#keyHeader = confluentHeader(schemaIds.key);
     this.#valueHeader = confluentHeader(schemaIds.value);

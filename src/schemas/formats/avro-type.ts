@@ -27,6 +27,11 @@ export function avroType(definition: unknown): avsc.Type {
   });
 }
 
+/** Whether a value is a type of avsc's, hence not of another format or library. */
+export function isAvroType(value: unknown): value is avsc.Type {
+  return avsc.Type.isType(value);
+}
+
 function isLong(schema: unknown): boolean {
   return schema === "long" || (schema as { type?: unknown } | null)?.type === "long";
 }

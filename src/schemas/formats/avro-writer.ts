@@ -1,6 +1,5 @@
 import { isUtf8 } from "node:buffer";
 import { HeadraceError } from "../../errors/error.ts";
-import type { NulCharacters } from "../mapping/mapping.ts";
 import { sequenceLength, copyBytes, SHORT_BYTES } from "./bytes.ts";
 
 const INITIAL_BYTES = 64 * 1024;
@@ -23,12 +22,13 @@ export class AvroWriter {
   position = 0;
   /** How often a NUL, or what is not UTF-8, was not written as it is, since the writer was made. */
   replaced = 0;
-  readonly #nulCharacters: NulCharacters;
+  readonly #nulText: string | null;
   /** Bytes kept for the length of a text; the last text's, since texts of one collection resemble each other. */
   #lengthBytes = 1;
 
-  constructor(nulCharacters: NulCharacters = "replace") {
-    this.#nulCharacters = nulCharacters;
+  /** @param nulText the text that is written for a NUL character; null if a NUL character is an error */
+  constructor(nulText: string | null = "\ufffd") {
+    this.#nulText = nulText;
   }
 
   /** What was written, not to change any more; the writer begins anew. */
@@ -153,13 +153,15 @@ export class AvroWriter {
   }
 
   /**
-   * For a NUL in a text.
-   * @throws HeadraceError DOCUMENT_UNENCODABLE where that makes a dead letter
+   * Appends what stands for a NUL character in a text.
+   * @throws HeadraceError DOCUMENT_UNENCODABLE if the writer takes none
    */
   appendNul(): void {
-    if (this.#nulCharacters === "dead-letter") throw nulRefused();
-    if (this.#nulCharacters === "strip") this.replaced++;
-    else this.appendReplacement();
+    const text = this.#nulText;
+    if (text === null) throw nulRefused();
+    this.ensure(Buffer.byteLength(text));
+    this.position += this.bytes.write(text, this.position);
+    this.replaced++;
   }
 
   appendReplacement(): void {

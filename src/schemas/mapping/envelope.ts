@@ -1,6 +1,8 @@
 import { escapeAvroName } from "./avro-name.ts";
 import { type AvroType, avroTypeOf } from "./column-type.ts";
-import type { IdType, ValueField } from "./mapping.ts";
+import { ID_TYPES, type IdType, type ValueField } from "./mapping.ts";
+
+const ID_TYPE_PROPERTY = "headrace.idType";
 
 interface AvroField {
   readonly name: string;
@@ -24,7 +26,7 @@ export function keyDefinition(namespace: string, idType: IdType): AvroRecord {
     type: "record",
     name: "Key",
     namespace,
-    "headrace.idType": idType,
+    [ID_TYPE_PROPERTY]: idType,
     fields: [{ name: "_id", type: idAvroType(idType) }],
   };
 }
@@ -38,7 +40,7 @@ export function envelopeDefinition(namespace: string, idType: IdType, fields: re
     type: "record",
     name: "Value",
     fields: [
-      { name: "_id", type: idAvroType(idType), "headrace.idType": idType },
+      { name: "_id", type: idAvroType(idType), [ID_TYPE_PROPERTY]: idType },
       ...fields.map(({ column, type }): AvroField => ({
         name: escapeAvroName(column),
         type: ["null", avroTypeOf(type)],
@@ -78,7 +80,18 @@ const SOURCE: AvroRecord = {
   ],
 };
 
+/** The name of the Avro type that `_id`s have. */
+export function idAvroTypeName(idType: IdType): "long" | "string" {
+  return idType === "integer" ? "long" : "string";
+}
+
+/** The `_id` type of a key schema that `keyDefinition` made; undefined for any other schema. */
+export function idTypeOfKey(definition: unknown): IdType | undefined {
+  const idType = (definition as { readonly [ID_TYPE_PROPERTY]?: unknown } | null | undefined)?.[ID_TYPE_PROPERTY];
+  return ID_TYPES.find((each) => each === idType);
+}
+
 function idAvroType(idType: IdType): AvroType {
-  if (idType === "integer") return "long";
-  return idType === "uuid" ? { type: "string", logicalType: "uuid" } : "string";
+  const type = idAvroTypeName(idType);
+  return idType === "uuid" ? { type, logicalType: "uuid" } : type;
 }

@@ -30,7 +30,9 @@ export interface ValueField {
 }
 
 /**
- * What becomes of a NUL in a text, which PostgreSQL takes in no text and no jsonb: U+FFFD, nothing, or its document goes
- * to the dead letters.
+ * What happens to a NUL character in a text, which PostgreSQL stores neither in text nor in jsonb: it becomes U+FFFD, it
+ * is removed, or its document becomes a dead letter.
  */
-export type NulCharacters = "replace" | "strip" | "dead-letter";
+export const NUL_CHARACTERS = ["replace", "strip", "dead-letter"] as const;
+
+export type NulCharacters = (typeof NUL_CHARACTERS)[number];

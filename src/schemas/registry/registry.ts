@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/confluent-schema-registry";
-import avsc from "avsc";
+import type { Type } from "avsc";
 import { HeadraceError } from "../../errors/error.ts";
-import { avroType } from "../formats/avro-type.ts";
-import type { AvroRecord } from "../mapping/envelope.ts";
+import { avroType, isAvroType } from "../formats/avro-type.ts";
+import { type AvroRecord, idTypeOfKey } from "../mapping/envelope.ts";
 import type { IdType } from "../mapping/mapping.ts";
 import { RegistryRefusal, RegistryTransport, type SchemaRegistryOptions } from "./transport.ts";
 
@@ -13,7 +13,7 @@ export interface RegisteredSchema {
   /** As it was registered, with Headrace's own properties. Another program's schema may have any shape. */
   readonly definition: unknown;
   /** Longs are bigint. The same object for the same id. */
-  readonly type: avsc.Type;
+  readonly type: Type;
 }
 
 /**
@@ -41,13 +41,13 @@ export interface SchemaRegistry {
  */
 export async function registeredIdType(registry: SchemaRegistry, topic: string): Promise<IdType | undefined> {
   const registered = await registry.latest(`${topic}-key`);
-  return (registered?.definition as { "headrace.idType"?: IdType } | undefined)?.["headrace.idType"];
+  return idTypeOfKey(registered?.definition);
 }
 
 /** @throws HeadraceError REGISTRY_UNEXPECTED if `url` is not an HTTP URL */
 export function createSchemaRegistry(options: SchemaRegistryOptions): SchemaRegistry {
   const transport = new RegistryTransport(options);
-  const definitions = new WeakMap<avsc.Type, unknown>();
+  const definitions = new WeakMap<Type, unknown>();
   const client = new Client(
     { host: transport.url, middlewares: [throughTransport(transport)] },
     {
@@ -137,7 +137,7 @@ async function register(client: Client, subject: string, definition: AvroRecord)
   }
 }
 
-async function fetchType(client: Client, id: number): Promise<avsc.Type> {
+async function fetchType(client: Client, id: number): Promise<Type> {
   let schema: unknown;
   try {
     schema = await client.getSchema(id);
@@ -145,8 +145,8 @@ async function fetchType(client: Client, id: number): Promise<avsc.Type> {
     if (error instanceof RegistryRefusal && error.status === 404) throw unknownSchema(id, error);
     throw error instanceof HeadraceError ? error : notAvro(id, error);
   }
-  if (!avsc.Type.isType(schema)) throw notAvro(id);
-  return schema as avsc.Type;
+  if (!isAvroType(schema)) throw notAvro(id);
+  return schema;
 }
 
 /** SCHEMA_REFUSED if the registry, or the client for it, refused the schema; undefined if the error is another one. */
