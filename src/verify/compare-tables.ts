@@ -2,7 +2,8 @@ import type { Db } from "mongodb";
 import type { ClientBase } from "pg";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Version } from "../schemas/change-event.ts";
-import type { IdType, NulCharacters } from "../schemas/mapping/mapping.ts";
+import { collectionIdType } from "../schemas/keys/id-type.ts";
+import type { CollectionMapping, IdType, NulCharacters } from "../schemas/mapping/mapping.ts";
 import { checkCollection } from "./compare-collection.ts";
 import type { Finding } from "./compare-rows.ts";
 import { DocumentReader } from "./document-reader.ts";
@@ -62,7 +63,7 @@ async function compareTable(
   const { db, client, schema, signal } = pipeline;
   const { collection } = mapping;
   const documents = new DocumentReader(db, collection, { signal });
-  const idType = mapping.idType ?? (await findIdType(pipeline, collection, documents));
+  const idType = await idTypeToCompare(pipeline, mapping, documents);
   const tally = new CollectionTally();
   const reader = await TableReader.open(client, schema, table);
   const counts = await checkCollection({
@@ -85,15 +86,18 @@ async function compareTable(
   return tally.result({ collection, table: `${schema}.${table}`, ...counts });
 }
 
-/** Where the pipeline never comes to the collection, `mixed`: every document can be named then. */
-async function findIdType(
+/** `mixed` if the type stays unknown: it has a name for every `_id`. */
+async function idTypeToCompare(
   { idTypeOf, waitUntilCaughtUp }: ComparedPipeline,
-  collection: string,
+  { collection, idType: declared }: CollectionMapping,
   documents: DocumentReader,
 ): Promise<IdType> {
-  const known = await idTypeOf(collection);
-  if (known !== undefined) return known;
-  if (await documents.isEmpty()) return "mixed";
-  await waitUntilCaughtUp();
-  return (await idTypeOf(collection)) ?? "mixed";
+  const registered = () => idTypeOf(collection);
+  // The producer registers the type that it finds in the collection.
+  const found = async () => {
+    if (await documents.isEmpty()) return undefined;
+    await waitUntilCaughtUp();
+    return registered();
+  };
+  return (await collectionIdType({ declared, registered, found })) ?? "mixed";
 }

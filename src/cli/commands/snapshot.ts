@@ -7,6 +7,7 @@ import { clusterTimes } from "../../producers/mongodb/client.ts";
 import { readChunk } from "../../producers/mongodb/snapshot-reader.ts";
 import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
+import { collectionIdType } from "../../schemas/keys/id-type.ts";
 import { registeredIdType } from "../../schemas/registry/registry.ts";
 import { encodeSignal, readSignalId, signalIdOf } from "../../schemas/signal.ts";
 import type { SnapshotSignal } from "../../schemas/signal.ts";
@@ -60,7 +61,11 @@ async function checkedIds(
   texts: readonly string[],
 ): Promise<SnapshotSignal["ids"]> {
   const topic = topicOf(config.name, config.mongodb.database, collection);
-  const idType = await registeredIdType(schemaRegistry(config), topic);
+  const idType = await collectionIdType({
+    declared: config.collections?.[collection]?.mapping.idType,
+    registered: () => registeredIdType(schemaRegistry(config), topic),
+    found: async () => undefined,
+  });
   return texts.map((text) => {
     try {
       const id = signalIdOf(text);

@@ -1,5 +1,6 @@
 import type { CollectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
+import { collectionIdType } from "../../schemas/keys/id-type.ts";
 import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
@@ -15,8 +16,8 @@ export interface PlannedCollection {
 }
 
 /**
- * The `_id` types as the producer will find them: as declared, else as registered, else as the collection is.
- * @param found the last of these. A registry that does not answer is left out.
+ * The collections with the `_id` types that the producer would give them.
+ * @param found the types that the collections themselves have. A registry that does not answer is left out.
  */
 export async function planCollections(
   config: Config,
@@ -26,10 +27,11 @@ export async function planCollections(
   return Promise.all(
     collections.map(async (collection) => {
       const { mapping } = collection;
-      const idType =
-        mapping.idType ??
-        (await idTypeAtRegistry(config, mapping.collection, registry)) ??
-        found.get(mapping.collection);
+      const idType = await collectionIdType({
+        declared: mapping.idType,
+        registered: () => idTypeAtRegistry(config, mapping.collection, registry),
+        found: async () => found.get(mapping.collection),
+      });
       return { config: collection, idType };
     }),
   );
