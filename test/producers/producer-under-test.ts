@@ -41,7 +41,7 @@ export class ProducerUnderTest {
       {
         name: this.name,
         startedAtMs: Date.now(),
-        version: "0.0.0",
+        headraceVersion: "0.0.0",
         mongodb: { uri: servers().mongodbUri, database: this.db.databaseName },
         kafka: testKafka(),
         registry: this.registry,

@@ -31,7 +31,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     name,
     // Not the time of now: a process may stand still in its start, and is the older one all the same.
     startedAtMs: performance.timeOrigin,
-    version: readPackage().version,
+    headraceVersion: readPackage().version,
     mongodb,
     kafka: await kafkaClient(config, logger),
     registry: schemaRegistry(config),
