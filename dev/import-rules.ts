@@ -57,7 +57,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: ["kafkajs"],
   },
   producers: { may: [...GROUND, ...ALL_SCHEMAS] },
-  "producers/run-producer.ts": { may: [...GROUND, ...ALL_SCHEMAS, ...PRODUCERS, "kafka"], packages: ["kafkajs/types"] },
+  "producers/run-producer.ts": {
+    may: [...GROUND, ...ALL_SCHEMAS, ...PRODUCERS, "kafka"],
+    packages: ["kafkajs/types", "mongodb/types"],
+  },
 
   "consumers/batches": { may: [...GROUND, ...ALL_SCHEMAS, "consumers/ports.ts"] },
   "consumers/kafka": {
@@ -100,6 +103,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "schemas",
       "schemas/mapping",
       "schemas/registry",
+      "schemas/keys/id-type.ts",
       "verify/values",
       ...["client", "collections", "errors", "cluster-time"].map((file) => `producers/mongodb/${file}.ts`),
       "consumers/ports.ts",

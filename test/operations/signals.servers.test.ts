@@ -132,3 +132,10 @@ describe("a mistake", () => {
     expect(exitCode).toBe(2);
   });
 });
+
+test("an id of another type than the config declares is refused before the pipeline has ever run", async () => {
+  const pipeline = await freshPipeline({ collections: { things: { idType: "integer" } } });
+  const { exitCode, stderr } = await pipeline.run("snapshot", "--collection", "things", "--ids", '"1"');
+  expect(stderr).toContain("SIGNAL_INVALID");
+  expect(exitCode).toBe(2);
+});
