@@ -30,7 +30,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   errors: { may: [] },
   runtime: { may: ["errors"], packages: ["pino", "prom-client"] },
 
-  "schemas/formats": { may: ["errors"], types: ["schemas/mapping/mapping.ts"], packages: ["bson", "avsc"] },
+  "schemas/formats": { may: ["errors"], packages: ["bson", "avsc"] },
   "schemas/mapping": { may: ["errors", "schemas/formats"] },
   "schemas/keys": { may: ["errors", "schemas/formats", "schemas/mapping"], packages: ["bson"] },
   schemas: { may: ["errors", "schemas/mapping", "schemas/keys"], packages: ["bson", "zod"] },

@@ -15,7 +15,7 @@ test("every file and folder that the page names exists", () => {
 test("every room of src/ has a row", () => {
   const rooms = [...page.matchAll(/^\| `([a-z/-]+)\/` +\|/gm)].map(([, room]) => room);
   const folders = new Set(sourceFiles(new URL("src/", root)).map((file) => dirname(file)));
-  expect(rooms.toSorted()).toEqual([...folders].toSorted());
+  expect(new Set(rooms)).toEqual(folders);
 });
 
 test("every test that the page names exists", () => {
