@@ -1,4 +1,6 @@
+import type { HeadraceError } from "../errors/error.ts";
 import type { PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
+import type { Change } from "../schemas/row-schema.ts";
 import { bisect } from "./batches/bisect.ts";
 import { cutBatch } from "./batches/cut-batch.ts";
 import type { MicroBatchLimits } from "./batches/cut-batch.ts";
@@ -11,12 +13,20 @@ import type { PatienceOptions } from "./batches/failure-policy.ts";
 import { replaceLost } from "./batches/lost-records.ts";
 import type { LostRecordsOptions } from "./batches/lost-records.ts";
 import { reachTarget } from "./batches/progress.ts";
-import type { DeadLetterWriter, FetchedBatch, LogRecord, LostRecords, RecordLog } from "./ports.ts";
+import type {
+  ApplyOutcome,
+  DeadLetterWriter,
+  FailedRecord,
+  FetchedBatch,
+  LogRecord,
+  LogStretch,
+  LostRecords,
+  RecordLog,
+} from "./ports.ts";
 
 export interface ConsumerOptions extends LostRecordsOptions {
   readonly log: RecordLog;
   readonly deadLetters: DeadLetterWriter;
-  /** What a record says, null for a Kafka tombstone; throws poison where that cannot be read. */
   readonly decode: DecodeRecord;
   readonly limits: MicroBatchLimits;
   readonly deadLetterLimits: DeadLetterLimits;
@@ -24,18 +34,18 @@ export interface ConsumerOptions extends LostRecordsOptions {
   readonly observer: ConsumerObserver;
 }
 
-/** For metrics and a live line. */
+/** For metrics and the live line. */
 export interface ConsumerObserver {
   historyLost(topic: string): void;
   applied(batch: FetchedBatch, records: number, nextOffset: bigint): void;
-  deadLettered(record: LogRecord, error: unknown): void;
+  deadLettered(record: LogRecord, error: HeadraceError): void;
 }
 
 /**
- * Brings what the topics say into the tables, until `signal` aborts or the stored progress has reached `until`.
- * @throws HeadraceError, or whatever bug there was; nothing is committed that was not applied
+ * Applies the topics' records to the tables, until `signal` aborts or the stored progress has reached `until`.
+ * @throws HeadraceError, or the error of a bug; nothing is committed that was not applied
  */
-export async function runConsumer(
+export async function consume(
   options: ConsumerOptions,
   { signal, until }: { signal: AbortSignal; until?: Promise<readonly PartitionOffset[]> | undefined },
 ): Promise<void> {
@@ -55,7 +65,7 @@ export async function runConsumer(
   if (failed !== undefined) throw failed.reason;
 }
 
-/** What was fetched of one partition: micro-batch after micro-batch, each in one transaction with the progress. */
+/** Applies the fetched records of one partition, micro-batch by micro-batch, each in one transaction with the progress. */
 async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, options: ConsumerOptions): Promise<void> {
   const { topic, partition } = batch;
   const { sink, deadLetters, decode, logger, observer } = options;
@@ -63,26 +73,25 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, optio
   let expectedOffset = batch.startOffset;
   for (const slice of cutBatch(batch.records, batch.nextOffset, options.limits)) {
     const retrying = createRetrier(options, batch);
+    const moveTo = async (nextOffset: bigint, move: (stretch: LogStretch) => Promise<ApplyOutcome>) => {
+      const outcome = await retrying(() => move({ topic, partition, table, expectedOffset, nextOffset }));
+      if (outcome === "applied") expectedOffset = nextOffset;
+      return outcome;
+    };
+    const apply = async (changes: readonly Change[], nextOffset: bigint) => {
+      const outcome = await moveTo(nextOffset, (stretch) => sink.apply({ ...stretch, changes }));
+      if (outcome === "applied") window.applied(changes.length);
+      return outcome;
+    };
+    const deadLetter = async ({ record, change, failure }: FailedRecord, nextOffset: bigint) => {
+      window.deadLetter(failure.error);
+      await retrying(() => deadLetters.write(record, { ...failure, table, attempts: 1 }));
+      observer.deadLettered(record, failure.error);
+      return await moveTo(nextOffset, (stretch) => sink.skip(stretch, change));
+    };
     const records = await decodeRecords(slice.records, decode, retrying);
-    const outcome = await bisect(records, slice.nextOffset, {
-      apply: async (changes, nextOffset, buried) => {
-        const result = await retrying(() =>
-          sink.apply({ topic, partition, table, expectedOffset, nextOffset, changes, buried }),
-        );
-        if (result === "applied") {
-          expectedOffset = nextOffset;
-          window.applied(changes.length);
-        }
-        return result;
-      },
-      bury: async (record, failure) => {
-        window.deadLetter(failure.error);
-        await retrying(() => deadLetters.write(record, { ...failure, table, attempts: 1 }));
-        observer.deadLettered(record, failure.error);
-      },
-    });
-    if (outcome === "fenced") {
-      logger.info({ topic, partition, expectedOffset }, "the progress is not the expected one, reading it again");
+    if ((await bisect(records, slice.nextOffset, { apply, deadLetter })) === "fenced") {
+      logger.info({ topic, partition, expectedOffset }, "the stored offset moved unexpectedly; reading it again");
       return;
     }
     batch.commit(slice.nextOffset);

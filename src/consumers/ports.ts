@@ -1,8 +1,9 @@
+import type { HeadraceError } from "../errors/error.ts";
 import type { Version } from "../schemas/change-event.ts";
 import type { PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
 import type { Change } from "../schemas/row-schema.ts";
 
-/** A record as it stands in Kafka. */
+/** A record as Kafka stores it. */
 export interface LogRecord {
   readonly topic: string;
   readonly partition: number;
@@ -13,39 +14,48 @@ export interface LogRecord {
   readonly timestampMs: number;
 }
 
-/** A record with what it says. Kafka tombstones are left out before. */
+/** A record and the change that it holds. */
 export interface DecodedRecord {
   readonly record: LogRecord;
   readonly change: Change;
 }
 
-/** A record that could not be read. */
+/** A record that cannot be decoded. */
 export interface UndecodableRecord {
   readonly record: LogRecord;
+  readonly change: null;
   readonly failure: RecordFailure;
 }
 
-/** What was fetched of one partition and not applied yet. */
+/** A record that becomes a dead letter. */
+export interface FailedRecord {
+  readonly record: LogRecord;
+  /** Null where the record cannot be decoded. */
+  readonly change: Change | null;
+  readonly failure: RecordFailure;
+}
+
+/** Fetched records of one partition. None of them is applied yet. */
 export interface FetchedBatch extends TopicPartition {
-  /** The stored offset that the records follow. */
+  /** The stored offset, at which the batch starts. */
   readonly startOffset: bigint;
-  /** The offset after the batch, control records included. */
+  /** The offset after the batch, also after its control records. */
   readonly nextOffset: bigint;
-  /** In log order; none where all of them were control records or aborted. */
+  /** In log order. Empty where the batch has only control records and records of aborted transactions. */
   readonly records: readonly LogRecord[];
   /** The end of the partition's log when the batch was fetched. */
   readonly highWatermark: bigint;
-  /** Aborts when the partition is taken away or the run ends: what is not begun is left to whoever reads next. */
+  /** Aborts when the group takes the partition away, or when the run ends. Work that has not begun is then left. */
   readonly signal: AbortSignal;
-  /** Says that everything below `offset` is stored: the group's offset follows soon. */
+  /** Reports that everything below `offset` is stored; the group's committed offset follows within a second. */
   commit(offset: bigint): void;
 }
 
 /** Kafka's side: one member of the consumer group. */
 export interface RecordLog {
   /**
-   * Reads until `signal` aborts, and then resolves once the batches in work have ended. Rejects with the first
-   * error of a callback that is not the reason of the signal it was given, or with a HeadraceError of its own.
+   * Reads until `signal` aborts; resolves when the batches in work have ended. Rejects with the first error of a
+   * callback, unless that is the reason of the callback's signal, or with a HeadraceError of its own.
    */
   run(callbacks: RecordLogCallbacks, options: { signal: AbortSignal }): Promise<void>;
 }
@@ -53,31 +63,36 @@ export interface RecordLog {
 /** Records of a partition that Kafka deleted before they were applied. */
 export interface LostRecords extends TopicPartition {
   readonly storedOffset: bigint;
-  /** Where the log begins now. */
+  /** The offset at which the log now starts. */
   readonly logStart: bigint;
 }
 
 export interface RecordLogCallbacks {
-  /** Where to read on, by `partitionKey`: asked when partitions are assigned, and when a batch was left uncommitted. */
+  /**
+   * Where to read from, by `partitionKey`. Called when the group assigns partitions, and after a batch that was not
+   * committed.
+   */
   startOffsets(partitions: readonly TopicPartition[], signal: AbortSignal): Promise<ReadonlyMap<string, bigint>>;
-  /** Makes good what is lost, or throws. Then the start offsets are asked for again. */
+  /** Replaces the lost records, or throws. Afterwards `startOffsets` is called again. */
   recordsLost(lost: readonly LostRecords[], signal: AbortSignal): Promise<void>;
-  /** One batch of a partition at a time, partitions in parallel. What it does not commit is read again. */
+  /** Called for one batch of a partition at a time; partitions run in parallel. What is not committed is read again. */
   eachBatch(batch: FetchedBatch): Promise<void>;
 }
 
-/** Consecutive records of one partition, to be applied in one transaction. */
-export interface MicroBatch extends TopicPartition {
-  /** The table that the topic's collection is kept in, unquoted. */
+/** A stretch of one partition's log that one transaction moves the progress over. */
+export interface LogStretch extends TopicPartition {
+  /** The table of the topic's collection, unquoted. */
   readonly table: TableName;
   /** The offset that this consumer last stored or read for the partition. */
   readonly expectedOffset: bigint;
-  /** The offset after the batch: control records and dead letters leave gaps. */
+  /** The offset after the stretch. Control records and dead letters leave gaps between offsets. */
   readonly nextOffset: bigint;
+}
+
+/** Consecutive records of one partition, to be applied in one transaction. */
+export interface MicroBatch extends LogStretch {
   /** In log order, not yet folded. */
   readonly changes: readonly Change[];
-  /** One that could not be applied, and is in the DLQ: of its key, a truncate that is not newer leaves the row. */
-  readonly buried?: Change | undefined;
 }
 
 export interface TableName {
@@ -85,71 +100,80 @@ export interface TableName {
   readonly table: string;
 }
 
-/** A table that has every change of its collection up to `version`, this included, but for open dead letters. */
+/** A table that has every change of its collection up to and including `version`, except for open dead letters. */
 export interface Watermark {
   readonly table: TableName;
   readonly version: Version;
 }
 
-/** applied: rows and progress are committed. fenced: the progress was not the expected one, nothing was done. */
+/** applied: rows and progress are committed. fenced: the progress was not the expected one; nothing was written. */
 export type ApplyOutcome = "applied" | "fenced";
 
-/** A dead letter's place of origin; it names the dead letter, however often it came back. */
+/** Where a dead letter's record came from. It identifies the dead letter through all its attempts. */
 export type DeadLetterOrigin = PartitionOffset;
 
-/** replayed: it was newer than what was known of its key. superseded: it was not, and nothing was changed. */
+/** replayed: it was newer than the stored state of its key. superseded: it was not; no row was changed. */
 export type ReplayOutcome = "replayed" | "superseded";
 
-/** How a dead letter was closed. One that has no outcome is open. */
+/** How a dead letter was closed. A dead letter without an outcome is open. */
 export type DeadLetterOutcome = ReplayOutcome | "discarded";
 
-/** PostgreSQL's side. Every method throws HeadraceError, classified. */
+/** PostgreSQL's side. Every method throws classified HeadraceErrors. */
 export interface Sink {
-  /** The stored next offset of each partition, by `partitionKey`; `0n` is stored for a partition that has none yet. */
+  /** The stored next offset of each partition, by `partitionKey`. Stores `0n` for a partition that has none yet. */
   readProgress(partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>>;
   /**
-   * Creates or extends what the batch needs, applies it, and moves the progress, in one transaction. After a
-   * retryable error it is not known whether that transaction was committed: the same batch again is either
-   * applied or, when it had been, `fenced`.
+   * Creates or extends the table where the batch needs it, applies the batch, and moves the progress, in one
+   * transaction. After a retryable error the transaction may or may not be committed: the same batch again is then
+   * either `applied` or `fenced`.
    */
   apply(batch: MicroBatch): Promise<ApplyOutcome>;
   /**
-   * Applies one dead letter where it is strictly newer than what is known of its key, under the lock of its
-   * origin's partition, and writes its outcome in the same transaction.
+   * Moves the progress past one record that is a dead letter now. A later truncate that is not newer spares the row of
+   * its key. Fails as `apply` does.
+   * @param change null where the record cannot be decoded
+   */
+  skip(stretch: LogStretch, change: Change | null): Promise<ApplyOutcome>;
+  /**
+   * Applies one dead letter where it is strictly newer than the stored state of its key. Holds the lock of its origin's
+   * partition, and stores the outcome in the same transaction.
    */
   replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome>;
 }
 
-/** Which dead letters are closed, and how. PostgreSQL's side too. */
+/** Which dead letters are closed, and how. PostgreSQL stores this, too. */
 export interface DeadLetterOutcomes {
-  /** The outcomes of those of the origins that are closed, by `originKey`. */
+  /** The outcomes of the closed ones among the origins, by `originKey`. */
   outcomesOf(origins: readonly DeadLetterOrigin[]): Promise<ReadonlyMap<string, DeadLetterOutcome>>;
-  /** Closes a dead letter without applying its record. `table` is null where that does not tell. */
+  /** Closes a dead letter without applying its record. `table` is null where the table is unknown. */
   close(origin: DeadLetterOrigin, attempts: number, outcome: DeadLetterOutcome, table: TableName | null): Promise<void>;
 }
 
-/** Where records go that can't be applied. Resolves when Kafka has acknowledged. */
+/** Writes records that cannot be applied to the dead-letter topic. */
 export interface DeadLetterWriter {
+  /** Resolves when Kafka has acknowledged the record. */
   write(record: LogRecord, failure: Failure): Promise<void>;
 }
 
-/** Reads the DLQ. */
+/** Reads the dead-letter topic. */
 export interface DeadLetterReader {
   /**
-   * Visits every record from the DLQ's start to the end that it has at the call, one after the other. Rejects with
-   * what `visit` throws, with the signal's reason, or with HeadraceError.
+   * Visits, one after the other, every record from the topic's start to the end that it has at the call. Rejects with
+   * the error that `visit` throws, with the signal's reason, or with a HeadraceError.
    */
   scan(visit: (record: LogRecord) => Promise<void>, options: { signal: AbortSignal }): Promise<void>;
 }
 
 export interface RecordFailure {
-  readonly error: unknown;
+  /** Of kind poison. */
+  readonly error: HeadraceError;
+  /** Kafka Connect's name for the step that failed. */
   readonly stage: "KEY_CONVERTER" | "VALUE_CONVERTER" | "TASK_PUT";
 }
 
 export interface Failure extends RecordFailure {
   readonly table: TableName | null;
-  /** How often applying it was tried, this time included. */
+  /** How often applying the record was tried, including this time. */
   readonly attempts: number;
 }
 

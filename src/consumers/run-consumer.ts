@@ -8,7 +8,7 @@ import type { SchemaRegistry } from "../schemas/registry/registry.ts";
 import { consumerGroup, deadLetterTopic } from "../schemas/topics.ts";
 import type { MicroBatchLimits } from "./batches/cut-batch.ts";
 import type { DeadLetterLimits } from "./batches/dead-letter-window.ts";
-import { runConsumer as consume } from "./consumer.ts";
+import { consume } from "./consumer.ts";
 import type { ConsumerObserver } from "./consumer.ts";
 import { createKafkaDeadLetterWriter } from "./dead-letters/topic.ts";
 import { createKafkaRecordLog } from "./kafka/record-log.ts";

@@ -44,6 +44,11 @@ export function errorKind(error: unknown): ErrorKind {
   return error instanceof HeadraceError ? error.kind : "fatal";
 }
 
+/** Whether a thrown value says that one record cannot be applied, and that the others can. */
+export function isPoison(error: unknown): error is HeadraceError {
+  return errorKind(error) === "poison";
+}
+
 /** The code of anything thrown; undefined for what was not classified. */
 export function errorCode(error: unknown): ErrorCode | undefined {
   return error instanceof HeadraceError ? error.code : undefined;

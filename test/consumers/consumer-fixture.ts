@@ -1,7 +1,7 @@
 import { serialize } from "bson";
 import type { Pool } from "pg";
 import { onTestFinished } from "vitest";
-import { runConsumer } from "../../src/consumers/consumer.ts";
+import { consume } from "../../src/consumers/consumer.ts";
 import type { ConsumerOptions } from "../../src/consumers/consumer.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letters/key.ts";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
@@ -123,7 +123,7 @@ export async function freshCollection(
       const write = (fields: object, message: string) =>
         void own.push({ fields: fields as Record<string, unknown>, message });
       const ownLogger = { debug: write, info: write, warn: write, error: write };
-      const running = runConsumer(
+      const running = consume(
         {
           log: createKafkaRecordLog({
             kafka: fixture.kafka,

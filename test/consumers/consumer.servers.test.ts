@@ -174,6 +174,7 @@ describe("what stops it", () => {
         readProgress: (partitions) => sink.readProgress(partitions),
         replay: (...replay) => sink.replay(...replay),
         apply: () => Promise.reject(bug),
+        skip: () => Promise.reject(bug),
       },
     });
     await expect(consumer.running).rejects.toBe(bug);

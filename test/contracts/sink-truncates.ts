@@ -71,6 +71,22 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([]);
     });
 
+    test("spare the row of a key whose newer change was skipped, and take those of older ones and of deletes", async () => {
+      const skipped = { a: upsert("a", 10n, "1"), b: upsert("b", 9n, "1"), c: deletion("c", 11n) };
+      await apply(
+        0n,
+        4n,
+        ["a", "b", "c", "d"].map((key) => upsert(key, 1n, "1")),
+      );
+      for (const [index, change] of Object.values(skipped).entries()) {
+        const [expectedOffset, nextOffset] = [BigInt(4 + index), BigInt(5 + index)];
+        await sink.skip({ ...home, table: harness.table, expectedOffset, nextOffset }, change);
+      }
+      await truncateOthers(10n);
+      await apply(7n, 8n, [truncate(10n)]);
+      expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
+    });
+
     test("that are delivered again change nothing", async () => {
       await truncateOthers(10n);
       await apply(0n, 2n, [truncate(10n), upsert("a", 10n, "10")]);

@@ -169,6 +169,27 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
       });
     });
 
+    describe("skip", () => {
+      const skip = (expectedOffset: bigint, nextOffset: bigint, change: Change | null): Promise<ApplyOutcome> =>
+        sink.skip({ ...home, table: harness.table, expectedOffset, nextOffset }, change);
+
+      test.each([
+        ["can be decoded", upsert("a", 2n, "2")],
+        ["is a delete", deletion("a", 2n)],
+        ["cannot be decoded", null],
+      ])("moves the progress past a record that %s, and leaves the rows alone", async (_, change) => {
+        await apply(0n, 1n, [upsert("a", 1n, "1")]);
+        expect(await skip(1n, 2n, change)).toBe("applied");
+        expect(await progress()).toBe(2n);
+        expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
+      });
+
+      test("fences whoever expects another offset", async () => {
+        expect(await skip(5n, 6n, null)).toBe("fenced");
+        expect(await progress()).toBe(0n);
+      });
+    });
+
     describe("replay", () => {
       test("applies what is newer than the row, and leaves the progress alone", async () => {
         await apply(0n, 5n, [upsert("a", 1n, "1")]);

@@ -1,21 +1,21 @@
-import { errorKind } from "../../errors/error.ts";
+import { isPoison } from "../../errors/error.ts";
 import type { Change } from "../../schemas/row-schema.ts";
-import type { ApplyOutcome, DecodedRecord, LogRecord, RecordFailure, UndecodableRecord } from "../ports.ts";
+import type { ApplyOutcome, DecodedRecord, FailedRecord, RecordFailure, UndecodableRecord } from "../ports.ts";
 
 export interface BisectSteps {
   /**
-   * Applies changes and moves the progress to `nextOffset`, in one transaction. Poison where one of them is bad.
-   * @param buried what was in the place of the changes, and is in the DLQ
+   * Applies changes and moves the progress to `nextOffset`, in one transaction.
+   * @throws HeadraceError of kind poison where one of the changes cannot be applied
    */
-  readonly apply: (changes: readonly Change[], nextOffset: bigint, buried?: Change) => Promise<ApplyOutcome>;
-  /** Writes a record to the DLQ; resolves when that is acknowledged. */
-  readonly bury: (record: LogRecord, failure: RecordFailure) => Promise<void>;
+  readonly apply: (changes: readonly Change[], nextOffset: bigint) => Promise<ApplyOutcome>;
+  /** Writes the record to the dead letters. When Kafka has acknowledged it, moves the progress to `nextOffset`. */
+  readonly deadLetter: (failed: FailedRecord, nextOffset: bigint) => Promise<ApplyOutcome>;
 }
 
 /**
- * Applies the records in order. Where some are bad they are halved until each of those stands alone; it goes to the
- * DLQ, and then the progress moves past it.
- * @returns fenced as soon as one step is: what follows belongs to somebody else
+ * Applies records in order. Where some cannot be applied, it halves the records until each bad one is alone; that one
+ * becomes a dead letter.
+ * @returns fenced as soon as one step is fenced: the rest belongs to another member of the group
  */
 export async function bisect(
   records: readonly (DecodedRecord | UndecodableRecord)[],
@@ -29,10 +29,7 @@ export async function bisect(
   const second = records.slice(middle);
   const [secondFirst] = second;
   if (first === undefined || secondFirst === undefined) throw result.error;
-  if (middle === 0) {
-    await steps.bury(first.record, result);
-    return "change" in first ? steps.apply([], nextOffset, first.change) : steps.apply([], nextOffset);
-  }
+  if (middle === 0) return await steps.deadLetter({ ...first, failure: result }, nextOffset);
   const outcome = await bisect(records.slice(0, middle), secondFirst.record.offset, steps);
   return outcome === "applied" ? bisect(second, nextOffset, steps) : outcome;
 }
@@ -44,13 +41,13 @@ async function applyAll(
 ): Promise<ApplyOutcome | RecordFailure> {
   const changes: Change[] = [];
   for (const record of records) {
-    if ("failure" in record) return record.failure;
+    if (record.change === null) return record.failure;
     changes.push(record.change);
   }
   try {
     return await apply(changes, nextOffset);
   } catch (error) {
-    if (errorKind(error) !== "poison") throw error;
+    if (!isPoison(error)) throw error;
     return { error, stage: "TASK_PUT" };
   }
 }

@@ -1,20 +1,21 @@
 import type { ErrorCode } from "../../errors/codes.ts";
-import { errorCode, errorKind } from "../../errors/error.ts";
+import { isPoison } from "../../errors/error.ts";
+import type { HeadraceError } from "../../errors/error.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import type { DecodedRecord, LogRecord, RecordFailure, UndecodableRecord } from "../ports.ts";
 
 /**
- * What a record says; null for a Kafka tombstone. Throws poison where that cannot be read. Asynchronous only where it
- * has to ask the registry, which may fail with what passes.
+ * Decodes a record; null for a Kafka tombstone. Throws poison where the record cannot be decoded. Returns a promise
+ * only where it has to ask the registry, which can fail with a retryable error.
  */
 export type DecodeRecord = (record: LogRecord) => Change | null | Promise<Change | null>;
 
-/** What is wrong with the key alone. */
-const KEY_CODES: readonly (ErrorCode | undefined)[] = ["KEY_UNDECODABLE", "KEY_INVALID", "ID_TYPE_MISMATCH"];
+/** Errors of the key, not of the value. */
+const KEY_CODES: readonly ErrorCode[] = ["KEY_UNDECODABLE", "KEY_INVALID", "ID_TYPE_MISMATCH"];
 
 /**
- * Reads records in order. Kafka tombstones, which only tell compaction of a delete, are left out.
- * @param retrying repeats what fails with what passes
+ * Decodes records in order. Leaves Kafka tombstones out: they only tell compaction about a delete.
+ * @param retrying repeats a step while it fails with a retryable error
  */
 export async function decodeRecords(
   records: readonly LogRecord[],
@@ -25,20 +26,20 @@ export async function decodeRecords(
   for (const record of records) {
     try {
       const read = decode(record);
-      // Almost never a promise: one for each record would cost as much as to read it.
+      // Almost never a promise: a promise for each record would cost as much as decoding it.
       const change = read instanceof Promise ? await retrying(beginningWith(read, () => decode(record))) : read;
       if (change !== null) decoded.push({ record, change });
     } catch (error) {
-      if (errorKind(error) !== "poison") throw error;
-      decoded.push({ record, failure: { error, stage: stageOf(error) } });
+      if (!isPoison(error)) throw error;
+      decoded.push({ record, change: null, failure: { error, stage: stageOf(error) } });
     }
   }
   return decoded;
 }
 
-/** A step whose first try has begun. */
+/** A step whose first try is already running. */
 function beginningWith<T>(begun: Promise<T>, again: () => T | Promise<T>): () => Promise<T> {
-  // Who is stopped meanwhile does not ask for it any more.
+  // Nobody may wait for it any more when the consumer stops.
   begun.catch(() => {});
   let next: Promise<T> | undefined = begun;
   return async () => {
@@ -48,7 +49,7 @@ function beginningWith<T>(begun: Promise<T>, again: () => T | Promise<T>): () =>
   };
 }
 
-/** Connect's name for the step at which a record could not be read. */
-function stageOf(error: unknown): RecordFailure["stage"] {
-  return KEY_CODES.includes(errorCode(error)) ? "KEY_CONVERTER" : "VALUE_CONVERTER";
+/** Kafka Connect's name for the step that failed. */
+function stageOf({ code }: HeadraceError): RecordFailure["stage"] {
+  return KEY_CODES.includes(code) ? "KEY_CONVERTER" : "VALUE_CONVERTER";
 }

@@ -36,10 +36,7 @@ function describeFailure(
   { pipeline, taskId }: DeadLetterSource,
   failedAt: Date,
 ): DeadLetterInfo {
-  const { name, message, code, details } = error as Error & {
-    code?: string;
-    details?: Readonly<Record<string, string>>;
-  };
+  const { name, message, code, details } = error;
   return {
     topic,
     partition,
@@ -51,8 +48,8 @@ function describeFailure(
     exceptionClass: name,
     exceptionMessage: message,
     exceptionStacktrace: null,
-    code: code ?? null,
-    sqlstate: details?.sqlstate ?? null,
+    code,
+    sqlstate: details["sqlstate"] ?? null,
     table: table === null ? null : `${table.schema}.${table.table}`,
     attempts,
     version: null,

@@ -1,4 +1,4 @@
-import { errorKind } from "../../errors/error.ts";
+import { isPoison } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { decodeRecords } from "../batches/decode-records.ts";
 import type { DecodeRecord } from "../batches/decode-records.ts";
@@ -75,7 +75,7 @@ async function replayOne(letter: DeadLetter, record: LogRecord, options: ReplayO
   try {
     return await retrying(() => sink.replay(origin, attempts, table, decoded.change));
   } catch (error) {
-    if (errorKind(error) !== "poison") throw error;
+    if (!isPoison(error)) throw error;
     return failed({ error, stage: "TASK_PUT" });
   }
 }

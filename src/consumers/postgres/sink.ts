@@ -10,6 +10,7 @@ import type {
   DeadLetterOrigin,
   DeadLetterOutcome,
   DeadLetterOutcomes,
+  LogStretch,
   MicroBatch,
   ReplayOutcome,
   Sink,
@@ -83,17 +84,17 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   async apply(batch: MicroBatch): Promise<ApplyOutcome> {
-    const { table, changes, buried, expectedOffset, nextOffset } = batch;
+    const { table, changes, expectedOffset } = batch;
     const truncate = newestTruncate(changes);
     if (truncate !== undefined && (await this.#truncate(batch, table, truncate, expectedOffset)) === "fenced")
       return "fenced";
-    return await this.#underLock(batch, table, changes, async (locked) => {
-      if (locked.nextOffset !== expectedOffset) return "fenced";
-      // Of a delete nothing is to be kept.
-      const unapplied = buried === undefined || buried.cells === null ? [] : [this.#sql.recordUnapplied(table, buried)];
-      await locked.session.commit(this.#sql.moveProgress(batch, nextOffset), ...locked.statements, ...unapplied);
-      return "applied";
-    });
+    return await this.#move(batch, changes, []);
+  }
+
+  async skip(stretch: LogStretch, change: Change | null): Promise<ApplyOutcome> {
+    // A delete has no row that a truncate must spare.
+    const hasRow = change !== null && change.cells !== null;
+    return await this.#move(stretch, [], hasRow ? [this.#sql.recordUnapplied(stretch.table, change)] : []);
   }
 
   async replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome> {
@@ -149,6 +150,16 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     }
   }
 
+  /** Applies changes and moves the progress over them, in one transaction with what else is given. */
+  async #move(stretch: LogStretch, changes: readonly Change[], more: readonly Query[]): Promise<ApplyOutcome> {
+    const { table, expectedOffset, nextOffset } = stretch;
+    return await this.#underLock(stretch, table, changes, async (locked) => {
+      if (locked.nextOffset !== expectedOffset) return "fenced";
+      await locked.session.commit(this.#sql.moveProgress(stretch, nextOffset), ...locked.statements, ...more);
+      return "applied";
+    });
+  }
+
   /**
    * Marks the truncate's partition and, once all are marked, sweeps the table: before the progress moves past the
    * truncate, and so again where it did not come to its end.
@@ -171,8 +182,8 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   /**
-   * Prepares the tables, begins a transaction, takes the partition's lock, and lets `work` commit or leave the
-   * transaction to be rolled back. Once more from the start when the tables turn out to have been changed meanwhile.
+   * Prepares the table, begins a transaction, takes the partition's lock, and calls `work`, which commits. Where it
+   * returns without a commit, the transaction is rolled back.
    */
   async #underLock<T>(
     partition: TopicPartition,
@@ -181,26 +192,14 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     work: (locked: Locked) => Promise<T>,
   ): Promise<T> {
     const groups = foldBatch(changes);
-    const attempt = async (): Promise<T> => {
+    return await this.#withCurrentTables(table, async () => {
       const prepared = await this.#prepare(partition.topic, table, groups);
-      return await this.#client.session(async (session) => {
-        // Sent together. Should BEGIN fail alone, the lock is gone again with its statement, and nothing has changed.
-        const [, lock, look] = await session.run(
-          BEGIN,
-          this.#sql.lockProgress(partition),
-          this.#sql.lookUnderLock(partition, table),
-        );
-        const filledColumns = Number(look?.rows[0]?.["filled_columns"]);
-        if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
-        const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
-        const floor = toBigInt(look?.rows[0]?.["floor"]);
-        const hasTombstones = look?.rows[0]?.["has_tombstones"] !== false;
-        const statements = prepared.flatMap(({ sql, group }) =>
-          groupStatements(sql, aboveFloor(group, floor), hasTombstones),
-        );
-        return await work({ session, nextOffset, floor, statements, prepared });
-      });
-    };
+      return await this.#client.session(async (session) => work(await this.#lock(session, partition, table, prepared)));
+    });
+  }
+
+  /** Tries once more where the table turns out to have changed since the sink last looked at it. */
+  async #withCurrentTables<T>(table: TableName, attempt: () => Promise<T>): Promise<T> {
     try {
       return await attempt();
     } catch (error) {
@@ -208,6 +207,30 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
       this.#tables.forget(table);
       return await attempt();
     }
+  }
+
+  /** Begins a transaction and takes the partition's lock. */
+  async #lock(
+    session: PostgresSession,
+    partition: TopicPartition,
+    table: TableName,
+    prepared: readonly Prepared[],
+  ): Promise<Locked> {
+    // One round trip. Where BEGIN alone fails, the lock ends with its own statement, and nothing has changed.
+    const [, lock, look] = await session.run(
+      BEGIN,
+      this.#sql.lockProgress(partition),
+      this.#sql.lookUnderLock(partition, table),
+    );
+    const filledColumns = Number(look?.rows[0]?.["filled_columns"]);
+    if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
+    const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
+    const floor = toBigInt(look?.rows[0]?.["floor"]);
+    const hasTombstones = look?.rows[0]?.["has_tombstones"] !== false;
+    const statements = prepared.flatMap(({ sql, group }) =>
+      groupStatements(sql, aboveFloor(group, floor), hasTombstones),
+    );
+    return { session, nextOffset, floor, statements, prepared };
   }
 
   async #prepare(topic: string, table: TableName, groups: readonly RowGroup[]): Promise<readonly Prepared[]> {

@@ -3,6 +3,7 @@ import { escapeIdentifier } from "pg";
 import type { Pool } from "pg";
 import { describe, expect, test } from "vitest";
 import type { TableName } from "../../../src/consumers/ports.ts";
+import { INTERNAL_TABLE_NAMES } from "../../../src/consumers/postgres/internal-tables.ts";
 import { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
 import type { RowSchema } from "../../../src/schemas/row-schema.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
@@ -175,7 +176,7 @@ async function createRole(pool: Pool, schema: string): Promise<Role> {
   const name = uniqueName("role");
   const password = randomBytes(8).toString("hex");
   await pool.query(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'; GRANT USAGE ON SCHEMA ${schema} TO ${name};
-    GRANT ALL ON progress, tombstones, dead_letters, unapplied, truncates, floors, watermark, columns TO ${name}`);
+    GRANT ALL ON ${INTERNAL_TABLE_NAMES.join(", ")} TO ${name}`);
   const url = new URL(servers().postgresUrl);
   url.username = name;
   url.password = password;
