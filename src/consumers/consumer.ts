@@ -1,4 +1,3 @@
-import type { HeadraceError } from "../errors/error.ts";
 import type { PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
 import type { Change } from "../schemas/row-schema.ts";
 import { bisect } from "./batches/bisect.ts";
@@ -15,16 +14,16 @@ import type { LostRecordsOptions } from "./batches/lost-records.ts";
 import { reachTarget } from "./batches/progress.ts";
 import type {
   ApplyOutcome,
+  ConsumerObserver,
   DeadLetterWriter,
   FailedRecord,
   FetchedBatch,
-  LogRecord,
   LogStretch,
   LostRecords,
   RecordLog,
 } from "./ports.ts";
 
-export interface ConsumerOptions extends LostRecordsOptions {
+export interface ConsumerLoop extends LostRecordsOptions {
   readonly log: RecordLog;
   readonly deadLetters: DeadLetterWriter;
   readonly decode: DecodeRecord;
@@ -34,31 +33,24 @@ export interface ConsumerOptions extends LostRecordsOptions {
   readonly observer: ConsumerObserver;
 }
 
-/** For metrics and the live line. */
-export interface ConsumerObserver {
-  historyLost(topic: string): void;
-  applied(batch: FetchedBatch, records: number, nextOffset: bigint): void;
-  deadLettered(record: LogRecord, error: HeadraceError): void;
-}
-
 /**
  * Applies the topics' records to the tables, until `signal` aborts or the stored progress has reached `until`.
  * @throws HeadraceError, or the error of a bug; nothing is committed that was not applied
  */
 export async function consume(
-  options: ConsumerOptions,
+  loop: ConsumerLoop,
   { signal, until }: { signal: AbortSignal; until?: Promise<readonly PartitionOffset[]> | undefined },
 ): Promise<void> {
   const ended = new AbortController();
   const either = AbortSignal.any([signal, ended.signal]);
-  const window = new DeadLetterWindow(options.deadLetterLimits);
+  const window = new DeadLetterWindow(loop.deadLetterLimits);
   const startOffsets = (partitions: readonly TopicPartition[], within: AbortSignal) =>
-    createRetrier(options, { signal: within })(() => options.sink.readProgress(partitions));
+    createRetrier(loop, { signal: within })(() => loop.sink.readProgress(partitions));
   const recordsLost = (lost: readonly LostRecords[], within: AbortSignal) =>
-    replaceLost(lost, options, createRetrier(options, { signal: within }));
-  const eachBatch = (batch: FetchedBatch) => consumeBatch(batch, window, options);
+    replaceLost(lost, loop, createRetrier(loop, { signal: within }));
+  const eachBatch = (batch: FetchedBatch) => consumeBatch(batch, window, loop);
 
-  const parts = [options.log.run({ startOffsets, recordsLost, eachBatch }, { signal: either })];
+  const parts = [loop.log.run({ startOffsets, recordsLost, eachBatch }, { signal: either })];
   if (until !== undefined) parts.push(reachTarget(until, (ends) => startOffsets(ends, either), either));
   const results = await Promise.allSettled(parts.map((part) => part.finally(() => ended.abort())));
   const failed = results.find((result) => result.status === "rejected");
@@ -66,13 +58,13 @@ export async function consume(
 }
 
 /** Applies the fetched records of one partition, micro-batch by micro-batch, each in one transaction with the progress. */
-async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, options: ConsumerOptions): Promise<void> {
+async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, loop: ConsumerLoop): Promise<void> {
   const { topic, partition } = batch;
-  const { sink, deadLetters, decode, logger, observer } = options;
-  const table = options.tableOf(topic);
+  const { sink, deadLetters, decode, logger, observer } = loop;
+  const table = loop.tableOf(topic);
   let expectedOffset = batch.startOffset;
-  for (const slice of cutBatch(batch.records, batch.nextOffset, options.limits)) {
-    const retrying = createRetrier(options, batch);
+  for (const slice of cutBatch(batch.records, batch.nextOffset, loop.limits)) {
+    const retrying = createRetrier(loop, batch);
     const moveTo = async (nextOffset: bigint, move: (stretch: LogStretch) => Promise<ApplyOutcome>) => {
       const outcome = await retrying(() => move({ topic, partition, table, expectedOffset, nextOffset }));
       if (outcome === "applied") expectedOffset = nextOffset;

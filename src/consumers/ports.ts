@@ -177,6 +177,13 @@ export interface Failure extends RecordFailure {
   readonly attempts: number;
 }
 
+/** Hears what a consumer has done, for metrics and the live line. */
+export interface ConsumerObserver {
+  historyLost(topic: string): void;
+  applied(batch: FetchedBatch, records: number, nextOffset: bigint): void;
+  deadLettered(record: LogRecord, error: HeadraceError): void;
+}
+
 /** The key of a dead letter in maps. */
 export function originKey({ topic, partition, offset }: DeadLetterOrigin): string {
   return `${topic}/${partition}/${offset}`;

@@ -2,7 +2,7 @@ import { serialize } from "bson";
 import type { Pool } from "pg";
 import { onTestFinished } from "vitest";
 import { consume } from "../../src/consumers/consumer.ts";
-import type { ConsumerOptions } from "../../src/consumers/consumer.ts";
+import type { ConsumerLoop } from "../../src/consumers/consumer.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letters/key.ts";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
 import { createKafkaRecordLog } from "../../src/consumers/kafka/record-log.ts";
@@ -116,7 +116,7 @@ export async function freshCollection(
     ends: (): Promise<readonly PartitionOffset[]> => fetchEndOffsets(fixture.kafka, [topic]),
 
     /** A member of the pipeline's group; stopped after the test. */
-    start(options: Partial<ConsumerOptions> & { until?: Promise<readonly PartitionOffset[]> } = {}): RunningConsumer {
+    start(options: Partial<ConsumerLoop> & { until?: Promise<readonly PartitionOffset[]> } = {}): RunningConsumer {
       const { until, ...more } = options;
       const controller = new AbortController();
       const own: RunningConsumer["lines"] = [];
@@ -164,7 +164,7 @@ export async function freshCollection(
     },
 
     /** Runs a consumer up to the topic's present end. */
-    async consume(options: Partial<ConsumerOptions> = {}): Promise<void> {
+    async consume(options: Partial<ConsumerLoop> = {}): Promise<void> {
       await collection.start({ ...options, until: collection.ends() }).running;
     },
 
@@ -174,7 +174,7 @@ export async function freshCollection(
   return collection;
 }
 
-function decode(registry: ReturnType<typeof createSchemaRegistry>): ConsumerOptions["decode"] {
+function decode(registry: ReturnType<typeof createSchemaRegistry>): ConsumerLoop["decode"] {
   return ({ key, value }) => decodeRecord(registry, key, value);
 }
 

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { ConsumerObserver } from "../../consumers/consumer.ts";
+import type { ConsumerObserver } from "../../consumers/ports.ts";
 import { runConsumer } from "../../consumers/run-consumer.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "../../operations/connections.ts";
 import type { Context } from "../../operations/context.ts";

@@ -1,4 +1,4 @@
-import type { ConsumerObserver } from "../../consumers/consumer.ts";
+import type { ConsumerObserver } from "../../consumers/ports.ts";
 import type { OplogReport, ProducerObserver, SourceBatch } from "../../producers/ports.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
