@@ -1,77 +1,81 @@
 import type { ErrorTable } from "./error-table.ts";
 
-/** What goes wrong with documents, records and schemas. How to add a code stands in `codes.ts`. */
+/** Errors about documents, records and schemas. `codes.ts` says how to add a code. */
 export const CONTRACT_ERRORS = {
   MAPPING_INVALID: {
     kind: "fatal",
-    meaning: "The columns of a collection, as the config gives them, are not possible.",
-    remedy: "Change the collection's columns in the config.",
+    meaning: "The columns that the config declares for a collection cannot be used.",
+    remedy: "Correct the collection's `columns` in the config.",
   },
   NAME_COLLISION: {
     kind: "fatal",
-    meaning: "The topics of two collections would have one name for Kafka, or a topic's name would be too long.",
-    remedy: "Leave one of the two out, or replicate it in a pipeline of another name.",
+    meaning: "Kafka cannot tell the topics of two collections apart, or the name of a topic would be too long.",
+    remedy: "Leave one of the two collections out, or replicate it in a pipeline with another name.",
   },
   ID_TYPE_MISMATCH: {
     kind: "poison",
     meaning:
-      "The `_id` of a document is of another type than those that the collection had at first; the type is kept, also when the collection is dropped, replaced or made again.",
+      "The `_id` of a document does not have the `_id` type of its collection. The pipeline keeps the type that it found first, even if the collection is dropped, replaced or created again.",
     remedy:
-      "Give the document another _id. Or, where the collection has another type from now on (or several: declare `idType: mixed`), remove it from the pipeline with its topic, the topic's two registry subjects and its table, and begin it anew.",
+      "Give the document another _id. If the collection has another type of _id from now on, stop the pipeline, run `headrace remove --collection NAME --tables`, and start the pipeline, which copies the collection again. If it has several types from now on, set `idType: mixed` in its config before you start.",
   },
   KEY_INVALID: {
     kind: "poison",
-    meaning: "The `_id` of a document cannot be a key, such as text with a NUL in it.",
-    remedy: "Give the document another _id, or leave it out of the pipeline.",
+    meaning: "The `_id` of a document cannot be a key, for example because it contains a NUL character.",
+    remedy: "Give the document another _id, or leave its collection out of the pipeline.",
   },
   DOCUMENT_UNENCODABLE: {
     kind: "poison",
-    meaning: "A document cannot become a record of its topic: it is too large, nested too deeply, or not well-formed.",
-    remedy: "Change the document in MongoDB, or leave its collection out.",
+    meaning:
+      "A document cannot be written as a record: it is too large, nested too deeply, or not well-formed BSON, or it contains a NUL character and `documents.nulCharacters` is `dead-letter`.",
+    remedy: "Change the document in MongoDB, or leave its collection out of the pipeline.",
   },
   KEY_UNDECODABLE: {
     kind: "poison",
-    meaning: "A record of a collection's topic has a key that is not one that Headrace writes.",
-    remedy: "Find out which other program writes to the topic; discard the dead letter, or repair the table.",
+    meaning: "Headrace did not write the key of a record in a collection's topic.",
+    remedy:
+      "Find out which other program writes to the topic. Close the dead letter with `headrace dlq discard`, and compare the table with `headrace verify`.",
   },
   RECORD_UNDECODABLE: {
     kind: "poison",
-    meaning: "A record of a collection's topic is not one that Headrace writes.",
-    remedy: "Find out which other program writes to the topic; discard the dead letter, or repair the table.",
+    meaning: "Headrace did not write a record in a collection's topic.",
+    remedy:
+      "Find out which other program writes to the topic. Close the dead letter with `headrace dlq discard`, and compare the table with `headrace verify`.",
   },
   SCHEMA_REFUSED: {
     kind: "fatal",
-    meaning: "The schema registry refuses a collection's schema, as it is not compatible with the one it has.",
+    meaning:
+      "The schema registry refuses the schema of a collection because it is not compatible with the registered one.",
     remedy:
-      "Give the changed column another name, or give its old type back; or use another pipeline name and begin anew.",
+      "Give the changed column another name, or change it back to its old type. To use the new type, stop the pipeline, run `headrace remove --collection NAME --tables`, and start the pipeline, which copies the collection again.",
   },
   SCHEMA_UNKNOWN: {
     kind: "retryable",
     meaning:
-      "The schema registry has no schema with the id that a record names. As registries are replicated, it is asked again for a while; then the error is fatal.",
+      "The schema registry does not have the schema whose id is in a record. A replica of the registry may be behind, so Headrace tries again for a while. Then the error is fatal.",
     remedy:
-      "Check that producer and consumer use one registry, and that it has kept its data; bring the schema back under its id if it was deleted.",
+      "Check that producer and consumer use the same registry, and that the registry has not lost data. If the schema was deleted, restore it under its id.",
   },
   REGISTRY_UNAVAILABLE: {
     kind: "retryable",
-    meaning: "The schema registry cannot be reached or does not answer as it should for the moment.",
-    remedy: "Check that the schema registry is up and its address right.",
+    meaning: "The schema registry cannot be reached, or it is overloaded or failing.",
+    remedy: "Check that the schema registry is running and that schemaRegistry.url is correct.",
   },
   REGISTRY_UNEXPECTED: {
     kind: "fatal",
-    meaning: "What answers at the schema registry's address refuses the request, or is no schema registry.",
-    remedy: "Look into the registry's log; Headrace needs its Confluent API (v1).",
+    meaning: "The schema registry refuses the request, or the server at its address is not a schema registry.",
+    remedy: "Look in the registry's log. Headrace needs version 1 of Confluent's API.",
   },
   SIGNAL_INVALID: {
     kind: "usage",
     meaning:
-      "A signal, or the filter or an id of one, is not such as Headrace knows. A record like that in the signals topic is skipped.",
-    remedy: "Give filter and ids as Extended JSON, and send signals with `headrace snapshot` and `headrace resync`.",
+      "A signal, its filter or one of its ids is not valid. The producer skips an invalid record in the signals topic.",
+    remedy: "Write filter and ids as Extended JSON, and send signals with `headrace snapshot` and `headrace resync`.",
   },
   POSITION_INVALID: {
     kind: "fatal",
-    meaning: "The producer's stored position cannot be read.",
+    meaning: "The producer cannot read its stored position.",
     remedy:
-      "A newer version of Headrace may have written it: use that one. Else delete the pipeline's positions topic, which begins with a new snapshot.",
+      "If a newer version of Headrace wrote it, use that version. Otherwise delete the pipeline's positions topic; the producer then starts with a new snapshot of every collection.",
   },
 } as const satisfies ErrorTable;

@@ -5,72 +5,75 @@ import { POSTGRES_ERRORS } from "./codes-postgres.ts";
 import type { ErrorTable } from "./error-table.ts";
 
 /**
- * To add a code: give it an entry here or in the table of its server (`codes-mongodb.ts`, `codes-kafka.ts`,
- * `codes-postgres.ts`; documents, records and schemas: `codes-contract.ts`), raise it with
- * `new HeadraceError("THE_CODE", { message })`, and run `npm run docs`. A code without an entry does not compile. `kind` and
- * `remedy` are given where it is thrown only if they depend on what is known there.
+ * Errors of the pipeline as a whole.
+ *
+ * To add a code: add an entry here or to the table of its server (`codes-mongodb.ts`, `codes-kafka.ts`,
+ * `codes-postgres.ts`; for documents, records and schemas `codes-contract.ts`), throw it with
+ * `new HeadraceError("THE_CODE", { message })`, and run `npm run docs`. A code without an entry does not compile. Give
+ * `kind` or `remedy` where you throw it only if they depend on what is known there.
  */
 export const PIPELINE_ERRORS = {
   CATCH_UP_TIMEOUT: {
     kind: "retryable",
-    meaning: "A command waited for the pipeline to be up to a time of the source, and it was not in time.",
-    remedy: "Check that it is running (headrace status shows how far it is), or allow more time.",
+    meaning: "A command waited until the pipeline had caught up with MongoDB, and its time ran out.",
+    remedy: "Check with `headrace status` that the pipeline is running and makes progress, or allow more time.",
   },
   CHECKS_FAILED: {
     kind: "fatal",
     meaning:
-      "Several things are not as the command needs them; the message names each. If servers that cannot be reached are all that is wrong, it has been tried for a minute first.",
-    remedy: "Mend what the message names; `headrace check` looks again.",
+      "Several checks failed before the command could start. The message names each one. If servers could not be reached, and nothing else was wrong, the command tried again for a minute first.",
+    remedy: "Correct what the message names. `headrace check` runs the checks again.",
   },
   COLLECTION_NOT_REPLICATED: {
     kind: "usage",
-    meaning: "A command was given a collection that the pipeline does not replicate.",
-    remedy: "Give --collection a name that `collections` in the config, or the database, has.",
+    meaning: "A command got the name of a collection that the pipeline does not replicate.",
+    remedy:
+      "Give --collection a name from `collections` in the config or, if the config lists none, a name from the database.",
   },
   CONFIG_INVALID: {
     kind: "usage",
-    meaning: "The config cannot be read or used. Every mistake in it is named with its line and its place.",
-    remedy: "Correct the file; docs/configuration.md describes every key.",
+    meaning: "The config file cannot be read or is not valid. The message lists every mistake with its line and key.",
+    remedy: "Correct the file. docs/configuration.md describes every key.",
   },
   DEAD_LETTER_WINDOW: {
     kind: "fatal",
     meaning:
-      "More of the last records than `deadLetters.window` allows could not be applied. Something general is wrong, and a wrong table must not empty a topic into the dead letters.",
+      "More of the latest records became dead letters than `deadLetters.window` allows. The cause is probably not a single record, for example a table that does not fit, so the consumer stops before the whole topic becomes dead letters.",
     remedy:
-      "Look at the cause and at `headrace dlq list`: mend the table or the config, start again, then replay the dead letters.",
+      "Find the common cause with `headrace dlq list`, correct the table or the config, start the consumer again, then run `headrace dlq replay`.",
   },
   HTTP_UNAVAILABLE: {
     kind: "fatal",
-    meaning: "The port for metrics and health cannot be listened at.",
-    remedy: "Choose a free port in the config's http.port.",
+    meaning: "Headrace cannot listen on the port for metrics and health checks.",
+    remedy: "Set http.port in the config to a free port.",
   },
   PIPELINE_RUNNING: {
     kind: "retryable",
-    meaning: "A pipeline, or a collection of it, is to be removed while a process of it runs.",
+    meaning: "`headrace remove` cannot remove a pipeline or a collection while a process of the pipeline is running.",
     remedy:
-      "Stop the pipeline's processes first. A consumer that was killed counts as a member until its session times out.",
+      "Stop the pipeline's processes, then try again. A consumer that was killed counts as running until its session times out (kafka.sessionTimeoutMs).",
   },
   SIGNAL_FAILED: {
     kind: "poison",
     meaning:
-      "MongoDB could not read what a signal's filter asks for. The producer leaves the signal undone and goes on; it says so in its log.",
-    remedy: "Look at the cause, and send `headrace snapshot` with another filter.",
+      "MongoDB could not run the filter of a snapshot signal. The producer logs the error, skips the signal and continues.",
+    remedy: "Look at the cause in the producer's log, and run `headrace snapshot` again with another filter.",
   },
   TLS_FILE_UNREADABLE: {
     kind: "fatal",
-    meaning: "A file that kafka.ssl names cannot be read.",
-    remedy: "Correct kafka.ssl in the config.",
+    meaning: "Headrace cannot read a file that kafka.ssl names.",
+    remedy: "Correct the path under kafka.ssl in the config, or the file's permissions.",
   },
   UNKNOWN_DEAD_LETTER: {
     kind: "fatal",
-    meaning: "There is no dead letter of the id that a command was given.",
+    meaning: "There is no dead letter with the given id.",
     remedy: "Give an id as `headrace dlq list` prints it: topic/partition/offset.",
   },
   UNKNOWN_ERROR: {
     kind: "fatal",
     meaning:
-      "Something failed that Headrace does not know. It stops, as going on in an unknown state could lose data; what was committed before is not affected.",
-    remedy: "Start again; should it come back, report it with the cause that the log shows.",
+      "An error occurred that Headrace does not know. Headrace stops, because continuing in an unknown state could lose data. Everything that it committed before is safe.",
+    remedy: "Start it again. If the error comes back, report it with the cause from the log.",
   },
 } as const satisfies ErrorTable;
 

@@ -1,12 +1,15 @@
-/** retryable: try again later; poison: this record only; fatal: stop, exit code 1; usage: a mistake of the command's user, exit code 2. */
+/**
+ * retryable: try again later; poison: only this record fails; fatal: stop with exit code 1; usage: the command line or
+ * the config is wrong, exit code 2.
+ */
 export type ErrorKind = "retryable" | "poison" | "fatal" | "usage";
 
-/** What docs/errors.md says of a code. */
+/** An entry of docs/errors.md. */
 export interface ErrorEntry {
   readonly kind: ErrorKind;
-  /** What has happened, one or two sentences in Markdown. */
+  /** What happened, in one or two sentences of Markdown. */
   readonly meaning: string;
-  /** What the operator can do; an error has it too, unless the place where it is thrown knows better. */
+  /** What the operator can do. Also the error's remedy, unless the code that throws it gives a better one. */
   readonly remedy: string;
 }
 

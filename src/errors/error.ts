@@ -2,25 +2,25 @@ import { ERRORS } from "./codes.ts";
 import type { ErrorCode } from "./codes.ts";
 import type { ErrorKind } from "./error-table.ts";
 
-/** What a place that throws knows beyond the code's entry in `codes.ts`. */
+/** What the code that throws an error knows beyond the entry in `codes.ts`. */
 interface ErrorText {
-  /** What happened. Never a document's value. */
+  /** What happened. Never contains a document's value. */
   readonly message: string;
-  /** Default: the code's. */
+  /** Default: the remedy of the code's entry. */
   readonly remedy?: string;
-  /** Default: the code's. */
+  /** Default: the kind of the code's entry. */
   readonly kind?: ErrorKind;
   readonly details?: Readonly<Record<string, string>>;
 }
 
-/** Every error that Headrace raises itself. Classified once, at the adapter, by code. */
+/** Every error that Headrace itself throws. The adapter of a server or library gives the code, once. */
 export class HeadraceError extends Error {
   override readonly name = "HeadraceError";
   readonly code: ErrorCode;
   readonly kind: ErrorKind;
-  /** What the operator can do, one sentence. */
+  /** What the operator can do. */
   readonly remedy: string;
-  /** More for headers and logs: sqlstate, table, constraint, column. Never a document's value. */
+  /** More for headers and logs: sqlstate, table, constraint, column. Never contains a document's value. */
   readonly details: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, { message, remedy, kind, details }: ErrorText, cause?: unknown) {
@@ -32,24 +32,24 @@ export class HeadraceError extends Error {
   }
 }
 
-/** What ends the process, with a code: what nobody classified becomes an UNKNOWN_ERROR with it as cause. */
+/** The error itself if it has a code; otherwise an UNKNOWN_ERROR with it as the cause. */
 export function withCode(error: unknown): HeadraceError {
   if (error instanceof HeadraceError) return error;
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return new HeadraceError("UNKNOWN_ERROR", { message }, error);
 }
 
-/** The kind of anything thrown. What was not classified at an adapter is a bug or unknown, hence fatal. */
+/** The kind of anything thrown. An error without a code is a bug or unknown, and therefore fatal. */
 export function errorKind(error: unknown): ErrorKind {
   return error instanceof HeadraceError ? error.kind : "fatal";
 }
 
-/** Whether a thrown value says that one record cannot be applied, and that the others can. */
+/** Whether an error is about a single record, so that the other records can be applied. */
 export function isPoison(error: unknown): error is HeadraceError {
   return errorKind(error) === "poison";
 }
 
-/** The code of anything thrown; undefined for what was not classified. */
+/** The code of anything thrown; undefined if it has none. */
 export function errorCode(error: unknown): ErrorCode | undefined {
   return error instanceof HeadraceError ? error.code : undefined;
 }

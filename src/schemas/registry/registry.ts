@@ -154,11 +154,7 @@ function refusalOf(subject: string, error: unknown): HeadraceError | undefined {
   if (error instanceof RegistryRefusal && (error.status === 409 || error.status === 422)) {
     return new HeadraceError(
       "SCHEMA_REFUSED",
-      {
-        message: `The schema registry refused the schema of subject ${subject}: ${error.reason}`,
-        remedy:
-          "Give the changed column another name, or change it back to its old type. To start over with the new type, remove the collection with `headrace remove`.",
-      },
+      { message: `The schema registry refused the schema of subject ${subject}: ${error.reason}` },
       error,
     );
   }
