@@ -12,8 +12,6 @@ export interface ForgetOptions {
   readonly signal: AbortSignal;
 }
 
-const NOTHING = parseDeadLetter({});
-
 /**
  * Takes the dead letters of one topic out of the DLQ: the others are copied behind its end, and everything before is
  * deleted. Broken off in the middle, some stand there twice, which does no harm: those of one origin count once.
@@ -55,6 +53,6 @@ function isOf(topic: string, { headers }: LogRecord): boolean {
 function placedHeaders({ headers, offset }: LogRecord): LogRecord["headers"] {
   const { partition, offset: origin, firstOffset } = parseDeadLetter(headers);
   if ((partition !== null && origin !== null) || firstOffset !== null) return headers;
-  const place = Object.entries(deadLetterHeaders({ ...NOTHING, firstOffset: offset }));
+  const place = Object.entries(deadLetterHeaders({ firstOffset: offset }));
   return { ...headers, ...Object.fromEntries(place.map(([name, text]) => [name, Buffer.from(text)])) };
 }

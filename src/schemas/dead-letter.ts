@@ -1,19 +1,26 @@
-/** The header with the key of a document whose key cannot be encoded, hence is not the record's key. */
-export const KEY_HEADER = "headrace.key";
+import type { HeadraceError } from "../errors/error.ts";
 
-/** What a dead letter's headers say. Null where a header is missing, as in those of other programs. */
+/** Kafka Connect's prefix. */
+const CONNECT = "__connect.errors.";
+/** Headrace's own prefix. */
+const HEADRACE = "headrace.";
+
+/** The header with a document's key as text, where the key cannot be encoded and is not the record's key. */
+export const KEY_HEADER = `${HEADRACE}key`;
+
+/** What a dead letter's headers say. Null where a header is missing, as in records of other programs. */
 export interface DeadLetterInfo {
-  /** Where the record came from. */
+  /** Where the record came from, with `partition` and `offset`. */
   readonly topic: string | null;
   readonly partition: number | null;
   readonly offset: bigint | null;
   /** The pipeline's name. */
   readonly connectorName: string | null;
-  /** The instance that gave the record up. */
+  /** The process that wrote the dead letter. */
   readonly taskId: string | null;
   /** KEY_CONVERTER, VALUE_CONVERTER or TASK_PUT where Headrace wrote it. */
   readonly stage: string | null;
-  /** What was running: the name of the part of Headrace. */
+  /** The part of Headrace that failed. */
   readonly className: string | null;
   readonly exceptionClass: string | null;
   /** Never holds a document's value. */
@@ -23,10 +30,10 @@ export interface DeadLetterInfo {
   readonly sqlstate: string | null;
   /** `schema.table`. */
   readonly table: string | null;
-  /** How often applying it was tried. */
+  /** How often applying the record was tried. */
   readonly attempts: number | null;
   readonly version: bigint | null;
-  /** Of the producer's that came again: where the first one of the document stands in the DLQ. */
+  /** Of a document that the producer could not encode again: the offset of its first dead letter. */
   readonly firstOffset: bigint | null;
   readonly failedAt: Date | null;
 }
@@ -36,36 +43,46 @@ export type HeaderValue = Uint8Array | string | readonly (Uint8Array | string)[]
 
 /** Kafka Connect's names where it has one. */
 const HEADERS = {
-  topic: "__connect.errors.topic",
-  partition: "__connect.errors.partition",
-  offset: "__connect.errors.offset",
-  connectorName: "__connect.errors.connector.name",
-  taskId: "__connect.errors.task.id",
-  stage: "__connect.errors.stage",
-  className: "__connect.errors.class.name",
-  exceptionClass: "__connect.errors.exception.class.name",
-  exceptionMessage: "__connect.errors.exception.message",
-  exceptionStacktrace: "__connect.errors.exception.stacktrace",
-  code: "headrace.code",
-  sqlstate: "headrace.sqlstate",
-  table: "headrace.table",
-  attempts: "headrace.attempts",
-  version: "headrace.version",
-  firstOffset: "headrace.first_offset",
-  failedAt: "headrace.failed_at",
+  topic: `${CONNECT}topic`,
+  partition: `${CONNECT}partition`,
+  offset: `${CONNECT}offset`,
+  connectorName: `${CONNECT}connector.name`,
+  taskId: `${CONNECT}task.id`,
+  stage: `${CONNECT}stage`,
+  className: `${CONNECT}class.name`,
+  exceptionClass: `${CONNECT}exception.class.name`,
+  exceptionMessage: `${CONNECT}exception.message`,
+  exceptionStacktrace: `${CONNECT}exception.stacktrace`,
+  code: `${HEADRACE}code`,
+  sqlstate: `${HEADRACE}sqlstate`,
+  table: `${HEADRACE}table`,
+  attempts: `${HEADRACE}attempts`,
+  version: `${HEADRACE}version`,
+  firstOffset: `${HEADRACE}first_offset`,
+  failedAt: `${HEADRACE}failed_at`,
 } as const satisfies Record<keyof DeadLetterInfo, string>;
 
-/** The headers of a dead letter; one that is null is left out. */
-export function deadLetterHeaders(info: DeadLetterInfo): Record<string, string> {
+/** Whether a header belongs to a dead letter, and not to the record itself. */
+export function isDeadLetterHeader(name: string): boolean {
+  return name.startsWith(CONNECT) || name.startsWith(HEADRACE);
+}
+
+/** The headers of a dead letter; a field that is null or missing has no header. */
+export function deadLetterHeaders(info: Partial<DeadLetterInfo>): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [field, header] of Object.entries(HEADERS)) {
-    const value = info[field as keyof DeadLetterInfo];
+    const value = info[field as keyof DeadLetterInfo] ?? null;
     if (value !== null) headers[header] = value instanceof Date ? value.toISOString() : String(value);
   }
   return headers;
 }
 
-/** Reads what `deadLetterHeaders` or Kafka Connect wrote; what is missing or makes no sense is null. */
+/** What a dead letter says about its error. */
+export function describeError({ name, message, code, details }: HeadraceError): Partial<DeadLetterInfo> {
+  return { exceptionClass: name, exceptionMessage: message, code, sqlstate: details["sqlstate"] ?? null };
+}
+
+/** Reads headers that `deadLetterHeaders` or Kafka Connect wrote; a missing or malformed one gives null. */
 export function parseDeadLetter(headers: Readonly<Record<string, HeaderValue>>): DeadLetterInfo {
   const text = (field: keyof DeadLetterInfo): string | null => headerText(headers[HEADERS[field]]);
   return {
@@ -89,7 +106,7 @@ export function parseDeadLetter(headers: Readonly<Record<string, HeaderValue>>):
   };
 }
 
-/** Connect appends, so that the last of several values is the newest. */
+/** Kafka Connect appends: the last of several values is the newest. */
 function headerText(value: HeaderValue): string | null {
   if (value === undefined) return null;
   if (typeof value === "string") return value;

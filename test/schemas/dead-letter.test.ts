@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type DeadLetterInfo, deadLetterHeaders, parseDeadLetter } from "../../src/schemas/dead-letter.ts";
+import { deadLetterHeaders, isDeadLetterHeader, KEY_HEADER, parseDeadLetter } from "../../src/schemas/dead-letter.ts";
+import type { DeadLetterInfo } from "../../src/schemas/dead-letter.ts";
 
 const count = fc.nat();
 const long = fc.bigInt(0n, 2n ** 63n - 1n);
@@ -40,6 +41,16 @@ describe("a dead letter's headers", () => {
         expect(parseDeadLetter(Object.fromEntries(asBytes))).toEqual(letter);
       }),
     );
+  });
+
+  it("are told from the record's own headers", () => {
+    fc.assert(fc.property(info, (letter) => Object.keys(deadLetterHeaders(letter)).every(isDeadLetterHeader)));
+    expect(isDeadLetterHeader(KEY_HEADER)).toBe(true);
+    expect(["trace", "headrace", "__connect"].some(isDeadLetterHeader)).toBe(false);
+  });
+
+  it("are left out where a field is missing", () => {
+    expect(deadLetterHeaders({ attempts: 2, code: null })).toEqual({ "headrace.attempts": "2" });
   });
 
   it("have Kafka Connect's names where it has one", () => {

@@ -1,7 +1,7 @@
 import { errorKind, HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../../schemas/change-event.ts";
-import { deadLetterHeaders, KEY_HEADER } from "../../schemas/dead-letter.ts";
+import { deadLetterHeaders, describeError, KEY_HEADER } from "../../schemas/dead-letter.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import { deadLetterTopic, partitionOf } from "../../schemas/topics.ts";
@@ -97,19 +97,11 @@ export class EventRecords {
     const { topic } = await topics.topicOf(event.collection);
     const key = this.#encodedKey(event);
     const headers = deadLetterHeaders({
+      ...describeError(error),
       topic,
-      partition: null,
-      offset: null,
       connectorName: name,
-      taskId: null,
       stage: key === null ? "KEY_CONVERTER" : "VALUE_CONVERTER",
       className: "EventRecords",
-      exceptionClass: error.name,
-      exceptionMessage: error.message,
-      exceptionStacktrace: null,
-      code: error.code,
-      sqlstate: null,
-      table: null,
       attempts: (event.deadLetter?.attempts ?? 0) + 1,
       version: event.version,
       firstOffset: event.deadLetter?.offset ?? null,
