@@ -1,83 +1,84 @@
 import type { ErrorTable } from "./error-table.ts";
 
 const NOT_FOLLOWED =
-  "With `mongodb.onDrop: fail` Headrace does not carry this over to the tables. Set it to `apply`, which empties them; or leave the collection out of `collections` (list the others there) and see to its table yourself; or, to copy everything anew, delete the pipeline's positions topic and empty the tables.";
+  "Choose one: set `mongodb.onDrop: apply`, and Headrace empties the table and copies the collection again. Or list the other collections in `collections` without this one, and look after its table yourself. Or, to copy everything again, delete the pipeline's positions topic and empty the tables.";
 
 /** MongoDB: see `codes.ts` for how to add a code. */
 export const MONGODB_ERRORS = {
   MONGODB_UNAVAILABLE: {
     kind: "retryable",
-    meaning: "MongoDB cannot be reached, has no primary at the moment, or broke a read off.",
-    remedy: "Check that the replica set has a primary and can be reached; Headrace goes on by itself once it can.",
+    meaning: "MongoDB is unreachable, has no primary at the moment, or interrupted a read.",
+    remedy: "Check that the replica set is reachable and has a primary. Headrace resumes by itself.",
   },
   MONGODB_URI_INVALID: {
     kind: "fatal",
-    meaning: "mongodb.uri is not an address that the driver understands.",
+    meaning: "mongodb.uri is not a valid MongoDB connection string.",
     remedy: "Correct mongodb.uri.",
   },
   MONGODB_LOGIN_FAILED: {
     kind: "fatal",
-    meaning: "MongoDB refuses the user.",
+    meaning: "MongoDB rejected the user.",
     remedy: "Check the user, the password and authSource in mongodb.uri.",
   },
   MONGODB_FORBIDDEN: {
     kind: "fatal",
-    meaning: "MongoDB does not let the user read.",
+    meaning: "The MongoDB user is not allowed to read.",
     remedy: "Give the user the role `read` on the database (it includes find, listCollections and changeStream).",
   },
   MONGODB_NOT_REPLICA_SET: {
     kind: "fatal",
-    meaning: "The server is a standalone one, which has no change streams, or a sharded cluster.",
-    remedy: "Run MongoDB as a replica set (one member is enough): `mongod --replSet rs0`, then `rs.initiate()`.",
+    meaning: "The server is standalone and so has no change streams, or it is a sharded cluster.",
+    remedy:
+      "Run MongoDB as a replica set. One member is enough: start `mongod --replSet rs0`, then run `rs.initiate()`.",
   },
   MONGODB_TOO_OLD: {
     kind: "fatal",
-    meaning: "The server cannot be read at given cluster times, which came with MongoDB 5.0.",
+    meaning: "The server is older than MongoDB 5.0 and cannot be read at a given cluster time.",
     remedy: "Use MongoDB 5.0 or later.",
   },
   MONGODB_UNEXPECTED: {
     kind: "fatal",
-    meaning: "MongoDB or its driver answered something that Headrace does not know.",
-    remedy: "Look at the cause and into MongoDB's log, mend it, and start again.",
+    meaning: "MongoDB or its driver reported an error that Headrace does not know.",
+    remedy: "Look at the cause and at MongoDB's log, fix the problem, and restart.",
   },
   STREAM_LOST: {
     kind: "retryable",
     meaning:
-      "MongoDB cannot go on with the change stream where it stood: the oplog has rolled past it, or the resume token is not one that MongoDB knows.",
+      "MongoDB cannot resume the change stream: the oplog no longer has the last event, or MongoDB does not know the resume token.",
     remedy:
-      "Nothing: Headrace opens the stream again, at the token's time if it has to, and finds out whether history is lost (HISTORY_LOST).",
+      "Nothing to do: Headrace opens the stream again, at the token's cluster time if necessary. If the oplog no longer reaches back to it, HISTORY_LOST follows.",
   },
   HISTORY_LOST: {
     kind: "fatal",
     meaning:
-      "The producer stood for longer than the oplog reaches back: the changes since the stored position are gone, and `mongodb.onHistoryLost` is `fail`.",
+      "The oplog no longer reaches back to the stored position: the changes since then are lost, and `mongodb.onHistoryLost` is `fail`.",
     remedy:
-      "Start the producer with `mongodb.onHistoryLost: resnapshot`: it copies all collections anew while it follows the changes, and then deletes the rows whose documents are gone; the tables are never empty. Make the oplog larger, so that it holds the changes of the longest time that the producer may stand still.",
+      "Start the producer with `mongodb.onHistoryLost: resnapshot`. It copies all collections again while it follows the changes, and then deletes the rows whose documents are gone; the tables are never empty. Then make the oplog larger: it must hold the changes of the longest time that the producer may be down.",
   },
   POSITION_OF_OTHER_CLUSTER: {
     kind: "fatal",
-    meaning: "The pipeline's position belongs to another replica set than mongodb.uri leads to.",
-    remedy: "Correct mongodb.uri, or use another pipeline name for the other cluster.",
+    meaning: "The pipeline's position belongs to a different replica set than mongodb.uri.",
+    remedy: "Correct mongodb.uri, or use another pipeline name for the other replica set.",
   },
   POSITION_WENT_BACK: {
     kind: "fatal",
-    meaning: "The source gave a position before one that is stored already.",
-    remedy: "Start again; should it come back, report it.",
+    meaning: "The source gave a position that is before the stored one.",
+    remedy: "Restart. If it happens again, report it.",
   },
   UNKNOWN_COLLECTION: {
     kind: "fatal",
-    meaning: "The database has no collection of a name that the config or a command gives.",
-    remedy: "Correct the name in `collections`, take it out, or create the collection first (db.createCollection).",
+    meaning: "The config or a command names a collection that the database does not have.",
+    remedy: "Correct or remove the name in `collections`, or create the collection first (db.createCollection).",
   },
   COLLECTION_CAPPED: {
     kind: "fatal",
-    meaning: "A capped collection cannot be replicated, as MongoDB does not read it at a given time.",
+    meaning: "A capped collection cannot be replicated, because MongoDB cannot read it at a given cluster time.",
     remedy: "List the collections to replicate in `collections`, without the capped ones.",
   },
   COLLECTION_UNFIT: {
     kind: "fatal",
-    meaning: "`collections` names a view, a time-series collection or one of MongoDB's own.",
-    remedy: "Take it out of `collections`; replicate what a view reads instead.",
+    meaning: "`collections` names a view, a time-series collection or one of MongoDB's own collections.",
+    remedy: "Remove it from `collections`. Instead of a view, replicate the collections that it reads.",
   },
   COLLECTION_DROPPED: {
     kind: "fatal",
@@ -87,40 +88,40 @@ export const MONGODB_ERRORS = {
   COLLECTION_RENAMED: {
     kind: "fatal",
     meaning:
-      "A replicated collection was renamed, or replaced by a rename or by `$out`, and `mongodb.onDrop` is `fail`.",
+      "A replicated collection was renamed, or it was replaced by a rename or by `$out`, and `mongodb.onDrop` is `fail`.",
     remedy: NOT_FOLLOWED,
   },
   DOCUMENT_WITHOUT_ID: {
     kind: "fatal",
-    meaning: "MongoDB gave a document without an _id.",
+    meaning: "MongoDB returned a document without an _id.",
     remedy: "Report it with MongoDB's version.",
   },
   EVENT_TOO_LARGE: {
     kind: "fatal",
     meaning:
-      "A change has an event of more than 16 MB even without its document, hence an _id of several MB, which MongoDB cannot deliver.",
+      "A change has an event of more than 16 MB even without its document, because its _id has several MB. MongoDB cannot deliver such an event.",
     remedy:
-      "Leave its collection out of `collections` (list the others there), or give such documents a shorter _id and make the collection's copy anew.",
+      "List the other collections in `collections` without this one. To replicate it again, give such documents a shorter _id first.",
   },
   EVENT_UNKNOWN: {
     kind: "fatal",
-    meaning: "MongoDB's change stream has an event of a kind that Headrace does not know.",
+    meaning: "MongoDB's change stream has an event that Headrace does not know.",
     remedy: "Report it with MongoDB's version.",
   },
   RESUME_TOKEN_UNREADABLE: {
     kind: "fatal",
     meaning: "MongoDB's change stream gave no resume token that begins with a cluster time.",
-    remedy: "Use MongoDB 5.0 or later; should it be one, report it with its version.",
+    remedy: "Use MongoDB 5.0 or later. If you do, report it with MongoDB's version.",
   },
   STREAM_DISORDERED: {
     kind: "fatal",
-    meaning: "MongoDB's change stream went back in time.",
-    remedy: "Start again; should it come back, report it with MongoDB's version.",
+    meaning: "The cluster time of MongoDB's change stream went back.",
+    remedy: "Restart. If it happens again, report it with MongoDB's version.",
   },
   SNAPSHOT_KEYS_UNREADABLE: {
     kind: "fatal",
     meaning:
-      "None of the documents of a snapshot chunk has an _id that can be asked for, so that it cannot go on behind them.",
-    remedy: "Make snapshot.chunkDocuments larger, or leave the collection out.",
+      "A snapshot cannot continue: the driver cannot send back the _id of any document of the last chunk, so the next chunk has no start.",
+    remedy: "Set a larger snapshot.chunkDocuments, or leave the collection out.",
   },
 } as const satisfies ErrorTable;

@@ -11,10 +11,10 @@ export interface ProducerLoop {
 }
 
 /**
- * MongoDB → Kafka: in one session after the other, reads the source from the position that the session found and
- * publishes each batch with the position after it. Whatever fails ends the session: what Kafka really holds is known
- * only to the next one. Resolves when the source ends, or when `signal` aborts and the batch in work is done.
- * @throws the first error that trying again does not mend, or the reason of `signal` where it was waiting
+ * MongoDB → Kafka. Each session finds the last committed position, reads the source from there and publishes each batch
+ * with the position after it. Any error ends the session, because only a new session finds out what Kafka has committed.
+ * Resolves when the source ends, or when `signal` aborts and the current batch is published.
+ * @throws the first error that is not retryable, or the signal's reason if it was waiting for a retry
  */
 export async function produce(loop: ProducerLoop, { signal }: { signal: AbortSignal }): Promise<void> {
   const { openSession, source, observer } = loop;
@@ -31,14 +31,15 @@ export async function produce(loop: ProducerLoop, { signal }: { signal: AbortSig
   });
 }
 
-/** A session that lasted longer than this was a good one: the waits after it begin short again. */
+/** After a session that lasted longer than this, the delays between retries start short again. */
 const LASTING_MS = 60_000;
 
-/** Repeats `runSession` until it ends by itself, with waits that grow from failure to failure. */
+/** Repeats `runSession` until it ends without an error. The delays grow with each failure. */
 async function inSeries({ logger }: ProducerLoop, signal: AbortSignal, runSession: () => Promise<void>): Promise<void> {
   const onRetry = logRetries(logger, "producing");
   let hasEnded = false;
-  const seriesEndsWithLasting = async (): Promise<void> => {
+  // A failure after a long session begins a new series of retries, with short delays.
+  const oneSeries = async (): Promise<void> => {
     const startedAt = performance.now();
     try {
       await runSession();
@@ -48,5 +49,5 @@ async function inSeries({ logger }: ProducerLoop, signal: AbortSignal, runSessio
       onRetry(error, 1, 0);
     }
   };
-  while (!hasEnded) await retry(seriesEndsWithLasting, { signal, onRetry });
+  while (!hasEnded) await retry(oneSeries, { signal, onRetry });
 }

@@ -94,7 +94,7 @@ test(
     const kept = keysSince(writer, before, frozenAt);
     const lowest = watchRows(pipeline, kept);
     producer.thaw();
-    await producer.logged("all collections are copied anew");
+    await producer.logged("copying all collections again");
     await expectEqual(pipeline);
     expect(await lowest()).toBe(kept.length);
     await expectNoStepBack(pipeline, writer);

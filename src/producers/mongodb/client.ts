@@ -1,8 +1,8 @@
 import { MongoClient, MongoParseError } from "mongodb";
 import type { Db, Document, Timestamp } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
-import { versionOf } from "../../schemas/change-event.ts";
 import type { Version } from "../../schemas/change-event.ts";
+import { timestampVersion } from "./cluster-time.ts";
 import { mongoError } from "./errors.ts";
 
 export interface MongoOptions {
@@ -11,13 +11,13 @@ export interface MongoOptions {
   readonly database: string;
 }
 
-/** Long enough for an election. */
+/** Longer than an election takes. */
 const SELECTION_TIMEOUT_MS = 15_000;
 const OLDEST_VERSION = 5;
 
 /**
- * Connects and checks that the server is what Headrace needs.
- * @throws HeadraceError MONGODB_NOT_REPLICA_SET, MONGODB_TOO_OLD, MONGODB_URI_INVALID, or what connecting gives
+ * Connects, and checks that the server is a replica set of a supported version.
+ * @throws HeadraceError MONGODB_NOT_REPLICA_SET, MONGODB_TOO_OLD, MONGODB_URI_INVALID, or an error of the connection
  */
 export async function connectMongo({ uri, database }: MongoOptions): Promise<MongoClient> {
   let client: MongoClient;
@@ -38,20 +38,20 @@ export async function connectMongo({ uri, database }: MongoOptions): Promise<Mon
 }
 
 async function checkServer(db: Db): Promise<void> {
-  const hello = await adminCommand(db, { hello: 1 }, "asking for the server's role");
+  const hello = await adminCommand(db, { hello: 1 }, "reading the server's role");
   if (typeof hello["setName"] !== "string") throw notReplicaSet(hello["msg"] === "isdbgrid");
-  const { version } = (await adminCommand(db, { buildInfo: 1 }, "asking for the server's version")) as {
+  const { version } = (await adminCommand(db, { buildInfo: 1 }, "reading the server's version")) as {
     version: string;
   };
   if (Number.parseInt(version, 10) < OLDEST_VERSION) throw tooOld(version);
 }
 
 /**
- * The identity of the replica set: its name and, where the user may read it, its id. Names are often alike,
- * ids never.
+ * The identity of the replica set: its name and, if the user may read it, its id. Two replica sets may have the same
+ * name, but never the same id.
  */
 export async function clusterIdentity(db: Db): Promise<string> {
-  const { setName } = (await adminCommand(db, { hello: 1 }, "asking for the server's role")) as { setName: string };
+  const { setName } = (await adminCommand(db, { hello: 1 }, "reading the server's role")) as { setName: string };
   try {
     const { config } = (await db.admin().command({ replSetGetConfig: 1 })) as {
       config: { settings?: { replicaSetId?: { toHexString(): string } } };
@@ -59,29 +59,29 @@ export async function clusterIdentity(db: Db): Promise<string> {
     const id = config.settings?.replicaSetId?.toHexString();
     return id === undefined ? setName : `${setName}/${id}`;
   } catch (error) {
-    const classified = mongoError(error, "asking for the replica set's id");
+    const classified = mongoError(error, "reading the replica set's id");
     if (classified.code !== "MONGODB_FORBIDDEN") throw classified;
     return setName;
   }
 }
 
 export interface ClusterTimes {
-  /** Of the newest write. */
+  /** The time of the newest write. */
   readonly latest: Version;
-  /** Of the newest write that a majority has; everything up to it can be read. */
+  /** The time of the newest write that a majority has. Every time up to it can be read. */
   readonly majority: Version;
 }
 
-/** Needs no rights. */
+/** The times of the newest writes. The user needs no rights for this. */
 export async function clusterTimes(db: Db): Promise<ClusterTimes> {
-  const { lastWrite } = (await adminCommand(db, { hello: 1 }, "asking for the cluster's time")) as {
+  const { lastWrite } = (await adminCommand(db, { hello: 1 }, "reading the cluster's time")) as {
     lastWrite: { opTime: { ts: Timestamp }; majorityOpTime: { ts: Timestamp } };
   };
-  const version = ({ ts }: { ts: Timestamp }): Version => versionOf(ts.t, ts.i);
-  return { latest: version(lastWrite.opTime), majority: version(lastWrite.majorityOpTime) };
+  const { opTime, majorityOpTime } = lastWrite;
+  return { latest: timestampVersion(opTime.ts), majority: timestampVersion(majorityOpTime.ts) };
 }
 
-/** Whether two identities can be those of one cluster; an id that was not readable at one time is no difference. */
+/** Whether two identities can belong to one cluster. An id that is missing in one of them makes no difference. */
 export function isSameCluster(a: string, b: string): boolean {
   const [nameOfA, idOfA] = a.split("/");
   const [nameOfB, idOfB] = b.split("/");
@@ -99,25 +99,25 @@ async function adminCommand(db: Db, command: Document, doing: string): Promise<D
 function notReplicaSet(isSharded: boolean): HeadraceError {
   return new HeadraceError("MONGODB_NOT_REPLICA_SET", {
     message: isSharded
-      ? "mongodb.uri leads to a sharded cluster, which Headrace does not support."
-      : "mongodb.uri leads to a standalone MongoDB server, which has no change streams.",
+      ? "mongodb.uri points to a sharded cluster, which Headrace does not support."
+      : "mongodb.uri points to a standalone MongoDB server, which has no change streams.",
     remedy: isSharded
       ? "Use a replica set."
-      : "Run MongoDB as a replica set: one member is enough (`mongod --replSet rs0`, then `rs.initiate()`).",
+      : "Run MongoDB as a replica set. One member is enough: start `mongod --replSet rs0`, then run `rs.initiate()`.",
   });
 }
 
 function tooOld(version: string): HeadraceError {
   return new HeadraceError("MONGODB_TOO_OLD", {
-    message: `The MongoDB server is of version ${version}; Headrace reads at given cluster times, which came with 5.0.`,
+    message: `The MongoDB server has version ${version}. Headrace needs 5.0 or later, because it reads at given cluster times.`,
   });
 }
 
-/** Without the driver's message, which may quote the address. */
+/** Leaves out the driver's message, which may quote the address and its password. */
 function invalidUri(error: MongoParseError): HeadraceError {
   return new HeadraceError(
     "MONGODB_URI_INVALID",
-    { message: "mongodb.uri is not an address that the driver understands." },
+    { message: "mongodb.uri is not a valid MongoDB connection string." },
     error,
   );
 }

@@ -2,20 +2,20 @@ import type { Db } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import { mongoError } from "./errors.ts";
 
-/** What of a database is replicated. */
+/** The collections of a database that are replicated. */
 export interface ReplicatedCollections {
   readonly names: readonly string[];
-  /** Those of them that are not there now. */
+  /** Those of `names` that do not exist now. */
   readonly missing: readonly string[];
-  /** Of a whole database: what cannot be replicated. */
+  /** If the whole database is replicated: the collections that cannot be. */
   readonly leftOut: readonly { readonly name: string; readonly why: string }[];
 }
 
 /**
  * Finds the collections to replicate.
- * @param wanted the collections of the config; null for all of the database
- * @param mayBeMissing whether one of them can have been dropped
- * @throws HeadraceError that names every collection that is not there or cannot be replicated
+ * @param wanted the collections of the config; null: all of the database
+ * @param mayBeMissing whether a collection of the config need not exist, because it may have been dropped
+ * @throws HeadraceError that names every collection that is missing or cannot be replicated
  */
 export async function findCollections(
   db: Db,
@@ -39,7 +39,7 @@ export async function findCollections(
   return { names: wanted, missing, leftOut: [] };
 }
 
-/** The first and the last `_id` of a collection in MongoDB's order, as raw BSON documents; none of an empty one. */
+/** The first and the last `_id` of a collection in MongoDB's order, as raw BSON documents. Empty if the collection is. */
 export async function readIdEnds(db: Db, collection: string): Promise<readonly Uint8Array[]> {
   try {
     const ends = await Promise.all(
@@ -81,8 +81,9 @@ export function isReplicated(name: string, wanted: readonly string[] | null): bo
 }
 
 /**
- * MongoDB's own: `system.views`, `system.buckets.…`, what `$out` writes to before it renames, and what a collection of
- * another database is copied to before it is renamed into this one (seen with MongoDB 6.0). Fits a `$regex`, too.
+ * MongoDB's own collections: `system.views`, `system.buckets.…`, and two kinds of temporary ones: `$out` writes into one
+ * before it renames it; a rename from another database copies into one first (seen with MongoDB 6.0). Also valid as
+ * a `$regex`.
  */
 export const INTERNAL_NAME = /^(system\.|tmp\.agg_out\.|tmp\w{5}\.renameCollection$)/;
 
@@ -98,13 +99,13 @@ function unknownCollections(names: readonly string[], database: string): Headrac
 
 function cappedCollections(names: readonly string[]): HeadraceError {
   return new HeadraceError("COLLECTION_CAPPED", {
-    message: `Capped collections cannot be replicated, as MongoDB does not read them at a given time: ${names.map(quoted).join(", ")}.`,
+    message: `Capped collections cannot be replicated, because MongoDB cannot read them at a given cluster time: ${names.map(quoted).join(", ")}.`,
   });
 }
 
 function unfitCollections(refusals: readonly string[]): HeadraceError {
   return new HeadraceError("COLLECTION_UNFIT", {
-    message: `Not every collection of the config can be replicated: ${refusals.join(", ")}.`,
+    message: `These collections of the config cannot be replicated: ${refusals.join(", ")}.`,
   });
 }
 

@@ -4,7 +4,7 @@ import { canonicalKey } from "../../schemas/keys/document-key.ts";
 
 const READ_ID_OPTIONS = { promoteValues: false, bsonRegExp: true, validation: { utf8: false as const } };
 
-/** A key that has no canonical form is told apart by its bytes; publishing it makes a dead letter. */
+/** The canonical text of a key. If it has none, its bytes in base64; publishing such a key makes a dead letter. */
 export function keyOf(documentKey: Uint8Array): string {
   try {
     return canonicalKey("mixed", documentKey);
@@ -15,20 +15,20 @@ export function keyOf(documentKey: Uint8Array): string {
 }
 
 /**
- * Not so where a name occurs twice in the `_id`, its text is no UTF-8, or it holds a date outside JavaScript's
- * range: a query for it would find nothing, or another document.
+ * Whether the driver sends an `_id` back as it came. It does not if a name occurs twice in the `_id`, a text is not
+ * UTF-8, or a date is outside JavaScript's range. A query for such an `_id` would find nothing or another document.
  */
 export function isSentBackUnchanged(documentKey: Uint8Array): boolean {
   return Buffer.compare(BSON.serialize({ _id: readId(documentKey) }), documentKey) === 0;
 }
 
-/** An `_id` as the driver's own type, so that it is sent back with the BSON type that it came with. */
+/** An `_id` as the driver's own type, which keeps its BSON type when it is sent back. */
 export function readId(documentKey: Uint8Array): unknown {
   const { _id } = BSON.deserialize(documentKey, READ_ID_OPTIONS);
   return _id;
 }
 
-/** `{_id}` of a document. */
+/** `{_id}` of a document, in raw BSON. @throws HeadraceError DOCUMENT_WITHOUT_ID */
 export function keyDocument(document: Uint8Array): Uint8Array {
   for (const [, nameOffset, nameLength, offset, length] of BSON.onDemand.parseToElements(document)) {
     if (nameLength !== 3 || Buffer.from(document.buffer, document.byteOffset + nameOffset, 3).toString() !== "_id") {

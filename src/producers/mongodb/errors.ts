@@ -21,7 +21,7 @@ const CODES: readonly (readonly [ErrorCode, readonly number[]])[] = [
   ["MONGODB_UNAVAILABLE", [91, 189, 10107, 11600, 11602, 13435, 13436]], // shutdown, stepdown, not primary
   ["MONGODB_UNAVAILABLE", [50, 202, 262]], // time limits
   ["MONGODB_UNAVAILABLE", [CURSOR_NOT_FOUND, CURSOR_KILLED, 11601]], // cursor gone or killed, interrupted
-  ["MONGODB_UNAVAILABLE", [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, 134]], // a snapshot that is not there yet or no more
+  ["MONGODB_UNAVAILABLE", [SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, 134]], // a snapshot time that cannot be read yet or any more
   ["MONGODB_UNAVAILABLE", [63, 112, 133, 150, 234, 13388, 317]], // stale metadata, write conflict, read preference, pool
   ["STREAM_LOST", [136, 260, 280, 286]], // position lost in the oplog, token invalid, not found, history lost
   ["MONGODB_LOGIN_FAILED", [18, 8000]], // 8000: Atlas
@@ -33,7 +33,7 @@ const BY_CODE: ReadonlyMap<number, ErrorCode> = new Map(
   CODES.flatMap(([errorCode, codes]) => codes.map((code) => [code, errorCode] as const)),
 );
 
-/** Labels by which servers and driver say that trying again is right. */
+/** Error labels of servers and driver that mean: retry. */
 const RETRYABLE_LABELS = [
   "RetryableError",
   "SystemOverloadedError",
@@ -42,7 +42,7 @@ const RETRYABLE_LABELS = [
 ];
 
 function classify(error: unknown): ErrorCode {
-  // The driver passes on what Node says of a connection that breaks while a request does not fit its buffers.
+  // If a connection breaks while the driver is sending, the driver throws Node's own error.
   if (networkCode(error) !== null) return "MONGODB_UNAVAILABLE";
   if (!(error instanceof MongoError)) return "MONGODB_UNEXPECTED";
   const known = typeof error.code === "number" ? BY_CODE.get(error.code) : undefined;
@@ -59,43 +59,43 @@ function classify(error: unknown): ErrorCode {
 
 /**
  * Classifies by code and class, never by message, and keeps the cause.
- * @param doing what was being done, for the message: `reading the change stream`.
+ * @param doing what the command was for, in the message: `reading the change stream`
  */
 export function mongoError(error: unknown, doing: string): HeadraceError {
   if (error instanceof HeadraceError) return error;
-  return new HeadraceError(classify(error), { message: `MongoDB failed at ${doing}: ${nameOf(error)}` }, error);
+  return new HeadraceError(classify(error), { message: `MongoDB failed while ${doing}: ${nameOf(error)}` }, error);
 }
 
-/** Whether a read at a given cluster time failed because that time cannot be read any more. */
+/** Whether a read at a given cluster time failed because MongoDB cannot read that time any more. */
 export function isSnapshotGone(error: unknown): boolean {
   const code = serverCode(error);
   return code === SNAPSHOT_TOO_OLD || code === SNAPSHOT_UNAVAILABLE;
 }
 
-/** Whether MongoDB could not send what it was to send, as it is larger than a BSON document may be. */
+/** Whether MongoDB could not send an event because it is larger than a BSON document may be. */
 export function isEventTooLarge(error: unknown): boolean {
   return serverCode(error) === BSON_OBJECT_TOO_LARGE;
 }
 
-/** Whether the server has dropped a cursor, which can be opened again. */
+/** Whether the server has dropped a cursor. It can be opened again. */
 export function isCursorLost(error: unknown): boolean {
   const code = serverCode(error);
   return code === CURSOR_NOT_FOUND || code === CURSOR_KILLED;
 }
 
-/** Whether a change stream cannot go on where it stood, or where it was told to begin. */
+/** Whether a change stream cannot resume at its token or time. */
 export function isStreamLost(error: unknown): boolean {
   return error instanceof HeadraceError && error.code === "STREAM_LOST";
 }
 
-/** Whether the server refused a command for a reason of its own: a resume token that it cannot read has many codes. */
+/** Whether the server refused a command with an unknown code. For a resume token that it cannot read it has many codes. */
 export function isTokenRefused(error: unknown): boolean {
   return (
     error instanceof HeadraceError && error.code === "MONGODB_UNEXPECTED" && error.cause instanceof MongoServerError
   );
 }
 
-/** The server's code of an error that `mongoError` made. */
+/** The server's code in an error from `mongoError`. */
 function serverCode(error: unknown): unknown {
   return error instanceof HeadraceError && error.cause instanceof MongoError ? error.cause.code : undefined;
 }

@@ -3,7 +3,7 @@ import type { StreamEvent } from "../order/plan-images.ts";
 import type { Meaning } from "../order/truncates.ts";
 import { isReplicated } from "./collections.ts";
 
-/** What becomes of the table of a collection that is dropped, renamed or replaced: it follows, or Headrace stops. */
+/** When a collection is dropped, renamed or replaced: empty its table, or stop. */
 export type OnDrop = "apply" | "fail";
 
 export interface MeaningOptions {
@@ -13,9 +13,10 @@ export interface MeaningOptions {
 }
 
 /**
- * What an event is about: a document, or the collections that are not what they were. Of a dropped database each
- * collection has a drop of its own before; what follows it, `dropDatabase` and `invalidate`, says nothing new.
- * @throws HeadraceError where it cannot be followed: going on would leave rows behind that no event ever deletes
+ * What an event is about: a document, or the collections that it drops, renames or replaces. When a database is dropped,
+ * each collection has a drop event of its own; `dropDatabase` and `invalidate` follow and add nothing.
+ * @throws HeadraceError COLLECTION_DROPPED or COLLECTION_RENAMED with `onDrop: fail`: without a stop, rows would remain
+ * that no event ever deletes. EVENT_UNKNOWN for an event of another kind.
  */
 export function meaningOf(event: StreamEvent, { collections, onDrop }: MeaningOptions): Meaning {
   const { operationType, documentKey, collection, renamedTo } = event;
@@ -42,27 +43,19 @@ export function meaningOf(event: StreamEvent, { collections, onDrop }: MeaningOp
 function collectionLost({ operationType, collection, renamedTo }: StreamEvent): HeadraceError {
   switch (operationType) {
     case "drop":
-      return notFollowed("COLLECTION_DROPPED", `The collection ${quoted(collection)} was dropped.`);
+      return new HeadraceError("COLLECTION_DROPPED", { message: `The collection ${quoted(collection)} was dropped.` });
     case "rename": {
       const names = `The collection ${quoted(collection)} was renamed to ${quoted(renamedTo ?? "")}`;
-      return notFollowed("COLLECTION_RENAMED", `${names} ($out does this too).`);
+      return new HeadraceError("COLLECTION_RENAMED", { message: `${names} ($out does this, too).` });
     }
     default:
-      return notFollowed("COLLECTION_DROPPED", "The database was dropped, with every collection in it.");
+      return new HeadraceError("COLLECTION_DROPPED", { message: "The database was dropped with all its collections." });
   }
 }
 
 function unknownEvent(what: string): HeadraceError {
   return new HeadraceError("EVENT_UNKNOWN", {
-    message: `MongoDB's change stream has an event of a kind that Headrace does not know: ${what}.`,
-  });
-}
-
-function notFollowed(code: "COLLECTION_DROPPED" | "COLLECTION_RENAMED", message: string): HeadraceError {
-  return new HeadraceError(code, {
-    message,
-    remedy:
-      "With `mongodb.onDrop: fail` Headrace does not carry this over to the tables. Set it to `apply`, which empties them; or leave the collection out of `collections` (list the others there) and see to its table yourself; or, to copy everything anew, delete the pipeline's positions topic and empty the tables.",
+    message: `MongoDB's change stream has an event that Headrace does not know: ${what}.`,
   });
 }
 

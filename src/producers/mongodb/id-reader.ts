@@ -8,12 +8,12 @@ import { versionTimestamp } from "./cluster-time.ts";
 import { RawCursor } from "./cursor.ts";
 import { keyOf } from "./document-key.ts";
 
-/** Most ids of one chunk, so that a change need not wait for long until it is published. */
+/** Most ids of one chunk. Publishing a chunk must not delay a change for long. */
 const CHUNK_IDS = 250;
-/** Most bytes of their texts; MongoDB takes commands of 16 MB. */
+/** Most bytes of their texts. MongoDB accepts commands of 16 MB. */
 const CHUNK_ID_BYTES = 4 * 1024 * 1024;
 
-/** Reads the next of a signal's ids, as many as one reply of MongoDB has, at one time. */
+/** Reads the documents of a signal's next ids at one time: as many as fit into one reply of MongoDB. */
 export async function readIds(
   db: Db,
   { collection, selection, after, notBefore }: ChunkRequest,
@@ -28,7 +28,7 @@ export async function readIds(
     reply = await find(db, { collection, ids: some, notBefore, signal });
   }
   const wanted = new Map(some.map((each) => [keyOf(readSignalId(each.id)), each]));
-  // Under a collation, `$in` finds other documents than those asked for.
+  // With a collation, `$in` also finds documents that have other ids.
   const documents = reply.documents.filter((document) => wanted.has(keyOf(document)));
   const found = new Set(documents.map(keyOf));
   const absent = [...wanted].filter(([key]) => !found.has(key)).map(([, { id }]) => readSignalId(id));

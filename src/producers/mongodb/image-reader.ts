@@ -12,11 +12,11 @@ export interface ImageReaderOptions {
   readonly signal: AbortSignal;
 }
 
-/** A collection that a read was to be in is not there; its documents of an earlier time cannot be read. */
+/** The collection of a read does not exist. Its documents cannot be read at an earlier time either. */
 export class CollectionGone extends Error {
   override readonly name = "CollectionGone";
   readonly collection: string;
-  /** When it was seen to be gone. */
+  /** The time at which it did not exist. */
   readonly at: Version;
 
   constructor(collection: string, at: Version) {
@@ -28,15 +28,15 @@ export class CollectionGone extends Error {
 
 /** Most keys of one query. */
 const READ_KEYS = 1_000;
-/** Most bytes of one query's keys; MongoDB takes commands of 16 MB. */
+/** Most bytes of one query's keys. MongoDB accepts commands of 16 MB. */
 const READ_KEY_BYTES = 8 * 1024 * 1024;
 
 /**
- * Reads documents as they were at one cluster time and gives an event for each, in some order, a server's
- * reply (at most 16 MB) at a time.
- * @param gone collections that are known not to be there at that time: their documents are deletes
- * @throws CollectionGone for another one; HeadraceError where the time cannot be read (`isSnapshotGone`) or
- * the server fails
+ * Reads documents as they were at one cluster time and yields an event for each, in any order. One yield has the events
+ * of one reply (at most 16 MB).
+ * @param gone collections that do not exist at that time: their documents become deletes
+ * @throws CollectionGone for any other collection that does not exist; HeadraceError if the time cannot be read
+ * (`isSnapshotGone`) or the server fails
  */
 export async function* readImages(
   db: Db,
@@ -71,7 +71,7 @@ async function* readSome(
     yield reply.documents.flatMap((document) => {
       const key = keyOf(document);
       const read = missing.get(key);
-      // Under a collation, `$in` finds other documents than those asked for.
+      // With a collation, `$in` also finds documents that have other ids.
       if (read === undefined) return [];
       missing.delete(key);
       return [imageEvent(read, document, at)];

@@ -1,27 +1,28 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Db, Timestamp } from "mongodb";
 import type { Logger } from "../../runtime/logger.ts";
-import { versionOf, versionToMs } from "../../schemas/change-event.ts";
+import { versionToMs } from "../../schemas/change-event.ts";
 import type { Version } from "../../schemas/change-event.ts";
 import type { ProducerObserver, SourceBatch } from "../ports.ts";
 import { clusterTimes } from "./client.ts";
+import { timestampVersion } from "./cluster-time.ts";
 import { mongoError } from "./errors.ts";
 
-/** Of its size: MongoDB cuts off up to a tenth at a time. */
+/** Share of the oplog's size from which it counts as full. MongoDB removes up to a tenth of it at a time. */
 const FULL = 0.85;
 
-/** How far the oplog reaches back. */
+/** The time range of the oplog. */
 export interface OplogWindow {
   /** The time of its first entry. */
   readonly start: Version;
   /** The time of the newest write. */
   readonly end: Version;
-  /** Whether it has reached its size, so that what comes pushes the first entries out. */
+  /** Whether new entries push out the first ones. */
   readonly isFull: boolean;
 }
 
 /**
- * Null where the user may not read the oplog, for which the role `read` on another database than `local` is not enough.
+ * Reads the time range of the oplog. Null if the user may not read it: that takes the role `read` on `local`.
  * @throws HeadraceError
  */
 export async function readOplogWindow(db: Db): Promise<OplogWindow | null> {
@@ -34,20 +35,20 @@ export async function readOplogWindow(db: Db): Promise<OplogWindow | null> {
     if (first === undefined || stats === undefined) return null;
     const { size, maxSize } = stats.storageStats;
     const { latest: end } = await clusterTimes(db);
-    return { start: versionOf(first.ts.t, first.ts.i), end, isFull: size >= maxSize * FULL };
+    return { start: timestampVersion(first.ts), end, isFull: size >= maxSize * FULL };
   } catch (error) {
-    const classified = mongoError(error, "reading the oplog's first entry");
+    const classified = mongoError(error, "reading the oplog");
     if (classified.code === "MONGODB_FORBIDDEN") return null;
     throw classified;
   }
 }
 
-/** How long what the oplog holds lasts. */
+/** The time between the oplog's first and last entry, ms. */
 export function windowMs({ start, end }: OplogWindow): number {
   return versionToMs(end) - versionToMs(start);
 }
 
-/** The share of the window that is left before it loses what follows a position; negative where it has. */
+/** The share (0 to 1) of the window between its start and a position. Negative: entries after the position are lost. */
 export function shareLeft({ start, end }: OplogWindow, position: Version): number {
   return end > start ? Number(position - start) / Number(end - start) : 1;
 }
@@ -55,7 +56,7 @@ export function shareLeft({ start, end }: OplogWindow, position: Version): numbe
 export interface OplogWatchOptions {
   /** The time of the producer's last committed position; null before the first. */
   readonly position: () => Version | null;
-  /** It warns when less than this share of the window is left. */
+  /** A warning is logged when less than this share of the window is left. */
   readonly reserve: number;
   readonly observer: Pick<ProducerObserver, "oplog">;
   readonly logger: Logger;
@@ -64,7 +65,7 @@ export interface OplogWatchOptions {
   readonly intervalMs?: number;
 }
 
-/** Looks at the oplog from time to time, until `signal` aborts. A failure leaves it for the next time. */
+/** Checks the oplog at each interval until `signal` aborts. After a failure it waits for the next interval. */
 export async function watchOplog(db: Db, options: OplogWatchOptions): Promise<void> {
   const { position, logger, signal, intervalMs = 30_000 } = options;
   const watch = new OplogWatch(options);
@@ -75,12 +76,12 @@ export async function watchOplog(db: Db, options: OplogWatchOptions): Promise<vo
     try {
       await watch.look(db, at);
     } catch (err) {
-      logger.debug({ err }, "the oplog's window could not be read");
+      logger.debug({ err }, "could not read the oplog's window");
     }
   }
 }
 
-/** @param work tells the observer that it is given what it has published */
+/** Watches the oplog while `work` runs. `work` must report what it publishes to the observer that it gets. */
 export async function whileWatchingOplog(
   db: Db,
   options: Omit<OplogWatchOptions, "position" | "observer"> & { readonly observer: ProducerObserver },
@@ -112,7 +113,7 @@ class OplogWatch {
     this.#options = options;
   }
 
-  /** Says once that the oplog may not be read, and each time that little begins to be left of it. */
+  /** Logs once that the oplog cannot be read, and each time that its window begins to run short. */
   async look(db: Db, position: Version): Promise<void> {
     const { observer, logger } = this.#options;
     const window = this.#mayRead ? await readOplogWindow(db) : null;
@@ -122,7 +123,7 @@ class OplogWatch {
     if (window !== null) return this.#judge(window, position, positionAgeMs);
     if (this.#mayRead) {
       this.#mayRead = false;
-      logger.info({}, "how far the oplog reaches back is not watched: that takes the role `read` on `local`");
+      logger.info({}, "the oplog's window is not watched: the user needs the role `read` on the database `local`");
     }
   }
 
@@ -133,10 +134,10 @@ class OplogWatch {
     if (isShort && !this.#isShort) {
       logger.warn(
         fields,
-        "the oplog will soon lose what the producer has not read: find out what holds it up, or make the oplog larger",
+        "the oplog will soon lose changes that the producer has not read: find out what slows the producer down, or make the oplog larger",
       );
     }
-    if (!isShort && this.#isShort) logger.info(fields, "the producer's position is well within the oplog again");
+    if (!isShort && this.#isShort) logger.info(fields, "the producer's position is safely within the oplog again");
     this.#isShort = isShort;
   }
 }

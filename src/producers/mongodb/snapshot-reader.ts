@@ -12,26 +12,26 @@ import { isSentBackUnchanged, keyDocument, readId } from "./document-key.ts";
 import { readIds } from "./id-reader.ts";
 
 export interface SnapshotOptions {
-  /** Most documents of a chunk; it may have fewer, as a reply of MongoDB has at most 16 MB. */
+  /** Most documents of a read. It may give fewer, because a reply of MongoDB has at most 16 MB. */
   readonly chunkDocuments: number;
   readonly signal: AbortSignal;
 }
 
-/** A read that fails for a passing reason, an index build for example, is repeated in place for this long. */
+/** How long a failed read is retried here, ms: it may fail for a short time, for example during an index build. */
 const RETRY_MS = 10_000;
 
-/** A read is given in parts of these many documents, so that changes need not wait for all of it to be published. */
+/** A read is split into chunks of this many documents, so that changes can be published between them. */
 const PART_DOCUMENTS = 250;
 
-/** Most documents that are looked at for a filter in one read: a read must end before its time is too old. */
+/** Most documents that one read by a filter examines: it must end while MongoDB can still read its time. */
 const SCAN_DOCUMENTS = 20_000;
-/** Among this many there are two neighbours whose keys can be asked for. */
+/** Among this many documents there should be two neighbours whose keys the driver can send back. */
 const SCAN_END_DOCUMENTS = 20;
 
 /**
- * Reads chunks of one time along the `_id` index of its collection. Bounds of the index, not `$gt`, so that `_id`s of every BSON
- * type are read. A collection that is not there is empty.
- * @throws HeadraceError, classified; SIGNAL_FAILED (poison) where it is the signal's filter that cannot be read by
+ * Reads chunks of one time along the `_id` index of the collection. It uses bounds of the index, because `$gt` would skip
+ * `_id`s of other BSON types. A collection that does not exist is empty.
+ * @throws HeadraceError, classified; SIGNAL_FAILED (poison) if MongoDB refuses the signal's filter
  */
 export async function readChunk(db: Db, request: ChunkRequest, options: SnapshotOptions): Promise<readonly Chunk[]> {
   const { signal: asked } = request.selection ?? {};
@@ -64,7 +64,7 @@ async function tryChunk(
     const { documents: first, atClusterTime, operationTime } = await cursor.open(findCommand(collection, query));
     const version = atClusterTime ?? operationTime;
     const read = [...first];
-    // The bound's document fills the whole reply if it has nearly 16 MB.
+    // A document of nearly 16 MB fills the reply. If it is the bound, which was read before, one more reply is needed.
     if (!cursor.isAtEnd && read.length === 1 && bound !== null) read.push(...(await cursor.more()).documents);
     const documents = isBound(read[0], bound) ? read.slice(1) : read;
     const isScanned = cursor.isAtEnd && read.length < limit;
@@ -76,9 +76,9 @@ async function tryChunk(
   }
 }
 
-/** Where a read by a filter ends; null where it reaches the collection's end. */
+/** Where a read by a filter ends, if that is before the end of the collection. */
 interface ScanEnd {
-  /** Of the index, exclusive. */
+  /** The upper bound in the index, exclusive. */
   readonly max: Document;
   /** Where the next read begins. */
   readonly after: string;
@@ -105,7 +105,11 @@ async function findScanEnd(cursor: RawCursor, collection: string, bound: Documen
   throw noBound(collection, documents.length);
 }
 
-/** @param start where the first part begins */
+/**
+ * Splits a read into chunks.
+ * @param start where the first chunk begins, as `ChunkRequest.after`
+ * @param end the fields of the last chunk
+ */
 function inParts(
   documents: readonly Uint8Array[],
   start: string | null,
@@ -143,7 +147,7 @@ function findCommand(collection: string, { bound, max, filter, limit, notBefore 
   };
 }
 
-/** The document that the chunk before ended with; it need not be there any more. */
+/** Whether this is the last document of the chunk before. It may have been deleted since. */
 function isBound(document: Uint8Array | undefined, bound: Document | null): boolean {
   if (document === undefined || bound === null) return false;
   return Buffer.compare(keyDocument(document), BSON.serialize(bound)) === 0;
@@ -155,7 +159,7 @@ function lastKey(collection: string, documents: readonly Uint8Array[]): string {
   return bound;
 }
 
-/** The last key that can be a bound, if any: most can, see `isSentBackUnchanged`. */
+/** The last key that can be a bound; null if none can. Nearly all can, see `isSentBackUnchanged`. */
 function boundOf(documents: readonly Uint8Array[]): string | null {
   for (const document of documents.toReversed()) {
     const key = keyDocument(document);
@@ -170,19 +174,19 @@ function boundOf(documents: readonly Uint8Array[]): string | null {
   return null;
 }
 
-/** A collection of another kind, or a server that fails, is not the filter's fault. */
+/** Whether the filter may be the cause. It is not if the collection is of another kind or the server fails. */
 function isOfFilter(error: unknown): boolean {
   const code = error instanceof HeadraceError ? error.code : undefined;
   return code === "MONGODB_UNEXPECTED" || code === "SNAPSHOT_KEYS_UNREADABLE";
 }
 
 function filterFailed(error: unknown): HeadraceError {
-  const message = "MongoDB could not read the documents that a signal's filter asks for.";
+  const message = "MongoDB could not read documents by the filter of a signal.";
   return new HeadraceError("SIGNAL_FAILED", { message }, error);
 }
 
 function noBound(collection: string, count: number): HeadraceError {
   return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", {
-    message: `The snapshot of ${JSON.stringify(collection)} cannot go on: none of ${count} documents has an _id that can be asked for (dates beyond JavaScript's range, text that is no UTF-8, one name twice).`,
+    message: `The snapshot of ${JSON.stringify(collection)} cannot continue: the driver cannot send back the _id of any of ${count} documents (dates outside JavaScript's range, text that is not UTF-8, or a name that occurs twice).`,
   });
 }

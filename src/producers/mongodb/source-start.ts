@@ -14,12 +14,12 @@ import { isStreamLost, isTokenRefused } from "./errors.ts";
 import type { OnDrop } from "./event-meaning.ts";
 
 /**
- * initial: each collection once. always: all of them again at each start of the process. never: begins none, but
- * finishes one that has begun. only: as always, and nothing else.
+ * initial: copy each collection once. always: copy all of them again at each start of the process. never: begin no
+ * snapshot, but finish one that was begun. only: as always, but do not read the change stream.
  */
 export type SnapshotMode = "initial" | "always" | "never" | "only";
 
-/** What is done when the oplog no longer reaches back to the position: stop, or copy everything anew. */
+/** When the oplog no longer reaches back to the position: stop, or copy everything again. */
 export type OnHistoryLost = "fail" | "resnapshot";
 
 export interface StartOptions {
@@ -32,23 +32,23 @@ export interface StartOptions {
   readonly logger: Logger;
 }
 
-/** Where a source begins, and the stream that goes on from there. */
+/** The position at which a source begins, and the stream from there. */
 export interface SourceStart {
   readonly position: Position;
   readonly stream: ReadAhead<StreamStep>;
 }
 
 export interface Opening {
-  /** The stream from a position on; null: from now on. */
+  /** Opens the stream at a position; null: from now on. */
   readonly openStream: (start: StreamPosition | null) => ReadAhead<StreamStep>;
-  /** Whether this process has not begun yet the snapshots that it owes. */
+  /** Whether this process has still to begin its snapshots. */
   readonly isFirst: boolean;
 }
 
 const NO_SIGNALS = { offset: 0n, after: null };
 
 /**
- * Finds where to begin. The stream begins before the snapshots do, so that nothing falls between the two.
+ * Finds the position to begin at. The stream is opened before any snapshot is read, so that no change is missed.
  * @throws HeadraceError; POSITION_OF_OTHER_CLUSTER, HISTORY_LOST and those of the collections are fatal
  */
 export async function startSource(
@@ -74,25 +74,25 @@ export async function startSource(
 interface Opened {
   readonly stream: ReadAhead<StreamStep>;
   readonly position: StreamPosition;
-  /** Whether changes are missing between `from` and the position. */
+  /** Whether changes between `from` and the position are lost. */
   readonly isLost: boolean;
 }
 
 /**
- * Where the token cannot be used, its time can, as long as the oplog reaches back to it: the events of that very time
- * come again and say the same again.
+ * Opens the stream at the token of the position. If MongoDB refuses the token, it opens the stream at the position's time:
+ * the events of that time are then read again, with the same content. If the oplog no longer reaches back to that time,
+ * history is lost.
  */
 async function open(from: Position | null, options: StartOptions, { openStream }: Opening): Promise<Opened> {
   if (from === null) return { ...(await begin(openStream(null), false)), isLost: false };
   const { logger, snapshotMode, onHistoryLost, observer } = options;
-  // Where only copies are made, nothing is read of the stream; whether it could be is a question of the run that does.
+  // Mode `only` does not read the stream. The next process that reads it finds out whether history is lost.
   const isRead = snapshotMode !== "only";
   let failure: unknown;
   for (const start of from.resumeToken === null ? [from] : [from, { ...from, resumeToken: null }]) {
     try {
       const opened = await begin(openStream(start), isRead);
-      if (failure !== undefined)
-        logger.warn({ err: failure }, "the stream's resume token cannot be used, going on at its time");
+      if (failure !== undefined) logger.warn({ err: failure }, "resume token refused; resuming at its cluster time");
       return { ...opened, isLost: false };
     } catch (error) {
       if (!isStreamLost(error) && !(start.resumeToken !== null && isTokenRefused(error))) throw error;
@@ -103,7 +103,7 @@ async function open(from: Position | null, options: StartOptions, { openStream }
   const opened = await begin(openStream(null), isRead);
   logger.warn(
     { err: failure, lostFrom: timeOf(from), lostUntil: timeOf(opened.position) },
-    "the oplog no longer reaches back to the position: changes are lost, all collections are copied anew",
+    "the oplog no longer reaches back to the position: changes are lost; copying all collections again",
   );
   observer.historyLost?.();
   return { ...opened, isLost: true };
@@ -131,7 +131,7 @@ async function findNames(
   const mayBeMissing = (name: string): boolean => onDrop === "apply" && known[name] !== undefined;
   const { names, leftOut } = await findCollections(db, collections, mayBeMissing);
   if (isFirst) {
-    for (const { name, why } of leftOut) logger.info({ collection: name }, `left out: it is ${why}`);
+    for (const { name, why } of leftOut) logger.info({ collection: name }, `collection not replicated: it is ${why}`);
   }
   const dropped = Object.keys(known).filter(
     (name) => isUnswept(known[name]) && isReplicated(name, collections) && !names.includes(name),
@@ -140,12 +140,12 @@ async function findNames(
   return [...names, ...dropped];
 }
 
-/** A collection that was dropped unseen has no event: its snapshot finds nothing, and then the sweep empties its table. */
+/** Whether a snapshot is running that ends with a truncate. If the collection was dropped without an event, the truncate empties its table. */
 function isUnswept(state: SnapshotState | undefined): boolean {
   return state?.state === "running" && state.sweepBelow !== null;
 }
 
-/** A collection that is not replicated any more loses its state: should it come back, changes are missing. */
+/** A collection that is no longer replicated loses its state: if it comes back, it needs a new snapshot. */
 function snapshotsToMake(
   names: readonly string[],
   known: Position["snapshots"],
@@ -167,18 +167,18 @@ function timeOf({ clusterTime }: StreamPosition): string {
 
 function otherCluster(stored: string, found: string): HeadraceError {
   return new HeadraceError("POSITION_OF_OTHER_CLUSTER", {
-    message: `The pipeline's position belongs to the replica set ${stored}, but mongodb.uri leads to ${found}.`,
+    message: `The pipeline's position belongs to the replica set ${stored}, but mongodb.uri points to ${found}.`,
   });
 }
 
 function historyLost(from: Position, cause: unknown): HeadraceError {
-  const message = `The oplog no longer reaches back to ${timeOf(from)}, where the pipeline stands.`;
+  const message = `The oplog no longer reaches back to ${timeOf(from)}, the time of the pipeline's position.`;
   return new HeadraceError("HISTORY_LOST", { message }, cause);
 }
 
 function droppedUnseen(names: readonly string[]): HeadraceError {
   const quoted = names.map((name) => JSON.stringify(name)).join(", ");
   return new HeadraceError("COLLECTION_DROPPED", {
-    message: `Collections were dropped or renamed, and their tables have still to be swept: ${quoted}.`,
+    message: `These collections were dropped or renamed, and their tables are not emptied yet: ${quoted}.`,
   });
 }

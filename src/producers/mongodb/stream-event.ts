@@ -3,13 +3,13 @@ import type { StreamEvent } from "../order/plan-images.ts";
 
 const { parseToElements } = BSON.onDemand;
 
-/** Where a value stands in the bytes. */
+/** The place of a value in the bytes. */
 interface Span {
   readonly offset: number;
   readonly length: number;
 }
 
-/** Fields of a change stream's event that are read; the others are skipped. */
+/** The fields of a change stream event that are read. The others are skipped. */
 interface Fields {
   operationType?: Span;
   clusterTime?: Span;
@@ -31,7 +31,7 @@ const FIELDS: ReadonlySet<string> = new Set<keyof Fields>([
 ]);
 
 /**
- * Reads an event without making objects of its documents, which stay raw BSON (views on the same bytes).
+ * Reads an event without decoding its documents: they stay raw BSON, as views on the same bytes.
  * https://www.mongodb.com/docs/manual/reference/change-events/
  */
 export function readStreamEvent(raw: Uint8Array): StreamEvent {
@@ -47,7 +47,7 @@ export function readStreamEvent(raw: Uint8Array): StreamEvent {
     operationType: fields.operationType === undefined ? "" : readString(bytes, fields.operationType),
     collection: readCollection(bytes, fields.ns),
     renamedTo: fields.to === undefined ? null : readCollection(bytes, fields.to),
-    // A BSON timestamp is an int64 of seconds << 32 | increment, as a version is.
+    // A BSON timestamp has the same 64 bits as a version: seconds << 32 | increment.
     version: fields.clusterTime === undefined ? 0n : bytes.readBigUInt64LE(fields.clusterTime.offset),
     documentKey: view(fields.documentKey),
     document: view(fields.fullDocument),
@@ -55,7 +55,7 @@ export function readStreamEvent(raw: Uint8Array): StreamEvent {
   };
 }
 
-/** `coll` of `{db, coll}`; empty where an event is about a whole database. */
+/** `coll` of `{db, coll}`. Empty if the event is about a whole database. */
 function readCollection(bytes: Buffer, namespace: Span | undefined): string {
   if (namespace === undefined) return "";
   for (const [, nameOffset, nameLength, offset, length] of parseToElements(bytes, namespace.offset)) {
@@ -65,7 +65,7 @@ function readCollection(bytes: Buffer, namespace: Span | undefined): string {
   return "";
 }
 
-/** A BSON string: its length in four bytes before it, a NUL after it. */
+/** A BSON string: four bytes of length before the text, a NUL after it. */
 function readString(bytes: Buffer, { offset, length }: Span): string {
   return bytes.toString("utf8", offset + 4, offset + length - 1);
 }

@@ -1,11 +1,7 @@
-/**
- * A reply of MongoDB has up to 16 MB, of which the driver makes two copies, and two replies are held at times: with
- * documents of 1 MB the process takes 260 MB, with this 230. With 4 MB it is slower, as each chunk reads the last document
- * of the one before again.
- */
+/** Less than a reply of MongoDB may have (16 MB), which costs memory. See docs/performance.md. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
 
-/** How many documents a chunk is asked for: fewer where those read last were large. */
+/** How many documents to request for a chunk: fewer if the last ones were large. */
 export class ChunkSize {
   readonly #mostDocuments: number;
   #documents: number;
@@ -19,7 +15,7 @@ export class ChunkSize {
     return this.#documents;
   }
 
-  /** Learns from a read that gave so much. */
+  /** Learns from a read. */
   read(documents: number, bytes: number): void {
     if (bytes === 0) return;
     const fitting = Math.floor((CHUNK_BYTES / bytes) * documents);

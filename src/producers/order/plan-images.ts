@@ -1,17 +1,17 @@
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
 
-/** An event of the change stream as far as it is used; documents in raw BSON. */
+/** The fields of a change stream event that Headrace uses. Documents are raw BSON. */
 export interface StreamEvent {
   readonly operationType: string;
-  /** Empty where the event is about the whole database. */
+  /** Empty if the event is about the whole database. */
   readonly collection: string;
-  /** Of a rename within the database. */
+  /** The new name, if the event is a rename within the database. */
   readonly renamedTo: string | null;
   readonly version: Version;
   readonly documentKey: Uint8Array | null;
-  /** The document after an insert or replace; null where the event came without, as an update's does. */
+  /** The document after an insert or replace. Null if the event has none, as the event of an update. */
   readonly document: Uint8Array | null;
-  /** All events of a MongoDB transaction have one time. */
+  /** Whether the event is part of a MongoDB transaction. All its events have the same time. */
   readonly inTransaction: boolean;
 }
 
@@ -21,32 +21,32 @@ export interface DocumentStreamEvent extends StreamEvent {
   readonly documentKey: Uint8Array;
 }
 
-/** A document to read, for all events that a batch has of it. */
+/** A document to read once, in place of all events that a batch has for it. */
 export interface ImageRead {
   readonly collection: string;
-  /** As `KeyOf` gives it. */
+  /** The result of `KeyOf`. */
   readonly key: string;
   readonly documentKey: Uint8Array;
-  /** What the event is when the document is found. */
+  /** The operation of the event if the document is found. */
   readonly op: "c" | "u";
 }
 
 export interface BatchPlan {
-  /** Events that hold what is to be known of their keys, in the stream's order. */
+  /** Events that are published without a read, in the stream's order. */
   readonly events: readonly ChangeEvent[];
   readonly reads: readonly ImageRead[];
 }
 
-/** One text for what MongoDB holds to be one `_id`. */
+/** Gives the same text for `_id`s that MongoDB treats as equal. */
 export type KeyOf = (documentKey: Uint8Array) => string;
 
 /**
- * What of a batch is published as it stands and which documents are read at the batch's end. A key is read
- * once where any of its events
- * - leaves a document that it does not hold: an update, or what was too large for an event;
- * - belongs to a MongoDB transaction: its events share one time, at which the document has only one state;
- * - is not later than `readUpTo`, up to which the key may have been published before.
- * Its other events are dropped: the state that is read is newer than theirs.
+ * Decides which events of a batch are published as they are, and which documents are read at the batch's end. A key is
+ * read once if any of its events
+ * - has no document although the document exists: an update, or an insert too large for an event;
+ * - belongs to a MongoDB transaction: its events share one time, and at that time the document has only one state;
+ * - is not later than `readUpTo`: up to that time the key may already be published.
+ * All events of such a key are dropped, because the document that is read is newer.
  */
 export function planImages(events: readonly DocumentStreamEvent[], keyOf: KeyOf, readUpTo: Version): BatchPlan {
   const keyed = events.map((event) => {
@@ -67,13 +67,13 @@ export function planImages(events: readonly DocumentStreamEvent[], keyOf: KeyOf,
   };
 }
 
-/** @param document as it was at `version`; null where it was not there. */
+/** @param document as it was at `version`; null if it did not exist */
 export function imageEvent({ op, ...read }: ImageRead, document: Uint8Array | null, version: Version): ChangeEvent {
   const { collection, documentKey } = read;
   return { op: document === null ? "d" : op, collection, documentKey, document, version };
 }
 
-/** An event for a document that cannot be asked for by its `_id`: a dead letter. */
+/** The event of a document that cannot be read by its `_id`. It becomes a dead letter. */
 export function unreadableEvent({ op, ...read }: ImageRead, version: Version): ChangeEvent {
   const { collection, documentKey } = read;
   return { op, collection, documentKey, document: null, version };

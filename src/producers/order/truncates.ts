@@ -1,18 +1,18 @@
 import type { TruncateEvent, Version } from "../../schemas/change-event.ts";
 import type { DocumentStreamEvent, StreamEvent } from "./plan-images.ts";
 
-/** Events of documents, and those that end what a collection was. */
+/** The events of documents, and the truncates that go before them. */
 export interface SplitEvents {
   readonly truncates: readonly TruncateEvent[];
   readonly events: readonly DocumentStreamEvent[];
 }
 
-/** What a stream event is: of a document, of whole collections (by name; of none, if the list is empty). */
+/** What a stream event is about: a document, or the collections that it empties (an empty list: none). */
 export type Meaning = DocumentStreamEvent | readonly string[];
 
 /**
- * Takes the truncates out of consecutive events. What a collection had before its last one counts no more; hence
- * they can all go first, and the events that are left stand for the collections as they are at the end.
+ * Takes the truncates out of consecutive events. All events of a collection before its last truncate are dropped, so
+ * the truncates can be published first and the remaining events after them.
  */
 export function splitTruncates(
   events: readonly StreamEvent[],

@@ -2,14 +2,13 @@ import { batchBytes, batchRecords } from "./batch-records.ts";
 import type { TopicRecord } from "./batch-records.ts";
 
 /**
- * What is known of the sizes that Kafka takes: what the topics' configurations say, and what brokers have refused since,
- * which know more (of a limit of their own, for example). Sizes are those before compression, whose help is not
- * counted on.
+ * The sizes that Kafka accepts: the limits in the topics' configurations, and those learned from requests that brokers
+ * have refused, because a broker may have a lower limit. All sizes are in bytes before compression.
  */
 export class BatchLimits {
   readonly #ofRecord = new Map<string, number>();
   readonly #ofBatch = new Map<string, number>();
-  /** Whether the next requests are to tell which batch is refused, as the answer does not. */
+  /** Whether each partition gets a request of its own. The response to a refused one does not say which batch it means. */
   #isSearching = false;
 
   /** @param maxMessageBytes the topic's `max.message.bytes` */
@@ -23,17 +22,17 @@ export class BatchLimits {
     return this.#ofRecord.get(topic) ?? Infinity;
   }
 
-  /** Cuts records into requests. Those of a partition stay in their order. */
+  /** Cuts records into requests. The records of a partition keep their order. */
   *requests(records: readonly TopicRecord[]): Generator<readonly TopicRecord[]> {
     const parts = this.#isSearching ? Map.groupBy(records, partitionOf).values() : [records];
     for (const part of parts) yield* batchRecords(part, (topic) => this.#ofBatch.get(topic) ?? Infinity);
   }
 
   /**
-   * Learns from a request that was refused as too large; the same records are to be sent in other requests, without
-   * those that are now known to be too large.
-   * @param maxMessageBytes what the topics' configurations say now
-   * @returns false where nothing can be done about it
+   * Learns from a request that a broker refused as too large. The caller makes the records and requests again; records
+   * that are now known to be too large become dead letters.
+   * @param maxMessageBytes the topics' limits now, in bytes
+   * @returns false if other requests would not help
    */
   refused(request: readonly TopicRecord[], maxMessageBytes: ReadonlyMap<string, number>): boolean {
     const lowered = [...maxMessageBytes].filter(([topic, bytes]) => bytes < this.of(topic));

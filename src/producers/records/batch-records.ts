@@ -1,4 +1,4 @@
-/** A record to be written to Kafka. */
+/** A record to write to Kafka. */
 export interface TopicRecord {
   readonly topic: string;
   readonly partition: number;
@@ -8,22 +8,23 @@ export interface TopicRecord {
   readonly timestampMs: number;
 }
 
-/** Most bytes of one partition in a request: what brokers take as one batch by default, less some overhead. */
+/** Most bytes of one partition in a request: a little less than the largest batch that brokers accept by default. */
 const PARTITION_BYTES = 900_000;
 /** Most bytes of a request. */
 const REQUEST_BYTES = 8 * 1024 * 1024;
-/** What Kafka adds to a record, headers aside, at most; and to a batch of them. */
+/** Most bytes that Kafka adds to a record, apart from its headers. */
 const RECORD_OVERHEAD_BYTES = 36;
+/** Bytes that Kafka adds to a batch of records. */
 const BATCH_OVERHEAD_BYTES = 61;
 
-/** The size of a partition's batch before compression, or somewhat more. */
+/** An upper bound of a partition's batch in bytes, before compression. */
 export function batchBytes(records: readonly SizedRecord[]): number {
   return records.reduce((bytes, record) => bytes + recordBytes(record), BATCH_OVERHEAD_BYTES);
 }
 
 type SizedRecord = Pick<TopicRecord, "key" | "value" | "headers">;
 
-/** The size of a record in a batch before compression, or somewhat more. */
+/** An upper bound of a record in a batch in bytes, before compression. */
 export function recordBytes({ key, value, headers }: SizedRecord): number {
   let bytes = RECORD_OVERHEAD_BYTES + (key?.byteLength ?? 0) + (value?.byteLength ?? 0);
   if (headers === undefined) return bytes;
@@ -32,7 +33,7 @@ export function recordBytes({ key, value, headers }: SizedRecord): number {
 }
 
 /**
- * Cuts records into requests, in their order. A record that is larger than the limits has a request of its own.
+ * Cuts records into requests and keeps their order. A record above the limits gets a request of its own.
  * @param maxBytesOf most bytes of a batch in a topic
  */
 export function* batchRecords(

@@ -21,10 +21,10 @@ export interface EventRecordsOptions {
   readonly logger: Logger;
 }
 
-/** A document of such a key has never been published, so that there is nothing to delete. */
+/** Errors of keys that cannot be published: a delete of such a key has nothing to delete. */
 const KEY_ERRORS: ReadonlySet<string> = new Set(["ID_TYPE_MISMATCH", "KEY_INVALID"]);
 
-/** Makes the Kafka records of change events; what cannot be encoded becomes a dead letter. */
+/** Makes the Kafka records of change events. A document that cannot be encoded becomes a dead letter. */
 export class EventRecords {
   readonly #options: EventRecordsOptions;
   readonly #targets = new Map<string, Target>();
@@ -55,12 +55,15 @@ export class EventRecords {
       }
     }
     if (failures.size > 0) {
-      this.#options.logger.warn({ failures: Object.fromEntries(failures) }, "documents went to the dead letter topic");
+      this.#options.logger.warn(
+        { failures: Object.fromEntries(failures) },
+        "documents could not be encoded; their keys went to the dead letter topic",
+      );
     }
     return records;
   }
 
-  /** Undefined for a truncate or delete in a collection that nothing is known of, hence that has no records. */
+  /** Undefined for a truncate or delete if the collection has no records yet. */
   async #target(event: ChangeEvent): Promise<Target | undefined> {
     const { topics, encoders } = this.#options;
     const topic = await topics.topicOf(event.collection);
@@ -76,7 +79,7 @@ export class EventRecords {
     if (event.op !== "t" && event.op !== "d" && event.document === null) throw unreadableDocument();
     const { key, value, misfits } = encoder.encode(event);
     for (const column of misfits) this.#options.observer.misfit?.(event.collection, column);
-    // Not the event's own time (which is in its source): Kafka would delete an old backlog soon after it is written.
+    // Not the event's own time: with it, Kafka would soon delete an old backlog by its retention.
     const timestampMs = Date.now();
     if (event.op === "t") {
       for (let partition = 0; partition < partitions; partition++) {
@@ -91,7 +94,7 @@ export class EventRecords {
     if (event.op === "d") records.push({ ...record, value: null });
   }
 
-  /** Only the key: a replay reads the document again. */
+  /** The dead letter has only the key: a replay reads the document again. */
   async #deadLetter(event: DocumentEvent, error: HeadraceError): Promise<TopicRecord> {
     const { name, topics } = this.#options;
     const { topic } = await topics.topicOf(event.collection);
@@ -118,7 +121,7 @@ export class EventRecords {
     };
   }
 
-  /** Null where it is the key that cannot be encoded. */
+  /** Null if the key cannot be encoded. */
   #encodedKey({ collection, documentKey, version }: DocumentEvent): Buffer | null {
     const encoder = this.#targets.get(collection)?.encoder;
     return encoder === undefined
@@ -147,15 +150,16 @@ function orNull<T>(make: () => T): T | null {
 
 function unreadableDocument(): HeadraceError {
   return new HeadraceError("DOCUMENT_UNENCODABLE", {
-    message: "A changed document could not be read again, as MongoDB's driver cannot send its _id back unchanged.",
-    remedy: "Give the document another _id (no date beyond JavaScript's range), or leave it out of the pipeline.",
+    message: "A changed document could not be read: MongoDB's driver cannot send its _id back unchanged.",
+    remedy:
+      "Give the document another _id: no date outside JavaScript's range, no text that is not UTF-8, no name twice.",
   });
 }
 
 function tooLarge(topic: string, maxBytes: number): HeadraceError {
   return new HeadraceError("DOCUMENT_UNENCODABLE", {
-    message: `A document's record is larger than the ${maxBytes} bytes that the topic ${topic} takes.`,
+    message: `The record of a document is larger than the ${maxBytes} bytes that the topic ${topic} allows.`,
     remedy:
-      "Raise max.message.bytes of the topic and start the producer again, or make the document smaller; then replay the dead letter.",
+      "Raise max.message.bytes of the topic, or make the document smaller. Then replay the dead letter (headrace dlq replay).",
   });
 }

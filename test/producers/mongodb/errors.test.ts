@@ -53,7 +53,7 @@ test("an error of Headrace stays what it is", () => {
 
 test("the driver's message, which may hold a value, is not in the message", () => {
   expect(mongoError(serverError(2, { codeName: "BadValue" }), "testing").message).toBe(
-    "MongoDB failed at testing: BadValue",
+    "MongoDB failed while testing: BadValue",
   );
 });
 

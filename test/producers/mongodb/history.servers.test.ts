@@ -161,7 +161,7 @@ describe("an oplog that has rolled past the position", () => {
     batches.push(...(await catchUp(db, from, options)));
     expect(historyLost).toHaveBeenCalledOnce();
     expect(warn.mock.calls.map(([, message]) => message as string)).toEqual([
-      expect.stringContaining("all collections are copied anew"),
+      expect.stringContaining("copying all collections again"),
     ]);
     expect(tableOf(batches)).toEqual(await contentOf(db, ["items", "new"]));
     const truncated = batches.flatMap(({ events }) => events).filter(({ op }) => op === "t");
