@@ -93,6 +93,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS, "operations"],
     packages: ["mongodb/types", "kafkajs/types", "@kafkajs/confluent-schema-registry/types"],
   },
+  "operations/propose-config.ts": {
+    may: ["operations/propose-columns.ts", ...["collections", "errors"].map((file) => `producers/mongodb/${file}.ts`)],
+    packages: ["mongodb/types", "yaml"],
+  },
   "operations/propose-columns.ts": { may: ["schemas", "schemas/mapping"], packages: ["mongodb"] },
 
   // verify shares no code with the writer: of the data path it knows who to ask, not how values are written.
@@ -109,7 +113,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "consumers/ports.ts",
       "consumers/dead-letters",
       "consumers/postgres/errors.ts",
-      ...["connections", "context", "pipeline-reader", "dead-letter-access", "signals"].map(
+      ...["connections", "context", "pipeline-reader", "dead-letter-access", "signals", "source-database"].map(
         (file) => `operations/${file}.ts`,
       ),
     ],
@@ -118,7 +122,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "verify/values": { may: [], types: ["schemas/mapping"], packages: ["bson"] },
 
   cli: { may: ["*"], packages: ["commander"] },
-  "cli/commands": { may: ["*"], packages: ["commander", "mongodb", "pg", "yaml"] },
+  "cli/commands": { may: ["*"], packages: ["commander"] },
   "cli/output": { may: ["*"], packages: ["log-update", "cli-table3"] },
 };
 

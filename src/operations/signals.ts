@@ -1,16 +1,9 @@
-import type { Db } from "mongodb";
-import type { Config } from "../config/config-schema.ts";
 import { isApplied, lagOf } from "../consumers/batches/progress.ts";
-import { HeadraceError } from "../errors/error.ts";
-import { listTopics } from "../kafka/admin.ts";
 import { KafkaTopics } from "../producers/kafka/topics.ts";
-import { connectMongo } from "../producers/mongodb/client.ts";
-import { findCollections } from "../producers/mongodb/collections.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Position } from "../schemas/change-event.ts";
 import type { PartitionOffset } from "../schemas/partitions.ts";
 import type { Signal } from "../schemas/signal.ts";
-import { collectionOf } from "../schemas/topics.ts";
 import { kafkaClient } from "./connections.ts";
 import type { Context } from "./context.ts";
 import { openPipelineReader } from "./pipeline-reader.ts";
@@ -20,38 +13,6 @@ import { sendSignals } from "./send-signals.ts";
 const POLL_MS = 200;
 /** A running producer stores a position every second, also when nothing changes; MongoDB's clock ticks every ten. */
 const SILENCE_MS = 30_000;
-
-/** Connects to the source database, and closes the connection after `use`. */
-export async function withDatabase<T>({ mongodb }: Config, use: (db: Db) => Promise<T>): Promise<T> {
-  const client = await connectMongo(mongodb);
-  try {
-    return await use(client.db(mongodb.database));
-  } finally {
-    await client.close();
-  }
-}
-
-/**
- * The collections that the pipeline replicates. Where it replicates a whole database, this includes collections that
- * were dropped but still have a topic.
- */
-export async function replicatedCollections({ config, logger }: Context, db: Db): Promise<readonly string[]> {
-  const { name, mongodb, collections } = config;
-  const wanted = collections === undefined ? null : Object.keys(collections);
-  const { names } = await findCollections(db, wanted, () => true);
-  if (wanted !== null) return names;
-  const topics = await listTopics(await kafkaClient(config, logger), () => true);
-  const published = topics.flatMap((topic) => collectionOf(name, mongodb.database, topic) ?? []);
-  return [...new Set([...names, ...published])].toSorted();
-}
-
-/** @throws HeadraceError COLLECTION_NOT_REPLICATED */
-export async function requireReplicated(context: Context, db: Db, collection: string): Promise<void> {
-  if ((await replicatedCollections(context, db)).includes(collection)) return;
-  throw new HeadraceError("COLLECTION_NOT_REPLICATED", {
-    message: `The pipeline does not replicate a collection ${JSON.stringify(collection)}.`,
-  });
-}
 
 /**
  * Sends the signals, whether a producer runs or not.

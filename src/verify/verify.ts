@@ -7,15 +7,16 @@ import { classifyPostgresError } from "../consumers/postgres/errors.ts";
 import { HeadraceError } from "../errors/error.ts";
 import type { Context } from "../operations/context.ts";
 import { openDeadLetterAccess } from "../operations/dead-letter-access.ts";
+import type { DeadLetterAccess } from "../operations/dead-letter-access.ts";
 import { openPipelineReader, waitUntilCaughtUp } from "../operations/pipeline-reader.ts";
 import type { PipelineReader } from "../operations/pipeline-reader.ts";
 import type { AwaitedProcess } from "../operations/signals.ts";
 import { sendAndWait } from "../operations/signals.ts";
-import { clusterTimes, connectMongo } from "../producers/mongodb/client.ts";
-import { findCollections } from "../producers/mongodb/collections.ts";
+import { notReplicated, replicatedCollections, withDatabase } from "../operations/source-database.ts";
+import { clusterTimes } from "../producers/mongodb/client.ts";
 import type { Version } from "../schemas/change-event.ts";
 import { registeredIdType } from "../schemas/registry/registry.ts";
-import { collectionOf, topicOf } from "../schemas/topics.ts";
+import { topicOf } from "../schemas/topics.ts";
 import { compareTables } from "./compare-tables.ts";
 import type { ComparedPipeline } from "./compare-tables.ts";
 import { openDeadLetters } from "./open-dead-letters.ts";
@@ -62,40 +63,53 @@ export function verify(context: Context, options: VerifyOptions): Promise<Verify
 }
 
 async function compare(
-  { config, logger, signal }: Context,
+  context: Context,
   { waitMs, collections }: VerifyOptions,
   found: ComparedPipeline["found"],
 ): Promise<VerifyResult> {
-  const { uri, database } = config.mongodb;
-  const closing: (() => Promise<void>)[] = [];
-  try {
-    const mongo = await connectMongo({ uri, database });
-    closing.push(() => mongo.close());
-    const db = mongo.db(database);
-    const client = await connectPostgres(config);
-    closing.push(() => client.end());
-    const status = await openPipelineReader(config, logger);
-    closing.push(() => status.close());
-    const letters = await openDeadLetterAccess(config, logger);
-    closing.push(() => letters.close());
-    return await compareTables(
-      {
-        db,
-        client,
-        schema: config.postgres.schema,
-        nulCharacters: config.documents.nulCharacters,
-        idTypeOf: (collection) => registeredIdType(letters.registry, topicOf(config.name, database, collection)),
-        waitUntilCaughtUp: () => timeOfTables(db, status, { timeoutMs: waitMs, signal }),
-        openDeadLetters: (collection, findings) =>
-          openDeadLetters(findings, { ...letters, topic: topicOf(config.name, database, collection), signal }),
-        found,
-        signal,
-      },
-      await collectionsToCompare(config, { db, status }, collections),
-    );
-  } finally {
-    for (const close of closing.toReversed()) await close();
-  }
+  const { config, logger } = context;
+  return withDatabase(config.mongodb, async (db) => {
+    const closing: (() => Promise<void>)[] = [];
+    try {
+      const client = await connectPostgres(config);
+      closing.push(() => client.end());
+      const reader = await openPipelineReader(config, logger);
+      closing.push(() => reader.close());
+      const letters = await openDeadLetterAccess(config, logger);
+      closing.push(() => letters.close());
+      const compared = await collectionsToCompare(context, db, collections);
+      const sides = { db, client, reader, letters };
+      return await compareTables({ ...comparedPipeline(context, sides, waitMs), found }, compared);
+    } finally {
+      for (const close of closing.toReversed()) await close();
+    }
+  });
+}
+
+interface Sides {
+  readonly db: Db;
+  readonly client: Client;
+  readonly reader: PipelineReader;
+  readonly letters: DeadLetterAccess;
+}
+
+function comparedPipeline(
+  { config, signal }: Context,
+  { db, client, reader, letters }: Sides,
+  timeoutMs: number,
+): ComparedPipeline {
+  const { name, mongodb, postgres, documents } = config;
+  return {
+    db,
+    client,
+    schema: postgres.schema,
+    nulCharacters: documents.nulCharacters,
+    idTypeOf: (collection) => registeredIdType(letters.registry, topicOf(name, mongodb.database, collection)),
+    waitUntilCaughtUp: () => timeOfTables(db, reader, { timeoutMs, signal }),
+    openDeadLetters: (collection, findings) =>
+      openDeadLetters(findings, { ...letters, topic: topicOf(name, mongodb.database, collection), signal }),
+    signal,
+  };
 }
 
 async function connectPostgres({ name, postgres }: Config): Promise<Client> {
@@ -114,13 +128,17 @@ async function connectPostgres({ name, postgres }: Config): Promise<Client> {
   return client;
 }
 
+/** Includes dropped collections: their tables have to be empty. */
 async function collectionsToCompare(
-  config: Config,
-  { db, status }: { readonly db: Db; readonly status: PipelineReader },
+  context: Context,
+  db: Db,
   wanted: readonly string[] | undefined,
 ): Promise<readonly CollectionConfig[]> {
-  const { collections } = config;
-  const all = collections === undefined ? await allCollections(config, db, status) : Object.values(collections);
+  const { collections } = context.config;
+  const all =
+    collections === undefined
+      ? (await replicatedCollections(context, db)).map((name) => collectionConfig(name))
+      : Object.values(collections);
   if (wanted === undefined) return all;
   return wanted.map((name) => {
     const found = all.find(({ mapping }) => mapping.collection === name);
@@ -129,31 +147,14 @@ async function collectionsToCompare(
   });
 }
 
-/** Includes dropped collections: their tables have to be empty. */
-async function allCollections(
-  { name, mongodb }: Config,
-  db: Db,
-  status: PipelineReader,
-): Promise<readonly CollectionConfig[]> {
-  const { names } = await findCollections(db, null);
-  const published = (await status.ends()).map(({ topic }) => collectionOf(name, mongodb.database, topic) ?? []);
-  return [...new Set([...names, ...published.flat()])].toSorted().map((each) => collectionConfig(each));
-}
-
-function notReplicated(name: string): HeadraceError {
-  return new HeadraceError("COLLECTION_NOT_REPLICATED", {
-    message: `The pipeline does not replicate a collection ${JSON.stringify(name)}.`,
-  });
-}
-
 async function timeOfTables(
   db: Db,
-  status: PipelineReader,
+  reader: PipelineReader,
   { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Version | null> {
   const { majority: clusterTime } = await clusterTimes(db);
   try {
-    await waitUntilCaughtUp(status, { clusterTime, timeoutMs, signal });
+    await waitUntilCaughtUp(reader, { clusterTime, timeoutMs, signal });
     return clusterTime;
   } catch (error) {
     if (error instanceof HeadraceError && error.code === "CATCH_UP_TIMEOUT") return null;

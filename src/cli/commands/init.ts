@@ -1,12 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
-import type { Db } from "mongodb";
-import { stringify } from "yaml";
-import { proposeColumns } from "../../operations/propose-columns.ts";
-import type { Proposal } from "../../operations/propose-columns.ts";
-import { connectMongo } from "../../producers/mongodb/client.ts";
-import { findCollections } from "../../producers/mongodb/collections.ts";
-import { mongoError } from "../../producers/mongodb/errors.ts";
+import { configText, sampleCollections } from "../../operations/propose-config.ts";
+import type { SampledCollection } from "../../operations/propose-config.ts";
+import { withDatabase } from "../../operations/source-database.ts";
 import { EXIT_DONE, EXIT_USAGE, runToExitCode } from "../../runtime/lifecycle.ts";
 import { printFatal } from "../command-context.ts";
 
@@ -33,16 +29,13 @@ export function initCommand(): Command {
 async function init({ database, mongodbUri = process.env["MONGODB_URI"], sample, out }: InitOptions): Promise<number> {
   const mistake = usageMistake(mongodbUri, sample);
   if (mongodbUri === undefined || mistake !== null) return usage(mistake ?? "");
-  const client = await connectMongo({ uri: mongodbUri, database });
-  try {
-    const collections = await sampleCollections(client.db(database), sample);
+  return withDatabase({ uri: mongodbUri, database }, async (db) => {
+    const collections = await sampleCollections(db, sample);
     if (collections.length === 0) return usage(`The database ${JSON.stringify(database)} has no collections.`);
     if (!(await writeNew(out, configText(database, collections)))) return usage(`${out} exists; give --out FILE.`);
     process.stdout.write(report(out, collections));
     return EXIT_DONE;
-  } finally {
-    await client.close();
-  }
+  });
 }
 
 function usageMistake(uri: string | undefined, sample: number): string | null {
@@ -53,65 +46,6 @@ function usageMistake(uri: string | undefined, sample: number): string | null {
 function usage(mistake: string): number {
   process.stderr.write(`error: ${mistake}\n`);
   return EXIT_USAGE;
-}
-
-interface SampledCollection extends Proposal {
-  readonly name: string;
-  readonly sampled: number;
-}
-
-async function sampleCollections(db: Db, size: number): Promise<readonly SampledCollection[]> {
-  const { names } = await findCollections(db, null);
-  const sampled: SampledCollection[] = [];
-  for (const name of names) {
-    try {
-      const documents = await db
-        .collection(name, { promoteValues: false })
-        .aggregate([{ $sample: { size } }])
-        .toArray();
-      sampled.push({ name, sampled: documents.length, ...proposeColumns(documents) });
-    } catch (error) {
-      throw mongoError(error, `looking at the collection ${JSON.stringify(name)}`);
-    }
-  }
-  return sampled;
-}
-
-/** Addresses stay in the environment, so that no secret gets into the file. */
-function configText(database: string, collections: readonly SampledCollection[]): string {
-  const name = database.replaceAll(/[^A-Za-z0-9_-]/g, "_");
-  return `# Written by headrace init from a sample of the documents. Look it over, then: headrace check && headrace run
-# Every setting is described in docs/configuration.md.
-${stringify({ name })}mongodb: { uri: "\${MONGODB_URI}", database: ${JSON.stringify(database)} }
-kafka: { brokers: "\${KAFKA_BROKERS}", partitions: 4, replicationFactor: 1 } # replicationFactor: 3 in production
-schemaRegistry: { url: "\${SCHEMA_REGISTRY_URL}" }
-postgres: { url: "\${POSTGRES_URL}", schema: public }
-
-# What is no column, or does not fit its column, is kept in the column _extra. A collection with {} is kept as one
-# jsonb column, doc.
-collections:
-${collections.map(collectionText).join("")}`;
-}
-
-function collectionText({ name, sampled, columns, leftOut }: SampledCollection): string {
-  const comment = [
-    `documents looked at: ${sampled}`,
-    ...(leftOut.length > 0 ? [`in _extra: ${leftOut.join(", ")}`] : []),
-  ];
-  const mapping = Object.fromEntries(
-    columns.map((column) => [
-      column.name,
-      column.path.length === 1 ? column.type : { path: column.path.join("."), type: column.type },
-    ]),
-  );
-  const value = columns.length === 0 ? {} : { columns: mapping };
-  const lines = [
-    ...comment.map((line) => `# ${line.replaceAll(/\s/g, " ")}`),
-    ...stringify({ [name]: value })
-      .trimEnd()
-      .split("\n"),
-  ];
-  return lines.map((line) => `  ${line}\n`).join("");
 }
 
 /** False where the file exists. */

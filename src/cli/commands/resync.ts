@@ -1,7 +1,6 @@
 import { Command } from "commander";
-import { replicatedCollections, requireReplicated, withDatabase } from "../../operations/signals.ts";
-import { EXIT_USAGE } from "../../runtime/lifecycle.ts";
-import type { Signal } from "../../schemas/signal.ts";
+import { resyncSignals } from "../../operations/make-signals.ts";
+import { EXIT_DONE, EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import { onConfig } from "../command-context.ts";
 import { sendAndTell } from "../send-and-tell.ts";
 
@@ -25,13 +24,8 @@ export function resyncCommand(): Command {
       process.stderr.write("error: give --collection NAME or --all\n");
       return EXIT_USAGE;
     }
-    const names = await withDatabase(context.config, async (db) => {
-      if (collection === undefined) return replicatedCollections(context, db);
-      await requireReplicated(context, db, collection);
-      return [collection];
-    });
-    const signals = names.map((name): Signal => ({ type: "resync", collection: name, empty }));
+    const signals = await resyncSignals(context, { collection: collection ?? null, empty });
     await sendAndTell(context, signals, { wait: wait === true });
-    return undefined;
+    return EXIT_DONE;
   });
 }

@@ -1,0 +1,106 @@
+import type { Db } from "mongodb";
+import { errorKind, HeadraceError } from "../errors/error.ts";
+import { clusterTimes } from "../producers/mongodb/client.ts";
+import { readChunk } from "../producers/mongodb/snapshot-reader.ts";
+import { canonicalKey } from "../schemas/keys/document-key.ts";
+import { collectionIdType } from "../schemas/keys/id-type.ts";
+import { registeredIdType } from "../schemas/registry/registry.ts";
+import { encodeSignal, readSignalId, signalIdOf } from "../schemas/signal.ts";
+import type { Signal, SnapshotSignal } from "../schemas/signal.ts";
+import { topicOf } from "../schemas/topics.ts";
+import { schemaRegistry } from "./connections.ts";
+import type { Context } from "./context.ts";
+import { replicatedCollections, requireReplicated, withDatabase } from "./source-database.ts";
+
+const TRIAL_DOCUMENTS = 20;
+
+/** A request to read a collection again: all of it, what a filter finds, or the documents of some `_id`s. */
+export interface SnapshotRequest {
+  readonly collection: string;
+  /** A MongoDB query in Extended JSON. */
+  readonly filter?: string | undefined;
+  /** Each in Extended JSON. */
+  readonly ids?: readonly string[] | undefined;
+}
+
+/**
+ * Checks a request against the source and the schema registry, and makes the signal that carries it.
+ * @throws HeadraceError COLLECTION_NOT_REPLICATED; SIGNAL_INVALID if MongoDB cannot read by the filter, or if no
+ * document of the collection can have one of the `_id`s
+ */
+export async function snapshotSignal(
+  context: Context,
+  { collection, filter, ids }: SnapshotRequest,
+): Promise<SnapshotSignal> {
+  const signal: SnapshotSignal = {
+    type: "snapshot",
+    collection,
+    filter,
+    ids: ids && (await checkedIds(context, collection, ids)),
+  };
+  // Throws where the filter is no JSON.
+  encodeSignal(signal);
+  await withDatabase(context.config.mongodb, async (db) => {
+    await requireReplicated(context, db, collection);
+    if (filter !== undefined) await tryFilter(db, signal, context.signal);
+  });
+  return signal;
+}
+
+/**
+ * Makes the signals that copy collections again and then delete the rows without a document.
+ * @param collection null: every collection that the pipeline replicates
+ * @param empty whether to empty the tables first
+ * @throws HeadraceError COLLECTION_NOT_REPLICATED
+ */
+export async function resyncSignals(
+  context: Context,
+  { collection, empty }: { readonly collection: string | null; readonly empty: true | undefined },
+): Promise<readonly Signal[]> {
+  const names = await withDatabase(context.config.mongodb, async (db) => {
+    if (collection === null) return replicatedCollections(context, db);
+    await requireReplicated(context, db, collection);
+    return [collection];
+  });
+  return names.map((name): Signal => ({ type: "resync", collection: name, empty }));
+}
+
+/** Without this check, an `_id` of a type that the collection does not have would find nothing, and nobody would notice. */
+async function checkedIds(
+  { config }: Context,
+  collection: string,
+  texts: readonly string[],
+): Promise<SnapshotSignal["ids"]> {
+  const topic = topicOf(config.name, config.mongodb.database, collection);
+  const idType = await collectionIdType({
+    declared: config.collections?.[collection]?.mapping.idType,
+    registered: () => registeredIdType(schemaRegistry(config), topic),
+    found: async () => undefined,
+  });
+  return texts.map((text) => {
+    try {
+      const id = signalIdOf(text);
+      canonicalKey(idType ?? "mixed", readSignalId(id));
+      return { id };
+    } catch (error) {
+      if (!(error instanceof HeadraceError)) throw error;
+      throw invalid(`--ids cannot be asked for: ${error.message}`, error);
+    }
+  });
+}
+
+/** Reads a few documents with the filter, in the way the producer reads them. */
+async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Promise<void> {
+  const { majority: notBefore } = await clusterTimes(db);
+  const request = { collection: signal.collection, selection: { offset: 0n, signal }, after: null, notBefore };
+  try {
+    await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
+  } catch (error) {
+    if (errorKind(error) !== "poison") throw error;
+    throw invalid("MongoDB does not read by this filter in the order of the _id index", error);
+  }
+}
+
+function invalid(problem: string, cause: unknown): HeadraceError {
+  return new HeadraceError("SIGNAL_INVALID", { message: problem }, cause);
+}

@@ -1,0 +1,119 @@
+import type { Config } from "../config/config-schema.ts";
+import { lagOf } from "../consumers/batches/progress.ts";
+import { listDeadLetters } from "../consumers/dead-letters/queries.ts";
+import { clusterTimes } from "../producers/mongodb/client.ts";
+import { versionOf, versionToMs } from "../schemas/change-event.ts";
+import type { Position, Version } from "../schemas/change-event.ts";
+import { partitionKey } from "../schemas/partitions.ts";
+import type { Context } from "./context.ts";
+import { openDeadLetterAccess } from "./dead-letter-access.ts";
+import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-reader.ts";
+import type { PipelineReader } from "./pipeline-reader.ts";
+import { withDatabase } from "./source-database.ts";
+import { tableOf } from "./tables.ts";
+
+/** How far a pipeline is. `headrace status --json` prints this shape, so it must not change. Times are ISO 8601. */
+export interface PipelineStatus {
+  readonly name: string;
+  /** Null if the producer has never run. `clusterTime` is a version in decimal. */
+  readonly position: { readonly clusterTime: string; readonly time: string; readonly ageMs: number } | null;
+  readonly snapshots: Readonly<Record<string, "running" | "done">>;
+  readonly partitions: readonly PartitionStatus[];
+  /** The sum over the partitions, in offsets. */
+  readonly lag: number;
+  readonly deadLetters: readonly { readonly table: string | null; readonly open: number }[];
+}
+
+/** `nextOffset` is the offset that the consumer applies next. */
+export interface PartitionStatus {
+  readonly topic: string;
+  readonly partition: number;
+  readonly table: string | null;
+  readonly endOffset: number;
+  readonly nextOffset: number;
+  readonly lag: number;
+}
+
+/** Reads the status from Kafka and PostgreSQL. @throws HeadraceError */
+export async function readPipelineStatus(context: Context): Promise<PipelineStatus> {
+  const { config, logger } = context;
+  const reader = await openPipelineReader(config, logger);
+  try {
+    const [progress, deadLetters] = await Promise.all([readProgress(config, reader), countDeadLetters(context)]);
+    return { name: config.name, ...progress, deadLetters };
+  } finally {
+    await reader.close();
+  }
+}
+
+async function readProgress(
+  config: Config,
+  reader: PipelineReader,
+): Promise<Pick<PipelineStatus, "position" | "snapshots" | "partitions" | "lag">> {
+  const [position, ends, progress] = await Promise.all([reader.position(), reader.ends(), reader.progress()]);
+  const inOrder = [...ends].sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
+  const partitions = inOrder.map((end) => ({
+    topic: end.topic,
+    partition: end.partition,
+    table: tableOf(config, end.topic)?.table ?? null,
+    endOffset: Number(end.offset),
+    nextOffset: Number(progress.get(partitionKey(end)) ?? 0n),
+    lag: Number(lagOf(end, progress)),
+  }));
+  return {
+    position: position === null ? null : positionStatus(position),
+    snapshots: Object.fromEntries(Object.entries(position?.snapshots ?? {}).map(([name, { state }]) => [name, state])),
+    partitions,
+    lag: partitions.reduce((sum, { lag }) => sum + lag, 0),
+  };
+}
+
+function positionStatus({ clusterTime }: Position): NonNullable<PipelineStatus["position"]> {
+  const timeMs = versionToMs(clusterTime);
+  return {
+    clusterTime: String(clusterTime),
+    time: new Date(timeMs).toISOString(),
+    ageMs: Math.max(0, Date.now() - timeMs),
+  };
+}
+
+async function countDeadLetters({ config, logger, signal }: Context): Promise<PipelineStatus["deadLetters"]> {
+  const access = await openDeadLetterAccess(config, logger);
+  try {
+    const letters = await listDeadLetters(access, {}, { signal });
+    const byTable = Map.groupBy(letters, ({ info }) => info.table);
+    return [...byTable].map(([table, { length }]) => ({ table, open: length }));
+  } finally {
+    await access.close();
+  }
+}
+
+/**
+ * Waits until everything that was in MongoDB at a time is in the tables. The pipeline must be running. Unless snapshots
+ * are switched off, this includes a snapshot of every collection that the config names.
+ * @param time "now": the time of the newest write that a majority of MongoDB's members has
+ * @throws HeadraceError CATCH_UP_TIMEOUT after `timeoutMs`
+ */
+export async function waitForTables(
+  { config, logger, signal }: Context,
+  { time, timeoutMs }: { readonly time: Date | "now"; readonly timeoutMs: number },
+): Promise<void> {
+  const { mongodb, snapshot, collections } = config;
+  const clusterTime = time === "now" ? await timeOfSource(mongodb) : endOfSecond(time);
+  const reader = await openPipelineReader(config, logger);
+  try {
+    const named = snapshot.mode === "never" ? [] : Object.keys(collections ?? {});
+    await waitUntilCaughtUp(reader, { clusterTime, collections: named, timeoutMs, signal });
+  } finally {
+    await reader.close();
+  }
+}
+
+function timeOfSource(mongodb: Config["mongodb"]): Promise<Version> {
+  return withDatabase(mongodb, async (db) => (await clusterTimes(db)).majority);
+}
+
+/** The last cluster time of the second that a time is in: MongoDB's cluster times count whole seconds. */
+function endOfSecond(time: Date): Version {
+  return versionOf(Math.floor(time.getTime() / 1000) + 1, 0) - 1n;
+}

@@ -1,0 +1,75 @@
+import type { Db } from "mongodb";
+import { stringify } from "yaml";
+import { findCollections } from "../producers/mongodb/collections.ts";
+import { mongoError } from "../producers/mongodb/errors.ts";
+import { proposeColumns } from "./propose-columns.ts";
+import type { Proposal } from "./propose-columns.ts";
+
+/** A collection with the columns that a sample of its documents suggests. */
+export interface SampledCollection extends Proposal {
+  readonly name: string;
+  /** How many documents were sampled. */
+  readonly sampled: number;
+}
+
+/**
+ * Samples every collection of a database that can be replicated.
+ * @param size the most documents to sample of each collection
+ * @throws HeadraceError COLLECTION_CAPPED, or what reading gives
+ */
+export async function sampleCollections(db: Db, size: number): Promise<readonly SampledCollection[]> {
+  const { names } = await findCollections(db, null);
+  const sampled: SampledCollection[] = [];
+  for (const name of names) {
+    try {
+      const documents = await db
+        .collection(name, { promoteValues: false })
+        .aggregate([{ $sample: { size } }])
+        .toArray();
+      sampled.push({ name, sampled: documents.length, ...proposeColumns(documents) });
+    } catch (error) {
+      throw mongoError(error, `looking at the collection ${JSON.stringify(name)}`);
+    }
+  }
+  return sampled;
+}
+
+/**
+ * The YAML text of a config for the collections. It takes the addresses from environment variables, so that no secret
+ * gets into the file.
+ */
+export function configText(database: string, collections: readonly SampledCollection[]): string {
+  const name = database.replaceAll(/[^A-Za-z0-9_-]/g, "_");
+  return `# Written by headrace init from a sample of the documents. Look it over, then: headrace check && headrace run
+# Every setting is described in docs/configuration.md.
+${stringify({ name })}mongodb: { uri: "\${MONGODB_URI}", database: ${JSON.stringify(database)} }
+kafka: { brokers: "\${KAFKA_BROKERS}", partitions: 4, replicationFactor: 1 } # replicationFactor: 3 in production
+schemaRegistry: { url: "\${SCHEMA_REGISTRY_URL}" }
+postgres: { url: "\${POSTGRES_URL}", schema: public }
+
+# What is no column, or does not fit its column, is kept in the column _extra. A collection with {} is kept as one
+# jsonb column, doc.
+collections:
+${collections.map(collectionText).join("")}`;
+}
+
+function collectionText({ name, sampled, columns, leftOut }: SampledCollection): string {
+  const comment = [
+    `documents looked at: ${sampled}`,
+    ...(leftOut.length > 0 ? [`in _extra: ${leftOut.join(", ")}`] : []),
+  ];
+  const mapping = Object.fromEntries(
+    columns.map((column) => [
+      column.name,
+      column.path.length === 1 ? column.type : { path: column.path.join("."), type: column.type },
+    ]),
+  );
+  const value = columns.length === 0 ? {} : { columns: mapping };
+  const lines = [
+    ...comment.map((line) => `# ${line.replaceAll(/\s/g, " ")}`),
+    ...stringify({ [name]: value })
+      .trimEnd()
+      .split("\n"),
+  ];
+  return lines.map((line) => `  ${line}\n`).join("");
+}
