@@ -21,7 +21,7 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
   const { client, db } = await freshMongoDatabase();
   for (const name of COLLECTIONS) await db.createCollection(name);
   const random = seededRandom(printedSeed());
-  // Two at once: each knows the history of its own collections.
+  // Two writers in parallel: each knows the history of its own collections.
   const writers = [["one", "two"], ["three"]].map((collections) => ({
     collections,
     writer: new ModelWriter({ client, db, random, collections, keys: 40 }),

@@ -1,11 +1,11 @@
-// What every ChangeSource keeps to, whatever is behind it.
+// What every ChangeSource must do.
 import { expect, test } from "vitest";
 import type { ChangeSource, SourceBatch } from "../../src/producers/ports.ts";
 import type { Position, Version } from "../../src/schemas/change-event.ts";
 import { collect, documentChanges, finalState, keyOfChange } from "../producers/mongodb/source-collector.ts";
 
 export interface SourceUnderTest {
-  /** A source that ends when it has passed `until`, as a process of its own would have it. */
+  /** A source of a new process that ends when it has passed `until`. */
   readonly createSource: (until: Version | undefined) => ChangeSource;
   /** Random writes on few keys. */
   readonly write: (count: number) => Promise<void>;
@@ -13,7 +13,7 @@ export interface SourceUnderTest {
   readonly now: () => Promise<Version>;
   /** All documents in canonical Extended JSON by `collection/key`. */
   readonly documents: () => Promise<Map<string, string>>;
-  /** The document that a key (`collection/key`) had at a version, by the writer's model; undefined where it had none. */
+  /** The document of a key (`collection/key`) at a version, by the writer's model; undefined if it had none. */
   readonly documentAt: (key: string, version: Version) => string | undefined;
 }
 
@@ -25,7 +25,7 @@ export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): voi
     expect(first?.position.clusterTime).toBeGreaterThan(0n);
   });
 
-  test("what is yielded at a version is the document at that version, while all of it changes", async () => {
+  test("each version is the document at that version, while documents change", async () => {
     const { createSource, write, now, documents, documentAt } = await setUp();
     await write(300);
     const writing = write(1_500);
@@ -46,7 +46,7 @@ export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): voi
     expect(finalState(changes)).toEqual(await documents());
   });
 
-  test("going on from any position loses nothing", async () => {
+  test("resuming from any position loses nothing", async () => {
     const { createSource, write, now, documents } = await setUp();
     await write(200);
     const writing = write(300);
@@ -62,7 +62,7 @@ export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): voi
     }
   });
 
-  test("positions never fall, nor do the versions of a key, snapshot and all, wherever it is stopped", async () => {
+  test("positions and the versions of a key never fall, in snapshots and stream, wherever it is stopped", async () => {
     const { createSource, write, now } = await setUp();
     await write(100);
     const writing = write(1_000);
@@ -87,7 +87,7 @@ export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): voi
     }
   });
 
-  test("it ends when it is stopped, without an error", async () => {
+  test("it ends without an error when it is stopped", async () => {
     const { createSource, write } = await setUp();
     await write(10);
     const stopping = new AbortController();

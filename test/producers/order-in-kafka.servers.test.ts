@@ -14,11 +14,11 @@ import { documentsOf, duplicatesOf, tableOf } from "./producer-under-test.ts";
 const COLLECTIONS = ["one", "two", "three", "four"];
 const KILLS = 8;
 
-test("in each partition a key's versions never fall and are what MongoDB held, however often the producer is killed", async () => {
+test("in each partition the versions of a key never fall and match MongoDB's history, however often the producer is killed", async () => {
   const pipeline = await freshPipeline({ snapshot: { chunkDocuments: 100 } });
   const { name, client, db } = pipeline;
   const random = seededRandom(printedSeed());
-  // One for each, as each knows only its own history; together they change keys while a chunk of them is being read.
+  // One writer per collection, because each knows only its own history. They change keys while a chunk of them is read.
   const writers = COLLECTIONS.map((collection) => ({
     collection,
     writer: new ModelWriter({ client, db, random, collections: [collection], keys: 1_000 }),
@@ -35,7 +35,7 @@ test("in each partition a key's versions never fall and are what MongoDB held, h
   for (let kills = 0; kills < KILLS; kills++) {
     const before = await recordCount(name);
     const producer = pipeline.start("produce");
-    // At first it is killed while the snapshots are being made, which take more records than these.
+    // It is first killed during the snapshots, which have more records than these.
     const hasPublished = async () => expect(await recordCount(name)).toBeGreaterThan(before + 300);
     await vi.waitFor(hasPublished, { timeout: 60_000, interval: 5 });
     await producer.kill();
@@ -67,7 +67,7 @@ test("in each partition a key's versions never fall and are what MongoDB held, h
   }
 });
 
-/** Of the collections' topics, as far as they are there. */
+/** The number of records in the collections' topics that exist. */
 async function recordCount(name: string): Promise<number> {
   const admin = testKafka().admin();
   await admin.connect();

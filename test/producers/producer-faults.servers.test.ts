@@ -37,7 +37,7 @@ async function startThrough({ producer, proxy }: Faulty): Promise<{ running: Run
   return { running, published };
 }
 
-/** Loses the answers to one kind of request until `isEnough`, while documents are written. */
+/** Drops the responses to one kind of request until `isEnough`, while documents are written. */
 async function writeUnderFault({ proxy, writer }: Faulty, apiKey: number, isEnough: () => boolean): Promise<void> {
   const lostBefore = proxy.lostCount(apiKey);
   proxy.setVerdict((key) => (key === apiKey ? "cut" : "pass"));
@@ -52,7 +52,7 @@ async function expectEverythingOnce({ producer }: Faulty): Promise<void> {
   expect(duplicatesOf(changes)).toEqual([]);
 }
 
-test("lost answers to produce requests lose and double nothing", async () => {
+test("lost responses to produce requests lose and duplicate nothing", async () => {
   const faulty = await setUp();
   const { producer, writer, proxy } = faulty;
   const { running, published } = await startThrough(faulty);
@@ -69,7 +69,7 @@ test("lost answers to produce requests lose and double nothing", async () => {
   await expectEverythingOnce(faulty);
 });
 
-test("lost answers to commits lose and double nothing", async () => {
+test("lost responses to commits lose and duplicate nothing", async () => {
   const faulty = await setUp();
   const { producer, writer, proxy } = faulty;
   const { running, published } = await startThrough(faulty);
@@ -85,7 +85,7 @@ test("lost answers to commits lose and double nothing", async () => {
   await expectEverythingOnce(faulty);
 });
 
-test("connections that break at any time lose and double nothing", async () => {
+test("connections that break at any time lose and duplicate nothing", async () => {
   const faulty = await setUp();
   const { producer, writer, proxy } = faulty;
   const { running } = await startThrough(faulty);

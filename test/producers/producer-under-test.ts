@@ -2,7 +2,7 @@ import type { Kafka } from "kafkajs";
 import type { Db, Document, MongoClient } from "mongodb";
 import { runProducer } from "../../src/producers/run-producer.ts";
 import type { ProducerOptions } from "../../src/producers/run-producer.ts";
-// A producer with a database and a pipeline of its own, and what its topics say.
+// A producer with a database and a pipeline of its own, and a reader of its topics.
 import { cellTexts } from "../../src/schemas/decoding/cells.ts";
 import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
@@ -13,9 +13,9 @@ import { pipelineName, readTopic, testKafka } from "./kafka/pipeline-topics.ts";
 import { silentLogger } from "./mongodb/source-collector.ts";
 
 export interface RunningProducer {
-  /** Ends it as a signal does. */
+  /** Ends it as SIGTERM does. */
   stop(): Promise<void>;
-  /** As `runProducer` ends. */
+  /** The result of `runProducer`. */
   readonly done: Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export class ProducerUnderTest {
     return new ProducerUnderTest(await freshMongoDatabase());
   }
 
-  /** As another process would run it. */
+  /** Starts a producer as another process would. */
   start(options: Partial<ProducerOptions> & { readonly kafka?: Kafka } = {}): RunningProducer {
     const stopping = new AbortController();
     const done = runProducer(
@@ -69,12 +69,12 @@ export class ProducerUnderTest {
     };
   }
 
-  /** Brings the topics up to the source as it is now. */
+  /** Publishes everything that the source has now. */
   async runOnce(options: Partial<ProducerOptions> = {}): Promise<void> {
     await this.start({ ...options, once: true }).done;
   }
 
-  /** What readers see of a collection, each partition in order; Kafka's tombstones left out. */
+  /** The records of a collection that readers see, each partition in order, without Kafka's tombstones. */
   async changes(collection: string): Promise<Change[]> {
     const changes: Change[] = [];
     for (const { message } of await readTopic(topicOf(this.name, this.db.databaseName, collection))) {
@@ -85,7 +85,7 @@ export class ProducerUnderTest {
   }
 }
 
-/** The documents that a sink under the version guard ends with, by key; of a collection in document mode. */
+/** The documents, by key, that a sink with the version guard ends with. For a collection in document mode. */
 export function tableOf(changes: readonly Change[]): Map<string, unknown> {
   const newest = new Map<string, Change>();
   for (const change of changes) {
@@ -102,7 +102,7 @@ export async function documentsOf(db: Db, collection: string): Promise<Map<strin
   return new Map(documents.map((document) => [String(document["_id"]), document]));
 }
 
-/** What stands more than once in the log: an event of the stream is published exactly once. */
+/** The events that are more than once in the log. An event of the stream must be published exactly once. */
 export function duplicatesOf(changes: readonly Change[]): string[] {
   const seen = new Set<string>();
   const ids = changes.filter(({ op }) => op !== "r").map(({ key, version }) => `${key} at ${version}`);

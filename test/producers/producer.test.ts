@@ -31,7 +31,7 @@ function failure(kind: "retryable" | "fatal"): HeadraceError {
   return new HeadraceError("KAFKA_UNEXPECTED", { kind, message: "it fails" });
 }
 
-/** Sessions over a log in memory; `faults` are thrown by the publishes in turn, where they are not undefined. */
+/** Sessions on a log in memory. Each publish throws the next of `faults`, unless it is undefined. */
 function sessions(faults: (Error | undefined)[] = []) {
   const log: bigint[] = [];
   const open = { opened: 0, closed: 0 };
@@ -55,7 +55,7 @@ function sessions(faults: (Error | undefined)[] = []) {
 
 const signal = new AbortController().signal;
 
-test("publishes every batch, tells each, closes the session and ends with the source", async () => {
+test("publishes every batch, reports each, closes the session and ends with the source", async () => {
   const { log, open, openSession } = sessions();
   const told: bigint[] = [];
   const observer = { published: ({ position }: SourceBatch) => told.push(position.clusterTime) };
@@ -65,14 +65,14 @@ test("publishes every batch, tells each, closes the session and ends with the so
   expect(open).toEqual({ opened: 1, closed: 1 });
 });
 
-test("an error that passes ends the session; the next one goes on at what is stored", async () => {
+test("a retryable error ends the session; the next session resumes at the stored position", async () => {
   const { log, open, openSession } = sessions([undefined, failure("retryable"), failure("retryable")]);
   await produce({ openSession, source, observer: {}, logger: silentLogger }, { signal });
   expect(log).toEqual([1n, 2n, 3n, 4n, 5n]);
   expect(open).toEqual({ opened: 3, closed: 3 });
 });
 
-test("a fatal error is thrown, and the session closed", async () => {
+test("a fatal error closes the session and is thrown", async () => {
   const error = failure("fatal");
   const { log, open, openSession } = sessions([undefined, error]);
   await expect(produce({ openSession, source, observer: {}, logger: silentLogger }, { signal })).rejects.toBe(error);
@@ -80,7 +80,7 @@ test("a fatal error is thrown, and the session closed", async () => {
   expect(open).toEqual({ opened: 1, closed: 1 });
 });
 
-test("once it is stopped, the batch in work is done and it ends without an error", async () => {
+test("when stopped, it publishes the current batch and ends without an error", async () => {
   const { log, open, openSession } = sessions();
   const stopping = new AbortController();
   const observer = { published: () => stopping.abort(new Error("stop")) };
@@ -89,7 +89,7 @@ test("once it is stopped, the batch in work is done and it ends without an error
   expect(open).toEqual({ opened: 1, closed: 1 });
 });
 
-test("it can be stopped while it waits to try again", async () => {
+test("it can be stopped while it waits for a retry", async () => {
   const stopping = new AbortController();
   const reason = new Error("stop");
   const openSession = async (): Promise<Session> => {

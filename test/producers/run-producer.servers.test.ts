@@ -25,7 +25,7 @@ async function modelWriter({ client, db }: ProducerUnderTest, collections: reado
   return new ModelWriter({ client, db, random: seededRandom(printedSeed()), collections, keys: 50 });
 }
 
-test("the topics hold what the collections hold, stopped and started at any time", async () => {
+test("the topics match the collections, however often the producer is restarted", async () => {
   const producer = await ProducerUnderTest.create();
   const collections = ["one", "two"];
   const writer = await modelWriter(producer, collections);
@@ -50,7 +50,7 @@ test("the topics hold what the collections hold, stopped and started at any time
   }
 });
 
-test("a producer that is stopped as it starts ends without an error", async () => {
+test("a producer that is stopped during its start ends without an error", async () => {
   const producer = await ProducerUnderTest.create();
   await producer.db.collection<Item>("things").insertOne({ _id: "a" });
   const { registry } = producer;
@@ -69,7 +69,7 @@ test("a producer that is stopped as it starts ends without an error", async () =
   expect(stopping).toBeDefined();
 });
 
-test("of two producers of one name the older one stops, and no event is lost or doubled", async () => {
+test("of two producers with one name the older one stops, and no event is lost or duplicated", async () => {
   const producer = await ProducerUnderTest.create();
   const writer = await modelWriter(producer, ["things"]);
   const published = vi.fn();
@@ -90,7 +90,7 @@ test("of two producers of one name the older one stops, and no event is lost or 
   expect(duplicatesOf(changes)).toEqual([]);
 });
 
-test("a process that was started before the other is the older one, also when its start took longer", async () => {
+test("the process that was started first is the older one, even if its start took longer", async () => {
   const producer = await ProducerUnderTest.create();
   await producer.db.createCollection("things");
   const published = vi.fn();
@@ -101,7 +101,7 @@ test("a process that was started before the other is the older one, also when it
   await younger.stop();
 });
 
-test("what passes while it makes topics and schemas is waited for", async () => {
+test("it retries passing errors while it creates topics and schemas", async () => {
   const producer = await ProducerUnderTest.create();
   await producer.db.collection<Item>("things").insertOne({ _id: "a" });
   const { registry } = producer;
@@ -118,7 +118,7 @@ test("what passes while it makes topics and schemas is waited for", async () => 
   expect(tableOf(await producer.changes("things"))).toEqual(await documentsOf(producer.db, "things"));
 });
 
-test.each(["things", "positions"])("the topic of %s that is deleted while it runs stops it", async (what) => {
+test.each(["things", "positions"])("it stops when the topic of %s is deleted while it runs", async (what) => {
   const producer = await ProducerUnderTest.create();
   const things = producer.db.collection<Item>("things");
   await things.insertOne({ _id: "a" });
@@ -155,7 +155,7 @@ test("a schema that the registry refuses stops it before any data moves", async 
   expect(await readTopic(topicOf(name, db.databaseName, "first"))).toEqual([]);
 });
 
-test("documents that cannot be encoded become dead letters, and the others go on", async () => {
+test("documents that cannot be encoded become dead letters, and all others are published", async () => {
   const producer = await ProducerUnderTest.create();
   const items = producer.db.collection<Item>("items");
   await items.insertMany([{ _id: 1 }, { _id: 2 }]);
@@ -178,7 +178,7 @@ test("documents that cannot be encoded become dead letters, and the others go on
   expect(counted).toEqual(["items ID_TYPE_MISMATCH", "items ID_TYPE_MISMATCH"]);
 });
 
-test("documents of nearly 16 MB pass, many of them changed at once too", async () => {
+test("documents of nearly 16 MB are published, also many at once", async () => {
   const producer = await ProducerUnderTest.create();
   const large = producer.db.collection<Item>("large");
   const text = "x".repeat(16_000_000);
@@ -191,7 +191,7 @@ test("documents of nearly 16 MB pass, many of them changed at once too", async (
   for (const [_id, document] of table) expect(document).toEqual({ _id, text, n: 1 });
 });
 
-test("a record that its topic does not take becomes a dead letter with its key", async () => {
+test("a record that is too large for its topic becomes a dead letter with its key", async () => {
   const producer = await ProducerUnderTest.create();
   const { db, name } = producer;
   const topic = topicOf(name, db.databaseName, "items");
@@ -209,7 +209,7 @@ test("a record that its topic does not take becomes a dead letter with its key",
   expect(parseDeadLetter(letter?.message.headers ?? {})).toMatchObject({ code: "DOCUMENT_UNENCODABLE" });
 });
 
-test("a topic with another number of partitions is refused", async () => {
+test("a topic with a different number of partitions is refused", async () => {
   const producer = await ProducerUnderTest.create();
   await producer.db.collection<Item>("items").insertOne({ _id: "a" });
   await producer.runOnce();
@@ -217,7 +217,7 @@ test("a topic with another number of partitions is refused", async () => {
   await expect(producer.runOnce({ topics })).rejects.toMatchObject({ code: "TOPIC_PARTITIONS", kind: "fatal" });
 });
 
-test("a collection that is made while it runs gets its topic and schema then", async () => {
+test("a collection that is created while it runs gets its topic and schema", async () => {
   const producer = await ProducerUnderTest.create();
   await producer.db.collection<Item>("old").insertOne({ _id: "a" });
   let published = 0;
@@ -227,7 +227,7 @@ test("a collection that is made while it runs gets its topic and schema then", a
   await vi.waitFor(() => expect(published).toBe(3), 30_000);
   await running.stop();
   const rowSchema = { idType: "integer" };
-  // What it had before the stream came upon it is copied, too.
+  // Documents from before its first event are copied, too.
   expect(await producer.changes("new")).toMatchObject([
     { op: "c", key: "7", rowSchema },
     { op: "r", key: "7", rowSchema },

@@ -7,10 +7,10 @@ import { freshMongoDatabase } from "../../support/servers.ts";
 import { catchUp, contentOf, documentChanges, finalState, lastPosition } from "./source-collector.ts";
 import type { Item } from "./source-collector.ts";
 
-// Whatever mongod the stack runs on will do.
+// Any mongod works.
 process.env["MONGOMS_SYSTEM_BINARY_VERSION_CHECK"] = "false";
 
-/** A replica set of its own, of one member. */
+/** A new replica set with one member. */
 async function startReplicaSet(name: string): Promise<MongoClient> {
   const signal = AbortSignal.timeout(120_000);
   const provide = await findMongod(cacheFolder(process.env), signal);
@@ -37,7 +37,7 @@ test.each(["another", "the same"])(
     await copy.collection<Item>("items").insertOne({ _id: 1 });
     const refused = { code: "POSITION_OF_OTHER_CLUSTER", kind: "fatal" };
     await expect(catchUp(copy, lastPosition(begin), { onHistoryLost: "resnapshot" })).rejects.toMatchObject(refused);
-    // At home it goes on.
+    // On its own replica set it resumes.
     await db.collection<Item>("items").insertOne({ _id: 2 });
     const changes = documentChanges([...begin, ...(await catchUp(db, lastPosition(begin)))]);
     expect(finalState(changes)).toEqual(await contentOf(db, ["items"]));

@@ -66,7 +66,7 @@ for (const [name, change] of CHANGES) {
   }
 }
 
-test("the source goes on after each of them, in one reading", async () => {
+test("one read continues after each of them", async () => {
   const { db } = await freshMongoDatabase();
   await items(db).insertOne({ _id: 0 });
   await db.collection<Item>("source").insertOne({ _id: 100 });
@@ -89,7 +89,7 @@ test("the source goes on after each of them, in one reading", async () => {
   expect(tableOf(batches)).toEqual(await contentOf(db, ["items"]));
 });
 
-test("a snapshot that is being made of a collection that is dropped ends", async () => {
+test("a running snapshot of a dropped collection ends", async () => {
   const { db } = await freshMongoDatabase();
   await items(db).insertMany(Array.from({ length: 20 }, (_, _id) => ({ _id })));
   const first = await collect(sourceOf(db), null, ({ events }) => events.length > 0);
@@ -99,7 +99,7 @@ test("a snapshot that is being made of a collection that is dropped ends", async
   expect(lastPosition(second).snapshots).toMatchObject({ items: { state: "done" } });
 });
 
-test("a given collection that has been dropped may be missing at a start, one that was never there may not", async () => {
+test("at a start, a configured collection may be missing if it was dropped, but not if it never existed", async () => {
   const { db } = await freshMongoDatabase();
   await items(db).insertOne({ _id: 1 });
   await db.createCollection("other");
@@ -125,7 +125,7 @@ async function out(db: Db): Promise<void> {
     .toArray();
 }
 
-/** What a sink under the version guard ends with, truncates and all; canonical Extended JSON by key. */
+/** The documents that a sink with the version guard and truncates ends with: canonical Extended JSON by key. */
 function tableOf(batches: readonly SourceBatch[]): Map<string, string> {
   const rows = new Map<string, { version: bigint; text: string | undefined }>();
   const floors = new Map<string, bigint>();

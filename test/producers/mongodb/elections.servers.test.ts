@@ -1,4 +1,4 @@
-// On a replica set of three members of its own, which elect.
+// On a replica set of its own, with three members that hold elections.
 import { MongoClient } from "mongodb";
 import type { Collection, Db } from "mongodb";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -17,11 +17,11 @@ interface Running {
   readonly db: Db;
   readonly items: Collection<Item>;
   readonly producer: ProducerUnderTest;
-  /** Ends it, and gives what the topic says once it is up to the collection. */
+  /** Ends it, and returns the topic's changes once they match the collection. */
   readonly finish: () => Promise<readonly Change[]>;
 }
 
-/** A producer that works. */
+/** Starts a producer and waits until it works. */
 async function startProducer(): Promise<Running> {
   const { client, uri } = mongodb;
   const db = client.db(uniqueName("test"));
@@ -40,7 +40,7 @@ async function startProducer(): Promise<Running> {
   return { db, items, producer, finish };
 }
 
-/** Counts up in documents until it is stopped, and goes on while nobody takes writes. */
+/** Increments counters in documents until it is stopped, and retries while there is no primary. */
 function keepWriting(items: Collection<Item>): { written: () => number; stop: () => Promise<void> } {
   let isOver = false;
   let count = 0;
@@ -79,7 +79,7 @@ const faults: readonly (readonly [string, () => Promise<unknown>])[] = [
   ["crashes and comes back", () => mongodb.restart()],
 ];
 test.each(faults)(
-  "a primary that %s under writes: equal topics, versions never falling",
+  "a primary that %s under writes: topics are complete and versions never fall",
   { timeout: 300_000 },
   async (_, fault) => {
     const running = await startProducer();
@@ -98,7 +98,7 @@ test.each(faults)(
   },
 );
 
-test("a write that is rolled back, as no majority had it, is never published", { timeout: 300_000 }, async () => {
+test("a write that is rolled back because no majority had it is never published", { timeout: 300_000 }, async () => {
   const running = await startProducer();
   const { items } = running;
   const members = await connectMembers();
@@ -150,7 +150,7 @@ async function connectMembers(): Promise<readonly MongoClient[]> {
   return members;
 }
 
-/** Resolves once the member takes nothing more from the others. */
+/** Resolves once the member no longer copies from the others. */
 async function stopReplication(member: MongoClient): Promise<void> {
   const admin = member.db("admin");
   const before = await admin.command({ configureFailPoint: "stopReplProducer", mode: "alwaysOn" });

@@ -29,7 +29,7 @@ test.each([
   expect(mongoError(cause, "testing")).toMatchObject({ code: expected, kind, cause });
 });
 
-test("a network that fails and a primary that is missing are retried, other errors of the driver are not", () => {
+test("a network failure and a missing primary are retryable, other errors of the driver are not", () => {
   const description = { type: "Unknown", servers: new Map() } as unknown as TopologyDescription;
   expect(mongoError(new MongoNetworkError("reset"), "testing").kind).toBe("retryable");
   expect(mongoError(new MongoServerSelectionError("none", description), "testing").kind).toBe("retryable");
@@ -37,16 +37,16 @@ test("a network that fails and a primary that is missing are retried, other erro
   expect(mongoError(new TypeError("a bug"), "testing").kind).toBe("fatal");
 });
 
-test("a connection that breaks while a large request is written, of which the driver passes Node's error on, is retried", () => {
+test("Node's own error for a connection that breaks during a large request is retryable", () => {
   const cause = Object.assign(new Error("write ECONNRESET"), { code: "ECONNRESET", syscall: "write" });
   expect(mongoError(cause, "testing")).toMatchObject({ code: "MONGODB_UNAVAILABLE", kind: "retryable", cause });
 });
 
-test("the labels of server and driver count where the code says nothing", () => {
+test("the labels of server and driver decide if the code is unknown", () => {
   expect(mongoError(serverError(462, { errorLabels: ["SystemOverloadedError"] }), "testing").kind).toBe("retryable");
 });
 
-test("an error of Headrace stays what it is", () => {
+test("an error of Headrace is not changed", () => {
   const error = new HeadraceError("FENCED", { message: "a" });
   expect(mongoError(error, "testing")).toBe(error);
 });
@@ -57,7 +57,7 @@ test("the driver's message, which may hold a value, is not in the message", () =
   );
 });
 
-test("a lost cursor and a time that is gone are told apart", () => {
+test("a lost cursor and a time that cannot be read any more are different", () => {
   expect([43, 237, 246].map((code) => isCursorLost(mongoError(serverError(code), "testing")))).toEqual([
     true,
     true,

@@ -1,4 +1,4 @@
-// Where the stream cannot go on where it stood. On a mongod with a small oplog, which is really rolled over.
+// Streams that cannot resume at their position. On a mongod with a small oplog, which the tests really fill.
 import type { Db } from "mongodb";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { SourceBatch } from "../../../src/producers/ports.ts";
@@ -42,7 +42,7 @@ async function writeSome(writer: ModelWriter, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await writer.step();
 }
 
-/** What a table holds that applies everything, with the check that no key's versions fall. */
+/** The content of a table that applies all events. Checks that no key's versions fall. */
 function tableOf(batches: readonly SourceBatch[]): Map<string, string> {
   const rows = new Map<string, { readonly version: Version; readonly text: string | undefined }>();
   for (const event of batches.flatMap(({ events }) => events)) {
@@ -59,7 +59,7 @@ function tableOf(batches: readonly SourceBatch[]): Map<string, string> {
   return new Map([...rows].flatMap(([id, { text }]) => (text === undefined ? [] : [[id, text]])));
 }
 
-describe("a resume token that cannot be used, the oplog reaching back to its time", () => {
+describe("a resume token that MongoDB refuses, while the oplog still has its time", () => {
   const refusals: readonly (readonly [string, (token: string) => string])[] = [
     ["is not found", (token) => token.replace(/5A1004[0-9A-F]{32}/, `5A1004${"0".repeat(32)}`)],
     ["is cut short", (token) => token.slice(0, 20)],
@@ -67,46 +67,51 @@ describe("a resume token that cannot be used, the oplog reaching back to its tim
     ["is no hex", () => "token"],
     ["is empty", () => ""],
   ];
-  test.each(refusals)("one that %s, inside a transaction: every event again says the same", async (_, spoil) => {
-    const db = freshDatabase();
-    const writer = await modelWriter(db);
-    await writeSome(writer, 50);
-    const bulk = db.collection<Item>("bulk");
-    await bulk.insertOne({ _id: -1 });
-    const begin = await catchUp(db, null);
-    await writeSome(writer, 50);
-    // More than a batch, all of one time.
-    await mongodb.client.withSession((session) =>
-      session.withTransaction(async () => {
-        await bulk.insertMany(
-          Array.from({ length: 5_000 }, (__, _id) => ({ _id })),
-          { session },
-        );
-      }),
-    );
-    const inside = await collect(sourceOf(db), lastPosition(begin), ({ events }) =>
-      events.some(({ collection }) => collection === "bulk"),
-    );
-    const stopped = lastPosition(inside);
-    const resumeToken = spoil(stopped.resumeToken ?? "");
-    expect(resumeToken).not.toBe(stopped.resumeToken);
-    await bulk.updateOne({ _id: 7 }, { $set: { n: 1 } });
-    await bulk.deleteOne({ _id: 8 });
-    await writeSome(writer, 50);
+  test.each(refusals)(
+    "a token that %s, inside a transaction: repeated events have the same content",
+    async (_, spoil) => {
+      const db = freshDatabase();
+      const writer = await modelWriter(db);
+      await writeSome(writer, 50);
+      const bulk = db.collection<Item>("bulk");
+      await bulk.insertOne({ _id: -1 });
+      const begin = await catchUp(db, null);
+      await writeSome(writer, 50);
+      // More than a batch, all of one time.
+      await mongodb.client.withSession((session) =>
+        session.withTransaction(async () => {
+          await bulk.insertMany(
+            Array.from({ length: 5_000 }, (__, _id) => ({ _id })),
+            { session },
+          );
+        }),
+      );
+      const inside = await collect(sourceOf(db), lastPosition(begin), ({ events }) =>
+        events.some(({ collection }) => collection === "bulk"),
+      );
+      const stopped = lastPosition(inside);
+      const resumeToken = spoil(stopped.resumeToken ?? "");
+      expect(resumeToken).not.toBe(stopped.resumeToken);
+      await bulk.updateOne({ _id: 7 }, { $set: { n: 1 } });
+      await bulk.deleteOne({ _id: 8 });
+      await writeSome(writer, 50);
 
-    const warn = vi.fn();
-    const rest = await catchUp(db, { ...stopped, resumeToken }, { logger: { ...silentLogger, warn } });
-    expect(warn.mock.calls).toEqual([[{ err: expect.anything() as unknown }, expect.stringContaining("resume token")]]);
-    const batches = [...begin, ...inside, ...rest];
-    expect(tableOf(batches)).toEqual(await contentOf(db, ["model", "bulk"]));
-    for (const change of documentChanges(batches)) {
-      if (change.collection !== "model") continue;
-      const _id = canonicalKey("string", change.documentKey);
-      const fields = writer.history.fieldsAt("model", _id, change.version);
-      const text = fields === null ? undefined : extendedJsonOf({ _id, ...fields });
-      expect(finalState([change]).get(keyOfChange(change))).toBe(text);
-    }
-  });
+      const warn = vi.fn();
+      const rest = await catchUp(db, { ...stopped, resumeToken }, { logger: { ...silentLogger, warn } });
+      expect(warn.mock.calls).toEqual([
+        [{ err: expect.anything() as unknown }, expect.stringContaining("resume token")],
+      ]);
+      const batches = [...begin, ...inside, ...rest];
+      expect(tableOf(batches)).toEqual(await contentOf(db, ["model", "bulk"]));
+      for (const change of documentChanges(batches)) {
+        if (change.collection !== "model") continue;
+        const _id = canonicalKey("string", change.documentKey);
+        const fields = writer.history.fieldsAt("model", _id, change.version);
+        const text = fields === null ? undefined : extendedJsonOf({ _id, ...fields });
+        expect(finalState([change]).get(keyOfChange(change))).toBe(text);
+      }
+    },
+  );
 });
 
 describe("an oplog that has rolled past the position", () => {
@@ -127,7 +132,7 @@ describe("an oplog that has rolled past the position", () => {
     return { db, begin, position };
   }
 
-  test("stops the producer, and the error says what to do", async () => {
+  test("stops the producer with a remedy", async () => {
     const { db, position } = await setUp();
     const refused = {
       code: "HISTORY_LOST",
@@ -141,7 +146,7 @@ describe("an oplog that has rolled past the position", () => {
     ).rejects.toMatchObject({ code: "COLLECTION_DROPPED", message: expect.stringContaining('"dropped"') as unknown });
   });
 
-  test("is followed by new snapshots, and what was deleted unseen goes at their end, wherever it is stopped", async () => {
+  test("leads to new snapshots, and rows of deleted documents go at their end, wherever it is stopped", async () => {
     const { db, begin, position } = await setUp();
     const warn = vi.fn();
     const historyLost = vi.fn();
@@ -166,7 +171,7 @@ describe("an oplog that has rolled past the position", () => {
     expect(tableOf(batches)).toEqual(await contentOf(db, ["items", "new"]));
     const truncated = batches.flatMap(({ events }) => events).filter(({ op }) => op === "t");
     expect(truncated.map(({ collection }) => collection).toSorted()).toEqual(["dropped", "items"]);
-    // Every document has been read again before anything is swept.
+    // Every document has been read again before the truncates.
     for (let at = begin.length; at < batches.length; at++) {
       const rows = tableOf(batches.slice(0, at));
       for (const _id of ["kept", "changed"]) expect(rows.has(`items/${JSON.stringify(_id)}`)).toBe(true);
@@ -176,14 +181,14 @@ describe("an oplog that has rolled past the position", () => {
     );
   });
 
-  test("is noticed by a stream that was open, and the next session goes on", async () => {
+  test("ends an open stream, and the next session resumes", async () => {
     const db = freshDatabase();
     await db.collection<Item>("items").insertMany([{ _id: 1 }, { _id: 2 }]);
     const begin = await catchUp(db, null);
     const seen: SourceBatch[] = [];
     const reading = collect(sourceOf(db), lastPosition(begin), async (batch) => {
       seen.push(batch);
-      // As a process that was frozen: the server cuts off what its cursor was to read next.
+      // Like a frozen process: the server removes the entries that its cursor has to read next.
       await db.collection<Item>("items").insertOne({ _id: 2 + seen.length });
       await mongodb.rollOplog();
       await mongodb.rollOplog();
@@ -195,20 +200,20 @@ describe("an oplog that has rolled past the position", () => {
     expect(tableOf([...begin, ...seen, ...rest])).toEqual(await contentOf(db, ["items"]));
   });
 
-  test("is no matter where nothing but copies is made", async () => {
+  test("does not matter in mode only", async () => {
     const { db, position } = await setUp();
     const batches = await catchUp(db, position, { snapshotMode: "only" });
     expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items", "new"]));
   });
 });
 
-test("a stream that sees only other collections and databases written does not age out of the oplog", async () => {
+test("a stream keeps up with the oplog when only other collections and databases are written", async () => {
   const db = freshDatabase();
   await db.collection<Item>("items").insertOne({ _id: 1 });
   const collections = ["items"];
   const start = lastPosition(await catchUp(db, null, { collections }));
   const other = db.collection<Item>("others");
-  // A little between two batches, so that a slow machine does not lose the stream itself.
+  // Only a little between two batches, so that a slow machine does not lose the stream itself.
   const hasRolled = async ({ position }: SourceBatch): Promise<boolean> => {
     await mongodb.fillOplog();
     await other.updateOne({ _id: 1 }, { $set: { at: new Date() } }, { upsert: true });

@@ -1,4 +1,4 @@
-// Events that are larger than MongoDB can send: the `_id` stands in one four times, beside the document.
+// Events that are larger than MongoDB can send: an event has the `_id` four times and the document.
 import { BSON, Binary } from "mongodb";
 import type { Db } from "mongodb";
 import { expect, test } from "vitest";
@@ -29,7 +29,7 @@ function longId(name: string): string {
   return name.padEnd(LONG_ID_LENGTH, ".");
 }
 
-/** A document of the most bytes that MongoDB takes. */
+/** A document of the largest size that MongoDB accepts. */
 function largest(_id: string, fields: Record<string, unknown> = {}): LargeItem {
   const withoutBytes = { _id, ...fields, bytes: new Binary(Buffer.alloc(0)) };
   const size = MOST_BYTES - BSON.calculateObjectSize(withoutBytes);
@@ -49,7 +49,7 @@ async function expectEqual(db: Db, batches: readonly SourceBatch[]): Promise<voi
   expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items"]));
 }
 
-test("inserts, replaces and updates whose events are over 16 MB are followed, one by one", async () => {
+test("inserts, replaces and updates with events of more than 16 MB are published", async () => {
   const { db } = await freshMongoDatabase();
   const items = await db.createCollection<LargeItem>("items");
   const a = longId("a");
@@ -71,7 +71,7 @@ test("inserts, replaces and updates whose events are over 16 MB are followed, on
   }
 });
 
-test("a stream that meets such an event between others goes on, and loses none of them", async () => {
+test("a stream passes such an event between others and loses none", async () => {
   const { db } = await freshMongoDatabase();
   const items = db.collection<LargeItem>("items");
   let written = 0;
@@ -100,7 +100,7 @@ test("a stream that meets such an event between others goes on, and loses none o
   );
 });
 
-test("many such events at once come a few at a time, and a restart between them loses nothing", async () => {
+test("many such events come in several steps, and a restart between them loses nothing", async () => {
   const { db } = await freshMongoDatabase();
   const items = await db.createCollection<LargeItem>("items");
   const start = lastPosition(await catchUp(db, null));
@@ -115,7 +115,7 @@ test("many such events at once come a few at a time, and a restart between them 
   await expectEqual(db, [first, ...(await catchUp(db, first.position))]);
 });
 
-test("an event that MongoDB can deliver in no way stops the source, and leaving its collection out is the remedy", async () => {
+test("an event that MongoDB cannot deliver at all stops the source; leaving its collection out is the remedy", async () => {
   const { db } = await freshMongoDatabase();
   await db.createCollection("items");
   const collections = ["items", "huge"];

@@ -11,7 +11,7 @@ import {
 } from "./source-collector.ts";
 import type { Item } from "./source-collector.ts";
 
-test("a collection that is made while every collection is replicated is complete, and copied once", async () => {
+test("if every collection is replicated, a new collection is complete and copied once", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("first").insertOne({ _id: 1 });
   const start = lastPosition(await catchUp(db, null));
@@ -26,7 +26,7 @@ test("a collection that is made while every collection is replicated is complete
   expect(documentChanges(await catchUp(db, lastPosition(batches)))).toEqual([]);
 });
 
-test("one that the config adds is copied, and the others are not again", async () => {
+test("a collection that the config adds is copied, and the others are not copied again", async () => {
   const { db } = await freshMongoDatabase();
   for (const name of ["first", "second", "third"]) await db.collection<Item>(name).insertOne({ _id: 1 });
   const two = await catchUp(db, null, { collections: ["first", "second"] });
@@ -34,7 +34,7 @@ test("one that the config adds is copied, and the others are not again", async (
   expect(documentChanges(three).map(({ collection }) => collection)).toEqual(["third"]);
 });
 
-test("in mode never one that is made later is followed, and not copied", async () => {
+test("mode never follows a new collection without a copy", async () => {
   const { db } = await freshMongoDatabase();
   const batches = await catchUp(db, null, { snapshotMode: "never" });
   await db.collection<Item>("items").insertOne({ _id: 1 });
@@ -42,7 +42,7 @@ test("in mode never one that is made later is followed, and not copied", async (
   expect(changes.map(({ op }) => op)).toEqual(["c"]);
 });
 
-test("one that is renamed from another database is complete, and what MongoDB needs on the way is left out", async () => {
+test("a collection renamed from another database is complete, and MongoDB's temporary collection is left out", async () => {
   const { client, db } = await freshMongoDatabase();
   const other = await freshMongoDatabase();
   await db.collection<Item>("first").insertOne({ _id: 1 });

@@ -1,4 +1,4 @@
-// On a mongod with a small oplog, which is really rolled over.
+// On a mongod with a small oplog, which the tests really fill.
 import { randomBytes } from "node:crypto";
 import { MongoClient } from "mongodb";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -13,7 +13,7 @@ import { silentLogger } from "./source-collector.ts";
 const mongodb = useRollingMongodb();
 const WAIT = { timeout: 60_000, interval: 20 };
 
-/** A producer that stands where `position` says. */
+/** Watches the oplog for a producer at `position`. */
 function watch(client: MongoClient, position: () => Version | null) {
   const stopping = new AbortController();
   const logger = { ...silentLogger, warn: vi.fn(), info: vi.fn() };
@@ -27,7 +27,7 @@ function watch(client: MongoClient, position: () => Version | null) {
   return { ...logger, oplog };
 }
 
-test("it warns, once, before the oplog loses what the producer has not read, and says when that is over", async () => {
+test("it warns once before the oplog loses unread changes, and logs when the danger is over", async () => {
   const { client } = mongodb;
   const db = client.db("any");
   await mongodb.rollOplog();
@@ -54,7 +54,7 @@ test("it warns, once, before the oplog loses what the producer has not read, and
   );
 });
 
-test("the window is what the oplog holds", async () => {
+test("the window is the time from the oplog's first to its last entry", async () => {
   const db = mongodb.client.db("any");
   const before = await readOplogWindow(db);
   await mongodb.rollOplog();
@@ -65,7 +65,7 @@ test("the window is what the oplog holds", async () => {
   expect(after?.end).toBeGreaterThan(after?.start ?? 0n);
 });
 
-test("a user who may not read the oplog is told so once, and the position's age is known all the same", async () => {
+test("if the user may not read the oplog, it logs that once, and still reports the position's age", async () => {
   const appName = uniqueName("restricted");
   const client = await MongoClient.connect(mongodb.uri, { appName });
   onTestFinished(() => client.close());

@@ -9,10 +9,10 @@ test.each([
   [versionOf(1_750, 3), 0.75],
   [versionOf(1_000, 5), 0],
   [versionOf(500, 1), -0.5],
-])("of a position at %s the share %d of the window is left", (position, share) => {
+])("for a position at %s, the share %d of the window is left", (position, share) => {
   expect(shareLeft(window, position)).toBeCloseTo(share, 5);
 });
 
-test("of an oplog with one entry all is left", () => {
+test("for an oplog with one entry, all of the window is left", () => {
   expect(shareLeft({ ...window, start: window.end }, window.end)).toBe(1);
 });

@@ -1,4 +1,4 @@
-// On a mongod of its own: what is set here would disturb other tests.
+// On a mongod of its own: its settings would disturb other tests.
 import { Timestamp } from "mongodb";
 import type { Db } from "mongodb";
 import { expect, test, vi } from "vitest";
@@ -29,7 +29,7 @@ interface Counter {
 
 const mongodb = useOwnMongodb({});
 
-test("an old backlog is resolved: exact states, never an older one, also after a restart", async () => {
+test("an old backlog is resolved: exact documents, never an older one, also after a restart", async () => {
   const db = mongodb.client.db(uniqueName("test"));
   const writer = await modelWriter(db);
   // Enough events for several batches.
@@ -66,7 +66,7 @@ test("an old backlog is resolved: exact states, never an older one, also after a
 });
 
 test.each([false, true])(
-  "changes of a collection that is gone by now are deletes (made again: %s)",
+  "changes of a collection that no longer exists become deletes (created again: %s)",
   async (isMadeAgain) => {
     const db = mongodb.client.db(uniqueName("test"));
     // More than a batch: the drop comes in the next one.
@@ -89,7 +89,7 @@ test.each([false, true])(
   },
 );
 
-test("it goes on by itself when the primary steps down", async () => {
+test("it resumes by itself when the primary steps down", async () => {
   const db = mongodb.client.db(uniqueName("test"));
   const writer = await modelWriter(db);
   const producer = new ProducerUnderTest({ client: mongodb.client, db });
@@ -125,7 +125,7 @@ async function writeSome(writer: ModelWriter, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await writer.step();
 }
 
-/** Makes the server forget what it was up to now. */
+/** Makes the server unable to read any time up to now. */
 async function makeUnreadable(db: Db, version: Version): Promise<void> {
   const setWindow = (seconds: number) =>
     mongodb.client.db("admin").command({ setParameter: 1, minSnapshotHistoryWindowInSeconds: seconds });

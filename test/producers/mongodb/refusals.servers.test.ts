@@ -34,7 +34,7 @@ for (const [name, code, change] of ddl) {
   }
 }
 
-test("a collection that is not there", async () => {
+test("a collection that does not exist", async () => {
   const { db } = await freshMongoDatabase();
   await db.createCollection("items");
   await expect(catchUp(db, null, { collections: ["items", "itmes"] })).rejects.toMatchObject({
@@ -49,7 +49,7 @@ test("a capped collection", async () => {
   await expect(catchUp(db, null)).rejects.toMatchObject({ code: "COLLECTION_CAPPED" });
 });
 
-test("a view that is asked for; of a whole database, views and time series are left out with a word", async () => {
+test("a view in the config; for a whole database, views and time series are left out and logged", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("items").insertOne({ _id: 1 });
   await db.command({ create: "view", viewOn: "items", pipeline: [] });
@@ -74,6 +74,6 @@ test("a position of another cluster", async () => {
   for (const cluster of others) {
     await expect(catchUp(db, { ...position, cluster })).rejects.toMatchObject({ code: "POSITION_OF_OTHER_CLUSTER" });
   }
-  // The id was not readable then.
+  // A position from a time when the user could not read the id.
   await catchUp(db, { ...position, cluster: setName ?? "" });
 });

@@ -34,7 +34,7 @@ function publishedKeys(batches: readonly SourceBatch[]): string[] {
 
 const long = (key: number): string => `items/{"$numberLong":"${key}"}`;
 
-test("reads again what a filter finds, and goes on at its last chunk", async () => {
+test("reads a filter's documents again, and resumes at its last chunk", async () => {
   const { db, position } = await replicated(20);
   const signals = signalsOf([{ type: "snapshot", collection: "items", filter: '{"odd":true}' }]);
   const batches = await catchUp(db, position, { signals });
@@ -47,7 +47,7 @@ test("reads again what a filter finds, and goes on at its last chunk", async () 
   }
 });
 
-test("a filter that finds little looks at a bounded part of the collection at a time", async () => {
+test("a filter that finds little examines a limited part of the collection at a time", async () => {
   const { db } = await freshMongoDatabase();
   const items = Array.from({ length: 50_000 }, (_, _id) => ({ _id: _id % 3 === 0 ? _id : `${_id}`, n: _id }));
   await db.collection<Item>("items").insertMany(items);
@@ -58,7 +58,7 @@ test("a filter that finds little looks at a bounded part of the collection at a 
   expect(new Set(batches.map((batch) => batch.position.signals.after)).size).toBe(3);
 });
 
-test("an id is found by MongoDB's equality, and one that is not there is deleted", async () => {
+test("an id is found by MongoDB's equality, and an id without a document is deleted", async () => {
   const { db } = await freshMongoDatabase();
   const objectId = new ObjectId();
   const present = [new Double(7), Decimal128.fromString("8.50"), "text", objectId, { b: 1, a: "x" }];
@@ -84,7 +84,7 @@ test("an id is found by MongoDB's equality, and one that is not there is deleted
   expect(finalState(changes)).toEqual(await contentOf(db, ["items"]));
 });
 
-test("ids are read in parts, each with its position; large documents in smaller ones", async () => {
+test("ids are read in parts, each with its position; parts of large documents are smaller", async () => {
   const { db, position } = await replicated(600);
   const text = "x".repeat(6_000_000);
   for (const _id of [0, 1, 2, 3, 4]) await db.collection<Item>("items").updateOne({ _id }, { $set: { text } });
@@ -100,7 +100,7 @@ test("ids are read in parts, each with its position; large documents in smaller 
   expect(new Set(all.map(keyOfChange)).size).toBe(600);
 });
 
-test("ids of a collection that is not there are deleted", async () => {
+test("ids of a collection that does not exist are deleted", async () => {
   const { db, position } = await replicated(2);
   await db.collection("items").drop();
   const dropped = lastPosition(await catchUp(db, position));
@@ -108,7 +108,7 @@ test("ids of a collection that is not there are deleted", async () => {
   expect(publishedKeys(await catchUp(db, dropped, { signals, collections: ["items"] }))).toEqual([`d ${long(1)}`]);
 });
 
-test("a resync reads the whole collection again and then sweeps what is older than its signal", async () => {
+test("a resync reads the whole collection again and then truncates below the time of its signal", async () => {
   const { db, position } = await replicated(10);
   const batches = await catchUp(db, position, { signals: signalsOf([{ type: "resync", collection: "items" }]) });
   expect(documentChanges(batches).length).toBe(10);
@@ -118,7 +118,7 @@ test("a resync reads the whole collection again and then sweeps what is older th
   for (const { version } of documentChanges(batches)) expect(version).toBeGreaterThanOrEqual(last!.version);
 });
 
-test("signals are carried out in order; what is none, or of no replicated collection, is passed over", async () => {
+test("signals are carried out in order; invalid ones and those of other collections are skipped", async () => {
   const { db, position } = await replicated(3);
   const signals: (Signal | null)[] = [
     null,
@@ -133,7 +133,7 @@ test("signals are carried out in order; what is none, or of no replicated collec
   expect(lastPosition(batches).signals).toEqual({ offset: 6n, after: null });
 });
 
-test("a signal that comes while the source runs is carried out, in the middle of a snapshot too", async () => {
+test("a signal that arrives while the source runs is carried out, also in the middle of a snapshot", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("big").insertMany(Array.from({ length: 200 }, (_, _id) => ({ _id })));
   await db.collection<Item>("items").insertMany([{ _id: 1 }, { _id: 2 }]);
@@ -149,7 +149,7 @@ test("a signal that comes while the source runs is carried out, in the middle of
   expect(documentChanges(batches).at(-1)).toMatchObject({ collection: "big", op: "r" });
 });
 
-test("in mode only, signals are carried out too", async () => {
+test("mode only carries out signals, too", async () => {
   const { db, position } = await replicated(1);
   const signals = signalsOf([{ type: "snapshot", collection: "items", ids: [{ id: signalIdOf("5") }] }]);
   const batches = await collect(sourceOf(db, { snapshotMode: "only", signals }), position);

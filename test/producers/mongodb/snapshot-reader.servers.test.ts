@@ -31,7 +31,7 @@ const ODD_IDS = [
   { b: { c: "x" }, a: 1 },
 ];
 
-test("reads _ids of every type, and goes on at its last chunk", async () => {
+test("reads _ids of every type, and resumes at its last chunk", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<{ _id: unknown }>("items").insertMany(ODD_IDS.map((_id) => ({ _id })));
   const batches = await catchUp(db, null);
@@ -44,10 +44,10 @@ test("reads _ids of every type, and goes on at its last chunk", async () => {
   }
 });
 
-test("passes an _id that the driver cannot send back", async () => {
+test("passes over an _id that the driver cannot send back", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("ids").insertMany([1, 2, 3, 4, 5, 6, 7].map((_id) => ({ _id })));
-  // Dates beyond JavaScript's range can be made only by the server.
+  // Only the server can make dates outside JavaScript's range.
   const late = (ms: number) => ({ $add: [new Date(8.64e15), Long.fromNumber(ms)] });
   for (const ms of [1, 2]) {
     await db
@@ -59,7 +59,7 @@ test("passes an _id that the driver cannot send back", async () => {
   expect(finalState(changes).size).toBe(9);
 });
 
-test("a document of 16 MB at a chunk's end hides nothing after it", async () => {
+test("a document of 16 MB at the end of a chunk hides no later document", async () => {
   const { db } = await freshMongoDatabase();
   const text = "x".repeat(16_700_000);
   for (const _id of [1, 2, 3]) await db.collection<Item>("items").insertOne({ _id, text });
@@ -70,7 +70,7 @@ test("a document of 16 MB at a chunk's end hides nothing after it", async () => 
 test.each([
   ["clustered", { clusteredIndex: { key: { _id: 1 }, unique: true } }],
   ["with a collation", { collation: { locale: "en", strength: 2 } }],
-])("reads a collection that is %s, and what then changes in it", async (_kind, options) => {
+])("reads a collection that is %s, and its later changes", async (_kind, options) => {
   const { db } = await freshMongoDatabase();
   const items = await db.createCollection<Item>("items", options);
   await items.insertMany(["a", "B", "c", "D", "e", "F", "g"].map((_id) => ({ _id })));
@@ -84,7 +84,7 @@ test.each([
   expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items"]));
 });
 
-test("a collection that is added later gets its own", async () => {
+test("a collection that is added later gets a snapshot of its own", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("first").insertOne({ _id: 1 });
   await db.collection<Item>("second").insertOne({ _id: 2 });
@@ -93,7 +93,7 @@ test("a collection that is added later gets its own", async () => {
   expect(documentChanges(added).map(({ collection, op }) => `${collection} ${op}`)).toEqual(["second r"]);
 });
 
-test("mode never makes none, mode only makes nothing else, mode always makes it at each start", async () => {
+test("mode never takes no snapshot, mode only takes nothing but snapshots, mode always takes one at each start", async () => {
   const { db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   await items.insertOne({ _id: 1 });
@@ -111,7 +111,7 @@ test("mode never makes none, mode only makes nothing else, mode always makes it 
   expect(documentChanges(initial).map(({ op }) => op)).toEqual(["c"]);
 });
 
-test("mode always makes one snapshot in all sessions of a process", async () => {
+test("mode always takes one snapshot per process, not per session", async () => {
   const { db } = await freshMongoDatabase();
   await db.collection<Item>("items").insertMany([1, 2, 3, 4, 5, 6, 7, 8].map((_id) => ({ _id })));
   const done = lastPosition(await catchUp(db, null));

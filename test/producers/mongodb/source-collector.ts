@@ -1,4 +1,4 @@
-// Reads a ChangeSource to a condition, and what its events add up to.
+// Reads a ChangeSource up to a condition, and computes the final state of its events.
 import { BSON } from "mongodb";
 import type { Db, Document, Timestamp } from "mongodb";
 import { MongoSource } from "../../../src/producers/mongodb/source.ts";
@@ -34,7 +34,7 @@ export function keyOfChange({ collection, documentKey }: DocumentChange): string
   return `${collection}/${canonicalKey("mixed", documentKey)}`;
 }
 
-/** What a sink under the version guard ends with: canonical Extended JSON by key. */
+/** The documents that a sink with the version guard ends with: canonical Extended JSON by key. */
 export function finalState(changes: readonly DocumentChange[]): Map<string, string> {
   const newest = new Map<string, DocumentChange>();
   for (const change of changes) {
@@ -50,7 +50,7 @@ function extendedJson(document: Uint8Array): string {
   return BSON.EJSON.stringify(BSON.deserialize(document, { promoteValues: false }), { relaxed: false });
 }
 
-/** The same of a document that JavaScript has made. */
+/** Canonical Extended JSON of a JavaScript object. */
 export function extendedJsonOf(document: Document): string {
   return extendedJson(BSON.serialize(document));
 }
@@ -61,7 +61,7 @@ export async function clusterTimeOf(db: Db): Promise<Version> {
   return operationTime.toBigInt();
 }
 
-/** What the collections hold, as `finalState` gives it. */
+/** The content of the collections, in the form of `finalState`. */
 export async function contentOf(db: Db, collections: readonly string[]): Promise<Map<string, string>> {
   const content = new Map<string, string>();
   for (const collection of collections) {
@@ -115,7 +115,7 @@ export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): Mon
   });
 }
 
-/** Reads what there is to read now. */
+/** Reads everything that the source has now. */
 export async function catchUp(
   db: Db,
   from: Position | null,

@@ -29,7 +29,7 @@ test("a key that changes its BSON type stays one key", async () => {
   expect(changes.at(-1)?.op).not.toBe("d");
 });
 
-test("all that a transaction does to a key is one state", async () => {
+test("all events of a transaction for one key hold the same document", async () => {
   const { client, db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   await items.insertOne({ _id: "kept" });
@@ -53,7 +53,7 @@ test("all that a transaction does to a key is one state", async () => {
   for (const [, contents] of states) expect(contents.size).toBe(1);
 });
 
-test("an index build, new collections and views end nothing", async () => {
+test("an index build, new collections and views do not end the source", async () => {
   const { db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   await items.insertOne({ _id: 1 });
@@ -82,7 +82,7 @@ test("a cursor that the server has killed is opened again", async () => {
   expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["items"]));
 });
 
-test("an update of a document whose _id the driver cannot send back is told as unreadable", async () => {
+test("an update of a document whose _id the driver cannot send back comes without its document", async () => {
   const { db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   await items.insertOne({ _id: 1 });
@@ -95,7 +95,7 @@ test("an update of a document whose _id the driver cannot send back is told as u
   expect(changes.filter(({ document }) => document !== null).length).toBe(1);
 });
 
-test("large documents that change at once come in steps, and a restart between them loses nothing", async () => {
+test("large documents that change together come in steps, and a restart between them loses nothing", async () => {
   const { db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   const text = "x".repeat(5_000_000);
@@ -118,7 +118,7 @@ test("large documents that change at once come in steps, and a restart between t
   expect(finalState(changes)).toEqual(await contentOf(db, ["items"]));
 });
 
-test("without a token it goes on at the position's time", async () => {
+test("without a token it resumes at the position's time", async () => {
   const { db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   await items.insertOne({ _id: 1 });
@@ -128,7 +128,7 @@ test("without a token it goes on at the position's time", async () => {
   expect(finalState(changes).has('items/{"$numberLong":"2"}')).toBe(true);
 });
 
-/** Kills a database's change streams, waiting ones too; gives how many. */
+/** Kills a database's change streams, also waiting ones, and returns how many. */
 async function killChangeStreams(db: Db): Promise<number> {
   const cursors = (await db.client
     .db("admin")
@@ -145,7 +145,7 @@ async function killChangeStreams(db: Db): Promise<number> {
   return cursors.length;
 }
 
-test("a position says up to which time everything is published, also inside a transaction and after a restart in it", async () => {
+test("a position tells up to which time everything is published, also inside a transaction and after a restart there", async () => {
   const { client, db } = await freshMongoDatabase();
   const items = db.collection<Item>("items");
   await items.insertOne({ _id: "first" });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ChunkSize } from "../../../src/producers/order/chunk-size.ts";
 
-test("chunks of small documents have as many as is allowed", () => {
+test("chunks of small documents have the allowed number of documents", () => {
   const size = new ChunkSize(2_000);
   size.read(2_000, 1_000_000);
   expect(size.documents).toBe(2_000);
@@ -13,13 +13,13 @@ test("chunks of large documents have about 8 MB", () => {
   expect(size.documents).toBe(8);
 });
 
-test("a document that is larger than that is read by itself", () => {
+test("a larger document is read by itself", () => {
   const size = new ChunkSize(2_000);
   size.read(1, 15_000_000);
   expect(size.documents).toBe(1);
 });
 
-test("chunks grow again once documents are small, and an empty one says nothing", () => {
+test("chunks grow again when documents are small; an empty read changes nothing", () => {
   const size = new ChunkSize(2_000);
   size.read(8, 8_000_000);
   size.read(0, 0);

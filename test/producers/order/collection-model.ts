@@ -1,4 +1,4 @@
-// Two collections as MongoDB would have them: every state of every key, and the events that tell of it.
+// A model of two collections in MongoDB: every state of every key, and the events of the change stream.
 import type { StreamEvent } from "../../../src/producers/order/plan-images.ts";
 import type { Version } from "../../../src/schemas/change-event.ts";
 
@@ -21,13 +21,13 @@ export class CollectionModel {
   readonly #states = new Map<string, State[]>();
   #count = 0;
 
-  /** Several writes are a transaction. */
+  /** Several writes make a transaction. */
   commit(writes: readonly Write[]): void {
     this.now++;
     for (const write of writes) this.#write(write, writes.length > 1);
   }
 
-  /** As $out does it: the collection is replaced by another, whose documents have no events. */
+  /** Does what $out does: replaces the collection by another one, whose documents have no events. */
   replace(collection: string, writes: readonly Write[]): void {
     this.now++;
     for (const [id, states] of this.#states) {

@@ -9,7 +9,7 @@ type DocumentEvent = Exclude<ChangeEvent, { op: "t" }>;
 const KEYS = ["a", "b", "c", "d"];
 const keyOf = (documentKey: Uint8Array): string => Buffer.from(documentKey).toString();
 
-/** What a collection has been: each key's states, oldest first; null where the document was not there. */
+/** The history of a collection: each key's states, oldest first; null if the document did not exist. */
 type History = Map<string, { version: Version; document: Buffer | null }[]>;
 
 interface Write {
@@ -17,7 +17,7 @@ interface Write {
   readonly kind: "put" | "update" | "delete";
 }
 
-/** Writes as they are made: some alone, some together in a transaction. */
+/** Some writes alone, some together in a transaction. */
 const writesArbitrary = fc.array(
   fc.record({
     inTransaction: fc.boolean(),
@@ -29,7 +29,7 @@ const writesArbitrary = fc.array(
   { maxLength: 30 },
 ) satisfies fc.Arbitrary<{ inTransaction: boolean; writes: Write[] }[]>;
 
-/** Makes the writes as MongoDB would: the history that they give and the events of its change stream. */
+/** Does the writes as MongoDB would: returns the history and the events of the change stream. */
 function replay(commits: readonly { inTransaction: boolean; writes: readonly Write[] }[]) {
   const history: History = new Map(KEYS.map((key) => [key, []]));
   const events: DocumentStreamEvent[] = [];
@@ -63,7 +63,7 @@ function documentAt(history: History, key: string, version: Version): Buffer | n
   return (history.get(key) ?? []).findLast((state) => state.version <= version)?.document ?? null;
 }
 
-test("what is published at a version is the document at that version, and nothing is left out", () => {
+test("each published version is the document at that version, and no key is left out", () => {
   fc.assert(
     fc.property(writesArbitrary, fc.nat(20), fc.nat(5), (commits, readUpTo, later) => {
       const { history, events, end } = replay(commits);
@@ -99,7 +99,7 @@ test("a key is read once, however many of its events need it", () => {
   );
 });
 
-test("nothing is published at a version up to which keys may have been published before", () => {
+test("keys that may be published already up to a version are published at a later one", () => {
   fc.assert(
     fc.property(writesArbitrary, fc.nat(40), (commits, readUpTo) => {
       const { events } = replay(commits);
@@ -110,7 +110,7 @@ test("nothing is published at a version up to which keys may have been published
   );
 });
 
-test("keys of different collections are different", () => {
+test("equal keys of different collections are different keys", () => {
   const event = (collection: string, operationType: "insert" | "update"): DocumentStreamEvent => ({
     operationType,
     collection,

@@ -71,7 +71,7 @@ const OPTIONS: SequenceOptions = {
   logger: silentLogger,
 };
 
-/** A stream that gives these steps, each once it is there, and then no more. */
+/** A stream with these steps. After the last one its reads never end. */
 function streamOf(steps: AsyncGenerator<StreamStep, void, void>, waits: number[] = []): ReadAhead<StreamStep> {
   const next = async (maxWaitMs: number): Promise<StreamStep> => {
     waits.push(maxWaitMs);
@@ -81,7 +81,7 @@ function streamOf(steps: AsyncGenerator<StreamStep, void, void>, waits: number[]
   return new ReadAhead({ next, close: async () => {} }, SHORT_WAIT_MS);
 }
 
-test("while changes come, those that arrive soon after a part of a chunk go before the next part", async () => {
+test("while changes come, a change that arrives soon after a part of a snapshot goes before the next part", async () => {
   const firstPart = Promise.withResolvers<void>();
   async function* steps(): AsyncGenerator<StreamStep, void, void> {
     yield step(11n, 1);
@@ -126,7 +126,7 @@ test("reads of the stream wait long for events only while no chunk waits for the
     if (events[0]?.op === "r") lastChunk.resolve();
     if (position.clusterTime === 22n) break;
   }
-  // The reads of 11, 20 and 21 are begun before the chunk is published.
+  // The reads of 11, 20 and 21 begin before the chunk is published.
   expect(waits).toEqual([SHORT_WAIT_MS, SHORT_WAIT_MS, SHORT_WAIT_MS, 1_000, 1_000]);
 });
 

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import { SnapshotPace } from "../../../src/producers/order/snapshot-pace.ts";
 
-test("all that was read goes at once while no changes come", () => {
+test("without changes, everything that was read is published at once", () => {
   const pace = new SnapshotPace();
   pace.partsPublished(50);
   expect(pace.parts).toBe(Infinity);
   expect(pace.restsUntil).toBeLessThan(performance.now());
 });
 
-test("while changes come, a part is followed by a rest, which another change does not end", () => {
+test("while changes come, a pause follows each part, and another change does not end it", () => {
   const pace = new SnapshotPace();
   pace.changePublished(50);
   pace.partsPublished(80);
@@ -18,7 +18,7 @@ test("while changes come, a part is followed by a rest, which another change doe
   expect(pace.restsUntil).toBe(rest);
 });
 
-test("parts grow where a transaction takes long by itself, and shrink where they make it long", () => {
+test("parts grow if transactions are slow anyway, and shrink if the parts make them slow", () => {
   const pace = new SnapshotPace();
   pace.changePublished(100);
   expect(pace.parts).toBe(1);

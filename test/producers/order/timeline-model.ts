@@ -1,4 +1,4 @@
-// A producer on a model of two collections: random steps of it, and what it has published.
+// A producer on a model of two collections: its random steps, and the batches that it publishes.
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
@@ -39,21 +39,21 @@ export const COLLECTIONS = ["one", "two"];
 const READ_DOCUMENTS = 3;
 export const keyOf = (documentKey: Uint8Array): string => Buffer.from(documentKey).toString().charAt(0);
 
-/** What happens next, as far as it can happen now. */
+/** What happens next, if it is possible now. */
 export type Step =
   | { readonly kind: "commit"; readonly writes: readonly Write[] }
   | { readonly kind: "truncate"; readonly collection: string; readonly writes: readonly Write[] }
-  /** The stream gives this many events, perhaps only a part of a transaction's, or none and a newer time. */
+  /** The stream gives this many events, perhaps only a part of a transaction, or none and a newer time. */
   | { readonly kind: "stream"; readonly events: number; readonly isTooOld: boolean; readonly isCut: boolean }
   | { readonly kind: "ask" }
-  /** The asked chunk is read at a time between the asking and now: this many writes before it. */
+  /** The chunk that was asked for is read, as of this many writes ago. */
   | { readonly kind: "read"; readonly writesAgo: number }
   | { readonly kind: "chunk"; readonly most: number }
-  /** The process ends; another begins where Kafka stands. */
+  /** The process ends; another resumes at the position in Kafka. */
   | { readonly kind: "crash" }
-  /** The process ends; another finds that the stream cannot go on there any more. */
+  /** The process ends; another finds that the stream cannot resume there any more. */
   | { readonly kind: "history lost" }
-  /** The process ends; another goes on behind a gap that nobody noticed, but whoever resyncs all collections. */
+  /** The process ends; another resumes after a gap in the stream, and an operator resyncs all collections. */
   | { readonly kind: "gap" }
   | { readonly kind: "send"; readonly signal: Signal | null }
   | { readonly kind: "take signal" };
@@ -67,7 +67,7 @@ export const write = fc.record({
 const collection = fc.constantFrom(...COLLECTIONS);
 const keys = fc.subarray(KEYS, { minLength: 1 });
 
-/** A filter is the keys that it finds. */
+/** A filter is a text of the keys that it finds. */
 const signal: fc.Arbitrary<Signal | null> = fc.oneof(
   fc.record({ type: fc.constant("resync" as const), collection, empty: fc.boolean() }),
   fc.record({ type: fc.constant("snapshot" as const), collection }),
@@ -123,7 +123,7 @@ export const START: Position = {
   signals: { offset: 0n, after: null },
 };
 
-/** A producer on a model: what Kafka has been given, and what is lost in a crash. */
+/** A producer on a model: what it has published, and what a crash loses. */
 export class Run {
   readonly model = new CollectionModel();
   readonly published: SourceBatch[] = [];
@@ -229,7 +229,7 @@ export class Run {
   read(writesAgo: number): void {
     const { asked } = this.#timeline;
     if (asked === null || this.#read !== null) return;
-    // Sometimes a little too old, as a server should not answer.
+    // Sometimes a little too old, which a real server would not be.
     const time = this.model.now - BigInt(writesAgo);
     const version = time < asked.notBefore - 1n ? asked.notBefore - 1n : time;
     this.#read = asked.selection?.signal.ids === undefined ? this.#scan(asked, version) : this.#byId(asked, version);
@@ -271,7 +271,7 @@ export class Run {
     }
   }
 
-  /** As the exact stream gives them: `planImages`, and what it asks for read at the batch's end, or now. */
+  /** The steps as the exact stream makes them: with `planImages`, and reads at the batch's end or now. */
   #nextSteps(count: number, isTooOld: boolean, isCut: boolean): StreamStep[] {
     const before = this.#timeline.position;
     const { horizon } = before;

@@ -16,7 +16,7 @@ import type { Signal } from "../../../src/schemas/signal.ts";
 import type { CollectionModel } from "./collection-model.ts";
 import { COLLECTIONS, KEYS, Run, START, ends, keyOf, step, write } from "./timeline-model.ts";
 
-/** What a sink makes of it, which checks the promises of the log as it reads. */
+/** The table that a sink makes of the batches. Checks the promises of the log while it reads. */
 function replay(model: CollectionModel, batches: readonly SourceBatch[]): Map<string, string> {
   const table = new Map<string, { version: Version; document: Buffer | null }>();
   const floors = new Map<string, Version>();
@@ -41,7 +41,7 @@ function replay(model: CollectionModel, batches: readonly SourceBatch[]): Map<st
   return new Map([...table].flatMap(([id, { document }]) => (document === null ? [] : [[id, document.toString()]])));
 }
 
-/** What was asked for by id stands in the log as of when the signal was taken, or later. */
+/** Checks that the log has each id of a signal at a version not older than the signal. */
 function expectSignalsCarriedOut({ signals, takenAt, published }: Run): void {
   const newest = new Map<string, Version>();
   for (const event of published.flatMap(({ events }) => events)) {
@@ -66,7 +66,7 @@ function contentOf(model: CollectionModel): Map<string, string> {
   );
 }
 
-test("versions never fall, each is the document of its time, and nothing is missing, whatever comes when", () => {
+test("versions never fall, each is the document at its time, and nothing is missing, in any order of events", () => {
   fc.assert(
     fc.property(
       fc.array(write, { maxLength: 20, size: "max" }),
@@ -92,7 +92,7 @@ test("versions never fall, each is the document of its time, and nothing is miss
   );
 });
 
-test("without a stream chunks go at once, and the horizon tells the stream that follows", () => {
+test("without a stream, chunks are published at once, and the horizon tells a later stream about them", () => {
   const options = { ...ends, hasStream: false, rememberedKeys: 0 };
   const start: Position = { ...START, clusterTime: 3n, horizon: 5n, snapshots: { one: newSnapshot() } };
   const request = nextRequest(startTimeline(start), options);
@@ -112,7 +112,7 @@ test("without a stream chunks go at once, and the horizon tells the stream that 
   expect(batch.position).toEqual({ ...start, horizon: 9n, snapshots: { one: { state: "done", at: 9n } } });
 });
 
-test("no more is read ahead than is asked for", () => {
+test("no chunk is requested while enough are held", () => {
   const options = { ...ends, heldBytes: 3, rememberedKeys: 0 };
   let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: { one: newSnapshot() } });
   timeline = ask(timeline, nextRequest(timeline, options)!);
@@ -128,7 +128,7 @@ test("no more is read ahead than is asked for", () => {
 
 const ofIds: Signal = { type: "snapshot", collection: "one", ids: [{ id: "a" }, { id: "b" }] };
 
-test("what a signal asks for is not older than what is held of the same keys", () => {
+test("a signal's documents are not older than the held chunks of the same keys", () => {
   const options = { ...ends, rememberedKeys: 0 };
   let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: { one: newSnapshot() } });
   timeline = ask(timeline, nextRequest(timeline, options)!);
@@ -138,7 +138,7 @@ test("what a signal asks for is not older than what is held of the same keys", (
   expect(nextRequest(timeline, options)).toMatchObject({ selection: { offset: 4n }, after: null, notBefore: 9n });
 });
 
-test("a signal that is in work when the process ends goes on at its last chunk", () => {
+test("a signal in work resumes at its last chunk after a restart", () => {
   const options = { ...ends, rememberedKeys: 0 };
   const stored: Position = { ...START, signals: { offset: 4n, after: "1" } };
   const again = takeSignal(startTimeline(stored), { offset: 4n, signal: ofIds });

@@ -23,7 +23,7 @@ function split(collections: readonly string[] | null, events: readonly StreamEve
   };
 }
 
-test("of a dropped collection only what comes after the last drop counts", () => {
+test("only events after the last drop of a collection remain", () => {
   const events = [
     event("insert", "a", 1n),
     event("insert", "b", 2n),
@@ -41,7 +41,7 @@ test("of a dropped collection only what comes after the last drop counts", () =>
   });
 });
 
-test("a rename ends both what had the name and what gets it, as far as they are replicated", () => {
+test("a rename truncates the old and the new name, if they are replicated", () => {
   const events = [event("rename", "a", 1n, "b")];
   expect(split(null, events).truncates).toEqual([
     ["a", 1n],
@@ -51,7 +51,7 @@ test("a rename ends both what had the name and what gets it, as far as they are 
   expect(split(null, [event("rename", "tmp.agg_out.1", 1n, "b")]).truncates).toEqual([["b", 1n]]);
 });
 
-test("a dropped database says nothing that the drops of its collections have not said", () => {
+test("the event of a dropped database adds nothing to the drops of its collections", () => {
   const events = [event("drop", "a", 1n), event("dropDatabase", "", 2n), event("invalidate", "", 2n)];
   expect(split(null, events)).toEqual({ truncates: [["a", 1n]], documents: [] });
 });

@@ -13,7 +13,7 @@ const recordsArbitrary: fc.Arbitrary<TopicRecord[]> = fc.array(
       topic,
       partition,
       key: Buffer.from("key"),
-      // Only the size counts; a counterexample is to be readable.
+      // Only the size matters. Equal bytes keep a counterexample readable.
       value: { byteLength: bytes } as Buffer,
       timestampMs: 0,
     })),
@@ -26,7 +26,7 @@ function limitsOf(...topics: readonly string[]): BatchLimits {
   return limits;
 }
 
-/** Sends until a broker of these limits has taken everything but what the limits know to be too large. */
+/** Sends until a broker with these limits has accepted all records, except those known to be too large. */
 function send(
   limits: BatchLimits,
   records: readonly TopicRecord[],
@@ -47,7 +47,7 @@ function send(
   }
 }
 
-test("whatever a broker takes, exactly the records that are too large by themselves are left out", () => {
+test("for any limit of a broker, only records that are too large by themselves are left out", () => {
   fc.assert(
     fc.property(recordsArbitrary, fc.integer({ min: 200, max: 500_000 }), (records, limit) => {
       const { taken } = send(limitsOf("a", "b"), records, { a: limit });
@@ -59,7 +59,7 @@ test("whatever a broker takes, exactly the records that are too large by themsel
   );
 });
 
-test("a limit that was lowered in the topic's configuration is learnt at once", () => {
+test("a limit that was lowered in the topic's configuration is learned from the first refusal", () => {
   fc.assert(
     fc.property(recordsArbitrary, fc.integer({ min: 200, max: 500_000 }), (records, limit) => {
       const limits = limitsOf("a", "b");
@@ -68,7 +68,7 @@ test("a limit that was lowered in the topic's configuration is learnt at once", 
   );
 });
 
-test("a refusal in another topic than a collection's cannot be mended", () => {
+test("other requests do not help when a topic of Headrace's own refuses a record", () => {
   const record = { topic: "positions", partition: 0, key: null, value: Buffer.alloc(1_000), timestampMs: 0 };
   expect(limitsOf("a").refused([record], new Map())).toBe(false);
 });

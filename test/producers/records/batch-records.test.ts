@@ -17,7 +17,7 @@ const recordsArbitrary: fc.Arbitrary<TopicRecord[]> = fc.array(
       topic,
       partition,
       key: Buffer.from("key"),
-      // Only the size counts; a counterexample is to be readable.
+      // Only the size matters. Equal bytes keep a counterexample readable.
       value: bytes === 0 ? null : ({ byteLength: bytes } as Buffer),
       ...(hasHeaders ? { headers: { name: "text" } } : {}),
       timestampMs: 0,
@@ -25,7 +25,7 @@ const recordsArbitrary: fc.Arbitrary<TopicRecord[]> = fc.array(
   { maxLength: 60 },
 );
 
-test("batches are the records in their order", () => {
+test("batches keep all records in order", () => {
   fc.assert(
     fc.property(recordsArbitrary, (records) => {
       const batches = [...batchRecords(records, () => Infinity)];
@@ -35,7 +35,7 @@ test("batches are the records in their order", () => {
   );
 });
 
-test("a batch has less than a megabyte for each partition, but for a record that alone has more", () => {
+test("a batch has less than a megabyte for each partition, unless a single record has more", () => {
   fc.assert(
     fc.property(recordsArbitrary, (records) => {
       for (const batch of batchRecords(records, () => Infinity)) {
