@@ -109,7 +109,7 @@ async function open(from: Position | null, options: StartOptions, { openStream }
   return { ...opened, isLost: true };
 }
 
-/** MongoDB opens a stream anywhere. Only the read after the first, empty batch fails if it cannot go on there. */
+/** MongoDB opens a stream at any position. Only the read after the first, empty batch fails if it cannot resume there. */
 async function begin(stream: ReadAhead<StreamStep>, isRead: boolean): Promise<Omit<Opened, "isLost">> {
   try {
     const { position } = await stream.peek();

@@ -29,7 +29,7 @@ const REMEMBERED_KEYS = 100_000;
 export class MongoSource implements ChangeSource {
   readonly #db: Db;
   readonly #options: MongoSourceOptions;
-  /** Whether a position is stored that has begun the snapshots of this process. */
+  /** Whether the stored position includes the snapshots that this process begins. */
   #hasBegun = false;
 
   constructor(db: Db, options: MongoSourceOptions) {
