@@ -83,7 +83,7 @@ test("if the user may not read the oplog, it logs that once, and still reports t
     expect(report.positionAgeMs).toBeGreaterThanOrEqual(60_000);
   }
   expect(info.mock.calls.map(([, message]) => message as string)).toEqual([
-    expect.stringContaining("role `read` on `local`"),
+    expect.stringContaining("role `read` on the database `local`"),
   ]);
   expect(warn).not.toHaveBeenCalled();
 });
