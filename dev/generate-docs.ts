@@ -34,7 +34,7 @@ function section(top: Setting): string {
   const [name = ""] = top.path;
   const inside = [...settings()].filter(({ path }) => path.length > 1 && path[0] === name);
   const lines = inside.length > 0 ? table(inside) : [allowed(top)];
-  const required = top.required ? "Must be given." : "";
+  const required = top.required ? "Required." : "";
   return [`## ${name}`, "", `${top.node.description ?? ""} ${required}`.trim(), "", ...lines, ""].join("\n");
 }
 
@@ -56,7 +56,7 @@ function allowed({ node }: Setting): string {
 }
 
 function defaultText({ node, required }: Setting): string {
-  if (required) return "must be given";
+  if (required) return "required";
   const { default: value } = node;
   const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
   return isScalar ? `\`${value}\`` : "";

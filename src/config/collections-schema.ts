@@ -5,17 +5,17 @@ import { parseColumnType } from "../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../schemas/mapping/column-type.ts";
 import { type CollectionMapping, type ColumnMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
 
-/** A collection as it is replicated. */
+/** How one collection is replicated. */
 export interface CollectionConfig {
-  /** Unquoted, in the schema `postgres.schema`. */
+  /** Not quoted. It is in the schema `postgres.schema`. */
   readonly table: string;
   readonly mapping: CollectionMapping;
 }
 
-/** For checks that run also where others have refused something, so that all mistakes are reported at once. */
-const EVEN_IF_REFUSED = { when: () => true };
+/** Runs a check even if another one failed, so that all mistakes are reported at once. */
+const EVEN_IF_INVALID = { when: () => true };
 
-/** PostgreSQL cuts longer names off without a word. */
+/** PostgreSQL truncates longer names without an error. */
 const MAX_IDENTIFIER_BYTES = 63;
 
 const identifier = z.string().superRefine((name, context) => {
@@ -24,8 +24,9 @@ const identifier = z.string().superRefine((name, context) => {
 });
 
 const collectionName = z.string().superRefine((name, context) => {
-  if (name === "" || name.includes("\0") || name.includes("$")) context.addIssue("is not a name of a collection");
-  if (name.startsWith("system.")) context.addIssue("is one of MongoDB's own collections, which are not replicated");
+  if (name === "" || name.includes("\0") || name.includes("$")) context.addIssue("is not a valid name of a collection");
+  if (name.startsWith("system."))
+    context.addIssue("is one of MongoDB's internal collections, which cannot be replicated");
 });
 
 const columnType = z.string().transform((text, context): ColumnType => {
@@ -43,11 +44,11 @@ const columnPath = z
     z
       .string()
       .transform((text) => text.split("."))
-      .refine((path) => !path.includes(""), "has an empty name: give the path as a list of names"),
+      .refine((path) => !path.includes(""), "contains an empty name; write the path as a list of names"),
     z.array(z.string()).min(1),
   ])
   .describe(
-    "Where the value stands in the document: names with dots between them, or a list of names (for names with dots in them). Default: the column's name.",
+    "Path of the field in the document: names with dots between them, or a list of names if a name contains a dot. Default: the column's name.",
   );
 
 const column = z
@@ -59,46 +60,50 @@ const column = z
     }),
   ])
   .describe(
-    "PostgreSQL type of the column, such as `text`, `numeric(10,2)`, `timestamptz` or `text[]`; or `{path, type}` where the field is not called like the column.",
+    "PostgreSQL type of the column, such as `text`, `numeric(10,2)`, `timestamptz` or `text[]`. Use `{path, type}` if the field and the column have different names.",
   );
 
 const collectionShape = z.strictObject({
   table: identifier
     .optional()
     .describe(
-      "Table, in the schema `postgres.schema`. Created or extended where that is needed. Default: the collection's name.",
+      "Table in the schema `postgres.schema`. Headrace creates it, or adds columns that it lacks. Default: the collection's name.",
     ),
   idType: z
     .enum(ID_TYPES)
     .optional()
-    .describe("Type of the collection's `_id`; `mixed` where several occur. Default: found out once and kept."),
+    .describe(
+      "Type of the collection's `_id`s; `mixed` for several types. Default: Headrace looks at the documents once and keeps the type that it found.",
+    ),
   columns: z
     .record(z.string(), column)
-    .refine((columns) => Object.keys(columns).length > 0, "is empty: leave it out for document mode")
+    .refine((columns) => Object.keys(columns).length > 0, "is empty; omit it for document mode")
     .optional()
     .describe(
-      "The table's columns by name. What is not declared here or does not fit goes to the column `_extra`. Left out: document mode, the whole document in the column `doc`.",
+      "The table's columns by name. Fields that are not declared, and values that do not fit their column, go to the column `_extra`. If omitted (document mode), the whole document goes to the column `doc`.",
     ),
 });
 
 type CollectionInput = z.output<typeof collectionShape>;
 
 const collection = z
-  // `carts:` with nothing behind it is null in YAML.
-  .preprocess((value) => value ?? {}, collectionShape.superRefine(checkMapping, EVEN_IF_REFUSED))
-  .describe("How the collection is replicated; nothing (`{}`) is document mode.");
+  // `carts:` without a value is null in YAML.
+  .preprocess((value) => value ?? {}, collectionShape.superRefine(checkMapping, EVEN_IF_INVALID))
+  .describe("How the collection is replicated. `{}` is document mode.");
 
-/** The collections of a config by name, with the defaults that depend on their names. */
+/** The collections of a config by name. The defaults that depend on the name are filled in. */
 export const collectionsSchema = z
   .record(collectionName, collection)
-  .refine((inputs) => Object.keys(inputs).length > 0, "is empty: leave it out for every collection of the database")
-  .superRefine(checkTables, EVEN_IF_REFUSED)
+  .refine((inputs) => Object.keys(inputs).length > 0, "is empty; omit it to replicate every collection of the database")
+  .superRefine(checkTables, EVEN_IF_INVALID)
   .transform((inputs): Readonly<Record<string, CollectionConfig>> => {
     return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, collectionConfig(name, input)]));
   })
-  .describe("The collections to replicate, by name. Left out: every collection of the database, in document mode.");
+  .describe(
+    "The collections to replicate, by name. If omitted, every collection of the database is replicated in document mode.",
+  );
 
-/** How a collection is replicated that the config says nothing more about. */
+/** How a collection is replicated. Without `input`, everything has its default. */
 export function collectionConfig(name: string, input: CollectionInput = {}): CollectionConfig {
   const columns = input.columns === undefined ? [] : Object.entries(input.columns).map(columnMapping);
   return {
@@ -117,7 +122,7 @@ function columnMapping([name, input]: [string, z.output<typeof column>]): Column
   return { name, path: input.path ?? name.split("."), type: input.type };
 }
 
-/** What the contract says of the columns; those that were refused already are left out. */
+/** Checks the columns together. Columns that were found invalid before are left out. */
 function checkMapping(input: CollectionInput, context: z.RefinementCtx): void {
   const columns = Object.entries(input?.columns ?? {}).filter(([, value]) => isParsedColumn(value));
   const { mapping } = collectionConfig("", { columns: Object.fromEntries(columns) });
@@ -132,9 +137,9 @@ function isParsedColumn(input: unknown): boolean {
 
 function identifierComplaint(name: string): string | null {
   if (name === "") return "is empty";
-  if (name.includes("\0")) return "holds a NUL character";
+  if (name.includes("\0")) return "contains a NUL character";
   const bytes = Buffer.byteLength(name);
-  return bytes > MAX_IDENTIFIER_BYTES ? `has ${bytes} bytes; PostgreSQL's names have at most 63` : null;
+  return bytes > MAX_IDENTIFIER_BYTES ? `has ${bytes} bytes; PostgreSQL allows at most ${MAX_IDENTIFIER_BYTES}` : null;
 }
 
 function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
@@ -149,10 +154,10 @@ function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined
 }
 
 function sharedTable(table: string, owner: string): string {
-  return `goes to the table ${table}, as the collection ${owner} does: give one of them another \`table\``;
+  return `has the same table (${table}) as collection ${owner}; set another \`table\` for one of them`;
 }
 
 function defaultTableComplaint(name: string, table: unknown): string | null {
   const complaint = table === undefined ? identifierComplaint(name) : null;
-  return complaint === null ? null : `its name is no table's name, as it ${complaint}: give a \`table\``;
+  return complaint === null ? null : `its name cannot be the table's name because it ${complaint}; set \`table\``;
 }

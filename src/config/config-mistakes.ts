@@ -1,16 +1,16 @@
 import { HeadraceError } from "../errors/error.ts";
 
-/** One thing that is wrong in a config. */
+/** One mistake in a config. */
 export interface Mistake {
-  /** Where, as keys and list indices from the top. */
+  /** Keys and list indices from the top. */
   readonly path: readonly PropertyKey[];
-  /** What is wrong with what was found there, and what is allowed. */
+  /** What is wrong there, and what is expected. */
   readonly message: string;
-  /** Line in the file, from 1; unknown where the thing is not in the file. */
+  /** Line in the file, from 1; undefined if the file does not contain the path. */
   readonly line?: number | undefined;
 }
 
-/** A config that cannot be used, with every mistake in it. */
+/** CONFIG_INVALID with every mistake in the config. */
 export function configInvalid(file: string, mistakes: readonly Mistake[], cause?: unknown): HeadraceError {
   const count = mistakes.length === 1 ? "a mistake" : `${mistakes.length} mistakes`;
   const lines = mistakes.map((mistake) => `  ${describeMistake(mistake)}`);
@@ -18,7 +18,7 @@ export function configInvalid(file: string, mistakes: readonly Mistake[], cause?
     "CONFIG_INVALID",
     {
       message: `${file} has ${count}:\n${lines.join("\n")}`,
-      remedy: `Correct ${file}; docs/configuration.md describes every key.`,
+      remedy: `Correct ${file}. docs/configuration.md describes every key.`,
     },
     cause,
   );

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { configSchema } from "./config-schema.ts";
 
-/** What is used of JSON Schema. */
+/** The parts of JSON Schema that Headrace uses. */
 export interface SchemaNode {
   readonly type?: string;
   readonly description?: string;
@@ -17,10 +17,10 @@ export interface SchemaNode {
   readonly required?: readonly string[];
 }
 
-/** The config's schema as JSON Schema, as a file has it: before defaults and environment. */
+/** The config's schema as JSON Schema, for the file: before defaults are filled in and variables replaced. */
 export const configJsonSchema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }) as SchemaNode;
 
-/** The schema of what may stand at a path; null where nothing may. */
+/** The schema of the value at a path; null if the path is not allowed. */
 export function schemaAt(path: readonly PropertyKey[], node: SchemaNode = configJsonSchema): SchemaNode | null {
   const [key, ...rest] = path;
   if (key === undefined) return node;
@@ -34,7 +34,7 @@ export function schemaAt(path: readonly PropertyKey[], node: SchemaNode = config
   return null;
 }
 
-/** What is allowed, in words: `a whole number from 1 to 10000`. */
+/** The allowed values in words: `a whole number from 1 to 10000`. */
 export function allowedText(node: SchemaNode): string {
   if (node.anyOf !== undefined) return node.anyOf.map(allowedText).join(" or ");
   if (node.enum !== undefined) return `one of ${node.enum.join(", ")}`;
@@ -55,7 +55,7 @@ function rangeText({ minimum, maximum = Number.MAX_SAFE_INTEGER }: SchemaNode): 
   return maximum === Number.MAX_SAFE_INTEGER ? ` of ${minimum} or more` : ` from ${minimum} to ${maximum}`;
 }
 
-/** The keys that a mapping at a node may have; empty where it may have any. */
+/** The keys that are allowed in a mapping; empty if all are. */
 export function knownKeys(node: SchemaNode): readonly string[] {
   return (node.anyOf ?? [node]).flatMap((branch) => Object.keys(branch.properties ?? {}));
 }
@@ -66,7 +66,9 @@ export interface Setting {
   readonly required: boolean;
 }
 
-/** Every setting of the config, in the schema's order; `<collection>` and `<column>` stand for names of one's own. */
+/**
+ * Every setting of the config, in the schema's order, with `<collection>` and `<column>` in place of the user's names.
+ */
 export function* settings(node: SchemaNode = configJsonSchema, path: readonly string[] = []): Generator<Setting> {
   for (const branch of node.anyOf ?? [node]) {
     for (const [key, child] of Object.entries(branch.properties ?? {})) {

@@ -6,7 +6,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 const credentials = z.strictObject({
   username: z.string().min(1).describe("User name."),
-  password: z.string().min(1).describe("Password; best from the environment."),
+  password: z.string().min(1).describe("Password. Take it from the environment: `${NAME}`."),
 });
 
 const onHistoryLost = z.enum(["fail", "resnapshot"]).default("fail");
@@ -14,21 +14,21 @@ const onHistoryLost = z.enum(["fail", "resnapshot"]).default("fail");
 const mongodb = z.strictObject({
   uri: z
     .string()
-    .regex(/^mongodb(\+srv)?:\/\/./, "is not a MongoDB address: it begins with mongodb:// or mongodb+srv://")
-    .describe("Connection string of a replica set. The user needs the role `read` on the database, nothing more."),
+    .regex(/^mongodb(\+srv)?:\/\/./, "is not a MongoDB address; it must begin with mongodb:// or mongodb+srv://")
+    .describe("Connection string of a replica set. The role `read` on the database is enough for the user."),
   database: z
     .string()
-    .regex(/^[^\s/\\."$*<>:|?\0]{1,63}$/, "is not a name of a MongoDB database")
+    .regex(/^[^\s/\\."$*<>:|?\0]{1,63}$/, "is not a valid name of a MongoDB database")
     .refine((name) => !["admin", "config", "local"].includes(name), "is one of MongoDB's own databases")
     .describe("The database whose collections are replicated."),
   onDrop: z
     .enum(["apply", "fail"])
     .default("apply")
     .describe(
-      "When a collection is dropped, renamed or replaced (`$out`): `apply` empties its table, and copies what is there now; `fail` stops.",
+      "What the producer does when a collection is dropped, renamed or replaced (`$out`). `apply` empties the table and copies the documents that are there now. `fail` stops.",
     ),
   onHistoryLost: onHistoryLost.describe(
-    "When the oplog no longer reaches back to where the producer stands: `fail` stops; `resnapshot` copies all collections anew, and then deletes the rows whose documents are gone.",
+    "What the producer does when the oplog no longer contains the changes after its position. `fail` stops. `resnapshot` copies all collections again, then deletes the rows whose documents no longer exist.",
   ),
   oplogReserve: z
     .number()
@@ -36,29 +36,29 @@ const mongodb = z.strictObject({
     .max(1)
     .default(0.25)
     .describe(
-      "Warns when less than this share of the time that the oplog holds is left before it loses what the producer has not read. Needs the role `read` on `local`.",
+      "The producer logs a warning when it lags so far behind that less than this share of the oplog window is left. Needs the role `read` on the database `local`.",
     ),
 });
 
 const kafka = z.strictObject({
   brokers: z
     .union([z.string().transform((text) => text.split(",").map((broker) => broker.trim())), z.array(z.string())])
-    .pipe(z.array(z.string().regex(/^.+:\d{1,5}$/, "is not host:port")).min(1))
-    .describe("Bootstrap brokers as host:port: one text with commas between them, or a list."),
+    .pipe(z.array(z.string().regex(/^.+:\d{1,5}$/, "is not of the form host:port")).min(1))
+    .describe("Bootstrap brokers as `host:port`: a list, or one text with commas between them."),
   partitions: z
     .int()
     .min(1)
     .max(10_000)
     .default(4)
-    .describe("Partitions of each collection's topic, hence the most consumers that share its work."),
-  replicationFactor: z.int().min(1).max(100).default(1).describe("Copies of each topic; 3 in production."),
+    .describe("Partitions of each collection's topic. At most this many consumers can share the work."),
+  replicationFactor: z.int().min(1).max(100).default(1).describe("Replicas of each topic. Use 3 in production."),
   retentionMs: z
     .int()
     .min(-1)
     .default(7 * DAY_MS)
-    .describe("How long the topics keep records, in ms (default 7 days; -1: for ever)."),
+    .describe("How long the topics keep records, in ms (default 7 days; -1: forever)."),
   onHistoryLost: onHistoryLost.describe(
-    "When the topics no longer hold what a consumer has still to apply: `fail` stops; `resnapshot` has the collection copied anew, and then deletes the rows whose documents are gone.",
+    "What a consumer does when a topic no longer contains records that it has not applied. `fail` stops. `resnapshot` asks the producer to copy the collection again, then deletes the rows whose documents no longer exist.",
   ),
   sessionTimeoutMs: z
     .int()
@@ -66,41 +66,43 @@ const kafka = z.strictObject({
     .max(1_800_000)
     .default(30_000)
     .describe(
-      "A consumer that the brokers have not heard of for this long, in ms, loses its partitions to the others. Brokers allow 6000 to 1800000 unless they are set otherwise.",
+      "A consumer that sends no heartbeat for this long, in ms, loses its partitions to the other consumers. By default, brokers allow 6000 to 1800000.",
     ),
   ssl: z
     .union([
       z.boolean(),
       z.strictObject({
-        caFile: z.string().optional().describe("File with the certificates of the authorities to trust, PEM."),
-        certFile: z.string().optional().describe("File with the client's certificate, PEM."),
-        keyFile: z.string().optional().describe("File with the client's private key, PEM."),
+        caFile: z.string().optional().describe("File with the certificates of the trusted authorities (PEM)."),
+        certFile: z.string().optional().describe("File with the client's certificate (PEM)."),
+        keyFile: z.string().optional().describe("File with the client's private key (PEM)."),
       }),
     ])
     .default(false)
-    .describe("TLS to the brokers: `true`, or the files to use."),
+    .describe("TLS for the connections to the brokers: `true`, or the files to use."),
   sasl: z
     .strictObject({
       mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"]).describe("SASL mechanism."),
       ...credentials.shape,
     })
     .optional()
-    .describe("Login at the brokers."),
+    .describe("Login to the brokers."),
 });
 
 const schemaRegistry = z.strictObject({
   url: z
     .string()
-    .regex(/^https?:\/\/./, "is not an address: it begins with http:// or https://")
-    .describe("Address of a registry with Confluent's API (Confluent, Apicurio `/apis/ccompat/v7`, Karapace)."),
-  auth: credentials.optional().describe("Login at the registry (HTTP basic)."),
+    .regex(/^https?:\/\/./, "is not an HTTP address; it must begin with http:// or https://")
+    .describe(
+      "Address of a registry with Confluent's API: Confluent, Karapace, or Apicurio (with the path `/apis/ccompat/v7`).",
+    ),
+  auth: credentials.optional().describe("Login to the registry (HTTP basic authentication)."),
 });
 
 const postgres = z.strictObject({
   url: z
     .string()
-    .regex(/^postgres(ql)?:\/\/./, "is not a PostgreSQL address: it begins with postgres:// or postgresql://")
-    .describe("Connection string; `?sslmode=verify-full` and the like as libpq has them."),
+    .regex(/^postgres(ql)?:\/\/./, "is not a PostgreSQL address; it must begin with postgres:// or postgresql://")
+    .describe("Connection string, with libpq's parameters such as `?sslmode=verify-full`."),
   schema: z
     .string()
     .min(1)
@@ -108,13 +110,13 @@ const postgres = z.strictObject({
     .refine((name) => name !== "headrace", "is Headrace's own schema")
     .refine((name) => !/^pg_|^information_schema$/.test(name), "is one of PostgreSQL's own schemas")
     .default("public")
-    .describe("Schema that the tables are in. Created where it is missing."),
+    .describe("Schema of the tables. Headrace creates it if it does not exist."),
   statementTimeoutMs: z
     .int()
     .min(1_000)
     .default(60_000)
-    .describe("A statement that takes longer, in ms, is cancelled and tried again."),
-  poolSize: z.int().min(1).max(1_000).default(8).describe("Most connections at a time, of each process."),
+    .describe("A statement that takes longer than this, in ms, is cancelled and tried again."),
+  poolSize: z.int().min(1).max(1_000).default(8).describe("Maximum number of connections of each process."),
 });
 
 const snapshot = z.strictObject({
@@ -122,14 +124,14 @@ const snapshot = z.strictObject({
     .enum(["initial", "always", "never", "only"])
     .default("initial")
     .describe(
-      "`initial`: each collection once, then changes. `always`: at each start. `never`: changes only. `only`: copy and exit.",
+      "When the producer copies collections. `initial`: each collection once. `always`: at every start. `never`: not at all, it only follows the changes. `only`: once, then it exits.",
     ),
   chunkDocuments: z
     .int()
     .min(1)
     .max(100_000)
     .default(2_000)
-    .describe("Most documents of one snapshot read; progress is stored after each."),
+    .describe("Maximum number of documents in one read of a snapshot. The progress is stored after each read."),
 });
 
 const documents = z.strictObject({
@@ -137,24 +139,28 @@ const documents = z.strictObject({
     .enum(NUL_CHARACTERS)
     .default("replace")
     .describe(
-      "A NUL character in a text, which PostgreSQL cannot store: `replace` writes U+FFFD, `strip` leaves it out, `dead-letter` gives the document up until it is mended. Counted as a misfit.",
+      "What happens to a NUL character in a text, which PostgreSQL cannot store. `replace` writes U+FFFD in its place, `strip` removes it; both count as a misfit. `dead-letter` makes the document a dead letter.",
     ),
 });
 
 const batch = z.strictObject({
-  rows: z.int().min(1).max(100_000).default(2_000).describe("Most records of one PostgreSQL transaction."),
+  rows: z.int().min(1).max(100_000).default(2_000).describe("Maximum number of records in one PostgreSQL transaction."),
   bytes: z
     .int()
     .min(1_024)
     .default(8 * 1024 * 1024)
-    .describe("Most bytes of one PostgreSQL transaction; a single record may be larger."),
+    .describe("Maximum size of one PostgreSQL transaction, in bytes. A single record may be larger."),
 });
 
 const deadLetters = z.strictObject({
   window: z
     .strictObject({
-      max: z.int().min(0).default(100).describe("More dead letters than this in the window stop the consumer."),
-      records: z.int().min(1).default(10_000).describe("Size of the window, in records."),
+      max: z
+        .int()
+        .min(0)
+        .default(100)
+        .describe("The consumer stops when the window contains more dead letters than this."),
+      records: z.int().min(1).default(10_000).describe("Size of the window: this many latest records."),
     })
     .prefault({})
     .describe("A limit, so that a wrong table does not turn a whole topic into dead letters."),
@@ -166,7 +172,7 @@ const tombstones = z.strictObject({
     .min(-1)
     .default(30 * DAY_MS)
     .describe(
-      "How long deletes are remembered, in ms (default 30 days; -1: for ever). Longer than `kafka.retentionMs`, so that no record is older than the memory.",
+      "How long PostgreSQL remembers deletes, in ms (default 30 days; -1: forever). Must be longer than `kafka.retentionMs`, so that an old record in Kafka cannot bring back a deleted row.",
     ),
 });
 
@@ -174,35 +180,37 @@ const log = z.strictObject({
   level: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")
-    .describe("Least level that is logged. Logs are JSON lines on stderr."),
+    .describe("Lowest level that is logged. The log is written to stderr, one JSON object per line."),
 });
 
 const http = z.strictObject({
-  port: z.int().min(0).max(65_535).describe("Port; 0 takes a free one."),
-  host: z.string().min(1).default("127.0.0.1").describe("Address to listen at; 0.0.0.0 for all."),
+  port: z.int().min(0).max(65_535).describe("Port. 0 chooses a free one."),
+  host: z.string().min(1).default("127.0.0.1").describe("Address to listen on. 0.0.0.0 listens on all."),
 });
 
-/** The one source of truth of the config: validation, defaults, and the reference in the docs. */
+/** The only definition of the config: its validation, its defaults, and docs/configuration.md come from here. */
 export const configSchema = z
   .strictObject({
     name: z
       .string()
       .regex(
         /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/,
-        "is not a name: letters, digits, _ and -, at most 63, the first a letter or digit",
+        "is not a valid name; use at most 63 letters, digits, _ and -, and begin with a letter or digit",
       )
-      .describe("Name of the pipeline. Its topics, consumer group and transactional id derive from it."),
-    mongodb: mongodb.describe("The source."),
-    kafka: kafka.describe("The log between the two."),
-    schemaRegistry: schemaRegistry.describe("Where the Avro schemas of the topics are."),
-    postgres: postgres.describe("The sink."),
-    snapshot: snapshot.prefault({}).describe("The first copy of a collection."),
-    documents: documents.prefault({}).describe("What becomes of the documents' values."),
-    batch: batch.prefault({}).describe("How much is written to PostgreSQL at a time."),
+      .describe("Name of the pipeline. The names of its topics, consumer group and transactional id are made from it."),
+    mongodb: mongodb.describe("The source of the documents."),
+    kafka: kafka.describe("The log between MongoDB and PostgreSQL."),
+    schemaRegistry: schemaRegistry.describe("The registry of the topics' Avro schemas."),
+    postgres: postgres.describe("The target of the rows."),
+    snapshot: snapshot.prefault({}).describe("How collections are copied."),
+    documents: documents.prefault({}).describe("How values of documents are written."),
+    batch: batch.prefault({}).describe("How much is written in one PostgreSQL transaction."),
     deadLetters: deadLetters.prefault({}).describe("Records that cannot be applied."),
-    tombstones: tombstones.prefault({}).describe("Memory of deletes, so that nothing deleted comes back."),
+    tombstones: tombstones.prefault({}).describe("The memory of deletes, so that deleted rows do not come back."),
     log: log.prefault({}).describe("Logging."),
-    http: http.optional().describe("Serves /metrics, /healthz, /readyz and /status. Left out: nothing listens."),
+    http: http
+      .optional()
+      .describe("Serves /metrics, /healthz, /readyz and /status. If omitted, Headrace opens no port."),
     collections: collectionsSchema.optional(),
   })
   .superRefine((config, context) => {
@@ -211,20 +219,18 @@ export const configSchema = z
       context.addIssue({ code: "custom", path: ["tombstones", "retentionMs"], message: complaint });
     for (const side of ["mongodb", "kafka"] as const) {
       if (config.snapshot.mode !== "never" || config[side].onHistoryLost === "fail") continue;
-      const message = "cannot be resnapshot, as snapshot.mode is never";
+      const message = "needs snapshots, but snapshot.mode is never";
       context.addIssue({ code: "custom", path: [side, "onHistoryLost"], message });
     }
   })
   .describe("Configuration of one Headrace pipeline");
 
-/** A deleted row would come back where an older record of it is replayed after the delete has been forgotten. */
+/** If a delete was forgotten, an older record of the same row that is still in Kafka could bring the row back. */
 function retentionComplaint(recordsMs: number, tombstonesMs: number): string | null {
   if (tombstonesMs === -1) return null;
-  if (recordsMs === -1) return "must be -1 (for ever), as kafka.retentionMs is";
-  return tombstonesMs > recordsMs
-    ? null
-    : `must be more than kafka.retentionMs, which is ${recordsMs}, or -1 (for ever)`;
+  if (recordsMs === -1) return "must be -1 (forever), because kafka.retentionMs is -1";
+  return tombstonesMs > recordsMs ? null : `must be more than kafka.retentionMs (${recordsMs}), or -1 (forever)`;
 }
 
-/** A valid config with its defaults. */
+/** A valid config, with defaults filled in. */
 export type Config = z.output<typeof configSchema>;

@@ -2,20 +2,20 @@ import type { Mistake } from "./config-mistakes.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A config's plain data with the environment's values in it. */
+/** A config's data with variables replaced by their values. */
 export interface Substituted {
   readonly data: unknown;
   readonly mistakes: readonly Mistake[];
-  /** True where the text at a path (see `pathKey`) came from the environment. */
+  /** Paths (see `pathKey`) of texts in which a variable was replaced. */
   readonly fromEnvironment: ReadonlySet<string>;
 }
 
-/** A path as a key of sets. */
+/** A path as a text, to be kept in a set. */
 export function pathKey(path: readonly PropertyKey[]): string {
   return JSON.stringify(path);
 }
 
-/** Puts the environment's values in for `${NAME}` in every text (not in keys). `$${` stands for `${`. */
+/** Replaces `${NAME}` by the environment variable NAME in every text, but not in keys. `$${` becomes `${`. */
 export function substituteEnvironment(data: unknown, environment: Environment): Substituted {
   const mistakes: Mistake[] = [];
   const fromEnvironment = new Set<string>();

@@ -5,7 +5,7 @@ import { allowedText, knownKeys, schemaAt } from "./config-reference.ts";
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
-/** The value at a path; undefined where there is none. */
+/** The value at a path; undefined if there is none. */
 export function valueAt(data: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (value, key) =>
@@ -15,8 +15,8 @@ export function valueAt(data: unknown, path: Path): unknown {
 }
 
 /**
- * zod's issues in the words of whoever wrote the file.
- * @param isSecret of a value at a path: then what was found is not shown.
+ * Turns zod's issues into mistakes that name the file's keys and values.
+ * @param isSecret whether the value at a path must not be shown
  */
 export function explainIssues(issues: readonly Issue[], data: unknown, isSecret: (path: Path) => boolean): Mistake[] {
   return issues.flatMap((issue) => explain(issue, [], { data, isSecret }));
@@ -38,7 +38,7 @@ function explain(issue: Issue, base: Path, context: Context): Mistake[] {
   return [notAllowed(path, context)];
 }
 
-/** The branch that was meant is the one that does not refuse the value as a whole. */
+/** The user meant the branch that accepts the type of the value. */
 function explainUnion(issue: z.core.$ZodIssueInvalidUnion, path: Path, context: Context): Mistake[] {
   const meant = issue.errors.find(([first]) => first !== undefined && !(isTypeIssue(first) && first.path.length === 0));
   return meant === undefined ? [notAllowed(path, context)] : meant.flatMap((inner) => explain(inner, path, context));
@@ -52,16 +52,16 @@ function notAllowed(path: Path, context: Context): Mistake {
   const node = schemaAt(path);
   const allowed = node === null ? "" : allowedText(node);
   const value = valueAt(context.data, path);
-  if (value === undefined) return { path, message: `is missing; give ${allowed}` };
+  if (value === undefined) return { path, message: `is missing; expected ${allowed}` };
   const suggestion = typeof value === "string" ? suggestionText(value, node?.enum ?? []) : "";
-  return { path, message: `${foundText(path, context)} is not allowed; allowed is ${allowed}${suggestion}` };
+  return { path, message: `${foundText(path, context)} is not valid; expected ${allowed}${suggestion}` };
 }
 
 function unknownKey(path: Path): Mistake {
   const parent = schemaAt(path.slice(0, -1));
   const known = parent === null ? [] : knownKeys(parent);
   const suggestion = suggestionText(String(path.at(-1)), known);
-  return { path, message: `unknown key${suggestion === "" ? `; known are ${known.join(", ")}` : suggestion}` };
+  return { path, message: `unknown key${suggestion === "" ? `; known keys: ${known.join(", ")}` : suggestion}` };
 }
 
 function suggestionText(word: string, candidates: readonly string[]): string {
@@ -69,7 +69,7 @@ function suggestionText(word: string, candidates: readonly string[]): string {
   return suggestion === null ? "" : `; did you mean ${suggestion}?`;
 }
 
-/** A message about a single value says which, unless that is a secret or said already. */
+/** Puts the value in front of a message about a single value, unless the message contains it. */
 function withFound(message: string, path: Path, context: Context): string {
   const value = valueAt(context.data, path);
   const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
@@ -77,7 +77,7 @@ function withFound(message: string, path: Path, context: Context): string {
   return `${foundText(path, context)} ${message}`;
 }
 
-/** What stands there; not itself where it is a secret. */
+/** Describes the value at a path without showing a secret. */
 function foundText(path: Path, { data, isSecret }: Context): string {
   const value = valueAt(data, path);
   if (isSecret(path)) return "the value";
@@ -85,9 +85,9 @@ function foundText(path: Path, { data, isSecret }: Context): string {
   return typeof value === "object" && value !== null ? "a mapping" : JSON.stringify(value);
 }
 
-/** The candidate that a mistyped word most likely stands for; null where none is near. */
+/** The candidate that is most similar to a mistyped word; null if none is similar enough. */
 export function closest(word: string, candidates: readonly string[]): string | null {
-  // Two letters that changed places count as two.
+  // Two swapped letters count as two edits.
   const limit = word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3));
   let best: string | null = null;
   let bestDistance = limit + 1;
@@ -98,7 +98,7 @@ export function closest(word: string, candidates: readonly string[]): string | n
   return best;
 }
 
-/** Levenshtein: the fewest insertions, deletions and replacements that make `b` of `a`. */
+/** Levenshtein distance: the fewest insertions, deletions and replacements that turn `a` into `b`. */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, charA] of a.split("").entries()) {

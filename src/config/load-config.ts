@@ -10,12 +10,12 @@ import { pathKey, substituteEnvironment } from "./environment.ts";
 import type { Environment, Substituted } from "./environment.ts";
 import { explainIssues, valueAt } from "./explain-issues.ts";
 
-/** Keys whose values may be or hold a secret. */
+/** Keys whose values may be or contain a secret. */
 const SECRET_KEYS: readonly PropertyKey[] = ["uri", "url", "username", "password"];
 
 /**
  * Reads a config file.
- * @throws HeadraceError CONFIG_INVALID with everything that is wrong in it, or where it cannot be read.
+ * @throws HeadraceError CONFIG_INVALID with every mistake, or if the file cannot be read
  */
 export async function loadConfig(file: string, environment: Environment = process.env): Promise<Config> {
   let text: string;
@@ -23,16 +23,16 @@ export async function loadConfig(file: string, environment: Environment = proces
     text = await readFile(file, "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const message = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
-    throw configInvalid(file, [{ path: [], message: `${message}; give the right one with --config` }], error);
+    const message = code === "ENOENT" ? "the file does not exist" : `the file cannot be read (${code})`;
+    throw configInvalid(file, [{ path: [], message: `${message}; give another one with --config` }], error);
   }
   return parseConfig(text, { file, environment });
 }
 
 /**
- * Makes a config of YAML.
- * @param file its name, for messages.
- * @throws HeadraceError CONFIG_INVALID with everything that is wrong in it.
+ * Parses a config from YAML.
+ * @param file its name, for messages
+ * @throws HeadraceError CONFIG_INVALID with every mistake
  */
 export function parseConfig(
   text: string,
@@ -73,7 +73,7 @@ function validate(substituted: Substituted): { readonly config?: Config; readonl
   return result.success ? { config: result.data, mistakes } : { mistakes };
 }
 
-/** The environment has only texts: one that stands where a number or a boolean is wanted becomes that. */
+/** Environment variables are texts: where the config wants a number or a boolean, the text is converted. */
 function typedFromEnvironment({ data, fromEnvironment }: Substituted): unknown {
   for (const key of fromEnvironment) {
     const path = JSON.parse(key) as (string | number)[];
@@ -95,7 +95,7 @@ function typedText(text: string, types: readonly (string | undefined)[]): unknow
   return text;
 }
 
-/** The line of the thing at a path, or of the nearest thing around it that is in the file. */
+/** The line of the value at a path. If the file does not contain it, the line of the nearest value around it. */
 function lineOf(path: readonly PropertyKey[], document: Document, lineCounter: LineCounter): number | undefined {
   for (let length = path.length; length > 0; length--) {
     const node = document.getIn(path.slice(0, length), true);

@@ -7,12 +7,12 @@ import type { Metrics } from "./metrics.ts";
 
 export interface HttpServerOptions {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 chooses a free port. */
   readonly port: number;
   readonly metrics: Pick<Metrics, "text" | "contentType">;
-  /** True once the process does its work. */
+  /** True once the process has started its work. */
   readonly isReady: () => boolean;
-  /** What /status answers, as JSON. */
+  /** The answer of /status, sent as JSON. */
   readonly status: () => Promise<object>;
   readonly logger: Logger;
 }
@@ -29,8 +29,8 @@ interface Answer {
 }
 
 /**
- * Serves GET /metrics, /healthz (the process lives), /readyz (it works) and /status.
- * @throws HeadraceError HTTP_UNAVAILABLE where the port cannot be had.
+ * Serves GET /metrics, /healthz (the process is alive), /readyz (it is working) and /status.
+ * @throws HeadraceError HTTP_UNAVAILABLE if it cannot listen on the port
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { host, port, logger } = options;
@@ -38,7 +38,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     answer(request, options).then(
       (result) => send(response, result),
       (error: unknown) => {
-        logger.warn({ err: error, url: request.url }, "answering an HTTP request failed");
+        logger.warn({ err: error, url: request.url }, "an HTTP request failed");
         send(response, text(503, "unavailable"));
       },
     );
@@ -84,5 +84,5 @@ function send(response: ServerResponse, { code, type, body }: Answer): void {
 }
 
 function unavailable(host: string, port: number, cause: Error): HeadraceError {
-  return new HeadraceError("HTTP_UNAVAILABLE", { message: `Cannot listen at ${host}:${port}` }, cause);
+  return new HeadraceError("HTTP_UNAVAILABLE", { message: `Cannot listen on ${host}:${port}.` }, cause);
 }

@@ -1,6 +1,9 @@
 import { errorKind, withCode } from "../errors/error.ts";
 
-/** Exit codes: done, fatal error, mistake in usage or config. Signals: 128 + number, after a clean drain. */
+/**
+ * Exit codes: done, fatal error, mistake in the command line or config. After a signal and a clean shutdown: 128 + its
+ * number.
+ */
 export const EXIT_DONE = 0;
 export const EXIT_FATAL = 1;
 export const EXIT_USAGE = 2;
@@ -9,7 +12,7 @@ const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 type StopSignal = keyof typeof SIGNAL_EXIT_CODES;
 
-/** The reason that the lifecycle's AbortSignal has. */
+/** The reason of the AbortSignal that `runToExitCode` passes to `main`. */
 export class Stopped extends Error {
   override readonly name = "Stopped";
   readonly stopSignal: StopSignal;
@@ -20,7 +23,7 @@ export class Stopped extends Error {
   }
 }
 
-/** What is used of `process`; a test gives its own. */
+/** The part of `process` that is used here. Tests pass their own. */
 interface ProcessEvents {
   on(event: string, listener: (argument: unknown) => void): unknown;
   off(event: string, listener: (argument: unknown) => void): unknown;
@@ -28,18 +31,18 @@ interface ProcessEvents {
 }
 
 export interface LifecycleOptions {
-  /** Told once about the error that ends the process, wherever it came from; it has a code and a remedy. */
+  /** Called once with the error that ends the process. The error has a code and a remedy. */
   readonly onFatal: (error: unknown) => void;
-  /** Told when the first signal has come and the work is being finished. */
+  /** Called at the first signal, while `main` finishes its work. */
   readonly onDrain?: (stopSignal: StopSignal) => void;
   readonly process?: ProcessEvents;
 }
 
 /**
- * Runs `main` and gives the exit code. The first SIGTERM or SIGINT aborts the signal that main has, so that
- * it finishes what it has begun; a second one ends the process at once. An error that nobody caught ends
- * it too: going on in an unknown state could lose data.
- * @param main resolves to its exit code, or to nothing for 0.
+ * Runs `main` and returns the exit code. The first SIGTERM or SIGINT aborts the signal of `main`, which then finishes
+ * the work that it has started. A second one ends the process immediately. An uncaught error ends the process, too,
+ * because continuing in an unknown state could lose data.
+ * @param main resolves to its exit code; undefined means 0
  */
 export async function runToExitCode(
   main: (signal: AbortSignal) => Promise<number | void>,
@@ -79,7 +82,7 @@ function exitCodeAfter(signal: AbortSignal): number {
   return signal.aborted && reason instanceof Stopped ? SIGNAL_EXIT_CODES[reason.stopSignal] : EXIT_DONE;
 }
 
-/** A driver answers the aborted signal with an AbortError of its own. */
+/** Drivers throw their own AbortError when the signal aborts. */
 function isStop(error: unknown, signal: AbortSignal): boolean {
   return signal.aborted && (error instanceof Stopped || (error instanceof Error && error.name === "AbortError"));
 }

@@ -2,7 +2,7 @@ import { pino } from "pino";
 import type { DestinationStream } from "pino";
 import { errorCode, HeadraceError } from "../errors/error.ts";
 
-/** What every part of Headrace logs with; pino's shape. Errors go under `err`. Never a document's value. */
+/** The logger of every part of Headrace, in pino's shape. Log errors as `err`. Never log a document's value. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -14,13 +14,13 @@ type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
 export interface LoggerOptions {
   readonly level: LogLevel;
-  /** Fields of every line, e.g. the pipeline's name. */
+  /** Fields of every line, such as the pipeline's name. */
   readonly fields?: Readonly<Record<string, string>>;
-  /** Default: stderr, always, so that what a command prints to stdout stays clean. */
+  /** Default: stderr, because stdout is for the output of commands. */
   readonly destination?: DestinationStream;
 }
 
-/** Writes one JSON object a line. Credentials in URLs and fields named like secrets are masked. */
+/** Writes one JSON object per line. Masks credentials in URLs, and fields with names of secrets. */
 export function createLogger({ level, fields, destination }: LoggerOptions): Logger {
   return pino(
     {
@@ -32,7 +32,7 @@ export function createLogger({ level, fields, destination }: LoggerOptions): Log
       redact: { paths: SECRET_FIELDS, censor: "***" },
       hooks: { streamWrite: maskCredentials },
     },
-    // Synchronous: the line that says why the process ends must not be lost with it.
+    // Synchronous, so that the last line, which says why the process ends, is not lost.
     destination ?? pino.destination({ dest: 2, sync: true }),
   );
 }
@@ -55,9 +55,9 @@ interface ErrorDescription {
 }
 
 /**
- * An error for a log: code, message, what to do, and the codes of its causes. Causes are the drivers'
- * errors, whose messages may quote a document's value (PostgreSQL: `invalid input syntax … "…"`); so only
- * the messages of our own and of the operating system's errors are kept.
+ * Describes an error for the log: code, message, remedy, and the codes of its causes. Causes are errors of drivers,
+ * whose messages may contain a document's value (PostgreSQL: `invalid input syntax … "…"`). So the message of a cause
+ * is kept only if Headrace or the operating system wrote it.
  */
 export function describeError(error: unknown): ErrorDescription {
   const causes = causeChain(error).map((cause) => describeOne(cause, isOurs(cause) || isSystemError(cause)));
@@ -69,7 +69,7 @@ export function describeError(error: unknown): ErrorDescription {
   };
 }
 
-/** The one line that says why the process ends. */
+/** Logs the line that says why the process ends. */
 export function logFatal(logger: Logger, error: unknown): void {
   const { code, message, remedy } = describeError(error);
   const summary = `${code === undefined ? "" : `${code}: `}${message ?? "unknown error"}`;
@@ -102,12 +102,12 @@ function causeOf(error: unknown): unknown {
   return error instanceof Error ? error.cause : undefined;
 }
 
-/** Our errors say what to do; no driver's does. */
+/** Whether Headrace itself threw the error. */
 function isOurs(error: unknown): error is HeadraceError {
   return error instanceof HeadraceError;
 }
 
-/** An error that nobody classified, and where it comes from is all that is known. */
+/** Whether an error had no code of its own. Then its stack is the best information. */
 function isUnknown(error: unknown): error is Error {
   return errorCode(error) === "UNKNOWN_ERROR";
 }

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
-/** What a process counts. Labels are names of things, never values of documents. */
+/** The metrics of a process. Labels are never values of documents. */
 export interface Metrics {
   readonly eventsPublished: Counter<"collection" | "op">;
   readonly positionTimestamp: Gauge;
@@ -9,12 +9,12 @@ export interface Metrics {
   readonly rowsApplied: Counter<"table">;
   readonly deadLetters: Counter<"table">;
   readonly misfits: Counter<"collection" | "column">;
-  /** By the error's code. */
+  /** By error code. */
   readonly retries: Counter<"code">;
-  /** By where it was lost: `oplog` or `kafka`. */
+  /** By the log that lost it: `oplog` or `kafka`. */
   readonly historyLost: Counter<"log">;
   readonly lag: Gauge<"topic" | "partition">;
-  /** In Prometheus's text format. */
+  /** All metrics in Prometheus's text format. */
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -37,12 +37,12 @@ export function createMetrics(): Metrics {
     }),
     positionAge: new Gauge({
       name: "headrace_position_age_seconds",
-      help: "How much older than MongoDB's newest write the producer's last committed position is",
+      help: "Time from the producer's last committed position to MongoDB's newest write, in seconds",
       registers,
     }),
     oplogWindow: new Gauge({
       name: "headrace_oplog_window_seconds",
-      help: "How much time MongoDB's oplog holds; NaN where that is not known",
+      help: "Time that MongoDB's oplog covers, in seconds; NaN if unknown",
       registers,
     }),
     rowsApplied: new Counter({
@@ -59,25 +59,25 @@ export function createMetrics(): Metrics {
     }),
     misfits: new Counter({
       name: "headrace_misfits_total",
-      help: "Values that did not fit their column or were changed to be written",
+      help: "Values that did not fit their column, or that were changed to be written",
       labelNames: ["collection", "column"],
       registers,
     }),
     retries: new Counter({
       name: "headrace_retries_total",
-      help: "Failures after which something was tried again",
+      help: "Retryable failures that were tried again",
       labelNames: ["code"],
       registers,
     }),
     historyLost: new Counter({
       name: "headrace_history_lost_total",
-      help: "How often changes were lost before they were read, and copied anew",
+      help: "Times that changes were lost before they were read, so that collections were copied again",
       labelNames: ["log"],
       registers,
     }),
     lag: new Gauge({
       name: "headrace_lag_records",
-      help: "Records (control records included) of a partition that are not applied yet",
+      help: "Records of a partition, including control records, that are not applied yet",
       labelNames: ["topic", "partition"],
       registers,
     }),

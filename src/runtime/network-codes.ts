@@ -1,4 +1,4 @@
-/** Node's codes of a network that fails; ENOENT: the Unix socket of a server that does not run. */
+/** Node's error codes of network failures. ENOENT: the Unix socket of a server that is not running. */
 const NETWORK_CODES: ReadonlySet<unknown> = new Set([
   "EAI_AGAIN",
   "ECONNABORTED",
@@ -15,7 +15,7 @@ const NETWORK_CODES: ReadonlySet<unknown> = new Set([
   "ETIMEDOUT",
 ]);
 
-/** The code of an error of Node's own that says that the network or the server at its other end is away; else null. */
+/** The code of a Node error that means that the network or the server is not available; null for any other error. */
 export function networkCode(error: unknown): string | null {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === "string" && NETWORK_CODES.has(code) ? code : null;

@@ -3,38 +3,38 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errorKind } from "../errors/error.ts";
 import type { Logger } from "./logger.ts";
 
-/** Time as retry sees it; a test gives its own. */
+/** The clock of `retry`. Tests pass their own. */
 export interface Clock {
-  /** ms, of any origin; never falls. */
+  /** In ms since any fixed time. Never decreases. */
   now(): number;
   /** Rejects when `signal` aborts. */
   sleep(delayMs: number, signal: AbortSignal | undefined): Promise<void>;
 }
 
 export interface RetryOptions {
-  /** Aborting ends the waiting; the signal's reason is thrown. */
+  /** Aborting it ends the wait, and `retry` throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Ceiling of the first delay. Default 100. */
+  /** Upper limit of the first delay. Default 100. */
   readonly initialDelayMs?: number;
-  /** Ceiling of every delay. Default 30,000. */
+  /** Upper limit of every delay. Default 30,000. */
   readonly maxDelayMs?: number;
-  /** Give up when the next try would begin later than this after the first. Default: never. */
+  /** Give up if the next attempt would start later than this after the first one. Default: never. */
   readonly maxElapsedMs?: number | undefined;
-  /** Called before each wait; `attempt` counts from 1, the one that has just failed. */
+  /** Called before each wait. `attempt` is the number of the attempt that has just failed, from 1. */
   readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
   readonly clock?: Clock;
-  /** In [0, 1), as Math.random. */
+  /** Returns a number in [0, 1), like Math.random. */
   readonly random?: () => number;
 }
 
-/** A failure after which something is tried again. */
+/** A failure that is tried again. */
 export interface RetryMessage {
   readonly error: unknown;
   readonly attempt: number;
   readonly delayMs: number;
 }
 
-/** Gets a RetryMessage for each retry in the process, wherever it is: for metrics. */
+/** Receives a RetryMessage for each retry in the process. Used for metrics. */
 export const retriesChannel = channel("headrace.retries");
 
 const systemClock: Clock = {
@@ -43,10 +43,10 @@ const systemClock: Clock = {
 };
 
 /**
- * Repeats `operation` while it fails with an error of kind retryable, with full-jitter exponential
- * back-off: each delay is uniform in [0, min(maxDelayMs, initialDelayMs * 2^n)], so that many clients of
- * one server that comes back do not return at once.
- * Throws the operation's last error, or the signal's reason once that has aborted.
+ * Repeats `operation` while it fails with an error of kind retryable. Uses exponential back-off with full jitter: each
+ * delay is uniform in [0, min(maxDelayMs, initialDelayMs * 2^n)], so that the clients of a restarted server do not all
+ * return at the same time.
+ * @throws the operation's last error, or the signal's reason if the signal has aborted
  */
 export async function retry<T>(operation: (attempt: number) => Promise<T>, options: RetryOptions = {}): Promise<T> {
   const { signal, maxElapsedMs = Infinity, onRetry, clock = systemClock, random = Math.random } = options;
@@ -76,16 +76,16 @@ async function pause(delayMs: number, signal: AbortSignal | undefined, clock: Cl
   try {
     await clock.sleep(delayMs, signal);
   } catch (error) {
-    // The timer's own AbortError would hide why the signal was aborted.
+    // The timer's AbortError would hide the signal's reason.
     signal?.throwIfAborted();
     throw error;
   }
 }
 
-/** How patient a start is with servers that cannot be reached: they may be starting, too. */
+/** At startup, servers that cannot be reached are tried for a minute. They may be starting, too. */
 export const START_PATIENCE = { maxElapsedMs: 60_000, maxDelayMs: 2_000 } as const;
 
-/** An `onRetry` that logs; the level rises with the delay: a hiccup is for debugging, an outage is a warning. */
+/** Makes an `onRetry` that logs. The level depends on the delay: debug below 500 ms, info below 5 s, then warn. */
 export function logRetries(logger: Logger, what: string): (error: unknown, attempt: number, delayMs: number) => void {
   return (error, attempt, delayMs) => {
     const fields = { err: error, attempt, delayMs: Math.round(delayMs) };

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Waits. Throws the signal's own reason when it aborts, where the timer's error would hide it. */
+/** Waits. When the signal aborts, throws its reason instead of the timer's error. */
 export async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
-/** Does some work. That it was left off because `signal` aborted, which it shows by throwing the reason, is no failure. */
+/**
+ * Runs `work`. If `signal` aborts and the work throws the signal's reason, that is not an error; every other error is
+ * thrown.
+ */
 export async function untilAborted(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   try {
     await work();

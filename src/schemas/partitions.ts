@@ -7,13 +7,13 @@ export interface PartitionOffset extends TopicPartition {
   readonly offset: bigint;
 }
 
-/** What the log of a partition holds: from `low` on, below `high`. */
+/** The offsets in the log of a partition: from `low`, inclusive, to `high`, exclusive. */
 export interface LogBounds {
   readonly low: bigint;
   readonly high: bigint;
 }
 
-/** The key of a partition in maps. */
+/** A partition as a text, for the keys of maps. */
 export function partitionKey({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { HeadraceError } from "../errors/error.ts";
 import type { Position } from "./change-event.ts";
 
-/** Grows when a reader of the old form would misread the new one. */
+/** Increase it when an old reader would misread the new form. */
 const FORMAT = 1;
 
 /** A bigint. */
@@ -23,7 +23,7 @@ const storedPosition = z.object({
   isWhole: z.boolean().optional(),
   cluster: z.string(),
   horizon: version,
-  // Not z.record, which drops `__proto__`: a collection may have that name.
+  // Not z.record: it drops `__proto__`, which is a possible name of a collection.
   snapshots: z
     .custom<object>((snapshots) => typeof snapshots === "object" && snapshots !== null)
     .transform((snapshots) => Object.entries<unknown>({ ...snapshots }))
@@ -32,20 +32,20 @@ const storedPosition = z.object({
   signals: z.object({ offset: version, after: z.string().nullable() }),
 });
 
-/** A position as JSON, its versions as decimal strings, as it is stored in Kafka. */
+/** A position as JSON, as it is stored in Kafka, with versions as decimal strings. */
 export function encodePosition(position: Position): string {
   return JSON.stringify({ format: FORMAT, ...position }, (_key, value: unknown) =>
     typeof value === "bigint" ? value.toString() : value,
   );
 }
 
-/** @throws HeadraceError POSITION_INVALID for what `encodePosition` did not write. */
+/** @throws HeadraceError POSITION_INVALID if `encodePosition` did not write the text */
 export function decodePosition(text: string): Position {
   let stored: unknown;
   try {
     stored = JSON.parse(text);
   } catch (error) {
-    throw unreadable("it is no JSON", error);
+    throw unreadable("it is not valid JSON", error);
   }
   const parsed = storedPosition.safeParse(stored);
   if (!parsed.success) {
@@ -55,16 +55,10 @@ export function decodePosition(text: string): Position {
   return position;
 }
 
-function unreadable(why: string, cause?: unknown): HeadraceError {
-  return new HeadraceError(
-    "POSITION_INVALID",
-    {
-      message: `The stored position cannot be read: ${why}.`,
-    },
-    cause,
-  );
+function unreadable(reason: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("POSITION_INVALID", { message: `The stored position cannot be read: ${reason}.` }, cause);
 }
 
-/** Keys of the positions topic's records; compaction keeps the last of each. */
+/** The keys of the records in the positions topic. Compaction keeps the last record of each. */
 export const POSITION_KEY = "position";
 export const MARKER_KEY = "marker";

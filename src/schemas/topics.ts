@@ -1,16 +1,16 @@
 import { HeadraceError } from "../errors/error.ts";
 import { escapeUnits, unescapeUnits } from "./mapping/avro-name.ts";
 
-/** Kafka's limit, as its file names have one. */
+/** Kafka's limit. It comes from the length of file names. */
 const TOPIC_NAME_LIMIT = 249;
 
-/** The Confluent header: a zero byte and the schema id in four. */
+/** The Confluent header: a zero byte and the schema id in four bytes. */
 export const HEADER_BYTES = 5;
 
-/** The key of a truncate event: no Avro, no header. It goes to every partition, so it says nothing about one. */
+/** The key of a truncate event. Not Avro, without a header. A truncate goes to every partition of a topic. */
 export const TRUNCATE_KEY: Buffer = Buffer.from("headrace.truncate", "utf8");
 
-/** The compacted topic of one partition that keeps the producer's position. */
+/** The compacted topic with the producer's position. It has one partition. */
 export function positionsTopic(name: string): string {
   return `${name}.positions`;
 }
@@ -31,12 +31,12 @@ export function transactionalId(name: string): string {
   return `headrace.${name}`;
 }
 
-/** `<name>.<database>.<collection>`, what Kafka forbids in it escaped as `_uXXXX`. */
+/** `<name>.<database>.<collection>`. Characters that Kafka forbids are escaped as `_uXXXX`. */
 export function topicOf(name: string, database: string, collection: string): string {
   return `${topicPrefix(name, database)}${escapeTopicPart(collection)}`;
 }
 
-/** The collection of a topic; undefined where the topic is none of this pipeline and database. */
+/** The collection of a topic; undefined if the topic does not belong to this pipeline and database. */
 export function collectionOf(name: string, database: string, topic: string): string | undefined {
   const prefix = topicPrefix(name, database);
   if (!topic.startsWith(prefix) || topic.length === prefix.length) return undefined;
@@ -45,8 +45,9 @@ export function collectionOf(name: string, database: string, topic: string): str
 }
 
 /**
- * Kafka holds topics that differ only in `.` and `_` for one, since its metrics do.
- * @throws HeadraceError NAME_COLLISION for such collections, and for names longer than Kafka takes.
+ * Checks the names of the pipeline's topics. Kafka refuses topics whose names differ only in `.` and `_`, because its
+ * metrics cannot tell them apart.
+ * @throws HeadraceError NAME_COLLISION for such collections, and for names that are too long
  */
 export function checkTopicNames(name: string, database: string, collections: readonly string[]): void {
   const owners = new Map<string, string>();
@@ -63,15 +64,15 @@ export function checkTopicNames(name: string, database: string, collections: rea
   for (const [topic, owner] of topics) {
     if (topic.length > TOPIC_NAME_LIMIT) {
       throw new HeadraceError("NAME_COLLISION", {
-        message: `The topic of ${owner} has ${topic.length} characters; Kafka takes ${TOPIC_NAME_LIMIT}: ${topic}`,
-        remedy: "Use a shorter pipeline name, or leave the collection out.",
+        message: `The topic name of ${owner} has ${topic.length} characters, but Kafka allows ${TOPIC_NAME_LIMIT}: ${topic}`,
+        remedy: "Use a shorter pipeline name, or leave the collection out of the pipeline.",
       });
     }
     const metricName = topic.replaceAll(".", "_");
     const other = owners.get(metricName);
     if (other !== undefined) {
       throw new HeadraceError("NAME_COLLISION", {
-        message: `The topics of ${other} and ${owner} are one for Kafka, which does not tell "." from "_": ${topic}`,
+        message: `The topic names of ${other} and ${owner} differ only in "." and "_", which Kafka does not allow: ${topic}`,
       });
     }
     owners.set(metricName, owner);
@@ -79,8 +80,8 @@ export function checkTopicNames(name: string, database: string, collections: rea
 }
 
 /**
- * The partition of a key as it stands in Kafka, Confluent header included. Java's default partitioner over the
- * Avro body alone, so that a new schema id moves no key.
+ * The partition of a record's key. Applies Java's default partitioner to the key without its Confluent header, so that
+ * a key stays in its partition when its schema gets a new id.
  */
 export function partitionOf(key: Uint8Array, partitions: number): number {
   return (murmur2(key, HEADER_BYTES) & 0x7fff_ffff) % partitions;
@@ -111,7 +112,7 @@ function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] ?? 0;
 }
 
-/** A database's name holds no dot, so the prefix of one is never that of another. */
+/** A database's name contains no dot, so no prefix is the beginning of another database's prefix. */
 function topicPrefix(name: string, database: string): string {
   return `${name}.${escapeTopicPart(database)}.`;
 }

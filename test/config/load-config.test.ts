@@ -171,7 +171,7 @@ describe("the environment", () => {
 
   test("what it holds is not shown in a mistake", () => {
     const mistakes = mistakesIn({ kafka: { brokers: "a:1", partitions: "${SECRET}" } }, { SECRET: "hunter2" });
-    expect(mistakes).toEqual(["kafka.partitions: the value is not allowed; allowed is a whole number from 1 to 10000"]);
+    expect(mistakes).toEqual(["kafka.partitions: the value is not valid; expected a whole number from 1 to 10000"]);
   });
 });
 
@@ -209,23 +209,23 @@ collections:
       message = (error as Error).message;
     }
     for (const line of [
-      'line 1, name: "sh op" is not a name',
+      'line 1, name: "sh op" is not a valid name',
       "line 2, mongodb.uri: the environment variable NO_SUCH is not set",
       `line 2, mongodb.database: "admin" is one of MongoDB's own databases`,
-      "line 4, kafka.brokers[1]: is not host:port",
-      'line 5, kafka.partitions: "four" is not allowed; allowed is a whole number from 1 to 10000',
+      "line 4, kafka.brokers[1]: is not of the form host:port",
+      'line 5, kafka.partitions: "four" is not valid; expected a whole number from 1 to 10000',
       "line 6, kafka.brokrs: unknown key; did you mean brokers?",
-      'line 7, kafka.sasl.mechanism: "plane" is not allowed; allowed is one of plain,',
-      "line 8, schemaRegistry.url: the value is not an address",
+      'line 7, kafka.sasl.mechanism: "plane" is not valid; expected one of plain,',
+      "line 8, schemaRegistry.url: the value is not an HTTP address",
       "  postgres: is missing",
-      'line 9, snapshot.mode: "initil" is not allowed; allowed is one of initial, always, never, only; did you mean initial?',
+      'line 9, snapshot.mode: "initil" is not valid; expected one of initial, always, never, only; did you mean initial?',
       'line 13, collections.products.columns.sku: Column type "txt" is not',
-      'line 13, collections.products.columns: column "_id" has a name that Headrace keeps for itself',
-      'line 13, collections.products.columns: columns "weight" and "g" read overlapping paths',
-      'line 15, collections.products.columns.width.path: "dims..w" has an empty name',
+      'line 13, collections.products.columns: column "_id" has a name that Headrace uses itself',
+      'line 13, collections.products.columns: columns "weight" and "g" have overlapping paths',
+      'line 15, collections.products.columns.width.path: "dims..w" contains an empty name',
       "line 16, collections.products.columns.height.pth: unknown key; did you mean path?",
-      "line 17, collections.products.columns.depth: 7 is not allowed",
-      "line 20, collections.carts: goes to the table products, as the collection products does",
+      "line 17, collections.products.columns.depth: 7 is not valid",
+      "line 20, collections.carts: has the same table (products) as collection products",
       "line 21, collections.orders.columns: is empty",
       'line 22, collections["system.x"]: ',
     ]) {
@@ -237,7 +237,7 @@ collections:
 
   test.each(["_id", "_version", "_extra", "doc"])("the column name %s is reserved", (name) => {
     expect(mistakesIn({ collections: { a: { columns: { [name]: { path: "a", type: "text" } } } } })).toEqual([
-      expect.stringMatching(new RegExp(`^collections\\.a\\.columns: column "${name}" has a name that Headrace keeps`)),
+      expect.stringMatching(new RegExp(`^collections\\.a\\.columns: column "${name}" has a name that Headrace uses`)),
     ]);
   });
 
@@ -248,7 +248,7 @@ collections:
         collections: { [long]: {}, b: { table: `${long}2` }, c: { columns: { [long]: "text" } }, d: { table: "" } },
       }),
     ).toEqual([
-      expect.stringContaining("its name is no table's name"),
+      expect.stringContaining("its name cannot be the table's name because it has 64 bytes"),
       expect.stringContaining("collections.b.table: "),
       expect.stringContaining("collections.c.columns"),
       expect.stringContaining("collections.d.table: "),
@@ -266,8 +266,8 @@ collections:
   });
 
   test.each([
-    [{ kafka: { brokers: "a:1", retentionMs: -1 } }, "must be -1 (for ever), as kafka.retentionMs is"],
-    [{ tombstones: { retentionMs: 604_800_000 } }, "must be more than kafka.retentionMs, which is 604800000"],
+    [{ kafka: { brokers: "a:1", retentionMs: -1 } }, "must be -1 (forever), because kafka.retentionMs is -1"],
+    [{ tombstones: { retentionMs: 604_800_000 } }, "must be more than kafka.retentionMs (604800000)"],
   ])("deletes must be remembered for longer than records are kept: %j", (change, message) => {
     expect(mistakesIn(change)).toEqual([expect.stringContaining(`tombstones.retentionMs: `)]);
     expect(mistakesIn(change)).toEqual([expect.stringContaining(message)]);
@@ -286,7 +286,7 @@ collections:
 
   test("of YAML are reported with their line", () => {
     expect(mistakesOf("name: a\nname: b\n")).toEqual(["Map keys must be unique"]);
-    expect(mistakesOf("hello")).toEqual(['"hello" is not allowed; allowed is a mapping']);
+    expect(mistakesOf("hello")).toEqual(['"hello" is not valid; expected a mapping']);
     expect(mistakesOf("")).toHaveLength(5);
   });
 });
@@ -303,9 +303,9 @@ describe("loadConfig", () => {
     }
   });
 
-  test("says that there is no such file", async () => {
+  test("reports that the file does not exist", async () => {
     await expect(loadConfig("/no/such.yaml", {})).rejects.toThrow(
-      "/no/such.yaml has a mistake:\n  there is no such file; give the right one with --config",
+      "/no/such.yaml has a mistake:\n  the file does not exist; give another one with --config",
     );
   });
 });

@@ -56,7 +56,7 @@ test("what is mixed, rare, null or cannot be named is left to _extra, with the r
       "mixed (mixed: text, bigint)",
       "empty (always null)",
       "dotted.name (no path can name it)",
-      expect.stringMatching(/^doc \(.*keeps for itself/),
+      expect.stringMatching(/^doc \(.*Headrace uses itself/),
       "odd (mixed: other)",
       "once (rare)",
     ],

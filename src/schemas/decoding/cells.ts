@@ -1,9 +1,9 @@
 import { isUtf8 } from "node:buffer";
 
-/** Rows of one size share their memory: an allocation for each would cost more than what is written to it. */
+/** Rows share memory in pieces of this size. An allocation for each row would cost more than writing it. */
 const SLAB_BYTES = 256 * 1024;
-/** Up to here a loop copies faster than a native call. */
-const SHORT_BYTES = 32;
+/** Up to this length, a loop that also looks for ASCII is faster than a native copy. */
+const SHORT_TEXT_BYTES = 32;
 const LENGTH_BYTES = 4;
 const MINUS = 0x2d;
 const QUOTE = 0x22;
@@ -16,7 +16,7 @@ export class CellWriter {
   #row = 0;
   #cell = 0;
 
-  /** What was begun before and not taken is forgotten. @param bytes about how many it will have */
+  /** Starts a row and discards a row that was not taken. @param bytes the expected size */
   beginRow(bytes: number): void {
     this.position = this.#row;
     this.ensure(bytes);
@@ -25,7 +25,7 @@ export class CellWriter {
   takeRow(): Buffer {
     const row = this.bytes.subarray(this.#row, this.position);
     this.#row = this.position;
-    // A huge row keeps its memory for itself alone.
+    // Later rows must not keep the memory of a huge row alive.
     if (this.bytes.length > SLAB_BYTES) {
       this.bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.#row = 0;
@@ -38,7 +38,7 @@ export class CellWriter {
     this.position = this.bytes.writeInt32BE(-1, this.position);
   }
 
-  /** What is appended until `endCell` is its text. */
+  /** Starts a cell. Everything that is appended until `endCell` is its text. */
   beginCell(): void {
     this.ensure(LENGTH_BYTES);
     this.#cell = this.position;
@@ -55,7 +55,7 @@ export class CellWriter {
     bytes[at + 3] = length;
   }
 
-  /** Makes room. Rows that were taken stay where they are. */
+  /** Makes room for `count` bytes. Rows that were taken keep their memory. */
   ensure(count: number): void {
     if (this.position + count <= this.bytes.length) return;
     const used = this.position - this.#row;
@@ -87,7 +87,7 @@ export class CellWriter {
     else this.appendPadded(magnitude, 1);
   }
 
-  /** @param value from 0 to 2^31 - 1, @param digits at least so many, zeros in front */
+  /** @param value from 0 to 2^31 - 1 @param digits the minimum number of digits; zeros fill up */
   appendPadded(value: number, digits: number): void {
     let width = 1;
     for (let limit = 10; value >= limit; limit *= 10) width++;
@@ -103,13 +103,13 @@ export class CellWriter {
     this.position = position + width;
   }
 
-  /** @throws TypeError where it is not UTF-8 */
+  /** @throws TypeError if the text is not UTF-8 */
   appendText(source: Buffer, start: number, end: number): void {
     const length = end - start;
     this.ensure(length);
     const { bytes, position } = this;
     this.position = position + length;
-    if (length <= SHORT_BYTES) {
+    if (length <= SHORT_TEXT_BYTES) {
       let all = 0;
       for (let index = 0; index < length; index++) {
         const byte = source[start + index] as number;
@@ -123,7 +123,7 @@ export class CellWriter {
     checkUtf8(source, start, end);
   }
 
-  /** As it stands between the quotes of an array literal. @throws TypeError where it is not UTF-8 */
+  /** Appends a text as it is written inside the quotes of an array literal. @throws TypeError if it is not UTF-8 */
   appendEscaped(source: Buffer, start: number, end: number): void {
     this.ensure(2 * (end - start));
     const { bytes } = this;
@@ -144,7 +144,7 @@ function checkUtf8(source: Buffer, start: number, end: number): void {
   if (!isUtf8(source.subarray(start, end))) throw new TypeError("a text is not UTF-8");
 }
 
-/** What cells (see `Change.cells`) say, each as text. */
+/** The texts of a row's cells (see `Change.cells`). */
 export function cellTexts(cells: Buffer): (string | null)[] {
   const texts: (string | null)[] = [];
   for (let at = 0; at < cells.length;) {

@@ -6,10 +6,10 @@ import type { ColumnType } from "../mapping/column-type.ts";
 import type { CellWriter } from "./cells.ts";
 import { appendTime } from "./time-text.ts";
 
-/** Reads a value, and writes it as a column's cell. TypeError where the bytes are no such value. */
+/** Reads a value and writes it as a column's cell. Throws a TypeError if the bytes are not such a value. */
 export type WriteCell = (reader: AvroReader, cells: CellWriter) => void;
 
-/** Writes a value that is not null as text, into a cell that is begun. */
+/** Writes the text of a value that is not null to a cell that has been started. */
 type WriteText = WriteCell;
 
 const QUOTE = 0x22;
@@ -18,9 +18,9 @@ const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
 
 /**
- * How a column's values become cells.
- * @param avro the union that the writer's schema has for it
- * @throws TypeError where the column cannot have values of that type
+ * Makes the function that writes a column's cells.
+ * @param avro the column's union in the writer's schema
+ * @throws TypeError if the column cannot have values of this Avro type
  */
 export function cellOf(column: ColumnType, avro: Type): WriteCell {
   const texts = branchesOf(avro).map((branch) => branchText(branch, column, column.isArray ? arrayText : scalarText));
@@ -37,11 +37,11 @@ export function cellOf(column: ColumnType, avro: Type): WriteCell {
 }
 
 function branchesOf(avro: Type): readonly Type[] {
-  if (avroTypeName(avro) !== "union") throw new TypeError("a column that cannot be null");
+  if (avroTypeName(avro) !== "union") throw new TypeError("a column is not nullable");
   return (avro as types.UnwrappedUnionType).types;
 }
 
-/** Undefined for null. */
+/** @returns undefined for the branch null */
 function branchText(
   branch: Type,
   column: ColumnType,
@@ -50,7 +50,10 @@ function branchText(
   return avroTypeName(branch) === "null" ? undefined : textOf(branch, column);
 }
 
-/** By the branch, not the column's type: a widened column has values of its old Avro type, too. */
+/**
+ * Depends on the branch, not on the column's type: a column whose type was widened also has values of its old Avro
+ * type.
+ */
 function scalarText(branch: Type, column: ColumnType): WriteText {
   switch (avroTypeName(branch)) {
     case "string":
@@ -68,11 +71,11 @@ function scalarText(branch: Type, column: ColumnType): WriteText {
     case "boolean":
       return (reader, cells) => cells.appendAscii(reader.readBoolean() ? "true" : "false");
     default:
-      throw new TypeError(`a column of ${branch.typeName}`);
+      throw new TypeError(`a column cannot have the type ${branch.typeName}`);
   }
 }
 
-/** An element's text between its quotes. */
+/** Writes the text of an array element inside its quotes. */
 function elementText(branch: Type, column: ColumnType): WriteText {
   switch (avroTypeName(branch)) {
     case "string":
@@ -89,7 +92,7 @@ function elementText(branch: Type, column: ColumnType): WriteText {
 }
 
 function arrayText(branch: Type, column: ColumnType): WriteText {
-  if (avroTypeName(branch) !== "array") throw new TypeError("an array column of no array");
+  if (avroTypeName(branch) !== "array") throw new TypeError("an array column has another type than array");
   const elements = branchesOf((branch as types.ArrayType).itemsType).map((item) =>
     branchText(item, column, elementText),
   );

@@ -13,12 +13,12 @@ import type { CellWriter } from "./cells.ts";
 import { cellOf, type WriteCell } from "./column-cell.ts";
 import { idTypeName } from "./key-reader.ts";
 
-/** Reads envelopes of one registered value schema, of which it wants no more than is used. */
+/** Reads envelopes of one registered value schema. */
 export interface EnvelopeReader {
   readonly rowSchema: RowSchema;
   /**
-   * Writes the row of `after` where there is one.
-   * @throws TypeError where the bytes are no such envelope
+   * Writes the cells of `after`, unless it is null.
+   * @throws TypeError if the bytes are not such an envelope
    */
   readonly readEnvelope: (reader: AvroReader, cells: CellWriter) => Envelope;
 }
@@ -27,7 +27,7 @@ export interface Envelope {
   readonly op: Operation;
   /** `source.cluster_time` */
   readonly version: bigint;
-  /** Where the `_id` of `after` stands as Avro; undefined where `after` is null. */
+  /** The bytes of `_id` in `after`; undefined if `after` is null. */
   readonly id: { readonly start: number; readonly end: number } | undefined;
 }
 
@@ -50,7 +50,7 @@ const envelopeDefinition = z.object({
   ),
 });
 
-/** @throws Error where the schema is not one of Headrace's values */
+/** @throws Error if Headrace does not write such values. Accepts additional fields of the envelope */
 export function envelopeReader({ definition, type }: RegisteredSchema): EnvelopeReader {
   const [before] = envelopeDefinition.parse(definition).fields;
   const [idField, ...valueFields] = before.type[1].fields;
@@ -73,7 +73,7 @@ export function envelopeReader({ definition, type }: RegisteredSchema): Envelope
       for (const part of parts) part(reader, found, cells);
       reader.end();
       const { op, version, id } = found;
-      if (op === undefined) throw new TypeError("an `op` that there is not");
+      if (op === undefined) throw new TypeError("`op` is not one of c, u, d, r, t");
       if (version < 0n) throw new TypeError("`source.cluster_time` is negative");
       return { op, version, id };
     },
@@ -93,9 +93,10 @@ function afterPart(type: Type, value: Type | undefined, idType: IdType, columns:
   const branches = avroTypeName(type) === "union" ? (type as types.UnwrappedUnionType).types : [];
   const [nothing, row] = branches;
   if (branches.length !== 2 || nothing?.typeName !== "null" || row === undefined || row !== value)
-    throw new TypeError("`after` is not what `before` is");
+    throw new TypeError("`after` does not have the type of `before`");
   const [id, ...fields] = fieldsOf(row);
-  if (id === undefined || avroTypeName(id.type) !== idAvroTypeName(idType)) throw new TypeError("no such `_id`");
+  if (id === undefined || avroTypeName(id.type) !== idAvroTypeName(idType))
+    throw new TypeError("`_id` has another type than headrace.idType");
   const skipId = skipOf(id.type);
   const writeCells = columns.map((column, index) => cellOf(column, (fields[index] as types.Field).type));
   return (reader, found, cells) => {
@@ -107,7 +108,7 @@ function readRow(reader: AvroReader, cells: CellWriter, skipId: Skip, writeCells
   const start = reader.position;
   skipId(reader);
   const end = reader.position;
-  // Most texts take as many bytes as in Avro, and three more for their length.
+  // Most texts have as many bytes as in Avro, plus up to four for their length.
   cells.beginRow(reader.bytes.length + 4 * writeCells.length);
   for (const writeCell of writeCells) writeCell(reader, cells);
   return { start, end };
@@ -115,7 +116,7 @@ function readRow(reader: AvroReader, cells: CellWriter, skipId: Skip, writeCells
 
 function sourcePart(type: Type): ReadPart {
   const time = fieldOf(type, "cluster_time");
-  if (avroTypeName(time.type) !== "long") throw new TypeError("`source.cluster_time` is no long");
+  if (avroTypeName(time.type) !== "long") throw new TypeError("`source.cluster_time` is not a long");
   const parts = fieldsOf(type).map((field): ReadPart => (field === time ? readVersion : skipOf(field.type)));
   return (reader, found, cells) => {
     for (const part of parts) part(reader, found, cells);
@@ -128,11 +129,11 @@ function readVersion(reader: AvroReader, found: Found): void {
 }
 
 const OPERATIONS: readonly Operation[] = ["c", "u", "d", "r", "t"];
-/** Indexed by the character's code. */
+/** Indexed by character code. */
 const BY_CODE = OPERATIONS.reduce<Operation[]>((all, op) => Object.assign(all, { [op.charCodeAt(0)]: op }), []);
 
 function opPart(type: Type): ReadPart {
-  if (avroTypeName(type) !== "string") throw new TypeError("`op` is no string");
+  if (avroTypeName(type) !== "string") throw new TypeError("`op` is not a string");
   return (reader, found) => {
     const length = reader.readLength();
     found.op = length === 1 ? BY_CODE[reader.bytes[reader.position] as number] : undefined;
@@ -141,12 +142,12 @@ function opPart(type: Type): ReadPart {
 }
 
 function fieldsOf(type: Type): readonly types.Field[] {
-  if (avroTypeName(type) !== "record") throw new TypeError("no record");
+  if (avroTypeName(type) !== "record") throw new TypeError(`${type.typeName} in place of a record`);
   return (type as types.RecordType).fields;
 }
 
 function fieldOf(type: Type, name: string): types.Field {
   const found = fieldsOf(type).find((field) => field.name === name);
-  if (found === undefined) throw new TypeError(`no field ${name}`);
+  if (found === undefined) throw new TypeError(`the field ${name} is missing`);
   return found;
 }

@@ -11,8 +11,8 @@ import type { RegisteredSchema } from "../registry/registry.ts";
 export interface KeyReader {
   readonly idType: IdType;
   /**
-   * The canonical key as text (`Change.key`).
-   * @throws TypeError where the bytes are no such key
+   * Returns the canonical key as text (`Change.key`).
+   * @throws TypeError if the bytes are not such a key
    */
   readonly readKey: (reader: AvroReader) => string;
 }
@@ -25,12 +25,13 @@ const keyDefinition = z.object({
   fields: z.tuple([z.object({ name: z.literal("_id") })]),
 });
 
-/** @throws Error where the schema is not one of Headrace's keys */
+/** @throws Error if Headrace does not write such keys */
 export function keyReader({ definition, type }: RegisteredSchema): KeyReader {
   const idType = keyDefinition.parse(definition)["headrace.idType"];
   const avroName = idAvroTypeName(idType);
   const [id] = (type as types.RecordType).fields;
-  if (id === undefined || avroTypeName(id.type) !== avroName) throw new TypeError("no such `_id`");
+  if (id === undefined || avroTypeName(id.type) !== avroName)
+    throw new TypeError("`_id` has another type than headrace.idType");
   const readId = avroName === "long" ? readLongText : readText;
   return {
     idType,
@@ -47,7 +48,7 @@ function readLongText(reader: AvroReader): string {
   return String(reader.isSafe ? reader.number : reader.bigint);
 }
 
-/** Exact, where a decoder would put U+FFFD in: two keys must not become one. */
+/** Refuses bytes that are not UTF-8. A decoder would replace them by U+FFFD, and two keys could become the same. */
 function readText(reader: AvroReader): string {
   const length = reader.readLength();
   const { bytes, position: start } = reader;

@@ -9,10 +9,10 @@ import { type EnvelopeReader, envelopeReader } from "./envelope-reader.ts";
 import { type KeyReader, keyReader } from "./key-reader.ts";
 
 /**
- * Reads a record of the log: null for a Kafka tombstone. Synchronous where its schemas are cached. A RowSchema is
- * one object for each registered value schema.
- * @throws HeadraceError RECORD_UNDECODABLE for anything that Headrace did not write; SCHEMA_UNKNOWN,
- *   REGISTRY_UNAVAILABLE, REGISTRY_UNEXPECTED from the registry.
+ * Decodes a record; null for a Kafka tombstone. Returns a promise only if a schema must be fetched from the registry.
+ * Records of one registered value schema share one RowSchema object.
+ * @throws HeadraceError RECORD_UNDECODABLE or KEY_UNDECODABLE if Headrace did not write the record; SCHEMA_UNKNOWN,
+ *   REGISTRY_UNAVAILABLE or REGISTRY_UNEXPECTED from the registry
  */
 export function decodeRecord(
   registry: SchemaRegistry,
@@ -20,7 +20,7 @@ export function decodeRecord(
   value: Buffer | null,
 ): Change | null | Promise<Change | null> {
   if (value === null) return null;
-  if (key === null) throw keyUndecodable("it has none");
+  if (key === null) throw keyUndecodable("it is null");
   const valueId = schemaId(value, undecodable);
   const keyId = key.equals(TRUNCATE_KEY) ? undefined : schemaId(key, keyUndecodable);
   const valueSchema = registry.cached(valueId);
@@ -54,35 +54,38 @@ function decode(
 ): Change {
   const { rowSchema, readEnvelope } = remembered(envelopeReaders, valueSchema, envelopeReader, undecodable);
   const { op, version, id } = reading(value, undecodable, () => readEnvelope(avro, cells));
-  if ((op === "t") !== (keySchema === undefined)) throw undecodable("the key of op t is used with another");
-  if ((op === "t" || op === "d") !== (id === undefined)) throw undecodable("after does not fit op");
+  if ((op === "t") !== (keySchema === undefined))
+    throw undecodable("its key and its op do not match: op t has the key headrace.truncate, no other op has it");
+  if ((op === "t" || op === "d") !== (id === undefined))
+    throw undecodable("after must be null for op t and d, and only for those");
   if (keySchema === undefined) return { op, rowSchema, key: "", version, cells: null };
   const { idType, readKey } = remembered(keyReaders, keySchema, keyReader, keyUndecodable);
-  if (idType !== rowSchema.idType) throw undecodable("its key has another id type than its value");
+  if (idType !== rowSchema.idType) throw undecodable("key and value have different _id types");
   const text = reading(key, keyUndecodable, () => readKey(avro));
   if (id !== undefined && !areEqual(key, value, id)) throw undecodable("key and value have different _ids");
   return { op, rowSchema, key: text, version, cells: id === undefined ? null : cells.takeRow() };
 }
 
-function reading<T>(bytes: Buffer, failure: Failure, read: () => T): T {
+function reading<T>(bytes: Buffer, makeError: MakeError, read: () => T): T {
   avro.begin(bytes, HEADER_BYTES);
   try {
     return read();
   } catch (error) {
-    throw failure("its bytes are not what its schema says", error);
+    throw makeError(`its bytes do not match its schema${reasonOf(error)}`, error);
   }
 }
 
-/** A key holds nothing but the `_id`, in the same encoding. */
+/** Whether key and value contain the same bytes of `_id`. A key contains nothing else. */
 function areEqual(key: Buffer, value: Buffer, id: { readonly start: number; readonly end: number }): boolean {
   if (key.length - HEADER_BYTES !== id.end - id.start) return false;
   for (let index = HEADER_BYTES, at = id.start; at < id.end; index++, at++) if (key[index] !== value[at]) return false;
   return true;
 }
 
-/** The Confluent header: a zero byte and the id of the schema. */
-function schemaId(bytes: Buffer, failure: Failure): number {
-  if (bytes.length <= HEADER_BYTES || bytes[0] !== 0) throw failure("it does not begin with a schema id");
+/** Reads the Confluent header: a zero byte and the schema's id. */
+function schemaId(bytes: Buffer, makeError: MakeError): number {
+  if (bytes.length <= HEADER_BYTES || bytes[0] !== 0)
+    throw makeError("it does not begin with a zero byte and a schema id");
   return bytes.readInt32BE(1);
 }
 
@@ -90,7 +93,7 @@ function remembered<T>(
   memory: WeakMap<Type, T>,
   schema: RegisteredSchema,
   make: (schema: RegisteredSchema) => T,
-  failure: Failure,
+  makeError: MakeError,
 ): T {
   const before = memory.get(schema.type);
   if (before !== undefined) return before;
@@ -99,28 +102,27 @@ function remembered<T>(
     memory.set(schema.type, made);
     return made;
   } catch (error) {
-    throw failure(`schema ${schema.id} is not one of Headrace's`, error);
+    throw makeError(`its schema (id ${schema.id}) is not one that Headrace writes${reasonOf(error)}`, error);
   }
 }
 
-/** What the registry says of a schema, said of that of a key. */
+/** Turns the registry's error about a schema into an error about a key. */
 function ofKey(error: unknown): never {
   if (!(error instanceof HeadraceError) || error.code !== "RECORD_UNDECODABLE") throw error;
-  throw keyUndecodable("its schema is not of Headrace's Avro", error);
+  throw keyUndecodable("its schema is not an Avro schema that Headrace can read", error);
 }
 
-type Failure = (why: string, cause?: unknown) => HeadraceError;
-
-function keyUndecodable(why: string, cause?: unknown): HeadraceError {
-  return new HeadraceError("KEY_UNDECODABLE", { message: `The key of a record cannot be decoded: ${why}.` }, cause);
+/** The readers' own errors are TypeErrors. Their messages never contain a value. */
+function reasonOf(error: unknown): string {
+  return error instanceof TypeError ? `: ${error.message}` : "";
 }
 
-function undecodable(why: string, cause?: unknown): HeadraceError {
-  return new HeadraceError(
-    "RECORD_UNDECODABLE",
-    {
-      message: `A record of the topic cannot be decoded: ${why}.`,
-    },
-    cause,
-  );
+type MakeError = (reason: string, cause?: unknown) => HeadraceError;
+
+function keyUndecodable(reason: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("KEY_UNDECODABLE", { message: `The key of a record cannot be decoded: ${reason}.` }, cause);
+}
+
+function undecodable(reason: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("RECORD_UNDECODABLE", { message: `A record cannot be decoded: ${reason}.` }, cause);
 }

@@ -6,15 +6,15 @@ const MINUS = 0x2d;
 const POINT = 0x2e;
 const COLON = 0x3a;
 const LETTER_T = 0x54;
-/** The calendar repeats itself after 400 years. */
+/** 400 years, after which the calendar repeats. */
 const CYCLE_DAYS = 146_097;
-/** From 0000-03-01 to 1970-01-01. */
+/** Days from 0000-03-01 to 1970-01-01. */
 const EPOCH_DAY = 719_468;
 
 /**
- * A time in UTC as PostgreSQL reads it, of the long of milliseconds that was read last: ISO 8601, but years beyond 9999
- * without a sign, and those before 1 as BC.
- * @param zone undefined where the date alone is wanted
+ * Appends the long that was read last, in ms since 1970, as a time in UTC. The form is PostgreSQL's: ISO 8601, but
+ * years after 9999 without a sign, and years before 1 with " BC".
+ * @param zone undefined to append only the date
  */
 export function appendTime(cells: CellWriter, reader: AvroReader, zone: "" | "Z" | undefined): void {
   const { days, ms } = split(reader);
@@ -38,8 +38,9 @@ function split(reader: AvroReader): { days: number; ms: number } {
 }
 
 /**
- * Proleptic Gregorian, by years that begin in March (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
- * @returns whether the year is one before 1
+ * Uses the proleptic Gregorian calendar with years that begin in March (Howard Hinnant, "chrono-Compatible Low-Level
+ * Date Algorithms").
+ * @returns whether the year is before 1
  */
 function appendDate(cells: CellWriter, daysSince1970: number): boolean {
   const cycle = Math.floor((daysSince1970 + EPOCH_DAY) / CYCLE_DAYS);
@@ -72,7 +73,7 @@ function appendTimeOfDay(cells: CellWriter, ms: number): void {
   cells.appendPadded(ms - seconds * 1_000, 3);
 }
 
-/** Of integers below 2^31 and not negative. */
+/** Divides integers from 0 to 2^31 - 1. */
 function div(dividend: number, divisor: number): number {
   return (dividend / divisor) | 0;
 }

@@ -20,13 +20,13 @@ interface Column {
   readonly name: string;
   readonly fit: Fit;
   readonly node: PathNode;
-  /** The nodes that its path leads through. */
+  /** The nodes on the path above `node`. */
   readonly ancestors: readonly PathNode[];
 }
 
 /**
- * columns mode: the declared columns, then `_extra` with the rest. A value that does not fit its column is null there
- * and part of the rest.
+ * Columns mode: writes the declared columns, then `_extra` with the rest of the document. If a value does not fit its
+ * column, the column is null and the value is in `_extra`.
  */
 export class ColumnsWriter {
   readonly #out: AvroWriter;
@@ -54,7 +54,7 @@ export class ColumnsWriter {
   }
 
   /**
-   * @returns the columns that do not hold the document's own value
+   * @returns the columns that do not hold the document's value unchanged
    * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
   write(document: Buffer): readonly string[] {
@@ -72,7 +72,7 @@ export class ColumnsWriter {
     return misfits;
   }
 
-  /** @returns false where the column does not hold the document's own value */
+  /** @returns false if the column does not hold the document's value unchanged */
   #writeColumn(document: Buffer, { fit, node, ancestors }: Column): boolean {
     const out = this.#out;
     if (!node.isPresent) {
@@ -96,7 +96,7 @@ export class ColumnsWriter {
     return false;
   }
 
-  /** Whether a value stands where the column's path wants a document. */
+  /** Whether the column's path leads through a value that is not a document. */
   #isBlocked(document: Buffer, ancestors: readonly PathNode[]): boolean {
     return ancestors.some(
       ({ isPresent, isOpen, element }) =>
@@ -117,7 +117,7 @@ export class ColumnsWriter {
     }
   }
 
-  /** What of an open document no column holds. @returns whether that is anything */
+  /** Appends what no column holds of an open document. @returns whether there is anything */
   #appendRest(document: Buffer, node: PathNode, level: number): boolean {
     const out = this.#out;
     const index = this.#index;
@@ -141,7 +141,7 @@ export class ColumnsWriter {
     return !isEmpty;
   }
 
-  /** A sub-document that paths lead into; left out where columns hold all of it. */
+  /** Appends a sub-document that paths lead into, unless columns hold all of it. @returns whether it was appended */
   #appendOpen(document: Buffer, node: PathNode, level: number): boolean {
     const name = this.#index.nameStart(node.element);
     appendJsonString(this.#out, document, name, this.#index.valueStart(node.element) - 1);
@@ -153,7 +153,7 @@ export class ColumnsWriter {
     return this.#out.replaced + this.#index.dropped;
   }
 
-  /** jsonb takes any value. */
+  /** Any value fits a jsonb column. */
   #jsonbFit(): Fit {
     const out = this.#out;
     return (bytes, type, start, end) => {

@@ -10,18 +10,18 @@ import { JsonWriter } from "./json-writer.ts";
 /** Writes a document as the fields of `Value` after `_id`. */
 export interface DocumentWriter {
   /**
-   * @returns the columns that do not hold the document's own value
+   * @returns the columns that do not hold the document's value unchanged
    * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
   write(document: Buffer): readonly string[];
 }
 
-/** Compiles a collection's mapping, for one output. */
+/** Makes the writer of a collection's documents for one output. */
 export function createDocumentWriter(schema: CollectionSchema, out: AvroWriter): DocumentWriter {
   return schema.mapping.mode === "document" ? new WholeDocumentWriter(out) : new ColumnsWriter(schema.mapping, out);
 }
 
-/** document mode: all of it is `doc`. */
+/** Document mode: writes the whole document to `doc`. */
 class WholeDocumentWriter implements DocumentWriter {
   readonly #out: AvroWriter;
   readonly #index = new ElementIndex();

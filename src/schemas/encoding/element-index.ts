@@ -1,8 +1,8 @@
 import { randomInt } from "node:crypto";
 import { malformed, valueEnd } from "../formats/bson-reader.ts";
 
-// An element takes five integers: the offsets of its name, of its value's start and end (0: a duplicate that a
-// later element replaces), its name's hash, and who has claimed it (0: nobody).
+// An element has five integers: the offset of its name, the start and the end of its value (end 0: a later element has
+// the same name), the hash of its name, and its owner (0: none).
 const NAME = 0;
 const START = 1;
 const END = 2;
@@ -10,25 +10,25 @@ const HASH = 3;
 const OWNER = 4;
 const STRIDE = 5;
 
-/** Not the same in each process, so that no document can be made whose names all collide. */
+/** Differs in each process, so that nobody can craft a document whose names all have the same hash. */
 const HASH_BASIS = randomInt(0x7fffffff);
 const FNV_PRIME = 0x01000193;
 
 const INITIAL_ELEMENTS = 256;
 
 /**
- * The elements of some BSON documents, one inside the other, as a stack: `push` a document, walk from what it
- * returned to `top` in steps of `next`, `pop` it. Of elements with one name the last counts.
+ * The elements of nested BSON documents, as a stack. `push` a document, walk from the returned element to `top` with
+ * `next`, then `pop` the document. If several elements have the same name, the last one counts.
  */
 export class ElementIndex {
   top = 0;
-  /** Duplicates found since the index was made. */
+  /** How many duplicates were found since the index was made. */
   dropped = 0;
   #elements = new Int32Array(INITIAL_ELEMENTS * STRIDE);
   #table = new Int32Array(INITIAL_ELEMENTS);
 
   /**
-   * @param end what `documentEnd` said
+   * @param end from `documentEnd`
    * @returns the first element
    * @throws HeadraceError DOCUMENT_UNENCODABLE
    */
@@ -45,7 +45,7 @@ export class ElementIndex {
       for (let byte = bytes[nameEnd] as number; byte !== 0; byte = bytes[++nameEnd] as number) {
         hash = Math.imul(hash ^ byte, FNV_PRIME);
       }
-      if (nameEnd >= last) throw malformed("a name has no end");
+      if (nameEnd >= last) throw malformed("a name does not end with a zero");
       at = valueEnd(bytes, bytes[at] as number, nameEnd + 1, last);
       elements[element + NAME] = name;
       elements[element + START] = nameEnd + 1;
@@ -98,7 +98,7 @@ export class ElementIndex {
     this.#elements[element + OWNER] = owner;
   }
 
-  /** Gives back what a huge document has taken. */
+  /** Empties the index. Releases the memory if a huge document made it large. */
   reset(): void {
     this.top = 0;
     if (this.#elements.length <= INITIAL_ELEMENTS * STRIDE * 16) return;
@@ -112,7 +112,7 @@ export class ElementIndex {
     this.#elements = larger;
   }
 
-  /** An open hash table of the elements from `base` on; each slot holds an element's number + 1. */
+  /** Uses an open hash table of the elements from `base` on. A slot contains an element + 1, or 0. */
   #dropDuplicates(bytes: Buffer, base: number): void {
     const bits = 33 - Math.clz32((this.top - base) / STRIDE);
     const mask = (1 << bits) - 1;
@@ -146,7 +146,7 @@ export class ElementIndex {
   }
 }
 
-/** The hash that the index gives to a name. */
+/** Hashes a name in the same way as the index does. */
 export function hashName(name: Buffer): number {
   let hash = HASH_BASIS;
   for (const byte of name) hash = Math.imul(hash ^ byte, FNV_PRIME);

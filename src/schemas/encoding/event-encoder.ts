@@ -7,15 +7,15 @@ import { TRUNCATE_KEY } from "../topics.ts";
 import { createDocumentWriter, type DocumentWriter } from "./document-writer.ts";
 import { NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
 
-/** A change event as the two halves of a Kafka record. */
+/** A change event as key and value of a Kafka record. */
 export interface EncodedEvent {
-  /** Confluent wire format; for a truncate the key of its own, which is not Avro. */
+  /** In Confluent's wire format; for a truncate `TRUNCATE_KEY`, which is not Avro. */
   readonly key: Buffer;
-  /** Confluent wire format; never null: the tombstone after a delete is the publisher's. */
+  /** In Confluent's wire format. Never null: the publisher adds the tombstone after a delete. */
   readonly value: Buffer;
   /**
-   * The columns (`_extra` and `doc` among them) whose value is not the document's own: it did not fit and
-   * stays in `_extra`, or characters were replaced, or a duplicate name was dropped. Each name once.
+   * The columns, including `_extra` and `doc`, that do not hold the document's value unchanged: the value did not fit
+   * and is in `_extra`, characters were replaced, or a duplicate name was dropped. Each name once.
    */
   readonly misfits: readonly string[];
 }
@@ -23,41 +23,41 @@ export interface EncodedEvent {
 /** Writes the events of one collection. Made by `createEventEncoder`. */
 export interface EventEncoder {
   /**
-   * @throws HeadraceError ID_TYPE_MISMATCH, KEY_INVALID or DOCUMENT_UNENCODABLE, all poison; nothing else,
-   * whatever bytes the event holds
+   * @throws HeadraceError ID_TYPE_MISMATCH, KEY_INVALID or DOCUMENT_UNENCODABLE, all poison. Nothing else, whatever the
+   *   bytes are
    */
   encode(event: ChangeEvent): EncodedEvent;
 }
 
-/** The ids that the registry gave to the two schemas of a collection. */
+/** The registry's ids of a collection's two schemas. */
 interface SchemaIds {
   readonly key: number;
   readonly value: number;
 }
 
 export interface EventEncoderOptions {
-  /** Says the origin (pipeline, database, collection) too. */
+  /** Also has the origin: pipeline, database, collection. */
   readonly schema: CollectionSchema;
   readonly schemaIds: SchemaIds;
   /** Written as `source.version`. */
   readonly headraceVersion: string;
   /** Default: replace. */
   readonly nulCharacters?: NulCharacters;
-  /** The envelope's `ts_ms`: when the event was encoded, ms since 1970. */
+  /** The time for the envelope's `ts_ms`, in ms since 1970. */
   readonly now?: () => number;
 }
 
-/** Compiles the mapping once; an encoder is to be kept for a collection's life. */
+/** Compiles the collection's mapping. Make one encoder per collection and keep it. */
 export function createEventEncoder(options: EventEncoderOptions): EventEncoder {
   return new BinaryEventEncoder(options);
 }
 
-/** `source.connector`, as Debezium names its own. */
+/** `source.connector`, named as Debezium's connector. */
 const CONNECTOR = "mongodb";
 
 const NO_MISFITS: readonly string[] = [];
 
-/** What is written for a NUL character; null: its document cannot be encoded. */
+/** The text that is written for a NUL character; null if its document cannot be encoded. */
 const NUL_TEXTS: Readonly<Record<NulCharacters, string | null>> = {
   replace: "\ufffd",
   strip: "",
@@ -71,7 +71,7 @@ class BinaryEventEncoder implements EventEncoder {
   readonly #now: () => number;
   readonly #keyHeader: Buffer;
   readonly #valueHeader: Buffer;
-  /** Parts of `source` that never change. */
+  /** The parts of `source` that never change. */
   readonly #sourceHead: Buffer;
   readonly #sourceNames: Buffer;
 
@@ -138,7 +138,7 @@ class BinaryEventEncoder implements EventEncoder {
   }
 }
 
-/** Magic byte and schema id. */
+/** A zero byte and the schema id. */
 function confluentHeader(schemaId: number): Buffer {
   const header = Buffer.alloc(5);
   header.writeInt32BE(schemaId, 1);

@@ -1,16 +1,17 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 
 const DAY_MS = 86_400_000;
-/** 0000-03-01 in days since 1970: counted from a March, a leap day is the last of its year. */
+/** 0000-03-01 in days since 1970. If years begin in March, the leap day is the last day of its year. */
 const MARCH_OF_YEAR_0 = -719_468;
 const CYCLE_DAYS = 146_097;
-/** 0000-01-01 and 10000-01-01: between them a year has four digits. */
+/** 0000-01-01 and 10000-01-01. Between them, a year has four digits. */
 const FIRST_MS = -62_167_219_200_000;
 const END_MS = 253_402_300_800_000;
 
 /**
- * `2024-01-31T00:00:00.000Z`, the same as Date's toISOString, which takes ten times as long.
- * @param ms within JavaScript's range of dates
+ * Appends `2024-01-31T00:00:00.000Z`: the same as `toISOString` of Date, but faster
+ * (docs/adr/0001-raw-bson-to-avro.md).
+ * @param ms since 1970, in JavaScript's range of dates
  */
 export function appendIsoDate(out: AvroWriter, ms: number): void {
   if (ms < FIRST_MS || ms >= END_MS) return out.appendAscii(new Date(ms).toISOString());
@@ -24,7 +25,7 @@ export function appendIsoDate(out: AvroWriter, ms: number): void {
   out.appendAscii("Z");
 }
 
-/** By Howard Hinnant's civil_from_days (howardhinnant.github.io/date_algorithms.html). */
+/** Howard Hinnant's `civil_from_days` (howardhinnant.github.io/date_algorithms.html). */
 function appendDay(out: AvroWriter, days: number): void {
   const sinceMarch = days - MARCH_OF_YEAR_0;
   const cycle = Math.floor(sinceMarch / CYCLE_DAYS);

@@ -4,7 +4,7 @@ import { decimal128Text } from "../formats/decimal-text.ts";
 import { appendBase64, appendHex, int64Text } from "../formats/value-text.ts";
 import { appendJsonString } from "./json-string.ts";
 
-/** Canonical Extended JSON of a value that holds no document or array. */
+/** Appends canonical Extended JSON of a value that contains no document or array. */
 export function appendExtended(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): void {
   switch (type) {
     case BsonType.string:
@@ -32,7 +32,7 @@ export function appendExtended(out: AvroWriter, bytes: Buffer, type: number, sta
   }
 }
 
-/** The types that have the same form in plain JSON. */
+/** Types that have the same form in plain JSON. */
 function appendRare(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): void {
   switch (type) {
     case BsonType.undefined:
@@ -59,7 +59,7 @@ function appendRare(out: AvroWriter, bytes: Buffer, type: number, start: number,
       return out.appendAscii("}}");
     }
     default:
-      throw malformed(`there is no element type ${type}`);
+      throw malformed(`the element type ${type} does not exist`);
   }
 }
 
@@ -83,7 +83,7 @@ function appendBinary(out: AvroWriter, bytes: Buffer, start: number, end: number
   out.appendAscii('"}}');
 }
 
-/** "7.0" for 7, as the specification and `bson` have it. */
+/** "7.0" for 7, as in the specification and in `bson`. */
 function extendedDouble(value: number): string {
   if (Object.is(value, -0)) return "-0.0";
   return Number.isInteger(value) ? value.toFixed(1) : String(value);

@@ -6,10 +6,10 @@ import { appendIsoDate } from "./json-date.ts";
 import { appendExtended } from "./json-extended.ts";
 
 const QUOTE = 0x22;
-/** JavaScript's dates go this many ms to both sides of 1970. */
+/** The limit of JavaScript's dates, in ms before and after 1970. */
 const MOST_MS = 8.64e15;
 
-/** JSON made for queries, of a value that holds no document or array. */
+/** Appends JSON that is easy to query, of a value that contains no document or array. */
 export function appendPlain(out: AvroWriter, bytes: Buffer, type: number, start: number, end: number): void {
   switch (type) {
     case BsonType.int32:

@@ -4,17 +4,17 @@ import { appendHex } from "../formats/value-text.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** 1 for the bytes that a JSON string holds as they are. */
+/** 1 for the bytes that need no escape in a JSON string. */
 const PLAIN = new Uint8Array(256);
 PLAIN.fill(1, 0x20, 0x80);
-/** What stands after the backslash; 0 where it is \u and four digits. */
+/** The letter after the backslash; 0 for bytes that are written as \u and four digits. */
 const ESCAPE_LETTERS = new Uint8Array(256);
 for (const [index, escaped] of [...Buffer.from('"\\\b\f\n\r\t')].entries()) {
   ESCAPE_LETTERS[escaped] = '"\\bfnrt'.charCodeAt(index);
   PLAIN[escaped] = 0;
 }
 
-/** A JSON string of what should be UTF-8 without NUL; what is not is mended. */
+/** Appends a JSON string. Replaces what is not UTF-8, and NUL characters. */
 export function appendJsonString(out: AvroWriter, source: Buffer, start: number, end: number): void {
   out.ensure(end - start + 2);
   let target = out.bytes;
@@ -36,7 +36,7 @@ export function appendJsonString(out: AvroWriter, source: Buffer, start: number,
   out.position = position;
 }
 
-/** One character that is not plain ASCII. Leaves room for the rest of the string. @returns where the rest begins */
+/** Appends one character that is not plain ASCII, and makes room for the rest. @returns where the rest begins */
 function appendSpecial(out: AvroWriter, source: Buffer, at: number, end: number): number {
   const byte = source[at] as number;
   const length = byte < 0x80 ? 1 : sequenceLength(source, at, end);

@@ -12,10 +12,10 @@ const CLOSING_BRACE = 0x7d;
 const OPENING_BRACKET = 0x5b;
 const CLOSING_BRACKET = 0x5d;
 
-/** MongoDB allows 180; beyond this the stack, and PostgreSQL's, would be at risk. */
+/** MongoDB allows 180. More levels could overflow the stack here or in PostgreSQL. */
 const MOST_LEVELS = 200;
 
-/** Appends a value that holds no document or array: `appendPlain` or `appendExtended`. */
+/** Appends a value that contains no document or array: `appendPlain` or `appendExtended`. */
 export type AppendScalar = (out: AvroWriter, bytes: Buffer, type: number, start: number, end: number) => void;
 
 /** Writes BSON as JSON text, in the form that `appendScalar` gives to scalars. */
@@ -108,6 +108,6 @@ function checkLevel(level: number): void {
   if (level <= MOST_LEVELS) return;
   throw new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: `The document is nested more than ${MOST_LEVELS} levels deep.`,
-    remedy: "Make the document flatter, or leave its collection out.",
+    remedy: "Make the document flatter, or leave its collection out of the pipeline.",
   });
 }

@@ -3,23 +3,23 @@ import { type ElementIndex, hashName } from "./element-index.ts";
 
 const NOWHERE = -1;
 
-/** One step of a declared path: the field of that name. */
+/** One step of a declared path: a field's name. */
 export class PathNode {
   readonly name: Buffer;
   readonly hash: number;
-  /** Among the tree's nodes, from 1: how it claims an element of the index. */
+  /** The number in the tree, from 1. In the index, it marks the node as the owner of an element. */
   readonly number: number;
-  /** In the order of their declaration. */
+  /** In the order in which they were declared. */
   readonly children: PathNode[] = [];
   readonly #childrenByHash = new Map<number, PathNode[]>();
 
-  // Of the document at hand:
+  // About the current document:
   /** The field's element in the index. */
   element = NOWHERE;
-  /** The elements of its sub-document, where declared paths lead into it. */
+  /** The elements of the sub-document, if declared paths lead into it. */
   firstElement = NOWHERE;
   endElement = NOWHERE;
-  /** Whether a column holds the field, all of it. */
+  /** Whether a column holds the whole field. */
   isHeld = false;
 
   constructor(name: string, number: number) {
@@ -32,7 +32,7 @@ export class PathNode {
     return this.element !== NOWHERE;
   }
 
-  /** Whether the index has the elements of its sub-document. */
+  /** Whether the index contains the elements of the sub-document. */
   get isOpen(): boolean {
     return this.firstElement !== NOWHERE;
   }
@@ -61,12 +61,12 @@ export class PathNode {
   }
 }
 
-/** The declared paths of a collection; finds their fields in a document in one pass. */
+/** The declared paths of a collection. Finds their fields in a document in one pass. */
 export class PathTree {
   readonly root = new PathNode("", 0);
   readonly #nodes: PathNode[] = [this.root];
 
-  /** The node at a path's end. No declared path goes on from another's end. */
+  /** Adds a path and returns the node at its end. No declared path is the beginning of another one. */
   add(path: readonly string[]): PathNode {
     let node = this.root;
     for (const name of path)
@@ -78,7 +78,7 @@ export class PathTree {
     return this.#nodes[number] as PathNode;
   }
 
-  /** Indexes the document and each sub-document that paths lead into; the nodes claim the elements that they name. */
+  /** Indexes the document and each sub-document that paths lead into, and connects nodes with elements. */
   locate(bytes: Buffer, end: number, index: ElementIndex): void {
     for (const node of this.#nodes) node.forget();
     this.#open(this.root, bytes, 0, end, index);
@@ -94,7 +94,7 @@ export class PathTree {
   #open(node: PathNode, bytes: Buffer, start: number, end: number, index: ElementIndex): void {
     node.firstElement = index.push(bytes, start, end);
     node.endElement = index.top;
-    // Documents mostly have their fields in one order, and columns are mostly declared in it.
+    // Most documents have their fields in the same order, and most columns are declared in that order.
     let expected = 0;
     for (let element = node.firstElement; element < node.endElement; element = index.next(element)) {
       if (index.isDropped(element)) continue;

@@ -1,17 +1,17 @@
 const NOTHING = Buffer.alloc(0);
-/** Numbers of 54 bits and more are not exact as a double. */
+/** A double holds integers of up to 53 bits exactly. */
 const SAFE_HIGH = 0x200000;
-/** To put a bigint together without arithmetic on it. */
+/** Combines a bigint from two halves without bigint arithmetic. */
 const HALVES = new DataView(new ArrayBuffer(8));
 
 /**
- * A place in Avro's binary encoding. Whatever it reads it finds within the bytes that it was given.
- * @throws TypeError from every method, where the bytes are not what is to be read
+ * A position in Avro's binary encoding. Never reads beyond the end of the bytes.
+ * @throws TypeError from every method if the bytes do not have the expected form
  */
 export class AvroReader {
   bytes: Buffer = NOTHING;
   position = 0;
-  /** Of the long that was read last: its upper and lower 32 bits, both signed. */
+  /** The upper and lower 32 bits, both signed, of the long that was read last. */
   high = 0;
   low = 0;
 
@@ -20,9 +20,9 @@ export class AvroReader {
     this.position = start;
   }
 
-  /** Lets go of the bytes: they are part of all that was fetched at once. */
+  /** Checks that all bytes were read. Drops the reference to them, because it keeps a whole fetched batch in memory. */
   end(): void {
-    if (this.position !== this.bytes.length) throw new TypeError("the bytes go on after the value");
+    if (this.position !== this.bytes.length) throw new TypeError("there are more bytes after the value");
     this.begin(NOTHING, 0);
   }
 
@@ -40,7 +40,7 @@ export class AvroReader {
       if (shift < 32) low |= bits << shift;
       if (shift === 28) high = bits >>> 4;
       else if (shift > 28) high |= bits << (shift - 32);
-      if (shift === 63 && byte > 1) throw new TypeError("a long of more than 64 bits");
+      if (shift === 63 && byte > 1) throw new TypeError("a long has more than 64 bits");
       if (byte < 0x80) break;
     }
     const sign = -(low & 1);
@@ -48,7 +48,7 @@ export class AvroReader {
     this.high = (high >>> 1) ^ sign;
   }
 
-  /** Whether `number` is the long that was read last, exactly. */
+  /** Whether `number` is exactly the long that was read last. */
   get isSafe(): boolean {
     return this.high >= -SAFE_HIGH && this.high < SAFE_HIGH;
   }
@@ -63,7 +63,10 @@ export class AvroReader {
     return HALVES.getBigInt64(0);
   }
 
-  /** Of bytes, a string, or what takes a byte at least each: never more than there are left. */
+  /**
+   * Reads the length of bytes or of a string, or a count of items of at least one byte. Never more than the remaining
+   * bytes.
+   */
   readLength(): number {
     const byte = this.readByte();
     let length = byte >>> 1;
@@ -74,35 +77,35 @@ export class AvroReader {
     } else if ((byte & 1) === 1) {
       length = -length - 1;
     }
-    if (length < 0) throw new TypeError("a negative length");
+    if (length < 0) throw new TypeError("a length is negative");
     this.#check(length);
     return length;
   }
 
-  /** How many items the next block of an array or a map has; 0 at its end. Each item must take a byte at least. */
+  /** Reads the count of items in the next block of an array or map; 0 at its end. Each item has at least one byte. */
   readBlock(): number {
     this.readLong();
     let count = this.number;
     if (count < 0) {
       count = -count;
-      // The block's length, of use only to who skips it.
+      // The block's length in bytes, which only helps to skip the block.
       this.readLong();
     }
     this.#check(count);
     return count;
   }
 
-  /** The branch of a union of `count`. */
+  /** Reads the branch of a union that has `count` branches. */
   readBranch(count: number): number {
     const byte = this.readByte();
     const branch = byte >>> 1;
-    if (byte >= 0x80 || (byte & 1) === 1 || branch >= count) throw new TypeError("no branch of the union");
+    if (byte >= 0x80 || (byte & 1) === 1 || branch >= count) throw new TypeError("a union does not have this branch");
     return branch;
   }
 
   readBoolean(): boolean {
     const byte = this.readByte();
-    if (byte > 1) throw new TypeError("no boolean");
+    if (byte > 1) throw new TypeError("a boolean is neither true nor false");
     return byte === 1;
   }
 
@@ -122,5 +125,5 @@ export class AvroReader {
 }
 
 function cutOff(): TypeError {
-  return new TypeError("the bytes end within the value");
+  return new TypeError("the bytes end inside a value");
 }

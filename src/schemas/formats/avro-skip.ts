@@ -6,8 +6,8 @@ import { avroTypeName } from "./avro-type.ts";
 export type Skip = (reader: AvroReader) => void;
 
 /**
- * What moves past values of a type; also of one that holds itself.
- * @throws TypeError where the type is not one that Headrace uses
+ * Makes a function that moves past values of a type. The type may be recursive.
+ * @throws TypeError if Headrace does not use such a type
  */
 export function skipOf(type: Type, known = new Map<Type, Skip>()): Skip {
   const before = known.get(type);
@@ -46,7 +46,7 @@ function makeSkip(type: Type, known: Map<Type, Skip>): Skip {
       };
     }
     default:
-      throw new TypeError(`a value of type ${type.typeName}`);
+      throw new TypeError(`the type ${type.typeName} is not used by Headrace`);
   }
 }
 

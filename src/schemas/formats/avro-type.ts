@@ -1,6 +1,6 @@
 import avsc from "avsc";
 
-/** Longs as bigint: avsc's own are numbers, exact to 2^53 only. */
+/** Longs as bigint. avsc's own longs are numbers, which are exact only up to 2^53. */
 const BIGINT_LONG = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer(value: bigint) {
@@ -15,19 +15,19 @@ const BIGINT_LONG = avsc.types.LongType.__with({
 });
 
 /**
- * avsc's type of an Avro definition as JSON. Values of unions stand for themselves, longs are bigint.
- * @throws Error where it is no Avro.
+ * Makes avsc's type from an Avro definition in JSON. Values of unions are not wrapped, longs are bigint.
+ * @throws Error if the definition is not Avro
  */
 export function avroType(definition: unknown): avsc.Type {
   return avsc.Type.forSchema(definition as avsc.Schema, {
     wrapUnions: "never",
     omitRecordMethods: true,
-    // Not `registry: {long}`: avsc looks into that for the bare name only, not for `{type: "long", logicalType}`.
+    // Not `registry: {long}`: avsc uses that for the bare name only, not for `{type: "long", logicalType}`.
     typeHook: (schema) => (isLong(schema) ? BIGINT_LONG : undefined),
   });
 }
 
-/** Whether a value is a type of avsc's, hence not of another format or library. */
+/** Whether a value is one of avsc's types. */
 export function isAvroType(value: unknown): value is avsc.Type {
   return avsc.Type.isType(value);
 }
@@ -36,7 +36,7 @@ function isLong(schema: unknown): boolean {
   return schema === "long" || (schema as { type?: unknown } | null)?.type === "long";
 }
 
-/** As Avro calls it; avsc has names of its own for unions and for our long. */
+/** Avro's name of a type. avsc has other names for unions and for our long. */
 export function avroTypeName({ typeName }: avsc.Type): string {
   if (typeName === BIGINT_LONG.typeName) return "long";
   return typeName.startsWith("union:") ? "union" : typeName;

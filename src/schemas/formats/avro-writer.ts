@@ -3,27 +3,27 @@ import { HeadraceError } from "../../errors/error.ts";
 import { sequenceLength, copyBytes, SHORT_BYTES } from "./bytes.ts";
 
 const INITIAL_BYTES = 64 * 1024;
-/** Beyond it a value is handed out as it stands instead of being copied. */
+/** From this size on, `take` hands out the buffer itself instead of a copy. */
 const LARGE_BYTES = 256 * 1024;
-/** The largest buffer that is kept for the next event. */
+/** A larger buffer is not kept for the next event. */
 const KEPT_BYTES = 4 * 1024 * 1024;
-/** More than any topic takes; a document of many small values grows several times on its way to JSON. */
+/** More than any topic accepts. As JSON, a document of many small values is several times larger than as BSON. */
 const MOST_BYTES = 128 * 1024 * 1024;
 
-/** To take a bigint apart without arithmetic on it. */
+/** Splits a bigint without bigint arithmetic. */
 const HALVES = new DataView(new ArrayBuffer(8));
 
 /**
- * Avro's binary encoding into one buffer that is used again and again. `write…` writes a whole Avro value;
- * `append…` adds bytes to a string that `beginText` has begun.
+ * Writes Avro's binary encoding into one buffer that is reused. `write…` writes a whole Avro value; `append…` adds
+ * bytes to a string that was started with `beginText`.
  */
 export class AvroWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   position = 0;
-  /** How often a NUL, or what is not UTF-8, was not written as it is, since the writer was made. */
+  /** How many NUL characters and bytes that are not UTF-8 were replaced or removed, since the writer was made. */
   replaced = 0;
   readonly #nulText: string | null;
-  /** Bytes kept for the length of a text; the last text's, since texts of one collection resemble each other. */
+  /** Bytes reserved for the length of a text. Taken from the last text, because texts of one collection are similar. */
   #lengthBytes = 1;
 
   /** @param nulText the text that is written for a NUL character; null if a NUL character is an error */
@@ -31,7 +31,7 @@ export class AvroWriter {
     this.#nulText = nulText;
   }
 
-  /** What was written, not to change any more; the writer begins anew. */
+  /** Returns what was written, in a buffer that will not change, and resets the writer. */
   take(): Buffer {
     const length = this.position;
     const isLarge = length >= LARGE_BYTES && length >= this.bytes.length / 2;
@@ -42,19 +42,19 @@ export class AvroWriter {
     return taken;
   }
 
-  /** Begins anew, and gives back what a huge document has taken. */
+  /** Discards what was written. Releases the buffer if a huge document made it large. */
   reset(): void {
     this.position = 0;
     if (this.bytes.length > KEPT_BYTES) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   }
 
-  /** @throws HeadraceError DOCUMENT_UNENCODABLE where the event grows beyond all measure */
+  /** Makes room for `count` bytes. @throws HeadraceError DOCUMENT_UNENCODABLE if the event gets larger than 128 MB */
   ensure(count: number): void {
     const needed = this.position + count;
     if (needed <= this.bytes.length) return;
     if (needed > MOST_BYTES) {
       throw new HeadraceError("DOCUMENT_UNENCODABLE", {
-        message: `The document takes more than ${MOST_BYTES / 1024 / 1024} MB as a record.`,
+        message: `The record of the document would be larger than ${MOST_BYTES / 1024 / 1024} MB.`,
         remedy: "Make the document smaller, or leave its collection out.",
       });
     }
@@ -63,7 +63,7 @@ export class AvroWriter {
     this.bytes = larger;
   }
 
-  /** @param high the upper 32 bits, @param low the lower ones; signs do not matter */
+  /** @param high the upper 32 bits, @param low the lower 32 bits; each signed or unsigned */
   writeLong(high: number, low: number): void {
     this.ensure(10);
     const sign = high >> 31;
@@ -80,7 +80,7 @@ export class AvroWriter {
     this.position = position;
   }
 
-  /** @param value of 32 bits */
+  /** @param value a signed integer of 32 bits */
   writeInt(value: number): void {
     this.writeLong(value >> 31, value);
   }
@@ -117,7 +117,7 @@ export class AvroWriter {
     this.position += this.bytes.write(text, this.position, length);
   }
 
-  /** A string from what should be UTF-8 without NUL; what is not is mended. */
+  /** Writes a string. Replaces what is not UTF-8, and NUL characters. */
   writeText(source: Buffer, start: number, end: number): void {
     const before = this.position;
     this.writeInt(end - start);
@@ -129,7 +129,7 @@ export class AvroWriter {
       this.position += text.length;
     } else {
       this.position = before;
-      this.#writeMended(source, start, end);
+      this.#writeRepaired(source, start, end);
     }
   }
 
@@ -153,8 +153,8 @@ export class AvroWriter {
   }
 
   /**
-   * Appends what stands for a NUL character in a text.
-   * @throws HeadraceError DOCUMENT_UNENCODABLE if the writer takes none
+   * Appends the replacement of a NUL character.
+   * @throws HeadraceError DOCUMENT_UNENCODABLE if there is none
    */
   appendNul(): void {
     const text = this.#nulText;
@@ -172,14 +172,16 @@ export class AvroWriter {
     this.replaced++;
   }
 
-  /** Begins a string of unknown length. @returns what `endText` wants */
+  /** Starts a string of unknown length. @returns the argument for `endText` */
   beginText(): number {
     this.ensure(5);
     this.position += this.#lengthBytes;
     return this.position;
   }
 
-  /** Writes the length in front; moves the text where it took more or fewer bytes than were kept for it. */
+  /**
+   * Writes the length in front of the text. Moves the text if the length needs more or fewer bytes than were reserved.
+   */
   endText(begin: number): void {
     const length = this.position - begin;
     const before = begin - this.#lengthBytes;
@@ -207,7 +209,7 @@ export class AvroWriter {
     return true;
   }
 
-  #writeMended(source: Buffer, start: number, end: number): void {
+  #writeRepaired(source: Buffer, start: number, end: number): void {
     const begin = this.beginText();
     for (let at = start; at < end;) {
       const byte = source[at] as number;
@@ -223,8 +225,8 @@ export class AvroWriter {
 
 function nulRefused(): HeadraceError {
   return new HeadraceError("DOCUMENT_UNENCODABLE", {
-    message: "A text of the document holds a NUL character, which PostgreSQL cannot store.",
+    message: "A text in the document contains a NUL character, which PostgreSQL cannot store.",
     remedy:
-      "Take it out of the document and replay the dead letter, or set documents.nulCharacters to replace or strip.",
+      "Remove the character from the document and replay the dead letter. Or set documents.nulCharacters to replace or strip.",
   });
 }

@@ -1,6 +1,6 @@
 import { HeadraceError } from "../../errors/error.ts";
 
-/** The types of BSON elements, as bsonspec.org numbers them. */
+/** The types of BSON elements (bsonspec.org). */
 export const BsonType = {
   double: 0x01,
   string: 0x02,
@@ -25,10 +25,10 @@ export const BsonType = {
   minKey: 0xff,
 } as const;
 
-/** Binary subtypes whose payload is not plain bytes. */
+/** Binary subtypes that Headrace treats specially. */
 export const BinarySubtype = { lengthPrefixed: 0x02, legacyUuid: 0x03, uuid: 0x04 } as const;
 
-/** Where a Binary's payload starts, after its length and subtype. It ends where the value ends. */
+/** Where a Binary's payload starts, after its length and subtype. The payload ends at the end of the value. */
 export function binaryStart(bytes: Buffer, start: number): number {
   return bytes[start + 4] === BinarySubtype.lengthPrefixed ? start + 9 : start + 5;
 }
@@ -41,11 +41,11 @@ export function isUuid(bytes: Buffer, start: number, end: number): boolean {
 export function malformed(what: string): HeadraceError {
   return new HeadraceError("DOCUMENT_UNENCODABLE", {
     message: `The document is not well-formed BSON: ${what}.`,
-    remedy: "Find the document by its key in MongoDB and write it anew with a driver.",
+    remedy: "Find the document by its key in MongoDB, and write it again with a driver.",
   });
 }
 
-/** Byte lengths of the types that have a fixed one; -1 for all others. */
+/** The length in bytes of each type with a fixed length; -1 for all others. */
 const FIXED_LENGTHS = new Int8Array(256).fill(-1);
 for (const type of [BsonType.double, BsonType.date, BsonType.timestamp, BsonType.int64]) FIXED_LENGTHS[type] = 8;
 for (const type of [BsonType.null, BsonType.undefined, BsonType.minKey, BsonType.maxKey]) FIXED_LENGTHS[type] = 0;
@@ -54,8 +54,8 @@ FIXED_LENGTHS[BsonType.objectId] = 12;
 FIXED_LENGTHS[BsonType.decimal128] = 16;
 
 /**
- * Where the value at `start` ends: at or before `limit`, the offset of the enclosing document's last byte.
- * What a nested document holds is not looked at.
+ * Returns where the value at `start` ends: at `limit`, the offset of the enclosing document's last byte, or before it.
+ * Does not check the content of a nested document.
  * @throws HeadraceError DOCUMENT_UNENCODABLE
  */
 export function valueEnd(bytes: Buffer, type: number, start: number, limit: number): number {
@@ -65,19 +65,19 @@ export function valueEnd(bytes: Buffer, type: number, start: number, limit: numb
   return end;
 }
 
-/** The end of a document or array that starts at `start` and has to end at or before `limit`. */
+/** Returns the end of the document or array at `start`, which must not exceed `limit`. */
 export function documentEnd(bytes: Buffer, start: number, limit: number): number {
   const size = sizeAt(bytes, start, limit);
   if (size < 5 || size > limit - start) throw malformed("a document's length is wrong");
-  if (bytes[start + size - 1] !== 0) throw malformed("a document has no end");
+  if (bytes[start + size - 1] !== 0) throw malformed("a document does not end with a zero");
   return start + size;
 }
 
-/** The end of a zero-terminated string, its zero included. */
+/** Returns the end of a zero-terminated string, after its zero. */
 export function cstringEnd(bytes: Buffer, start: number, limit: number): number {
   let at = start;
   while (at < limit && bytes[at] !== 0) at++;
-  if (at >= limit) throw malformed("a name has no end");
+  if (at >= limit) throw malformed("a name does not end with a zero");
   return at + 1;
 }
 
@@ -102,11 +102,11 @@ function variableEnd(bytes: Buffer, type: number, start: number, limit: number):
     case BsonType.codeWithScope:
       return codeWithScopeEnd(bytes, start, limit);
     default:
-      throw malformed(`there is no element type ${type}`);
+      throw malformed(`the element type ${type} does not exist`);
   }
 }
 
-/** The end of a string with its length in front; its last byte is a zero. */
+/** Returns the end of a string with its length in front, whose last byte is a zero. */
 export function stringEnd(bytes: Buffer, start: number, limit: number): number {
   const size = sizeAt(bytes, start, limit);
   const end = start + 4 + size;
@@ -134,7 +134,7 @@ function codeWithScopeEnd(bytes: Buffer, start: number, limit: number): number {
 }
 
 function sizeAt(bytes: Buffer, start: number, limit: number): number {
-  if (start + 4 > limit) throw malformed("a length is cut off");
+  if (start + 4 > limit) throw malformed("a length is truncated");
   const size = bytes.readInt32LE(start);
   if (size < 0) throw malformed("a length is negative");
   return size;

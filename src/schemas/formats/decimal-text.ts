@@ -8,13 +8,16 @@ export interface Decimal {
   readonly exponent: number;
 }
 
-/** PostgreSQL would store all of them, thousands for 9E+6111. */
+/** PostgreSQL would store all digits: more than 6,000 for 9E+6111. */
 const MOST_PLAIN_CHARACTERS = 400;
 
 const DECIMAL = /^(-?)0*([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]+))?$/;
 const NEGATIVE_ZERO = /^-0(?:\.0*)?(?:E|$)/;
 
-/** Of a Decimal128's 16 bytes: the same as `bson`'s toString, which takes 20 times as long for the usual prices. */
+/**
+ * The text of a Decimal128's 16 bytes: the same as `toString` of `bson`, but faster
+ * (docs/adr/0001-raw-bson-to-avro.md).
+ */
 export function decimal128Text(bytes: Buffer, start: number): string {
   const high = bytes.readInt32LE(start + 12);
   const middle = bytes.readUInt32LE(start + 4);
@@ -22,7 +25,7 @@ export function decimal128Text(bytes: Buffer, start: number): string {
   const isSmall = (high & 0x1ffff) === 0 && bytes.readInt32LE(start + 8) === 0 && middle < 0x200000;
   const digits = isSmall ? String(middle * 0x100000000 + bytes.readUInt32LE(start)) : "";
   const point = digits.length + exponent;
-  // Others are specials, or written with an exponent.
+  // The others are NaN, infinite, large, or written with an exponent.
   if (!isSmall || ((high >>> 29) & 3) === 3 || exponent > 0 || point < -5) {
     return new Decimal128(bytes.subarray(start, start + 16)).toString();
   }
@@ -36,7 +39,7 @@ export function isNegativeZero(text: string): boolean {
   return NEGATIVE_ZERO.test(text);
 }
 
-/** Reads what `decimal128Text` or a number's `toString` gives; undefined for NaN and the infinities. */
+/** Parses the text of `decimal128Text` or of a number's `toString`; undefined for NaN and infinities. */
 export function parseDecimal(text: string): Decimal | undefined {
   const match = DECIMAL.exec(text);
   if (match === null) return undefined;
@@ -47,7 +50,7 @@ export function parseDecimal(text: string): Decimal | undefined {
   return { isNegative: match[1] === "-", digits, exponent: digits === "" ? 0 : exponent };
 }
 
-/** Without an exponent, all digits kept, zero without sign; undefined where that takes too many characters. */
+/** The text without an exponent, with all digits, zero without a sign; undefined if it would be too long. */
 export function plainDigits(text: string): string | undefined {
   if (!text.includes("E") && !text.startsWith("-0")) return text;
   const unsigned = text.startsWith("-") ? text.slice(1) : text;

@@ -2,17 +2,17 @@ import type { AvroWriter } from "./avro-writer.ts";
 
 const HEX = Buffer.from("0123456789abcdef");
 const DASH = 0x2d;
-/** Of three, so that no padding comes before the end. */
+/** A multiple of three, so that there is no padding before the end. */
 const BASE64_BYTES = 48 * 1024;
 
-/** All digits of an int64. */
+/** An int64 in decimal. */
 export function int64Text(bytes: Buffer, start: number): string {
   const high = bytes.readInt32LE(start + 4);
   const isSafe = high >= -0x200000 && high < 0x200000;
   return String(isSafe ? high * 0x100000000 + bytes.readUInt32LE(start) : bytes.readBigInt64LE(start));
 }
 
-/** 36 characters of 16 bytes. */
+/** 16 bytes as a UUID of 36 characters. */
 export function appendUuid(out: AvroWriter, bytes: Buffer, start: number): void {
   appendHex(out, bytes, start, start + 4);
   for (let at = start + 4; at < start + 10; at += 2) {
@@ -23,11 +23,11 @@ export function appendUuid(out: AvroWriter, bytes: Buffer, start: number): void 
   appendHex(out, bytes, start + 10, start + 16);
 }
 
-/** Where digits are written to. */
+/** A buffer that hexadecimal digits are written to. */
 interface ByteTarget {
   readonly bytes: Buffer;
   position: number;
-  /** Makes room in `bytes`. */
+  /** Makes room for `count` bytes at `position`. */
   ensure(count: number): void;
 }
 
@@ -43,7 +43,7 @@ export function appendHex(out: ByteTarget, bytes: Buffer, start: number, end: nu
   out.position = position;
 }
 
-/** In pieces, so that a large binary does not become a large string first. */
+/** Writes in pieces, so that a large binary does not become a large string first. */
 export function appendBase64(out: AvroWriter, bytes: Buffer, start: number, end: number): void {
   for (let at = start; at < end; at += BASE64_BYTES) {
     out.appendAscii(bytes.toString("base64", at, Math.min(at + BASE64_BYTES, end)));

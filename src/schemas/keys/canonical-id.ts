@@ -3,13 +3,14 @@ import { HeadraceError } from "../../errors/error.ts";
 import { BsonType, binaryStart, cstringEnd, malformed, valueEnd } from "../formats/bson-reader.ts";
 import { canonicalDecimal128, keyDouble, canonicalInteger } from "./canonical-number.ts";
 
-/** Names that begin with "$" and yet are an ordinary sub-document's: those of a DBRef. */
+/** The fields of a DBRef: the only ones that begin with "$" in an ordinary sub-document. */
 const DBREF_NAMES: ReadonlySet<string> = new Set(["$ref", "$id", "$db"]);
 
 /**
- * The canonical Extended JSON of a value under MongoDB's equality: numbers by their value, a symbol as its string,
- * also within sub-documents and arrays. The order of fields is kept, as it counts.
- * @throws HeadraceError KEY_INVALID for what would share its text with another `_id`, or what is no text.
+ * A value as canonical Extended JSON, with one text for all values that MongoDB treats as equal: numbers by their
+ * value, a symbol as its string, also inside sub-documents and arrays. Fields keep their order, because MongoDB
+ * compares it.
+ * @throws HeadraceError KEY_INVALID if another `_id` could have the same text, or if a string is not valid text
  */
 export function canonicalId(bytes: Buffer, type: number, start: number, end: number): string {
   switch (type) {
@@ -43,42 +44,37 @@ export function canonicalId(bytes: Buffer, type: number, start: number, end: num
     case BsonType.timestamp:
       return `{"$timestamp":{"t":${bytes.readUInt32LE(start + 4)},"i":${bytes.readUInt32LE(start)}}}`;
     default:
-      return canonicalOddity(bytes, type, start, end);
+      return canonicalUnusual(bytes, type, start, end);
   }
 }
 
-/** @throws HeadraceError KEY_INVALID where the bytes are no UTF-8, or hold a NUL. */
+/** @throws HeadraceError KEY_INVALID if the bytes are not UTF-8 or contain a NUL */
 export function keyText(bytes: Buffer, start: number, end: number): string {
-  if (!isUtf8(bytes.subarray(start, end))) throw invalidKey("holds text that is not UTF-8");
+  if (!isUtf8(bytes.subarray(start, end))) throw invalidKey("contains text that is not UTF-8");
   const text = bytes.toString("utf8", start, end);
-  if (text.includes("\0")) throw invalidKey("holds a NUL character, which PostgreSQL cannot store");
+  if (text.includes("\0")) throw invalidKey("contains a NUL character, which PostgreSQL cannot store");
   return text;
 }
 
-/** @param problem what follows "A document's _id" */
+/** @param problem the rest of the sentence "A document's _id …" */
 export function invalidKey(problem: string, cause?: unknown): HeadraceError {
-  return new HeadraceError(
-    "KEY_INVALID",
-    {
-      message: `A document's _id ${problem}.`,
-    },
-    cause,
-  );
+  return new HeadraceError("KEY_INVALID", { message: `A document's _id ${problem}.` }, cause);
 }
 
 function canonicalDocument(bytes: Buffer, start: number, end: number): string {
   const fields = elements(bytes, start, end).map(({ nameStart, nameEnd, value }) => {
     const name = keyText(bytes, nameStart, nameEnd);
-    // It could make another type's notation. MongoDB 6.0 stores none in an `_id`, at any depth.
+    // It could look like the Extended JSON of another type. MongoDB 6.0 refuses such names in an `_id`, at any depth.
     if (name.startsWith("$") && !DBREF_NAMES.has(name)) throw invalidKey('has a field whose name begins with "$"');
     return { name, value };
   });
-  if (new Set(fields.map(({ name }) => name)).size < fields.length) throw invalidKey("has a field twice");
+  if (new Set(fields.map(({ name }) => name)).size < fields.length)
+    throw invalidKey("has two fields with the same name");
   return `{${fields.map(({ name, value }) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
 }
 
-/** The types that nobody means to have in an `_id`. */
-function canonicalOddity(bytes: Buffer, type: number, start: number, end: number): string {
+/** Types that are unusual in an `_id`. */
+function canonicalUnusual(bytes: Buffer, type: number, start: number, end: number): string {
   switch (type) {
     case BsonType.undefined:
       return '{"$undefined":true}';
@@ -100,7 +96,7 @@ function canonicalOddity(bytes: Buffer, type: number, start: number, end: number
       return `{"$code":${quoted(bytes, start + 8, scope - 1)},"$scope":${canonicalDocument(bytes, scope, end)}}`;
     }
     default:
-      throw malformed(`there is no element type ${type}`);
+      throw malformed(`the element type ${type} does not exist`);
   }
 }
 

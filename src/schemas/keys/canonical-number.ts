@@ -1,16 +1,16 @@
 import type { Decimal } from "../formats/decimal-text.ts";
 
 const ZERO: Decimal = { isNegative: false, digits: "", exponent: 0 };
-/** What a Decimal128 holds; hence the most digits that any number but a double can have in common with one. */
+/** The digits of a Decimal128. A double with more digits is equal to no number of another type. */
 const DECIMAL128_DIGITS = 34;
-/** The highest power of five that has no more digits than that. */
+/** 5^48 is the highest power of five with at most 34 digits. */
 const LONGEST_FRACTION_BITS = 48;
 const COEFFICIENT_LIMIT = 10n ** BigInt(DECIMAL128_DIGITS);
 const COEFFICIENT_MASK = (1n << 49n) - 1n;
 
 /**
- * Extended JSON for a number's value, one text for what MongoDB holds equal: int64 where it is such an integer,
- * else Decimal128 where that can be it exactly, else (0.1, 1e300, NaN) the double.
+ * A number as Extended JSON, with one text for all numbers that MongoDB treats as equal: an int64 if the value is one,
+ * otherwise a Decimal128 if that has exactly this value, otherwise a double (0.1, 1e300, NaN).
  */
 export function keyDouble(value: number): string {
   if (Number.isSafeInteger(value)) return canonicalInteger(BigInt(value));
@@ -18,7 +18,7 @@ export function keyDouble(value: number): string {
   return decimal === undefined ? `{"$numberDouble":"${value}"}` : canonicalDecimal(decimal);
 }
 
-/** @param start of a Decimal128's 16 bytes */
+/** @param start where the 16 bytes of a Decimal128 begin */
 export function canonicalDecimal128(bytes: Buffer, start: number): string {
   const value = decimal128Value(bytes, start);
   return typeof value === "number" ? keyDouble(value) : canonicalDecimal(value);
@@ -28,7 +28,7 @@ export function canonicalInteger(value: bigint): string {
   return `{"$numberLong":"${value}"}`;
 }
 
-/** A Decimal128's value: a number where it is NaN or infinite. IEEE 754-2008, §3.5.2, binary encoding. */
+/** The value of a Decimal128; a number if it is NaN or infinite. IEEE 754-2008, §3.5.2, binary encoding. */
 export function decimal128Value(bytes: Buffer, start: number): Decimal | number {
   const top = bytes.readUInt32LE(start + 12);
   const isNegative = top >>> 31 === 1;
@@ -36,12 +36,12 @@ export function decimal128Value(bytes: Buffer, start: number): Decimal | number 
   if (combination === 0x1f) return Number.NaN;
   if (combination === 0x1e) return isNegative ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   const coefficient = ((bytes.readBigUInt64LE(start + 8) & COEFFICIENT_MASK) << 64n) | bytes.readBigUInt64LE(start);
-  // What is encoded as more than 34 digits counts as zero.
+  // The standard says that a coefficient of more than 34 digits is zero.
   if (combination >= 0x18 || coefficient >= COEFFICIENT_LIMIT) return ZERO;
   return decimalOf(isNegative, coefficient, ((top >>> 17) & 0x3fff) - 6176);
 }
 
-/** The int64 that a decimal is; undefined where it is none. Zero has no sign. */
+/** @returns undefined if the decimal is not an int64. The negative zero becomes 0. */
 export function int64Of({ isNegative, digits, exponent }: Decimal): bigint | undefined {
   if (exponent < 0 || digits.length + exponent > 19) return undefined;
   const magnitude = BigInt(digits) * 10n ** BigInt(exponent);
@@ -54,7 +54,7 @@ function canonicalDecimal(decimal: Decimal): string {
   return integer === undefined ? `{"$numberDecimal":"${decimalText(decimal)}"}` : canonicalInteger(integer);
 }
 
-/** As Decimal128's own conversion to text writes it. */
+/** In the form of Decimal128's `toString`. */
 function decimalText({ isNegative, digits, exponent }: Decimal): string {
   const sign = isNegative ? "-" : "";
   const adjusted = exponent + digits.length - 1;
@@ -67,7 +67,7 @@ function decimalText({ isNegative, digits, exponent }: Decimal): string {
   return exponent === 0 ? `${sign}${digits}` : `${sign}${padded.slice(0, point)}.${padded.slice(point)}`;
 }
 
-/** The decimal that a double is, exactly; undefined where a Decimal128 has too few digits for it. */
+/** The exact value of a double; undefined if a Decimal128 has too few digits for it. */
 function exactDecimal(value: number): Decimal | undefined {
   const { mantissa, exponent } = binaryParts(Math.abs(value));
   if (exponent < -LONGEST_FRACTION_BITS) return undefined;
@@ -83,7 +83,7 @@ function decimalOf(isNegative: boolean, coefficient: bigint, exponent: number): 
   return { isNegative, digits, exponent: exponent + all.length - digits.length };
 }
 
-/** A positive double as `mantissa × 2^exponent`, the mantissa odd. */
+/** A positive double as `mantissa × 2^exponent` with an odd mantissa. */
 function binaryParts(value: number): { mantissa: bigint; exponent: number } {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);

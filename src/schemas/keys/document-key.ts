@@ -5,7 +5,7 @@ import type { IdType } from "../mapping/mapping.ts";
 import { canonicalId, invalidKey, keyText } from "./canonical-id.ts";
 import { decimal128Value, int64Of } from "./canonical-number.ts";
 
-/** Where the value of `_id` stands. */
+/** The place of an `_id`'s value in a document. */
 interface IdElement {
   readonly bytes: Buffer;
   readonly type: number;
@@ -13,7 +13,11 @@ interface IdElement {
   readonly end: number;
 }
 
-/** The id type that both ends of an `_id` index (raw BSON documents) show; undefined where there are none. */
+/**
+ * The `_id` type of a collection, judged by its first and last document in the order of `_id`.
+ * @param ends raw BSON documents
+ * @returns undefined if there are none
+ */
 export function idTypeOf(ends: readonly Uint8Array[]): IdType | undefined {
   const types = new Set(ends.map((end) => ownIdType(findId(end))));
   const [type] = types;
@@ -21,10 +25,10 @@ export function idTypeOf(ends: readonly Uint8Array[]): IdType | undefined {
 }
 
 /**
- * A document's key as the `_id` column holds it, as text; one text for what MongoDB holds equal.
- * @param documentKey a raw BSON document with the `_id`.
- * @throws HeadraceError ID_TYPE_MISMATCH where the `_id` is of another type than the collection's others,
- *   KEY_INVALID where it cannot be a key, DOCUMENT_UNENCODABLE where it is no BSON.
+ * A document's key as text, as the `_id` column holds it. `_id`s that MongoDB treats as equal have the same key.
+ * @param documentKey a raw BSON document with the `_id`
+ * @throws HeadraceError ID_TYPE_MISMATCH if the `_id` does not have the type `idType`, KEY_INVALID if it cannot be a
+ *   key, DOCUMENT_UNENCODABLE if the bytes are not BSON
  */
 export function canonicalKey(idType: IdType, documentKey: Uint8Array): string {
   const id = findId(documentKey);
@@ -41,15 +45,15 @@ export function keyColumnType(idType: IdType): "text" | "bigint" | "uuid" {
 }
 
 /**
- * A BSON value that MongoDB holds equal to the `_id` of a canonical key, for look-ups with the driver. Sub-documents
- * are Maps, since an object would put names like "1" first.
- * @throws HeadraceError KEY_INVALID where `key` is no key of this type.
+ * A value for look-ups with the driver that MongoDB treats as equal to the `_id` of a canonical key. Sub-documents are
+ * Maps, because an object would put names like "1" first.
+ * @throws HeadraceError KEY_INVALID if `key` is not a key of this type
  */
 export function keyToId(idType: IdType, key: string): unknown {
   try {
     return ID_READERS[idType](key);
   } catch (error) {
-    throw invalidKey(`cannot be read as one of type ${idType}`, error);
+    throw invalidKey(`is not a valid key of type ${idType}`, error);
   }
 }
 
@@ -61,7 +65,7 @@ const ID_READERS: Readonly<Record<IdType, (key: string) => unknown>> = {
   mixed: (key) => toBson(JSON.parse(key.replaceAll(JSON_STRING, markName))),
 };
 
-/** The key of an `_id` of the one type that the collection has; undefined where it is of another. */
+/** The key of an `_id`; undefined if the `_id` does not have the type. */
 const TYPED_KEYS: Readonly<Record<Exclude<IdType, "mixed">, (id: IdElement) => string | undefined>> = {
   objectId: ({ bytes, type, start, end }) =>
     type === BsonType.objectId ? bytes.toString("hex", start, end) : undefined,
@@ -97,7 +101,7 @@ function integerKey({ bytes, type, start }: IdElement): string | undefined {
 }
 
 function ownIdType(id: IdElement): IdType {
-  // One that is not fit for a key is a string all the same.
+  // Also if it cannot be a key.
   if (id.type === BsonType.string || id.type === BsonType.symbol) return "string";
   return TYPED_ID_TYPES.find((idType) => TYPED_KEYS[idType](id) !== undefined) ?? "mixed";
 }
@@ -124,13 +128,13 @@ function isNamedId(bytes: Buffer, at: number): boolean {
 function mismatch(idType: IdType, { type }: IdElement): HeadraceError {
   const name = Object.entries(BsonType).find(([, value]) => value === type)?.[0] ?? String(type);
   return new HeadraceError("ID_TYPE_MISMATCH", {
-    message: `An _id of BSON type ${name} does not fit the collection's others, which are of type ${idType}.`,
+    message: `An _id has the BSON type ${name}, but the _ids of its collection have the type ${idType}.`,
   });
 }
 
-/** Strings of JSON, those that name a field with their colon. */
+/** The strings in a JSON text. If one is the name of a field, the match includes the colon. */
 const JSON_STRING = /"((?:[^"\\]|\\.)*)"(:?)/g;
-/** Stands before every name: JSON.parse would sort names that are numbers, and takes `__proto__` for another's. */
+/** Put in front of every name, because JSON.parse puts numeric names first and treats `__proto__` specially. */
 const MARK = "#";
 
 function markName(text: string, content: string, colon: string): string {
@@ -148,7 +152,7 @@ function toBson(value: unknown): unknown {
   return EJSON.deserialize(withoutMarks(value), { relaxed: false });
 }
 
-/** The notation of a type: none of its names is a number. */
+/** For the Extended JSON of a type, in which no name is a number. */
 function withoutMarks(value: object): Document {
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]: [string, unknown]) => [

@@ -2,8 +2,8 @@ const ESCAPE = /_u([0-9a-f]{4})/g;
 const ESCAPE_AT = /_u[0-9a-f]{4}/y;
 
 /**
- * A name for Avro: each UTF-16 unit that Avro forbids becomes `_uXXXX` (as Debezium's `avro_unicode`), and `_`
- * itself where it would read as such an escape. Two names never become one.
+ * Turns any name into a name that Avro allows. Each UTF-16 unit that Avro forbids becomes `_uXXXX`, as Debezium's
+ * `avro_unicode` does it. `_` is escaped, too, where it would look like an escape. So different names stay different.
  */
 export function escapeAvroName(name: string): string {
   return escapeUnits(name, (unit, index) => /[A-Za-z_]/.test(unit) || (index > 0 && /[0-9]/.test(unit)));
@@ -14,7 +14,7 @@ export function unescapeAvroName(escaped: string): string {
   return unescapeUnits(escaped);
 }
 
-/** Replaces what is not allowed, and what would read as a replacement, by `_uXXXX`; each UTF-16 unit on its own. */
+/** Replaces each UTF-16 unit that is not allowed, or that would look like an escape, by `_uXXXX`. */
 export function escapeUnits(text: string, isAllowed: (unit: string, index: number) => boolean): string {
   let escaped = "";
   for (let index = 0; index < text.length; index++) {
@@ -24,7 +24,7 @@ export function escapeUnits(text: string, isAllowed: (unit: string, index: numbe
   return escaped;
 }
 
-/** The inverse of `escapeUnits`, whatever was allowed. */
+/** The inverse of `escapeUnits` for every `isAllowed`. */
 export function unescapeUnits(escaped: string): string {
   return escaped.replace(ESCAPE, (_match, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }

@@ -4,7 +4,7 @@ import { parseColumnType } from "./column-type.ts";
 import { type AvroRecord, envelopeDefinition, keyDefinition } from "./envelope.ts";
 import type { CollectionMapping, ColumnMapping, IdType, ValueField } from "./mapping.ts";
 
-/** Where a collection's events go and what they say of their origin. */
+/** Where a collection's events come from and go to. */
 export interface CollectionOrigin {
   /** The pipeline's name. */
   readonly name: string;
@@ -12,7 +12,7 @@ export interface CollectionOrigin {
   readonly topic: string;
 }
 
-/** All that the records of one collection are made by. */
+/** Everything that the records of one collection are made with. */
 export interface CollectionSchema {
   readonly mapping: CollectionMapping;
   readonly origin: CollectionOrigin;
@@ -25,22 +25,25 @@ export interface CollectionSchema {
   readonly valueSchema: AvroRecord;
 }
 
-/** The whole document, in document mode. */
+/** In document mode, the column with the whole document. */
 export const DOC_COLUMN = "doc";
-/** What the columns don't hold, in columns mode. */
+/** In columns mode, the column with everything that the declared columns do not hold. */
 export const EXTRA_COLUMN = "_extra";
 
 const RESERVED_COLUMNS: ReadonlySet<string> = new Set(["_id", "_version", EXTRA_COLUMN, DOC_COLUMN]);
-/** PostgreSQL's system columns: no table column may have such a name. */
+/** PostgreSQL's system columns. No other column may have one of these names. */
 const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]);
-/** PostgreSQL takes 1,600 columns; `_id`, `_version`, `_extra` and a few of the user's own need room. */
+/**
+ * A table of PostgreSQL can have 1,600 columns. This leaves room for `_id`, `_version`, `_extra` and a few of the
+ * user's own.
+ */
 const COLUMN_LIMIT = 1590;
-/** PostgreSQL cuts longer identifiers off. */
+/** PostgreSQL truncates longer identifiers. */
 const IDENTIFIER_BYTES = 63;
 
 const JSONB = parseColumnType("jsonb");
 
-/** @throws HeadraceError MAPPING_INVALID with every mistake of the mapping (`mappingMistakes`). */
+/** @throws HeadraceError MAPPING_INVALID with every mistake that `mappingMistakes` finds */
 export function collectionSchema(
   mapping: CollectionMapping,
   idType: IdType,
@@ -49,7 +52,7 @@ export function collectionSchema(
   const mistakes = mappingMistakes(mapping);
   if (mistakes.length > 0) {
     throw new HeadraceError("MAPPING_INVALID", {
-      message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not possible: ${mistakes.join("; ")}.`,
+      message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not valid: ${mistakes.join("; ")}.`,
     });
   }
   const fields =
@@ -69,12 +72,12 @@ export function collectionSchema(
   };
 }
 
-/** What is wrong with a mapping, each as a sentence without full stop; empty where it is possible. */
+/** The mistakes in a mapping, each as a sentence without a full stop; empty if the mapping is valid. */
 export function mappingMistakes(mapping: CollectionMapping): readonly string[] {
   const mistakes = [...columnNameMistakes(mapping.columns), ...pathMistakes(mapping.columns)];
-  if (mapping.mode === "document" && mapping.columns.length > 0) mistakes.push("document mode takes no columns");
+  if (mapping.mode === "document" && mapping.columns.length > 0) mistakes.push("document mode allows no columns");
   if (mapping.columns.length > COLUMN_LIMIT) {
-    mistakes.push(`${mapping.columns.length} columns are too many: PostgreSQL has room for ${COLUMN_LIMIT}`);
+    mistakes.push(`there are ${mapping.columns.length} columns, but at most ${COLUMN_LIMIT} are possible`);
   }
   return mistakes;
 }
@@ -89,17 +92,17 @@ function columnNameMistakes(columns: readonly ColumnMapping[]): string[] {
 }
 
 function columnNameProblem(name: string): string | undefined {
-  if (RESERVED_COLUMNS.has(name)) return "has a name that Headrace keeps for itself: choose another column name";
-  if (SYSTEM_COLUMNS.has(name)) return "has the name of one of PostgreSQL's system columns";
-  // To set it on an object is to change its prototype: JavaScript's readers of Avro would lose the value.
-  if (name === "__proto__") return "has a name that not every reader of Avro can take";
+  if (RESERVED_COLUMNS.has(name)) return "has a name that Headrace uses itself; choose another column name";
+  if (SYSTEM_COLUMNS.has(name)) return "has the name of a system column of PostgreSQL; choose another column name";
+  // In JavaScript, setting it changes the object's prototype, so that Avro readers in JavaScript would lose the value.
+  if (name === "__proto__") return "has a name that some Avro readers cannot handle; choose another column name";
   if (name === "") return "has an empty name";
   if (name.includes("\0") || !name.isWellFormed()) return "has a name that PostgreSQL cannot store";
   if (Buffer.byteLength(name) > IDENTIFIER_BYTES) return `has a name of more than ${IDENTIFIER_BYTES} bytes`;
   return undefined;
 }
 
-/** Two columns can't hold one value: the rest that `_extra` keeps would not be defined. */
+/** Two columns must not hold the same value: it would not be defined what remains for `_extra`. */
 function pathMistakes(columns: readonly ColumnMapping[]): string[] {
   const mistakes: string[] = [];
   const holders = new Map<string, string>();
@@ -107,14 +110,15 @@ function pathMistakes(columns: readonly ColumnMapping[]): string[] {
   for (const { name, path } of columns) {
     if (path.length === 0) mistakes.push(`column ${JSON.stringify(name)} has an empty path`);
     if (path[0] === "_id") mistakes.push(`column ${JSON.stringify(name)} reads _id, which has its own column`);
-    if (path.some((part) => part.includes("\0"))) mistakes.push(`column ${JSON.stringify(name)} has a path with a NUL`);
+    if (path.some((part) => part.includes("\0")))
+      mistakes.push(`column ${JSON.stringify(name)} has a path that contains a NUL character`);
     const prefixes = path.map((_part, index) => JSON.stringify(path.slice(0, index + 1)));
     const whole = prefixes.at(-1);
     if (whole === undefined) continue;
     const other =
       prefixes.map((prefix) => holders.get(prefix)).find((holder) => holder !== undefined) ?? inner.get(whole);
     if (other !== undefined) {
-      mistakes.push(`columns ${JSON.stringify(other)} and ${JSON.stringify(name)} read overlapping paths`);
+      mistakes.push(`columns ${JSON.stringify(other)} and ${JSON.stringify(name)} have overlapping paths`);
     }
     holders.set(whole, name);
     for (const prefix of prefixes.slice(0, -1)) inner.set(prefix, name);
@@ -122,7 +126,10 @@ function pathMistakes(columns: readonly ColumnMapping[]): string[] {
   return mistakes;
 }
 
-/** A topic as an Avro namespace. Its parts may be empty ("a..b" is a collection's name), an Avro name may not. */
+/**
+ * A topic as an Avro namespace. Parts of a topic may be empty ("a..b" is a possible collection name), Avro names may
+ * not.
+ */
 function namespaceOf(topic: string): string {
   return topic
     .split(".")

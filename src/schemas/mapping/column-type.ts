@@ -2,11 +2,14 @@ import { HeadraceError } from "../../errors/error.ts";
 
 /** A PostgreSQL column type that Headrace can fill, in normal form. */
 export interface ColumnType {
-  /** As PostgreSQL's format_type() writes it: `numeric(10,2)`, `character varying(20)`, `timestamp with time zone`, `text[]`. */
+  /**
+   * As PostgreSQL's `format_type()` writes it: `numeric(10,2)`, `character varying(20)`, `timestamp with time zone`,
+   * `text[]`.
+   */
   readonly sql: string;
   readonly base: ColumnBase;
   readonly isArray: boolean;
-  /** character types: the most characters; numeric: precision. */
+  /** Character types: the maximum number of characters. numeric: the precision. */
   readonly length: number | undefined;
   /** numeric only. */
   readonly scale: number | undefined;
@@ -33,7 +36,7 @@ export type ColumnBase =
 /** An Avro type as JSON. */
 export type AvroType = string | { readonly type: AvroType; readonly [property: string]: unknown };
 
-/** Every accepted spelling, PostgreSQL's own aliases included. */
+/** Every accepted spelling, including PostgreSQL's aliases. */
 const BASES: ReadonlyMap<string, ColumnBase> = new Map([
   ["text", "text"],
   ["character varying", "character varying"],
@@ -66,7 +69,7 @@ const BASES: ReadonlyMap<string, ColumnBase> = new Map([
   ["jsonb", "jsonb"],
 ]);
 
-/** How many numbers in parentheses a base takes at most. */
+/** The maximum count of numbers in parentheses. */
 const MODIFIERS: Partial<Record<ColumnBase, number>> = { "character varying": 1, character: 1, numeric: 2 };
 
 const AVRO_TYPES: Readonly<Record<ColumnBase, AvroType>> = {
@@ -91,18 +94,18 @@ const AVRO_TYPES: Readonly<Record<ColumnBase, AvroType>> = {
 const SYNTAX = /^([a-z0-9 ]+?) ?(?:\( ?(\d{1,9}) ?(?:, ?(-?\d{1,9}) ?)?\))?([a-z ]*?) ?(\[ ?\])?$/;
 
 /**
- * Reads a column type as SQL writes it, aliases (`int8`, `timestamptz`, `varchar(20)`, `text[]`) included.
- * @throws HeadraceError MAPPING_INVALID, with what is allowed.
+ * Parses a column type as it is written in SQL, including aliases: `int8`, `timestamptz`, `varchar(20)`, `text[]`.
+ * @throws HeadraceError MAPPING_INVALID with the supported types
  */
 export function parseColumnType(text: string): ColumnType {
   const match = SYNTAX.exec(text.trim().toLowerCase().replace(/\s+/g, " "));
   const base = match === null ? undefined : BASES.get(`${match[1]}${match[4]}`.trim());
   if (match === null || base === undefined) {
-    throw invalidType(text, "is not a column type that Headrace can fill");
+    throw invalidType(text, "is not supported");
   }
   const [first, second] = [match[2], match[3]].map((digits) => (digits === undefined ? undefined : Number(digits)));
   const modifiers = first === undefined ? 0 : second === undefined ? 1 : 2;
-  if (modifiers > (MODIFIERS[base] ?? 0)) throw invalidType(text, `has more in parentheses than ${base} takes`);
+  if (modifiers > (MODIFIERS[base] ?? 0)) throw invalidType(text, `has too many numbers in parentheses for ${base}`);
   const isArray = match[5] !== undefined;
   if (base === "numeric") {
     const scale = first === undefined ? undefined : (second ?? 0);
@@ -118,8 +121,8 @@ export function parseColumnType(text: string): ColumnType {
 }
 
 /**
- * The Avro type of a column's values: `["null", T]` with default null is what its field has. Arrays hold
- * `["null", T]` too.
+ * The Avro type T of a column's values. The column's field has the type `["null", T]` and the default null; the items
+ * of an array also have a type `["null", …]`.
  */
 export function avroTypeOf(type: ColumnType): AvroType {
   const element = AVRO_TYPES[type.base];
@@ -143,6 +146,6 @@ function invalidType(text: string, problem: string): HeadraceError {
   });
   return new HeadraceError("MAPPING_INVALID", {
     message: `Column type "${text}" ${problem}.`,
-    remedy: `Use one of: ${allowed.join(", ")}; each also as an array (text[]).`,
+    remedy: `Supported types: ${allowed.join(", ")}; and arrays of each (text[]).`,
   });
 }

@@ -11,7 +11,7 @@ interface AvroField {
   readonly [property: `headrace.${string}`]: string;
 }
 
-/** A record's Avro definition, as JSON. */
+/** The Avro definition of a record, as JSON. */
 export interface AvroRecord {
   readonly type: "record";
   readonly name: string;
@@ -32,8 +32,8 @@ export function keyDefinition(namespace: string, idType: IdType): AvroRecord {
 }
 
 /**
- * `Envelope {before, after, source, op, ts_ms}` in the shape of Debezium's. `before` is always null; `after` is
- * null exactly where op is d or t. Union branches: null is 0, the value 1.
+ * `Envelope {before, after, source, op, ts_ms}`, in the shape of Debezium's envelope. `before` is always null. `after`
+ * is null if and only if op is d or t. In unions, null is branch 0 and the value branch 1.
  */
 export function envelopeDefinition(namespace: string, idType: IdType, fields: readonly ValueField[]): AvroRecord {
   const value: AvroRecord = {
@@ -64,7 +64,10 @@ export function envelopeDefinition(namespace: string, idType: IdType, fields: re
   };
 }
 
-/** `version` is Headrace's own, `ts_ms` the cluster time's wall clock, `snapshot` "true" or "false", `cluster_time` the version. */
+/**
+ * `version`: Headrace's version. `ts_ms`: the cluster time in ms since 1970. `snapshot`: "true" or "false".
+ * `cluster_time`: the event's version.
+ */
 const SOURCE: AvroRecord = {
   type: "record",
   name: "Source",

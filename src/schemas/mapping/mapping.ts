@@ -5,33 +5,33 @@ export const ID_TYPES = ["objectId", "string", "integer", "uuid", "mixed"] as co
 
 export type IdType = (typeof ID_TYPES)[number];
 
-/** One declared column: where its value stands in the document and what PostgreSQL makes of it. */
+/** One declared column: the path of its value in the document, and its type in PostgreSQL. */
 export interface ColumnMapping {
   readonly name: string;
   readonly path: readonly string[];
   readonly type: ColumnType;
 }
 
-/** How one collection is mapped; comes from the config. */
+/** How the config maps one collection. */
 export interface CollectionMapping {
   readonly collection: string;
   readonly mode: "document" | "columns";
   /** Empty in document mode. */
   readonly columns: readonly ColumnMapping[];
-  /** Declared in the config, else found out once and kept in the registered key schema. */
+  /** Undefined if the config does not declare it. Then the registered key schema has it once it is known. */
   readonly idType: IdType | undefined;
 }
 
-/** One nullable field of `Value`. */
+/** One nullable field of the Avro record `Value`. */
 export interface ValueField {
-  /** Of the PostgreSQL column; the Avro field's is `escapeAvroName(column)`. */
+  /** Name of the PostgreSQL column. The Avro field is named `escapeAvroName(column)`. */
   readonly column: string;
   readonly type: ColumnType;
 }
 
 /**
- * What happens to a NUL character in a text, which PostgreSQL stores neither in text nor in jsonb: it becomes U+FFFD, it
- * is removed, or its document becomes a dead letter.
+ * What happens to a NUL character in a text, because PostgreSQL can store it neither in text nor in jsonb: it becomes
+ * U+FFFD, it is removed, or its document becomes a dead letter.
  */
 export const NUL_CHARACTERS = ["replace", "strip", "dead-letter"] as const;
 

@@ -29,7 +29,9 @@ export interface SchemaRegistry {
   register(subject: string, definition: AvroRecord): Promise<number>;
   /** The newest schema of a subject; undefined if the subject has none. */
   latest(subject: string): Promise<RegisteredSchema | undefined>;
-  /** @throws HeadraceError SCHEMA_UNKNOWN if the registry has no such id; RECORD_UNDECODABLE if the schema is not Avro */
+  /**
+   * @throws HeadraceError SCHEMA_UNKNOWN if the registry has no such id; RECORD_UNDECODABLE if the schema is not Avro
+   */
   schema(id: number): Promise<RegisteredSchema>;
   /** A schema that `schema`, `latest` or `register` has fetched before; undefined if none has. Sends no request. */
   cached(id: number): RegisteredSchema | undefined;
