@@ -49,7 +49,7 @@ describe("a config that loads", () => {
     expect(parse({ ...MINIMAL_CONFIG, kafka: { brokers } }).kafka.brokers).toEqual(["a:1", "b:2"]);
   });
 
-  test("gives collections their tables, modes, paths and types", () => {
+  test("sets the tables, modes, paths and types of collections", () => {
     const collections = {
       products: {
         idType: "integer",
@@ -79,7 +79,7 @@ describe("a config that loads", () => {
     expect(orders?.table).toBe("Orders 2");
   });
 
-  test("is the example, with the environment that it names", () => {
+  test("can be the example file, with its environment variables set", () => {
     const text = readFileSync(new URL("../../headrace.example.yaml", import.meta.url), "utf8");
     const environment = {
       MONGODB_URI: "mongodb://localhost:27017",
@@ -92,7 +92,7 @@ describe("a config that loads", () => {
     expect(config.collections?.["products"]?.mapping.columns).toHaveLength(5);
   });
 
-  test("may share parts by YAML's anchors and merge keys", () => {
+  test("may use YAML's anchors and merge keys", () => {
     const text = `${stringify(MINIMAL_CONFIG)}
 collections:
   a: &base { columns: { x: text } }
@@ -103,7 +103,7 @@ collections:
     expect(b?.mapping.columns).toEqual(a?.mapping.columns);
   });
 
-  test("written out with its defaults loads to the same", () => {
+  test("with its defaults written out loads to the same config", () => {
     const settings = fc.record(
       {
         snapshot: fc.record({ mode: fc.constantFrom("initial", "always", "never", "only") }),
@@ -133,7 +133,7 @@ collections:
 });
 
 describe("the environment", () => {
-  test("gives texts, numbers and booleans, also inside a text", () => {
+  test("can contain texts, numbers and booleans, also inside a text", () => {
     const config = parse(
       {
         ...MINIMAL_CONFIG,
@@ -146,7 +146,7 @@ describe("the environment", () => {
     expect(config.kafka).toMatchObject({ brokers: ["db:9092"], partitions: 8, ssl: true });
   });
 
-  test("a variable's own ${…} is not substituted again, nor is YAML in it read", () => {
+  test("${…} and YAML in the value of a variable stay as they are", () => {
     const config = parse(
       { ...MINIMAL_CONFIG, postgres: { url: "postgres://me:${PW}@h/d" } },
       { PW: "${HOME}: { a: [" },
@@ -154,7 +154,7 @@ describe("the environment", () => {
     expect(config.postgres.url).toBe("postgres://me:${HOME}: { a: [@h/d");
   });
 
-  test("an unset variable is one mistake, at its path", () => {
+  test("an unset variable is reported once, at its path", () => {
     expect(mistakesIn({ postgres: { url: "${NO_SUCH}" } })).toEqual([
       "postgres.url: the environment variable NO_SUCH is not set",
     ]);
@@ -169,14 +169,14 @@ describe("the environment", () => {
     ]);
   });
 
-  test("what it holds is not shown in a mistake", () => {
+  test("a mistake does not show the value of a variable", () => {
     const mistakes = mistakesIn({ kafka: { brokers: "a:1", partitions: "${SECRET}" } }, { SECRET: "hunter2" });
     expect(mistakes).toEqual(["kafka.partitions: the value is not valid; expected a whole number from 1 to 10000"]);
   });
 });
 
 describe("mistakes", () => {
-  test("are all reported at once, with line, path, what was found and what is allowed", () => {
+  test("are all reported at once, with line, path, the value and what is expected", () => {
     const text = `name: "sh op"
 mongodb: { uri: "\${NO_SUCH}", database: admin }
 kafka:
@@ -241,7 +241,7 @@ collections:
     ]);
   });
 
-  test("names that PostgreSQL would cut off are refused", () => {
+  test("names that PostgreSQL would truncate are refused", () => {
     const long = "ü".repeat(32);
     expect(
       mistakesIn({
@@ -261,20 +261,20 @@ collections:
   test.each([
     ["headrace", "is Headrace's own schema"],
     ["pg_catalog", "is one of PostgreSQL's own schemas"],
-  ])("the schema %s is not for tables", (schema, message) => {
+  ])("the schema %s cannot be used for tables", (schema, message) => {
     expect(mistakesIn({ postgres: { url: "postgres://h/d", schema } })).toEqual([expect.stringContaining(message)]);
   });
 
   test.each([
     [{ kafka: { brokers: "a:1", retentionMs: -1 } }, "must be -1 (forever), because kafka.retentionMs is -1"],
     [{ tombstones: { retentionMs: 604_800_000 } }, "must be more than kafka.retentionMs (604800000)"],
-  ])("deletes must be remembered for longer than records are kept: %j", (change, message) => {
+  ])("tombstones must be kept longer than records: %j", (change, message) => {
     expect(mistakesIn(change)).toEqual([expect.stringContaining(`tombstones.retentionMs: `)]);
     expect(mistakesIn(change)).toEqual([expect.stringContaining(message)]);
     expect(parse({ ...MINIMAL_CONFIG, ...change, tombstones: { retentionMs: -1 } }).tombstones.retentionMs).toBe(-1);
   });
 
-  test("lost history cannot be copied anew without snapshots", () => {
+  test("onHistoryLost cannot be resnapshot without snapshots", () => {
     const mongodb = { ...MINIMAL_CONFIG.mongodb, onHistoryLost: "resnapshot" };
     const kafka = { ...MINIMAL_CONFIG.kafka, onHistoryLost: "resnapshot" };
     expect(mistakesIn({ mongodb, kafka, snapshot: { mode: "never" } })).toEqual([
@@ -284,7 +284,7 @@ collections:
     expect(parse({ ...MINIMAL_CONFIG, mongodb, kafka }).mongodb.onHistoryLost).toBe("resnapshot");
   });
 
-  test("of YAML are reported with their line", () => {
+  test("in YAML syntax are reported with their line", () => {
     expect(mistakesOf("name: a\nname: b\n")).toEqual(["Map keys must be unique"]);
     expect(mistakesOf("hello")).toEqual(['"hello" is not valid; expected a mapping']);
     expect(mistakesOf("")).toHaveLength(5);

@@ -40,7 +40,7 @@ describe("the HTTP server", () => {
     expect(text).toContain("process_resident_memory_bytes");
   });
 
-  test("is healthy at once and ready when the work has begun", async () => {
+  test("is healthy immediately, and ready once the work has started", async () => {
     let ready = false;
     const get = await start({ isReady: () => ready });
     expect((await get("/healthz")).status).toBe(200);
@@ -49,20 +49,20 @@ describe("the HTTP server", () => {
     expect((await get("/readyz")).status).toBe(200);
   });
 
-  test("gives the status as JSON, and 503 while it cannot be had", async () => {
+  test("answers with the status as JSON, or with 503 while the status is not available", async () => {
     const get = await start();
     expect(await (await get("/status")).json()).toEqual({ name: "shop" });
     const failing = await start({ status: () => Promise.reject(new Error("no broker")) });
     expect((await failing("/status")).status).toBe(503);
   });
 
-  test("knows no other paths and methods", async () => {
+  test("refuses other paths and methods", async () => {
     const get = await start();
     expect((await get("/")).status).toBe(404);
     expect((await get("/metrics", { method: "POST" })).status).toBe(405);
   });
 
-  test("says that its port is taken", async () => {
+  test("reports that its port is in use", async () => {
     const get = await start();
     const port = Number(new URL((await get("/healthz")).url).port);
     await expect(start({ port })).rejects.toMatchObject({ code: "HTTP_UNAVAILABLE", kind: "fatal" });

@@ -21,7 +21,7 @@ const untilAborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
 
 describe("runToExitCode", () => {
-  test("is 0 when main ends, and main's own code when it gives one", async () => {
+  test("returns 0 when main ends, or the code that main returns", async () => {
     expect(await run(async () => {}).code).toBe(0);
     expect(await run(async () => 1).code).toBe(1);
   });
@@ -29,7 +29,7 @@ describe("runToExitCode", () => {
   test.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],
-  ] as const)("after %s main finishes and the code is %i", async (name, expected) => {
+  ] as const)("after %s, main finishes and the exit code is %i", async (name, expected) => {
     let finished = false;
     const { events, code, fatal } = run(async (signal) => {
       await untilAborted(signal);
@@ -45,7 +45,7 @@ describe("runToExitCode", () => {
   test.each([
     ["the signal's reason", (signal: AbortSignal): unknown => signal.reason],
     ["a driver's AbortError", (): unknown => new DOMException("aborted", "AbortError")],
-  ])("main that throws %s after a signal has drained", async (_, thrown) => {
+  ])("main throwing %s after a signal counts as a clean shutdown", async (_, thrown) => {
     const { events, code, fatal } = run(async (signal) => {
       await untilAborted(signal);
       throw thrown(signal);
@@ -55,7 +55,7 @@ describe("runToExitCode", () => {
     expect(fatal).toEqual([]);
   });
 
-  test("a failed drain is fatal", async () => {
+  test("an error during the shutdown is fatal", async () => {
     const failure = new Error("commit failed");
     const { events, code, fatal } = run(async (signal) => {
       await untilAborted(signal);
@@ -82,14 +82,14 @@ describe("runToExitCode", () => {
     expect(events.exits).toEqual([1]);
   });
 
-  test("the code is 2 after a mistake in the usage, and the error is told as it is", async () => {
+  test("the exit code is 2 after a usage error, and the error is reported unchanged", async () => {
     const mistake = new HeadraceError("COLLECTION_NOT_REPLICATED", { message: "there is no such collection" });
     const { code, fatal } = run(() => Promise.reject(mistake));
     expect(await code).toBe(2);
     expect(fatal).toEqual([mistake]);
   });
 
-  test("takes its listeners away", async () => {
+  test("removes its listeners", async () => {
     const { events, code } = run(async () => {
       throw new Error("x");
     });
@@ -97,7 +97,7 @@ describe("runToExitCode", () => {
     expect(events.eventNames()).toEqual([]);
   });
 
-  test("an abort without a signal is an error like any other", async () => {
+  test("an AbortError without a signal is an error like any other", async () => {
     const { code, fatal } = run(async () => {
       throw new Stopped("SIGTERM");
     });

@@ -19,7 +19,7 @@ function postgresError(): Error {
 }
 
 describe("createLogger", () => {
-  test("writes a JSON object a line with level, time and the given fields", () => {
+  test("writes one JSON object per line with level, time and the given fields", () => {
     const { logger, lines } = capturing();
     logger.info({ rows: 3 }, "applied");
     expect(lines()).toEqual([
@@ -27,7 +27,7 @@ describe("createLogger", () => {
     ]);
   });
 
-  test("masks credentials in URLs wherever they stand, and fields named like secrets", () => {
+  test("masks credentials in URLs everywhere, and fields with names of secrets", () => {
     const { logger, text } = capturing();
     logger.info(
       { url: "mongodb://me:hunter2@db.example:27017/shop", sasl: { password: "hunter2" }, password: "hunter2" },
@@ -58,7 +58,7 @@ describe("createLogger", () => {
 });
 
 describe("describeError", () => {
-  test("tells where an error came from that is not classified", () => {
+  test("shows where an error without a code came from", () => {
     expect(describeError(new TypeError("x is undefined"))).toMatchObject({
       type: "TypeError",
       message: "x is undefined",
@@ -66,7 +66,7 @@ describe("describeError", () => {
     });
   });
 
-  test("tells where the cause of an unknown error came from", () => {
+  test("shows where the cause of an unknown error came from", () => {
     expect(describeError(withCode(new TypeError("x is undefined")))).toMatchObject({
       code: "UNKNOWN_ERROR",
       message: "TypeError: x is undefined",
@@ -87,7 +87,7 @@ describe("describeError", () => {
     ]);
   });
 
-  test("ends where causes go in a circle, and takes what is not an Error", () => {
+  test("handles circular causes, and values that are not an Error", () => {
     const first = new Error("first");
     first.cause = new Error("second", { cause: first });
     expect(describeError(first).causes).toHaveLength(2);
@@ -95,7 +95,7 @@ describe("describeError", () => {
   });
 });
 
-test("maskCredentials leaves what is not a credential", () => {
+test("maskCredentials does not change anything but credentials", () => {
   const text = "http://localhost:8080/a@b and mail to me@example.org";
   expect(maskCredentials(text)).toBe(text);
 });

@@ -26,7 +26,7 @@ function failing(times: number, error: () => Error): (attempt: number) => Promis
 }
 
 describe("retry", () => {
-  test("repeats until the operation succeeds and tells of each wait", async () => {
+  test("repeats until the operation succeeds, and calls onRetry before each wait", async () => {
     const clock = fakeClock();
     const told: unknown[] = [];
     const result = await retry(failing(3, outage), {
@@ -59,7 +59,7 @@ describe("retry", () => {
     expect(clock.sleeps).toEqual([]);
   });
 
-  test("every delay lies below its ceiling, which doubles up to the maximum", async () => {
+  test("every delay is below its limit, which doubles up to the maximum", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), { minLength: 1, maxLength: 40 }),
@@ -83,7 +83,7 @@ describe("retry", () => {
     );
   });
 
-  test("gives up with the operation's error when the time is used up", async () => {
+  test("throws the operation's error when the time is over", async () => {
     const clock = fakeClock();
     const promise = retry(failing(1_000, outage), { clock, random: () => 0.999, maxElapsedMs: 10_000 });
     await expect(promise).rejects.toMatchObject({ code: "KAFKA_UNAVAILABLE" });
@@ -91,7 +91,7 @@ describe("retry", () => {
     expect(clock.now()).toBeGreaterThan(3_000);
   });
 
-  test("tells the process of each retry, for metrics", async () => {
+  test("publishes each retry on a channel, for metrics", async () => {
     const codes: unknown[] = [];
     const listen = (message: unknown) => codes.push(((message as RetryMessage).error as HeadraceError).code);
     retriesChannel.subscribe(listen);
@@ -103,7 +103,7 @@ describe("retry", () => {
     expect(codes).toEqual(["KAFKA_UNAVAILABLE", "KAFKA_UNAVAILABLE"]);
   });
 
-  test("aborting ends a wait at once with the signal's reason", async () => {
+  test("aborting ends a wait immediately with the signal's reason", async () => {
     const controller = new AbortController();
     const reason = new Error("stopped");
     const promise = retry(failing(1_000, outage), {
@@ -116,7 +116,7 @@ describe("retry", () => {
     await expect(promise).rejects.toBe(reason);
   });
 
-  test("a stop during the last try is a stop, and no failure", async () => {
+  test("an abort during the last attempt throws the signal's reason, not the failure", async () => {
     const stopping = new AbortController();
     const operation = async () => {
       stopping.abort(new Error("stopped"));
@@ -125,7 +125,7 @@ describe("retry", () => {
     await expect(retry(operation, { signal: stopping.signal, maxElapsedMs: 0 })).rejects.toThrow("stopped");
   });
 
-  test("does not begin when the signal has aborted before", async () => {
+  test("does not start if the signal has already aborted", async () => {
     const reason = new Error("stopped");
     let calls = 0;
     const operation = async () => calls++;
@@ -134,7 +134,7 @@ describe("retry", () => {
   });
 });
 
-test("the level of a retry's log line rises with its delay", () => {
+test("the log level of a retry increases with its delay", () => {
   const levels: string[] = [];
   const log = (level: string) => () => levels.push(level);
   const onRetry = logRetries({ debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") }, "x");

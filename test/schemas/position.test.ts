@@ -29,7 +29,7 @@ const START: Position = {
 };
 
 describe("a stored position", () => {
-  it("is read as it was written", () => {
+  it("is read unchanged", () => {
     fc.assert(
       fc.property(position, (value) => {
         expect(decodePosition(encodePosition(value))).toEqual(value);
@@ -45,7 +45,7 @@ describe("a stored position", () => {
     expect(Object.keys(read.snapshots)).toEqual(["__proto__"]);
   });
 
-  it("has its versions as text, exact beyond 2^53", () => {
+  it("contains versions as text, exact beyond 2^53", () => {
     expect(JSON.parse(encodePosition({ ...START, clusterTime: 2n ** 62n + 1n }))).toMatchObject({
       clusterTime: "4611686018427387905",
     });
@@ -61,7 +61,7 @@ describe("a stored position", () => {
     ["with a version that is none", encodePosition(START).replace('"7"', '"-7"')],
     ["with a version that is a number", encodePosition(START).replace('"7"', "7")],
     ["with a snapshot in an unknown state", encodePosition(START).replace("{}", '{"a":{"state":"paused"}}')],
-  ])("is fatal where it is %s", (_what, text) => {
+  ])("is a fatal error if it is %s", (_what, text) => {
     expect(() => decodePosition(text)).toThrow(expect.objectContaining({ code: "POSITION_INVALID", kind: "fatal" }));
   });
 });

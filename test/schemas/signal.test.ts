@@ -16,7 +16,7 @@ test.each<Signal>([
     collection: "orders",
     ids: [{ id: '"a"' }, { id: '{"$numberLong":"7"}', deadLetter: { offset: 2n ** 60n, attempts: 3 } }],
   },
-])("a signal comes back as it was sent: $type, %#", (signal) => {
+])("a signal is decoded as it was encoded: $type, %#", (signal) => {
   expect(decodeSignal(encodeSignal(signal))).toEqual(signal);
 });
 
@@ -32,11 +32,11 @@ test.each([
   ["with a filter that is no JSON", '{"type":"snapshot","collection":"a","filter":"{a:1}"}'],
   ["with a query for an id", String.raw`{"type":"snapshot","collection":"a","ids":[{"id":"{\"$gt\":1}"}]}`],
   ["with an id that is no JSON", '{"type":"snapshot","collection":"a","ids":[{"id":"abc"}]}'],
-])("a record is refused that is %s", (_what, text) => {
+])("a record is refused if it is %s", (_what, text) => {
   expect(() => decodeSignal(text)).toThrow(expect.objectContaining({ code: "SIGNAL_INVALID", kind: "usage" }));
 });
 
-test("a refusal quotes neither filter nor id", () => {
+test("an error shows neither filter nor id", () => {
   const text = String.raw`{"type":"snapshot","collection":"a","ids":[{"id":"secret"}]}`;
   expect(() => decodeSignal(text)).toThrow(expect.objectContaining({ message: expect.not.stringContaining("secret") }));
 });
@@ -48,7 +48,7 @@ test.each([
   ['"7"', "7"],
   ['{"$oid":"65a1b2c3d4e5f60718293a4b"}', objectId],
   ['{"$date":"2024-01-01T00:00:00Z"}', new Date("2024-01-01T00:00:00Z")],
-])("an id is asked for as what MongoDB holds equal to it: %s", (text, _id) => {
+])("an id is sent as a value that MongoDB treats as equal: %s", (text, _id) => {
   const asked = readSignalId(signalIdOf(text));
   expect(canonicalKey("mixed", asked)).toBe(canonicalKey("mixed", BSON.serialize({ _id })));
 });

@@ -23,7 +23,7 @@ const collection = fc.oneof(
 const database = fc.stringMatching(/^[A-Za-z0-9_é-]{1,20}$/);
 
 describe("a collection's topic", () => {
-  it("has characters that Kafka allows, and leads back to the collection", () => {
+  it("has only characters that Kafka allows, and can be turned back into the collection", () => {
     fc.assert(
       fc.property(database, collection, (db, name) => {
         const topic = topicOf("shop", db, name);
@@ -34,12 +34,12 @@ describe("a collection's topic", () => {
     );
   });
 
-  it("reads as one would write it", () => {
+  it("is readable", () => {
     expect(topicOf("shop", "store", "order.items-2024_old")).toBe("shop.store.order.items-2024_old");
     expect(topicOf("shop", "store", "näme $x")).toBe("shop.store.n_u00e4me_u0020_u0024x");
   });
 
-  it("is none of another database, pipeline or purpose", () => {
+  it("differs from the topics of another database, pipeline or purpose", () => {
     expect(collectionOf("shop", "store", "shop.stores.a")).toBeUndefined();
     expect(collectionOf("shop", "store", "shop2.store.a")).toBeUndefined();
     expect(collectionOf("shop", "store", positionsTopic("shop"))).toBeUndefined();
@@ -49,7 +49,7 @@ describe("a collection's topic", () => {
 });
 
 describe("the names of a pipeline", () => {
-  it("derive from its own", () => {
+  it("are made from its own", () => {
     expect(
       [positionsTopic, signalsTopic, deadLetterTopic, consumerGroup, transactionalId].map((name) => name("shop")),
     ).toEqual(["shop.positions", "shop.signals", "shop.dlq", "headrace.shop", "headrace.shop"]);
@@ -59,13 +59,13 @@ describe("the names of a pipeline", () => {
     expect(() => checkTopicNames("shop", "store", ["a", "b", "A", "a-b", "a.c", "dlq"])).not.toThrow();
   });
 
-  it("are refused where Kafka takes two topics for one", () => {
+  it("are refused if Kafka cannot tell two topics apart", () => {
     const collision = expect.objectContaining({ code: "NAME_COLLISION", kind: "fatal" });
     expect(() => checkTopicNames("shop", "store", ["a.b", "x", "a_b"])).toThrow(collision);
     expect(() => checkTopicNames("shop", "store", ["a.b", "a_b"])).toThrow(/"a\.b".*"a_b"/);
   });
 
-  it("are refused where they are too long, escapes counted", () => {
+  it("are refused if they are too long, including escapes", () => {
     const room = 249 - "shop.store.".length;
     expect(() => checkTopicNames("shop", "store", ["x".repeat(room)])).not.toThrow();
     expect(() => checkTopicNames("shop", "store", ["x".repeat(room + 1)])).toThrow(
@@ -85,7 +85,7 @@ describe("a key's partition", () => {
     return Buffer.concat([header, body]);
   };
 
-  it("is Kafka's own for the body, whatever the schema id", () => {
+  it("is the one that Kafka chooses for the body, for any schema id", () => {
     const schemaId = fc.integer({ min: 0, max: 2 ** 31 - 1 });
     fc.assert(
       fc.property(
@@ -121,7 +121,7 @@ describe("a key's partition", () => {
     expect(Math.min(...counts)).toBeGreaterThan(800);
   });
 
-  it("is not that of a truncate's key, which no document's key equals", () => {
+  it("is not needed for the key of a truncate, which no document can have", () => {
     expect(TRUNCATE_KEY.toString()).toBe("headrace.truncate");
     expect(TRUNCATE_KEY[0]).not.toBe(0);
   });

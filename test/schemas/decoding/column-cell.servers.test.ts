@@ -68,7 +68,7 @@ async function checkEach<T>(arbitrary: fc.Arbitrary<T>, check: (values: readonly
   });
 }
 
-describe("a column's text is read by PostgreSQL as the value it stands for", () => {
+describe("PostgreSQL reads a column's text as the same value", () => {
   it("for timestamps with and without time zone", async () => {
     await checkEach(time, async (times) => {
       const expected = times.map(String);

@@ -6,7 +6,7 @@ import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { escapeAvroName } from "../../../src/schemas/mapping/avro-name.ts";
 import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
 import { avroTypeOf, parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
-// avsc as the oracle of what records say, and of which bytes are none.
+// avsc decides what records contain, and which bytes are not a record.
 import type { ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../../../src/schemas/registry/registry.ts";
 import type { Change } from "../../../src/schemas/row-schema.ts";
@@ -45,7 +45,7 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   bytes: fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes)),
 };
 
-/** A column's type with the type that its values have in Avro; `widened` where that is an older one. */
+/** A column's type, and the type that its values have in Avro; `widened` if that is the column's older type. */
 const column = fc
   .record({
     sql: fc.constantFrom(...COLUMN_TYPES),
@@ -73,7 +73,7 @@ function schemaOf(columns: readonly Column["type"][]) {
   );
 }
 
-/** As the producer registers it, with an older branch in the unions of columns that were widened. */
+/** As the producer registers it. Unions of widened columns have a branch of the older type. */
 function writerSchema(columns: readonly Column[]): unknown {
   const { valueSchema } = schemaOf(columns.map(({ type }) => type));
   const definition = JSON.parse(JSON.stringify(valueSchema)) as {
@@ -116,7 +116,7 @@ function openTopic(columns: readonly Column[]) {
       return { key: framed(1, key.type.toBuffer({ _id: id })), value: framed(2, value.type.toBuffer(envelope)) };
     },
     read: (record: { key: Buffer; value: Buffer }) => decodeRecord(registry, record.key, record.value) as Change,
-    /** By avsc. */
+    /** From avsc. */
     expected: (record: { value: Buffer }): (string | null)[] => {
       const { after } = value.type.fromBuffer(record.value.subarray(5)) as { after: Record<string, unknown> };
       const [, ...values] = Object.values(after);
@@ -146,7 +146,7 @@ function failureOf(read: () => unknown): unknown {
 }
 
 describe("the cells of a record", () => {
-  it("say what avsc reads", () => {
+  it("contain the values that avsc reads", () => {
     fc.assert(
       fc.property(topic, ({ columns, rows }) => {
         const { write, read, expected } = openTopic(columns);
@@ -159,7 +159,7 @@ describe("the cells of a record", () => {
     );
   });
 
-  it("stay as they are while others are read, huge ones and bad ones", () => {
+  it("do not change while other records are read, also huge and invalid ones", () => {
     const { write, read, expected } = openTopic([{ type: parseColumnType("bytea"), widened: undefined }]);
     const records = Array.from({ length: 300 }, (_, index) => {
       const bytes = Buffer.alloc(index % 10 === 0 ? 400_000 : index * 20, index);
@@ -174,13 +174,13 @@ describe("the cells of a record", () => {
   });
 });
 
-describe("bytes that are no record", () => {
-  it("because they are cut off anywhere", () => {
+describe("bytes that are not a record", () => {
+  it("because they are truncated at any place", () => {
     fc.assert(
       fc.property(topic, ({ columns, rows: [row] }) => {
         const { write, read } = openTopic(columns);
         const { key, value } = write(row!.id, row!.values, row!.extra);
-        // What stands behind it must not be read instead.
+        // The bytes after it must not be read instead.
         const fetched = Buffer.concat([value, value]);
         const step = Math.ceil(value.length / 200);
         for (let length = 0; length < value.length; length += step) {
@@ -191,7 +191,7 @@ describe("bytes that are no record", () => {
     );
   });
 
-  it("are poison wherever a byte is wrong, or say what avsc reads in them", () => {
+  it("with a wrong byte are poison, or contain the values that avsc reads", () => {
     const changed = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 3 });
     fc.assert(
       fc.property(topic, changed, ({ columns, rows: [row] }, changes) => {
@@ -235,7 +235,7 @@ describe("bytes that are no record", () => {
   });
 });
 
-/** Null of a delete or truncate. */
+/** Null for a delete or truncate. */
 function cellsIn({ cells }: Change): (string | null)[] | null {
   return cells === null ? null : cellTexts(cells);
 }

@@ -23,7 +23,7 @@ function productSchema(idType: IdType, columns: readonly string[] = COLUMNS, sql
   });
 }
 
-/** A registry in memory: ids are given in order, from 1 on. */
+/** A registry in memory, with ids from 1. */
 class MemoryRegistry {
   readonly #schemas: RegisteredSchema[] = [];
   readonly fetched = new Set<number>();
@@ -34,7 +34,7 @@ class MemoryRegistry {
     return id;
   }
 
-  /** As the consumer sees it: an id is cached once it was asked for. */
+  /** A client of it: caches an id after the first request. */
   reader(): SchemaRegistry {
     const find = (id: number) => this.#schemas[id - 1];
     return {
@@ -65,7 +65,7 @@ interface Parts {
   readonly version?: bigint;
 }
 
-/** A registry, and a record in it that avsc has written. */
+/** A registry, and a record that avsc has encoded with schemas from it. */
 function record({ idType = "string", id = "k", op = "c", after = {}, version = VERSION }: Parts = {}) {
   const { keySchema, valueSchema } = productSchema(idType);
   const memory = new MemoryRegistry();
@@ -100,7 +100,7 @@ const keyUndecodable = expect.objectContaining({ code: "KEY_UNDECODABLE", kind: 
 const undecodable = expect.objectContaining({ code: "RECORD_UNDECODABLE", kind: "poison" });
 
 describe("a record that the producer wrote", () => {
-  it("becomes a change, its columns under their own names", async () => {
+  it("becomes a change with the original names of its columns", async () => {
     const after = { name: "x", a_u0020name_u002ewith_u0024dots: "y", _extra: '{"z":1}' };
     const { registry, key, value } = record({ op: "u", after });
     expect(await decodeRecord(registry, key, value)).toEqual({
@@ -115,7 +115,7 @@ describe("a record that the producer wrote", () => {
     });
   });
 
-  it("is decoded at once where its schemas are known", async () => {
+  it("is decoded synchronously if its schemas are known", async () => {
     const { registry, key, value } = record();
     const first = decodeRecord(registry, key, value);
     expect(first).toBeInstanceOf(Promise);
@@ -125,7 +125,7 @@ describe("a record that the producer wrote", () => {
     expect(second).toEqual(change);
   });
 
-  it("has one RowSchema with all others of its value schema, and only with those", async () => {
+  it("shares its RowSchema with all records of the same value schema, and only with those", async () => {
     const { memory, registry, key, value } = record();
     const first = await decodeRecord(registry, key, value);
     const second = await decodeRecord(registry, key, value);
@@ -149,7 +149,7 @@ describe("a record that the producer wrote", () => {
     });
   });
 
-  it("may be a truncate, which has a key of its own", async () => {
+  it("may be a truncate, which has a special key", async () => {
     const { registry, value } = record({ op: "t", after: null, idType: "integer", id: 7n });
     expect(await decodeRecord(registry, TRUNCATE_KEY, value)).toMatchObject({
       op: "t",
@@ -159,7 +159,7 @@ describe("a record that the producer wrote", () => {
     });
   });
 
-  it("may be a Kafka tombstone, which is none", () => {
+  it("may be a Kafka tombstone, which is decoded to null", () => {
     const { registry, key } = record();
     expect(decodeRecord(registry, key, null)).toBeNull();
     expect(decodeRecord(registry, null, null)).toBeNull();
@@ -175,7 +175,7 @@ describe("a record that the producer wrote", () => {
     expect(await decodeRecord(registry, key, value)).toMatchObject({ key: text, rowSchema: { idType } });
   });
 
-  it("is what the encoder makes", async () => {
+  it("can be what the encoder writes", async () => {
     const schema = productSchema("integer", ["n"], "bigint");
     const memory = new MemoryRegistry();
     const schemaIds = { key: memory.add(schema.keySchema), value: memory.add(schema.valueSchema) };
@@ -219,8 +219,16 @@ describe("a record that the producer wrote", () => {
   });
 });
 
-describe("a record that nobody can make sense of", () => {
+describe("a record that Headrace did not write", () => {
   const good = record({ after: { name: "x" } });
+
+  it.each<[string, Buffer, Buffer, RegExp]>([
+    ["truncated value", good.key, good.value.subarray(0, -1), /its bytes do not match its schema: the bytes end/],
+    ["longer key", Buffer.concat([good.key, Buffer.of(0)]), good.value, /key .* schema: there are more bytes/],
+  ])("is reported with the reason: %s", async (_what, key, value, reason) => {
+    const decoded = async () => await decodeRecord(good.registry, key, value);
+    await expect(decoded()).rejects.toThrow(reason);
+  });
 
   it.each<[string, Buffer | null, Buffer]>([
     ["has a value without a schema id", good.key, Buffer.from('{"op":"c"}')],
@@ -259,7 +267,7 @@ describe("a record that nobody can make sense of", () => {
     await expect(decodeRecord(registry, key, value)).rejects.toEqual(undecodable);
   });
 
-  it("has a key of another id type than its value", async () => {
+  it("has a key and a value with different _id types", async () => {
     const { memory, registry, value } = record();
     const { keySchema } = productSchema("mixed");
     const key = framed(memory.add(keySchema), avroType(keySchema).toBuffer({ _id: "k" }));
@@ -283,7 +291,7 @@ describe("a record that nobody can make sense of", () => {
     await expect(decodeRecord(notAvro, framed(99, key.subarray(5)), value)).rejects.toEqual(keyUndecodable);
   });
 
-  it("has a schema whose column types do not fit its own", async () => {
+  it("has a schema whose column types contradict its Avro types", async () => {
     const { keySchema, valueSchema } = productSchema("string");
     const lying = JSON.parse(JSON.stringify(valueSchema).replaceAll('"text"', '"text[]"')) as unknown;
     const memory = new MemoryRegistry();
@@ -293,7 +301,7 @@ describe("a record that nobody can make sense of", () => {
     await expect(decoded()).rejects.toEqual(undecodable);
   });
 
-  it("has a schema that the registry does not know: that may change", async () => {
+  it("has a schema that the registry does not know, which may change", async () => {
     const { registry, key, value } = record();
     await expect(decodeRecord(registry, key, framed(99, value.subarray(5)))).rejects.toMatchObject({
       code: "SCHEMA_UNKNOWN",

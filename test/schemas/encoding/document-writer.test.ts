@@ -17,7 +17,7 @@ const column = fc.record({
     .map(([type, array]) => parseColumnType(type + array)),
 });
 
-/** Declared columns whose paths don't overlap; in other order than the documents' fields. */
+/** Declared columns whose paths do not overlap, in another order than the documents' fields. */
 const columns: fc.Arbitrary<readonly ColumnMapping[]> = fc.array(column, { maxLength: 8 }).map((candidates) => {
   const chosen: ColumnMapping[] = [];
   for (const { path, type } of candidates) {
@@ -33,7 +33,7 @@ const columns: fc.Arbitrary<readonly ColumnMapping[]> = fc.array(column, { maxLe
 const RUNS = { numRuns: 600 };
 
 describe("columns mode", () => {
-  it("gives each column and _extra what they should hold, in the bytes that avsc writes", () => {
+  it("writes each column and _extra as expected, in the same bytes as avsc", () => {
     fc.assert(
       fc.property(columns, fields, (mapping, document) => {
         const event = createTestEncoder(mapping).encode(document);
@@ -63,7 +63,7 @@ describe("columns mode", () => {
   });
 });
 
-/** Whether \`bson\` keeps all of it: it has no Undefined, makes DBRefs, and its dates are JavaScript's. */
+/** Whether `bson` represents the value exactly: it has no Undefined, makes DBRefs, and its dates are JavaScript's. */
 function isKeptByBson(value: Bson): boolean {
   if (isAltered(value) || value.type === "undefined" || value.type === "dbPointer") return false;
   if (value.type === "date") return value.value >= -8_640_000_000_000_000n && value.value <= 8_640_000_000_000_000n;
@@ -73,7 +73,7 @@ function isKeptByBson(value: Bson): boolean {
 }
 
 describe("_extra without any column", () => {
-  it("is what bson reads and writes as canonical Extended JSON", () => {
+  it("is the canonical Extended JSON of bson", () => {
     const encoder = createTestEncoder([]);
     const keptFields = fields.map((all) =>
       lastFields(all).filter(({ name, value }) => isKeptByBson({ type: "document", fields: [{ name, value }] })),
@@ -92,7 +92,7 @@ describe("_extra without any column", () => {
 });
 
 describe("document mode", () => {
-  it("holds the whole document as plain JSON", () => {
+  it("writes the whole document as plain JSON", () => {
     fc.assert(
       fc.property(fields, (document) => {
         const event = createTestEncoder(undefined).encode(document);

@@ -25,7 +25,7 @@ export interface DecodedEvent extends EncodedEvent {
   readonly avscBytes: Buffer;
 }
 
-/** A column at the top level for each name, unless a path is given. */
+/** A column for each name. Without a path, for the field with this name. */
 export function columnsOf(
   types: Readonly<Record<string, string | { path: readonly string[]; type: string }>>,
 ): readonly ColumnMapping[] {
@@ -36,7 +36,7 @@ export function columnsOf(
   );
 }
 
-/** @param columns document mode where there are none given */
+/** @param columns if omitted, document mode */
 export function createTestEncoder(
   columns: readonly ColumnMapping[] | undefined,
   idType: IdType = "objectId",

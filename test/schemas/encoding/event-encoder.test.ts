@@ -7,7 +7,7 @@ const VERSION = versionOf(1_700_000_000, 5);
 const DOCUMENT_KEY = documentBytes([ID_FIELD]);
 
 describe("an event's envelope", () => {
-  it("says where the document comes from and as of when", () => {
+  it("contains the origin of the document and its time", () => {
     const { envelope } = createTestEncoder(columnsOf({ sku: "text" })).encode([field("sku", text("s-1"))]);
     expect(envelope).toEqual({
       before: null,
@@ -49,7 +49,7 @@ describe("an event's envelope", () => {
     expect(envelope.after).toEqual({ _id: OBJECT_ID.toString("hex"), doc: `{"_id":"${OBJECT_ID.toString("hex")}"}` });
   });
 
-  it("holds no document for a delete", () => {
+  it("contains no document for a delete", () => {
     const { decode, encoder } = createTestEncoder(columnsOf({ sku: "text" }));
     const event = decode(
       encoder.encode({ op: "d", collection: "products", documentKey: DOCUMENT_KEY, document: null, version: VERSION }),
@@ -59,7 +59,7 @@ describe("an event's envelope", () => {
     expect(event.misfits).toEqual([]);
   });
 
-  it("has a key of its own for a truncate", () => {
+  it("has a special key for a truncate", () => {
     const { decodeValue, encoder } = createTestEncoder(undefined);
     const { key, value, misfits } = encoder.encode({ op: "t", collection: "products", version: VERSION });
     expect(key.toString()).toBe("headrace.truncate");
@@ -67,7 +67,7 @@ describe("an event's envelope", () => {
     expect(misfits).toEqual([]);
   });
 
-  it("takes plain Uint8Arrays, a part of a larger one included", () => {
+  it("accepts plain Uint8Arrays, also a part of a larger buffer", () => {
     const bytes = documentBytes([ID_FIELD, field("sku", text("s-1"))]);
     const larger = new Uint8Array(bytes.length + 9);
     larger.set(bytes, 5);
@@ -100,14 +100,14 @@ describe("an event's key", () => {
     expect(event.envelope.after?._id).toEqual(expected);
   });
 
-  it("is a dead letter where it is of another type than the collection's", () => {
+  it("makes a dead letter if it has another type than the collection's", () => {
     const { encoder } = createTestEncoder(undefined, "integer");
     const encode = () =>
       encoder.encode({ op: "d", collection: "products", documentKey: DOCUMENT_KEY, document: null, version: VERSION });
     expect(encode).toThrow(expect.objectContaining({ code: "ID_TYPE_MISMATCH", kind: "poison" }));
   });
 
-  it("is a dead letter where it has a NUL, as two keys could become one", () => {
+  it("makes a dead letter if it contains a NUL, because two keys could become the same", () => {
     const { encoder } = createTestEncoder(undefined, "string");
     const documentKey = documentBytes([field("_id", text("a\0"))]);
     expect(() =>
@@ -119,7 +119,7 @@ describe("an event's key", () => {
 describe("a large document", () => {
   const MEGABYTES_16 = 16 * 1024 * 1024 - 200;
 
-  it.each(["text", "bytea", "jsonb"])("of one 16 MB value goes into a column of type %s", (type) => {
+  it.each(["text", "bytea", "jsonb"])("with one value of 16 MB fits a column of type %s", (type) => {
     const encoder = createTestEncoder(columnsOf({ large: type }));
     const utf8 = Buffer.alloc(MEGABYTES_16, "0123456789 ü");
     const value: Bson = type === "bytea" ? { type: "binary", subtype: 0, bytes: utf8 } : { type: "string", utf8 };
@@ -129,7 +129,7 @@ describe("a large document", () => {
     expect(bytes.equals(utf8)).toBe(true);
   });
 
-  it("goes to _extra and to doc, and leaves the next one alone", () => {
+  it("goes to _extra and to doc, and does not affect the next document", () => {
     const small = [field("sku", text("s-1"))];
     const large = [field("large", { type: "binary", subtype: 0, bytes: Buffer.alloc(MEGABYTES_16, 7) }), ...small];
     for (const columns of [columnsOf({ sku: "text" }), undefined]) {
@@ -147,7 +147,7 @@ describe("a large document", () => {
     }
   });
 
-  it("of nothing but ill-formed text is mended in one go", () => {
+  it("with nothing but ill-formed text is repaired in one pass", () => {
     const event = createTestEncoder(columnsOf({ large: "text" })).encode([
       field("large", { type: "string", utf8: Buffer.alloc(4_000_000) }),
     ]);
@@ -155,7 +155,7 @@ describe("a large document", () => {
     expect(event.misfits).toEqual(["large"]);
   });
 
-  it("of 200,000 fields with duplicates keeps the last of each", () => {
+  it("with 200,000 fields keeps the last of duplicate names", () => {
     const fields: Field[] = Array.from({ length: 200_000 }, (_, index) =>
       field(`f${index % 150_000}`, { type: "int32", value: index }),
     );
@@ -167,7 +167,7 @@ describe("a large document", () => {
     expect([doc.f0, doc.f49999, doc.f50000]).toEqual([150_000, 199_999, 50_000]);
   });
 
-  it("that grows beyond all measure as JSON is a dead letter", () => {
+  it("that becomes too large as JSON is a dead letter", () => {
     const items = Array<Bson>(400_000).fill(decimal("9E+390"));
     expect(() => createTestEncoder(undefined).encode([field("many", { type: "array", items })])).toThrow(
       expect.objectContaining({ code: "DOCUMENT_UNENCODABLE" }),
@@ -182,7 +182,7 @@ describe("a deeply nested document", () => {
   const inArray = (inner: Bson): Bson => ({ type: "array", items: [inner] });
   const inScope = (inner: Bson): Bson => ({ type: "codeWithScope", utf8: Buffer.from(""), scope: [field("a", inner)] });
 
-  it.each([180, 200])("of %i levels is encoded", (levels) => {
+  it.each([180, 200])("with %i levels is encoded", (levels) => {
     for (const wrap of [inDocument, inArray, inScope]) {
       for (const columns of [undefined, [], columnsOf({ deep: "jsonb" })]) {
         expect(createTestEncoder(columns).encode([field("deep", nested(levels, wrap))]).misfits).toEqual([]);
@@ -190,7 +190,7 @@ describe("a deeply nested document", () => {
     }
   });
 
-  it("of more levels is a dead letter", () => {
+  it("with more levels is a dead letter", () => {
     for (const levels of [201, 202, 1000]) {
       for (const wrap of [inDocument, inArray, inScope]) {
         const encode = () =>

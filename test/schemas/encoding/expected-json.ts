@@ -1,8 +1,8 @@
-// What the JSON of a document has to be: simple, slow, and by another way than the encoder's.
+// The JSON that a document must get. Simple, slow, and written in another way than the encoder.
 import { EJSON } from "bson";
 import { type Bson, bsonClassOf, type Field, lastFields, mended, needsMending } from "../formats/bson-model.ts";
 
-/** Canonical Extended JSON, by `bson` wherever it can. */
+/** Canonical Extended JSON, from `bson` if it can write it. */
 export function extendedJson(value: Bson): string {
   switch (value.type) {
     case "document":
@@ -75,13 +75,13 @@ export function plainJson(value: Bson): string {
   }
 }
 
-/** For comparison: numbers keep all their digits, later duplicates win, as in jsonb. */
+/** For comparison. Numbers keep all their digits, and later duplicates win, as in jsonb. */
 export function parseExactly(json: string): unknown {
   return JSON.parse(json, ((_key: string, value: unknown, { source }: { source: string }) =>
     typeof value === "number" ? `number ${source}` : value) as (key: string, value: unknown) => unknown);
 }
 
-/** Whether its JSON is not all that it was: characters replaced, or duplicates dropped. */
+/** Whether its JSON is not the same: characters were replaced, or duplicates dropped. */
 export function isAltered(value: Bson): boolean {
   if (value.type === "document") return isAlteredDocument(value.fields);
   if (value.type === "array") return value.items.some(isAltered);

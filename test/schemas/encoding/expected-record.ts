@@ -1,5 +1,5 @@
 import type { ColumnType } from "../../../src/schemas/mapping/column-type.ts";
-// What a record has to hold for a document: simple, slow, and by another way than the encoder's.
+// What a record must contain for a document. Simple, slow, and written in another way than the encoder.
 import type { ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import { type Bson, type Field, lastFields, mended, needsMending } from "../formats/bson-model.ts";
 import {
@@ -30,7 +30,7 @@ export function expectedRecord(columns: readonly ColumnMapping[], fields: readon
   return { columns: values, extra, misfits };
 }
 
-/** The value that a column of this type has for a BSON value, or that it has none. */
+/** The content of a column of this type for a BSON value, or nothing if the value does not fit. */
 export function fitted(type: ColumnType, value: Bson): unknown {
   if (!type.isArray) return fittedItem(type, value);
   if (value.type !== "array") return MISFIT;
@@ -56,7 +56,7 @@ function findPath(fields: readonly Field[], [step, ...rest]: readonly string[]):
   return value.type === "null" ? undefined : "blocked";
 }
 
-/** What of the fields no column holds. */
+/** The fields, or parts of fields, that no column holds. */
 function restOf(fields: readonly Field[], columns: readonly ColumnMapping[], misfits: Set<string>): readonly Field[] {
   const last = lastFields(fields);
   if (last.length < fields.length) misfits.add("_extra");
@@ -116,7 +116,7 @@ function fits<T>(value: T | undefined, test: (value: T) => boolean): T | typeof 
   return value !== undefined && test(value) ? value : MISFIT;
 }
 
-/** Code points, as PostgreSQL counts. */
+/** The length in code points, as PostgreSQL counts. */
 function characters(text: string): number {
   return Array.from(text).length;
 }
@@ -154,7 +154,7 @@ function isReal(value: number): boolean {
   return Object.is(single, value) || (Math.abs(value) >= 2 ** -126 && Number(single.toPrecision(6)) === value);
 }
 
-/** The negative zero is none of numeric's values. */
+/** numeric has no negative zero. */
 function numericOf(value: Bson): string | undefined {
   if (value.type === "int32" || value.type === "int64") return String(value.value);
   if (value.type === "double") return Object.is(value.value, -0) ? undefined : String(value.value);

@@ -113,7 +113,7 @@ describe("JSON", () => {
   const whole = createTestEncoder(undefined);
   const split = createTestEncoder(columnsOf({ a: "jsonb", b: "jsonb[]", "x.y": "jsonb" }));
 
-  it("of every document is jsonb, and the same when it comes back", async () => {
+  it("of every document is jsonb, and comes back unchanged", async () => {
     await checkBatches(fields, async (documents) => {
       const sent = documents.flatMap((document) => {
         const bytes = documentBytes([ID_FIELD, ...document]);

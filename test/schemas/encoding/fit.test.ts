@@ -9,7 +9,7 @@ import { fitted, MISFIT } from "./expected-record.ts";
 
 const hex = (subtype: number, digits: string): Bson => binary(subtype, Buffer.from(digits, "hex"));
 
-/** What a column of one type makes of a value, in the column and in `_extra`. */
+/** Encodes a value for a column of one type. Returns what is in the column and in `_extra`. */
 function encoderOf(type: string) {
   const encoder = createTestEncoder(columnsOf({ value: type }));
   return (value: Bson) => {
@@ -19,7 +19,7 @@ function encoderOf(type: string) {
 }
 
 describe.each(COLUMN_TYPES.filter((type) => type !== "jsonb"))("a column of type %s", (type) => {
-  it("holds exactly the values that fit it, the others are in _extra", () => {
+  it("contains exactly the values that fit; all others are in _extra", () => {
     const encode = encoderOf(type);
     fc.assert(
       fc.property(scalar, (value) => {
@@ -38,7 +38,7 @@ describe.each(COLUMN_TYPES.filter((type) => type !== "jsonb"))("a column of type
     );
   });
 
-  it("holds as an array exactly the arrays whose items all fit or are null", () => {
+  it("contains, as an array, exactly the arrays whose items all fit or are null", () => {
     const encode = encoderOf(`${type}[]`);
     fc.assert(
       fc.property(uniformArray, (value) => {
@@ -53,7 +53,7 @@ describe.each(COLUMN_TYPES.filter((type) => type !== "jsonb"))("a column of type
 const UUID = "00112233445566778899aabbccddeeff";
 const UUID_TEXT = "00112233-4455-6677-8899-aabbccddeeff";
 
-/** type, value, what the column holds. */
+/** Column type, value, content of the column. */
 const FITTING: readonly [string, Bson, unknown][] = [
   ["text", text(""), ""],
   ["text", { type: "objectId", bytes: Buffer.from("00112233445566778899aabb", "hex") }, "00112233445566778899aabb"],

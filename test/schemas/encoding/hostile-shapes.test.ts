@@ -6,7 +6,7 @@ import { createTestEncoder, ID_FIELD, OBJECT_ID } from "./encoding.ts";
 import { docOf, encodeId, rowOf } from "./rows.ts";
 
 describe("21: a name", () => {
-  it("with dots, with $, empty, of the prototype, reserved or long is a column like any other", () => {
+  it("with dots or $, empty, from Object.prototype, reserved or long works like any other", () => {
     const names = ["a.b", "$set", "", "__proto__", "constructor", "select", "ü".repeat(31), "x".repeat(1000)];
     const fields = names.map((name, index) => field(name, int32(index)));
     const types = Object.fromEntries(names.map((name, index) => [`c${index}`, { path: [name], type: "integer" }]));
@@ -20,13 +20,13 @@ describe("21: a name", () => {
     );
   });
 
-  it("of a column may be what Avro forbids, and one that Avro's escape looks like", () => {
+  it("of a column may be forbidden in Avro, or look like an escape", () => {
     const types = { "a b": "integer", a_b: "integer", a_u0020b: "integer", "1": "integer" };
     const fields = ["a b", "a_b", "a_u0020b", "1"].map((name, index) => field(name, int32(index)));
     expect(rowOf(types, fields)).toMatchObject({ "a b": 0n, a_b: 1n, a_u0020b: 2n, "1": 3n, _extra: null });
   });
 
-  it("that occurs twice counts once, the last time; the others are dropped and counted", () => {
+  it("that occurs several times counts only the last time; the others are dropped and counted", () => {
     const fields = [
       field("a", int32(1)),
       field("b", object(field("x", int32(1)), field("x", int32(2)))),
@@ -47,7 +47,7 @@ describe("21: a name", () => {
 });
 
 describe("29: silently wrong elsewhere:", () => {
-  it("a field that is gone is null in the record, not absent from it", () => {
+  it("a removed field is null in the record, not missing", () => {
     const types = { a: "text", b: { path: ["c", "d"], type: "text" } };
     expect(rowOf(types, [])).toEqual({ a: null, b: null, _extra: null, misfits: [] });
   });
@@ -60,7 +60,7 @@ describe("29: silently wrong elsewhere:", () => {
     });
   });
 
-  it("_id 7 and _id '7' are two keys, 7 and 7.00 one", () => {
+  it("_id 7 and _id '7' have different keys, 7 and 7.00 have the same", () => {
     expect(encodeId("mixed", int32(7))).not.toEqual(encodeId("mixed", text("7")));
     expect(encodeId("mixed", int32(7))).toEqual(encodeId("mixed", decimal("7.00")));
   });
@@ -92,7 +92,7 @@ describe("30: fatal elsewhere:", () => {
     expect([row.f0, row.f1589, Object.keys(row._extra as object).length]).toEqual([0n, 1589n, 110]);
   });
 
-  it("{a: {b}} beside a_b, and a declared path where a value of another type stands", () => {
+  it("{a: {b}} beside a_b, and a declared path through a value that is not a document", () => {
     const types = { "a.b": { path: ["a", "b"], type: "integer" }, a_b: "integer" };
     const nested = [field("a", object(field("b", int32(1)), field("c", int32(3)))), field("a_b", int32(2))];
     expect(rowOf(types, nested)).toEqual({

@@ -37,7 +37,7 @@ describe("15: a NUL", () => {
     expect(rowOf({ a: "text[]" }, [field("a", array(text("\0")))])).toMatchObject({ a: ["\ufffd"], misfits: ["a"] });
   });
 
-  it("is left out, and counted, where that is wanted", () => {
+  it("is removed and counted with nulCharacters: strip", () => {
     const fields = [field("a", text("x\0y\0")), field("b", array(text("\0"))), field("c", text("\0"))];
     expect(rowOf({ a: "varchar(2)", b: "jsonb" }, fields, "strip")).toEqual({
       a: "xy",
@@ -51,7 +51,7 @@ describe("15: a NUL", () => {
     ["a column", { a: "text" }],
     ["_extra", { b: "text" }],
     ["jsonb", { a: "jsonb" }],
-  ])("in %s makes its document a dead letter where that is wanted", (_where, types) => {
+  ])("in %s makes its document a dead letter with nulCharacters: dead-letter", (_where, types) => {
     const encode = (value: string) => rowOf(types, [field("a", text(value))], "dead-letter");
     expect(() => encode("x\0")).toThrow(expect.objectContaining({ code: "DOCUMENT_UNENCODABLE", kind: "poison" }));
     expect(encode("x").misfits).toEqual([]);
@@ -166,7 +166,7 @@ it("19: an int64 beyond 2^53 keeps all its digits everywhere", () => {
 });
 
 describe("20: a field", () => {
-  it("of mixed types is held where it fits, and counted and kept in _extra where not", () => {
+  it("with mixed types is in the column if it fits, otherwise it is counted and in _extra", () => {
     expect(rowOf({ n: "integer" }, [field("n", int32(7))])).toEqual({ n: 7n, _extra: null, misfits: [] });
     expect(rowOf({ n: "integer" }, [field("n", text("7"))])).toEqual({ n: null, _extra: { n: "7" }, misfits: ["n"] });
   });
@@ -179,7 +179,7 @@ describe("20: a field", () => {
     });
   });
 
-  it("of an odd type is Extended JSON in _extra and in doc", () => {
+  it("of an unusual type is Extended JSON in _extra and in doc", () => {
     const fields: readonly Field[] = [
       field("symbol", { type: "symbol", utf8: Buffer.from("s") }),
       field("min", { type: "minKey" }),

@@ -6,7 +6,7 @@ import { type Bson, documentBytes, type Field, field, text } from "../formats/bs
 import { columnOf, columnsOf, createTestEncoder, ID_FIELD } from "./encoding.ts";
 import { parseExactly } from "./expected-json.ts";
 
-/** Takes what it can, in every way that an encoder reads a document. */
+/** Encodes a document in every way that an encoder can read it. */
 const ENCODERS = [
   createTestEncoder(undefined),
   createTestEncoder([]),
@@ -56,7 +56,7 @@ const EVERY_TYPE: readonly Field[] = (
 
 const GOOD = documentBytes([ID_FIELD, ...EVERY_TYPE]);
 
-/** Encodes it everywhere. @returns the codes of the errors; anything but a poison HeadraceError is thrown on */
+/** Encodes it in all encoders. @returns the codes of the errors. Rethrows anything but a poison HeadraceError */
 function codesOf(document: Buffer): readonly string[] {
   return ENCODERS.flatMap((encoder) => {
     try {
@@ -98,20 +98,20 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   }),
 );
 
-/** With its length put right, so that the damage is further inside. */
+/** The bytes with a correct length, so that the damage is further inside. */
 function withSize(document: Buffer): Buffer {
   if (document.length >= 4) document.writeInt32LE(document.length, 0);
   return document.length === 0 ? Buffer.alloc(1) : document;
 }
 
 describe("a document that is not well-formed BSON", () => {
-  it("is a dead letter wherever it is cut off", () => {
+  it("is a dead letter if it is truncated at any place", () => {
     for (let length = 0; length < GOOD.length; length++) {
       expect(codesOf(GOOD.subarray(0, length))).toEqual(MALFORMED);
     }
   });
 
-  it("is encoded or a dead letter whatever byte is changed", () => {
+  it("with any changed byte is encoded or a dead letter", () => {
     for (let at = 0; at < GOOD.length; at++) {
       for (const byte of [0, 1, 2, 3, 4, 5, 7, 15, 16, 64, 127, 128, 255, GOOD[at]! - 1, GOOD[at]! + 1]) {
         const damaged = Buffer.from(GOOD);
@@ -121,7 +121,7 @@ describe("a document that is not well-formed BSON", () => {
     }
   });
 
-  it("is encoded or a dead letter whatever is changed in it", () => {
+  it("with any changes is encoded or a dead letter", () => {
     fc.assert(
       fc.property(fields, fc.array(edit, { minLength: 1, maxLength: 4 }), (document, edits) => {
         codesOf(edits.reduce((bytes, change) => change(bytes), documentBytes([ID_FIELD, ...document])));
@@ -130,7 +130,7 @@ describe("a document that is not well-formed BSON", () => {
     );
   });
 
-  it("is encoded or a dead letter where it is but bytes", () => {
+  it("of random bytes is encoded or a dead letter", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         codesOf(withSize(Buffer.from(bytes)));
@@ -139,7 +139,7 @@ describe("a document that is not well-formed BSON", () => {
     );
   });
 
-  it("leaves no trace in what is encoded after it", () => {
+  it("does not affect the documents after it", () => {
     fc.assert(
       fc.property(fields, fc.array(edit, { minLength: 1, maxLength: 4 }), (document, edits) => {
         codesOf(edits.reduce((bytes, change) => change(bytes), documentBytes([ID_FIELD, ...document])));

@@ -2,7 +2,9 @@ import { Decimal128 } from "bson";
 import * as fc from "fast-check";
 import type { Bson, Field } from "./bson-model.ts";
 
-/** Few, so that documents and declared paths meet: empty, dotted, with `$`, not ASCII, of the prototype. */
+/**
+ * Few names, so that documents and declared paths match: empty, with a dot or `$`, not ASCII, from Object.prototype.
+ */
 export const NAMES = ["a", "b", "c", "", "x.y", "$set", "ü€😀", "__proto__", "constructor", "A", "0", "1"] as const;
 
 export const COLUMN_TYPES = [
@@ -59,7 +61,7 @@ const MIDNIGHT = 86_400_000n;
 const FIRST_MS = -210_866_803_200_000n;
 const END_MS = 9_224_318_016_000_000n;
 
-/** Text without regard for what PostgreSQL takes: any code point, NUL, and bytes that are not UTF-8. */
+/** Any text, also what PostgreSQL refuses: any code point, NUL, and bytes that are not UTF-8. */
 const utf8: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 4, arbitrary: fc.string({ maxLength: 12 }).map((value) => Buffer.from(value)) },
   { weight: 3, arbitrary: fc.string({ unit: "binary", maxLength: 120 }).map((value) => Buffer.from(value)) },
@@ -187,7 +189,7 @@ const scalars: readonly fc.Arbitrary<Bson>[] = [
 
 export const scalar: fc.Arbitrary<Bson> = fc.oneof(...scalars);
 
-/** Of one type, and null: what array columns are for. */
+/** Arrays with items of one type, and null, as array columns can hold them. */
 export const uniformArray = fc
   .oneof(
     ...scalars.map((item) =>
@@ -218,7 +220,7 @@ const tree = fc.letrec<{ value: Bson; fields: readonly Field[] }>((tie) => ({
   ),
 }));
 
-/** Fields of a document without `_id`, duplicates among them. */
+/** Fields of a document without `_id`, with duplicates. */
 export const fields: fc.Arbitrary<readonly Field[]> = fc.array(fc.record({ name, value: tree.value }), {
   maxLength: 12,
 });

@@ -1,5 +1,5 @@
-// BSON as a test sees it: a description of values from which their bytes are made, duplicate names, ill-formed UTF-8
-// and dates of any size included, which `bson` can't write.
+// A description of BSON values for tests, from which their bytes are made. It can describe what `bson` cannot write:
+// duplicate names, ill-formed UTF-8, and dates of any size.
 import {
   Binary,
   BSONRegExp,
@@ -88,7 +88,7 @@ export const decimal = (value: string): Bson => ({
   bytes: Buffer.from(Decimal128.fromString(value).bytes),
 });
 
-/** The class of `bson` for a value that is no document or array; undefined where `bson` has none that keeps it. */
+/** The class of `bson` for a value that is not a document or array; undefined if no class represents it exactly. */
 export function bsonClassOf(value: Bson): unknown {
   switch (value.type) {
     case "double":
@@ -132,7 +132,7 @@ export function bsonClassOf(value: Bson): unknown {
   }
 }
 
-/** Text as it is stored: U+FFFD for NUL and for what is not UTF-8. */
+/** Text as PostgreSQL gets it: U+FFFD for NUL and for what is not UTF-8. */
 export function mended(utf8: Buffer): string {
   return utf8.toString("utf8").replaceAll("\0", "\ufffd");
 }
@@ -141,7 +141,7 @@ export function needsMending(utf8: Buffer): boolean {
   return !Buffer.from(mended(utf8)).equals(utf8);
 }
 
-/** Of fields with one name, the last. */
+/** Keeps only the last of the fields with the same name. */
 export function lastFields(fields: readonly Field[]): readonly Field[] {
   return fields.filter(({ name }, index) => !fields.slice(index + 1).some((later) => later.name.equals(name)));
 }
@@ -202,7 +202,7 @@ function binaryBytes(subtype: number, bytes: Buffer): Buffer {
   return Buffer.concat([numberBytes(4, (size) => size.writeInt32LE(payload.length)), Buffer.from([subtype]), payload]);
 }
 
-/** @param own how many bytes of the size itself it counts */
+/** @param own how many bytes of the size field are included in the size */
 function withSize(parts: readonly Buffer[], own: number): Buffer {
   const body = Buffer.concat(parts);
   return Buffer.concat([numberBytes(4, (size) => size.writeInt32LE(body.length + own)), body]);

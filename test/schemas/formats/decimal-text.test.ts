@@ -21,7 +21,7 @@ const usual = fc
   });
 
 describe("a Decimal128's text", () => {
-  it("is the one that bson gives", () => {
+  it("is the same as in bson", () => {
     fc.assert(
       fc.property(fc.oneof(usual, anyBytes), fc.nat(8), (bytes, offset) => {
         const padded = Buffer.concat([Buffer.alloc(offset, 1), bytes, Buffer.alloc(3, 1)]);
@@ -31,7 +31,7 @@ describe("a Decimal128's text", () => {
     );
   });
 
-  it("says whether it is the negative zero", () => {
+  it("shows whether it is the negative zero", () => {
     for (const zero of ["-0", "-0.00", "-0E+3", "-0E-10"]) expect(isNegativeZero(zero)).toBe(true);
     for (const other of ["0", "-0.01", "-1E-10", "NaN", "-Infinity", "-10"]) expect(isNegativeZero(other)).toBe(false);
   });
@@ -46,7 +46,7 @@ describe("a decimal", () => {
     ["1200", { isNegative: false, digits: "12", exponent: 2 }],
     ["NaN", undefined],
     ["-Infinity", undefined],
-  ])("is read from %s", (text, expected) => {
+  ])("is parsed from %s", (text, expected) => {
     expect(parseDecimal(text)).toEqual(expected);
   });
 

@@ -31,7 +31,7 @@ describe("a canonical key of a mixed collection", () => {
   it.each([
     ["numbers", numberId],
     ["anything", anyId],
-  ])("is another's exactly where MongoDB reports a duplicate key (%s)", async (_what, arbitrary) => {
+  ])("is the same for two _ids if and only if MongoDB reports a duplicate key (%s)", async (_what, arbitrary) => {
     await fc.assert(
       fc.asyncProperty(fc.array(arbitrary, { minLength: 2, maxLength: 200, size: "max" }), async (ids) => {
         const keys = ids.map((id) => canonicalKey("mixed", documentOf(id)));
@@ -41,7 +41,7 @@ describe("a canonical key of a mixed collection", () => {
     );
   });
 
-  it("leads to its document", async () => {
+  it("finds its document", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyId, { minLength: 1, maxLength: 60, size: "max" }), async (ids) => {
         const collection = uniqueName("ids");

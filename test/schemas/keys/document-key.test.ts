@@ -2,18 +2,17 @@ import { BSONSymbol, Binary, Decimal128, Double, EJSON, Int32, Long, ObjectId, U
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonicalKey, idTypeOf, keyColumnType, keyToId } from "../../../src/schemas/keys/document-key.ts";
-import type { IdType } from "../../../src/schemas/mapping/mapping.ts";
+import { ID_TYPES, type IdType } from "../../../src/schemas/mapping/mapping.ts";
 import { anyId, documentOf, numberId } from "./id-arbitraries.ts";
 
 const key = (idType: IdType, id: unknown) => canonicalKey(idType, documentOf(id));
 const mixed = (id: unknown) => key("mixed", id);
 
-const ID_TYPES: readonly IdType[] = ["objectId", "string", "integer", "uuid", "mixed"];
 const OBJECT_ID = new ObjectId("6570a1b2c3d4e5f601234567");
 const UUID_ID = new UUID("6570a1b2-c3d4-4e5f-8601-23456789abcd");
 
 describe("a mixed collection's key", () => {
-  it("is one for all numbers of one value", () => {
+  it("is the same for all numbers with the same value", () => {
     const sevens = [
       7,
       new Double(7),
@@ -27,13 +26,13 @@ describe("a mixed collection's key", () => {
     expect(new Set(zeros.map(mixed))).toEqual(new Set(['{"$numberLong":"0"}']));
   });
 
-  it("tells a double from the decimal that it only looks like", () => {
+  it("is different for a double and a decimal that have the same digits but not the same value", () => {
     expect(mixed(0.1)).toBe('{"$numberDouble":"0.1"}');
     expect(mixed(new Decimal128("0.1"))).toBe('{"$numberDecimal":"0.1"}');
     expect(mixed(1e300)).not.toBe(mixed(new Decimal128("1E300")));
   });
 
-  it("is one for a large double and its decimal", () => {
+  it("is the same for a large double and the decimal with its value", () => {
     expect(mixed(1e22)).toBe(mixed(new Decimal128("1E22")));
     expect(mixed(2 ** 100)).toBe(mixed(new Decimal128("1267650600228229401496703205376")));
     expect(mixed(-(2 ** 63))).toBe(mixed(Long.MIN_VALUE));
@@ -41,17 +40,17 @@ describe("a mixed collection's key", () => {
     expect(mixed(2 ** -20)).toBe('{"$numberDecimal":"9.5367431640625E-7"}');
   });
 
-  it("is one for what is not a number", () => {
+  it("is the same for NaN and infinities of all number types", () => {
     expect(mixed(Number.NaN)).toBe(mixed(new Decimal128("NaN")));
     expect(mixed(Number.NEGATIVE_INFINITY)).toBe(mixed(new Decimal128("-Infinity")));
     expect(mixed(Number.POSITIVE_INFINITY)).toBe('{"$numberDouble":"Infinity"}');
   });
 
-  it("tells 7 from the text 7", () => {
+  it("is different for 7 and the text 7", () => {
     expect(mixed("7")).toBe('"7"');
   });
 
-  it("keeps the order of fields, and looks into sub-documents and arrays", () => {
+  it("keeps the order of fields, and normalises values in sub-documents and arrays", () => {
     const one = mixed(
       new Map<string, unknown>([
         ["b", 7],
@@ -77,7 +76,7 @@ describe("a mixed collection's key", () => {
     ).toBe(one);
   });
 
-  it("is canonical Extended JSON: what is read from it has the same key", () => {
+  it("is canonical Extended JSON, and the value that it describes has the same key", () => {
     fc.assert(
       fc.property(anyId, (id) => {
         const text = mixed(id);
@@ -88,7 +87,7 @@ describe("a mixed collection's key", () => {
     );
   });
 
-  it("is refused where two _ids could share it", () => {
+  it("is refused if two _ids could have the same key", () => {
     const invalid = expect.objectContaining({ code: "KEY_INVALID", kind: "poison" });
     expect(() => mixed({ $oid: "6570a1b2c3d4e5f601234567" })).toThrow(invalid);
     expect(() => mixed({ a: { $numberLong: "7" } })).toThrow(invalid);
@@ -111,7 +110,7 @@ describe("the key of a collection with one type", () => {
     expect(key("integer", new Decimal128("7.00E2"))).toBe("700");
   });
 
-  it("refuses another type, and does not show the value", () => {
+  it("is refused for another type, without showing the value", () => {
     const strangers: [IdType, unknown][] = [
       ["objectId", "6570a1b2c3d4e5f601234567"],
       ["string", 7],
@@ -136,7 +135,7 @@ describe("the key of a collection with one type", () => {
     }
   });
 
-  it("refuses text that is none", () => {
+  it("is refused for text that is not UTF-8 or contains a NUL", () => {
     const invalid = expect.objectContaining({ code: "KEY_INVALID" });
     expect(() => key("string", "a\0b")).toThrow(invalid);
     const document = Buffer.from(documentOf("ab"));
@@ -145,7 +144,7 @@ describe("the key of a collection with one type", () => {
     expect(() => canonicalKey("mixed", document)).toThrow(invalid);
   });
 
-  it("is found in a whole document, wherever it stands", () => {
+  it("is found at any place in a whole document", () => {
     expect(canonicalKey("string", documentOf("a", { b: 1 }))).toBe("a");
     expect(canonicalKey("string", serialize({ x: { _id: 1 }, _ie: 5, _id: "a", b: 1 }))).toBe("a");
     expect(() => canonicalKey("string", serialize({ id: "a" }))).toThrow(
@@ -155,7 +154,7 @@ describe("the key of a collection with one type", () => {
     expect(canonicalKey("string", new Uint8Array(inner.buffer, inner.byteOffset + 6, inner.length - 11))).toBe("a");
   });
 
-  it("is one for two numbers exactly where a mixed collection's is", () => {
+  it("is the same for two numbers if and only if it is in a mixed collection", () => {
     const integer = numberId.filter((id) => idTypeOf([documentOf(id)]) === "integer");
     fc.assert(
       fc.property(integer, integer, (left, right) => {
@@ -164,7 +163,7 @@ describe("the key of a collection with one type", () => {
     );
   });
 
-  it("leads back to an _id with the same key", () => {
+  it("can be turned into an _id with the same key", () => {
     fc.assert(
       fc.property(anyId, fc.constantFrom(...ID_TYPES), (id, idType) => {
         fc.pre(idTypeOf([documentOf(id)]) === idType);
@@ -178,7 +177,7 @@ describe("the key of a collection with one type", () => {
   });
 });
 
-describe("a key that is none", () => {
+describe("an invalid key", () => {
   it.each<[IdType, string]>([
     ["objectId", "7"],
     ["integer", "7.5"],
@@ -191,7 +190,7 @@ describe("a key that is none", () => {
   });
 });
 
-describe("the id type of an _id index's ends", () => {
+describe("the _id type by the first and last document", () => {
   it("is undefined for an empty collection", () => {
     expect(idTypeOf([])).toBeUndefined();
   });
@@ -213,7 +212,7 @@ describe("the id type of an _id index's ends", () => {
     expect(idTypeOf([documentOf(first), documentOf(last)])).toBe(idType);
   });
 
-  it("says the column's type", () => {
+  it("determines the column's type", () => {
     expect(ID_TYPES.map(keyColumnType)).toEqual(["text", "text", "bigint", "uuid", "text"]);
   });
 });

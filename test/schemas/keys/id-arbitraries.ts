@@ -16,7 +16,7 @@ import {
 } from "bson";
 import * as fc from "fast-check";
 
-/** Doubles at which some number type begins or ends, or that a decimal can't be. */
+/** Doubles at the limits of number types, or that no decimal equals. */
 const DOUBLES = [
   0,
   -0,
@@ -114,7 +114,7 @@ const DECIMALS = [
   "-Infinity",
 ];
 
-/** Beyond what a coefficient can be (not canonical: counts as zero), and the largest that it can be. */
+/** Coefficients above the limit (not canonical, so they count as zero), and the largest one. */
 const RAW_DECIMALS = [
   "ffffffffffffffffffffffffff7f4030",
   "00000000000000000000000000c01060",
@@ -137,7 +137,7 @@ const scaledDouble = fc
   .tuple(fc.integer({ min: -(2 ** 31), max: 2 ** 31 }), fc.integer({ min: -80, max: 120 }))
   .map(([mantissa, exponent]) => mantissa * 2 ** exponent);
 
-/** A number in any of the four types, of few values each. */
+/** A number of any of the four types, with few values each. */
 export const numberId: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom(...integers).map((value) => new Int32(value)),
   fc.constantFrom(...longs).map((value) => Long.fromString(value)),
@@ -189,10 +189,10 @@ const value: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
     .map(([pattern, options]) => new BSONRegExp(pattern, options)),
 })).value;
 
-/** What MongoDB takes as an `_id`: anything but arrays, regular expressions and `undefined`. */
+/** What MongoDB accepts as an `_id`: anything but arrays, regular expressions and `undefined`. */
 export const anyId: fc.Arbitrary<unknown> = value.filter((id) => !Array.isArray(id) && !(id instanceof BSONRegExp));
 
-/** The document `{_id: id}`, and more fields if wanted, in BSON. */
+/** The document `{_id: id}` in BSON, with more fields if given. */
 export function documentOf(id: unknown, fields: object = {}): Uint8Array {
   return serialize({ _id: id, ...fields });
 }

@@ -11,7 +11,7 @@ const name = fc.oneof(
 );
 
 describe("an escaped Avro name", () => {
-  it("is one that Avro allows", () => {
+  it("is allowed in Avro", () => {
     fc.assert(
       fc.property(name, (text) => {
         fc.pre(text !== "");
@@ -20,7 +20,7 @@ describe("an escaped Avro name", () => {
     );
   });
 
-  it("leads back to the name, so that two names never become one", () => {
+  it("can be turned back into the name, so different names stay different", () => {
     fc.assert(
       fc.property(name, (text) => {
         expect(unescapeAvroName(escapeAvroName(text))).toBe(text);

@@ -99,11 +99,11 @@ describe("the schema of a collection", () => {
     ["mixed", "string"],
     ["integer", "long"],
     ["uuid", { type: "string", logicalType: "uuid" }],
-  ])("has an _id of the type of its keys (%s)", (idType, avro) => {
+  ])("has the same type of _id as its keys (%s)", (idType, avro) => {
     expect(collectionSchema(DOCUMENT_MODE, idType, ORIGIN).keySchema.fields[0]?.type).toEqual(avro);
   });
 
-  it("is Avro for any column names and any topic", () => {
+  it("is valid Avro for any column names and any topic", () => {
     const name = fc
       .string({ unit: "grapheme", minLength: 1, maxLength: 12 })
       .filter((text) => mappingMistakes(mapping([column(text)])).length === 0);
@@ -168,7 +168,7 @@ describe("a mapping", () => {
     expect(mappingMistakes(mapping(columns))).toEqual([expect.stringMatching(mistake)]);
   });
 
-  it("of a document has no columns", () => {
+  it("in document mode has no columns", () => {
     expect(mappingMistakes({ ...DOCUMENT_MODE, columns: [column("a")] })).toEqual([
       expect.stringMatching(/no columns/),
     ]);

@@ -13,7 +13,7 @@ const SPELLINGS = `
   .split(";")
   .map((text) => text.trim());
 
-it("a column type's normal form is the one that PostgreSQL gives the column", async () => {
+it("a column type's normal form is PostgreSQL's own", async () => {
   const texts = [...SPELLINGS, ...SPELLINGS.map((text) => `${text}[]`)];
   await pool.query(`CREATE TABLE typed (${texts.map((text, index) => `c${index} ${text}`).join(", ")})`);
   const { rows } = await pool.query<{ sql: string }>(

@@ -77,7 +77,7 @@ describe("a column type", () => {
     'text"',
     "toString",
     "constructor",
-  ])("%j is refused with what is allowed", (text) => {
+  ])("%j is refused with a list of supported types", (text) => {
     expect(() => parseColumnType(text)).toThrow(
       expect.objectContaining({
         code: "MAPPING_INVALID",

@@ -13,7 +13,7 @@ function valueDefinition(namespace: string, types: Record<string, string>) {
 }
 
 describe("the schema registry", () => {
-  it("gives a registered schema back by its id, with the properties of its fields", async () => {
+  it("returns a registered schema by its id, with the properties of its fields", async () => {
     const subject = uniqueName("subject");
     const definition = valueDefinition(subject, { "a name": "numeric(10,2)" });
     const id = await registry().register(subject, definition);
@@ -25,7 +25,7 @@ describe("the schema registry", () => {
     expect((await other.latest(subject))?.id).toBe(id);
   });
 
-  it("gives one object to everybody who asks for an id at once", async () => {
+  it("returns the same object to simultaneous requests for an id", async () => {
     const subject = uniqueName("subject");
     const id = await registry().register(subject, keyDefinition(subject, "string"));
     const other = registry();
@@ -33,7 +33,7 @@ describe("the schema registry", () => {
     expect(first).toBe(second);
   });
 
-  it("gives the same schema the same id, and one that differs in a column's SQL type alone another", async () => {
+  it("gives the same schema the same id, and another id if only a column's SQL type differs", async () => {
     const subject = uniqueName("subject");
     const id = await registry().register(subject, valueDefinition(subject, { a: "text" }));
     expect(await registry().register(subject, valueDefinition(subject, { a: "text" }))).toBe(id);
@@ -44,7 +44,7 @@ describe("the schema registry", () => {
     expect((await registry().latest(subject))?.id).toBe(second);
   });
 
-  it("lets several register the same new subject at once", async () => {
+  it("accepts simultaneous registrations of a new subject", async () => {
     for (let rounds = 0; rounds < 10; rounds++) {
       const subject = uniqueName("subject");
       const definition = keyDefinition(subject, "string");
@@ -53,14 +53,14 @@ describe("the schema registry", () => {
     }
   });
 
-  it("takes new columns and columns that go", async () => {
+  it("accepts added and removed columns", async () => {
     const subject = uniqueName("subject");
     await registry().register(subject, valueDefinition(subject, { a: "text" }));
     await registry().register(subject, valueDefinition(subject, { a: "text", b: "bigint" }));
     await registry().register(subject, valueDefinition(subject, { b: "bigint" }));
   });
 
-  it("refuses a column that changes from bigint to text, and says whose", async () => {
+  it("refuses a column that changes from bigint to text, and names the subject", async () => {
     const subject = uniqueName("subject");
     await registry().register(subject, valueDefinition(subject, { a: "bigint" }));
     await expect(registry().register(subject, valueDefinition(subject, { a: "text" }))).rejects.toMatchObject({
@@ -70,7 +70,7 @@ describe("the schema registry", () => {
     });
   });
 
-  it("refuses to change a subject whose compatibility is set to something else", async () => {
+  it("refuses to change a subject that has another compatibility", async () => {
     const subject = uniqueName("subject");
     await registry().register(subject, valueDefinition(subject, { a: "text" }));
     const set = await fetch(`${servers().schemaRegistryUrl}/config/${subject}`, {
@@ -86,7 +86,7 @@ describe("the schema registry", () => {
     });
   });
 
-  it("sets the compatibility that a registration has left unset as it broke off", async () => {
+  it("sets the compatibility that an interrupted registration did not set", async () => {
     const { schemaRegistryUrl } = servers();
     const proxy = await startHttpProxy(schemaRegistryUrl);
     onTestFinished(() => proxy.close());
@@ -100,12 +100,12 @@ describe("the schema registry", () => {
     expect(await config.json()).toMatchObject({ compatibilityLevel: "BACKWARD" });
   });
 
-  it("knows no schema of an id that was never given, and no latest of an unknown subject", async () => {
+  it("has no schema for an unknown id, and no latest schema for an unknown subject", async () => {
     await expect(registry().schema(2_000_000_000)).rejects.toMatchObject({ code: "SCHEMA_UNKNOWN", kind: "retryable" });
     expect(await registry().latest(uniqueName("nothing"))).toBeUndefined();
   });
 
-  it("does not take a wrong path for an unknown schema", async () => {
+  it("can tell a wrong path from an unknown schema", async () => {
     const { origin } = new URL(servers().schemaRegistryUrl);
     const wrong = createSchemaRegistry({ url: `${origin}/nowhere` });
     await expect(wrong.schema(1)).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED" });

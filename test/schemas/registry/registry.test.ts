@@ -33,8 +33,8 @@ async function closedPort(): Promise<string> {
   return `127.0.0.1:${port}`;
 }
 
-describe("a registry that does not answer as it should", () => {
-  it("is unavailable when nobody listens", async () => {
+describe("a registry that fails", () => {
+  it("is unavailable if nothing listens on its port", async () => {
     const registry = createSchemaRegistry({ url: `http://${await closedPort()}` });
     const unavailable = { code: "REGISTRY_UNAVAILABLE", kind: "retryable" };
     await expect(registry.schema(1)).rejects.toMatchObject(unavailable);
@@ -42,7 +42,7 @@ describe("a registry that does not answer as it should", () => {
     await expect(registry.register("s", keyDefinition("n", "string"))).rejects.toMatchObject(unavailable);
   });
 
-  it.each([500, 503, 429, 408])("is unavailable when it answers %i, and is asked once", async (status) => {
+  it.each([500, 503, 429, 408])("is unavailable if it answers %i, and gets only one request", async (status) => {
     let requests = 0;
     const host = await answering((_request, response) => {
       requests++;
@@ -62,7 +62,7 @@ describe("a registry that does not answer as it should", () => {
     [404, "null"],
     [200, "<html>welcome</html>"],
     [200, ""],
-  ])("is unexpected when it answers %i with %j", async (status, body) => {
+  ])("is unexpected if it answers %i with %j", async (status, body) => {
     const registry = createSchemaRegistry({ url: `http://${await failing(status, body)}` });
     await expect(registry.schema(1)).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED", kind: "fatal" });
     await expect(registry.latest("s")).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED" });
@@ -71,14 +71,14 @@ describe("a registry that does not answer as it should", () => {
   it.each([
     ["JSON", '{"schemaType":"JSON","schema":"{}"}'],
     ["no schema at all", '{"schema":"{\\"type\\":\\"recor\\"}"}'],
-  ])("gives a schema that is %s: nothing of it can be decoded", async (_what, body) => {
+  ])("has a schema that is %s, so that its records cannot be decoded", async (_what, body) => {
     const registry = createSchemaRegistry({ url: `http://${await failing(200, body)}` });
     await expect(registry.schema(1)).rejects.toMatchObject({ code: "RECORD_UNDECODABLE", kind: "poison" });
   });
 });
 
 describe("credentials", () => {
-  it("are sent, and stand in no error", async () => {
+  it("are sent, and no error shows them", async () => {
     const seen: (string | undefined)[] = [];
     const host = await answering((request, response) => {
       seen.push(request.headers.authorization);
@@ -98,7 +98,7 @@ describe("credentials", () => {
     }
   });
 
-  it("may stand beside the address", async () => {
+  it("may be given outside the address", async () => {
     let seen: string | undefined;
     const host = await answering((request, response) => {
       seen = request.headers.authorization;
@@ -109,7 +109,7 @@ describe("credentials", () => {
     expect(seen).toBe("Basic YTpi");
   });
 
-  it.each(["user:secret@host", "secret"])("are not shown when the address is none", (url) => {
+  it.each(["user:secret@host", "secret"])("are not shown if the address is not valid", (url) => {
     expect(() => createSchemaRegistry({ url })).toThrow(
       expect.objectContaining({ code: "REGISTRY_UNEXPECTED", message: expect.not.stringContaining("secret") }),
     );
