@@ -8,28 +8,31 @@ import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
 import { openLiveLine } from "./output/live-line.ts";
 import type { LiveLine } from "./output/live-line.ts";
 
-/** What every command gets. Its signal aborts at the first SIGTERM or SIGINT. */
+/** What every command gets. `signal` aborts at the first SIGTERM or SIGINT. */
 export interface CommandContext extends Context {
-  /** Null for questions, and where stderr is no terminal. */
+  /** Null for a question, and if stderr is not a terminal. */
   readonly liveLine: LiveLine | null;
 }
 
-/** `service`: works until it is stopped, says everything in its log. `question`: answers a person and ends; its log says what is amiss. */
+/**
+ * `service`: runs until it is stopped; its output is the log. `question`: prints an answer and exits. Its log is quiet: of
+ * the default level `info` only warnings and errors are shown.
+ */
 type CommandKind = "service" | "question";
 
 /**
- * Makes a command work on a config: adds `--config`, loads it, and ends the process with the exit code.
- * @param run resolves to an exit code, or to nothing for 0; reads its own options from the command.
+ * Adds `--config` to a command. The command then loads that file, runs, and exits the process.
+ * @param run resolves to the exit code, or to nothing for 0; reads its own options from the command
  */
 export function onConfig(
   command: Command,
   kind: CommandKind,
   run: (context: CommandContext) => Promise<number | void>,
 ): Command {
-  return command.option("-c, --config <file>", "config file", "headrace.yaml").action(async () => {
+  return command.option("-c, --config <file>", "the config file", "headrace.yaml").action(async () => {
     const { config } = command.opts<{ config: string }>();
     const exitCode = await runWithConfig(config, kind, run);
-    // Clients keep timers and sockets for a while; what matters is closed.
+    // Some clients keep timers and sockets open for a while. Everything that matters is closed by now.
     process.exit(exitCode);
   });
 }
@@ -55,15 +58,16 @@ async function runWithConfig(
   });
   return runToExitCode((signal) => run({ config, logger, signal, liveLine }), {
     onFatal: (error) => (kind === "service" ? logFatal(logger, error) : printFatal(error)),
-    onDrain: (stopSignal) => logger.info({ signal: stopSignal }, "stopping; a second signal ends at once"),
+    onDrain: (stopSignal) => logger.info({ signal: stopSignal }, "stopping; a second signal exits at once"),
   });
 }
 
+/** Prints an error to stderr, with its code, causes and remedy. */
 export function printFatal(error: unknown): void {
   const { code, message, remedy, causes = [], at = [] } = describeError(error);
   const lines = [
     `error: ${code === undefined ? "" : `${code}: `}${message ?? "unknown"}`,
-    ...causes.map((cause) => `  because of ${[cause.type, cause.code, cause.message].filter(Boolean).join(" ")}`),
+    ...causes.map((cause) => `  caused by ${[cause.type, cause.code, cause.message].filter(Boolean).join(" ")}`),
     ...at.map((frame) => `  ${frame}`),
     ...(remedy === undefined ? [] : [`  ${remedy}`]),
   ];

@@ -1,9 +1,8 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=16 --disable-warning=TimeoutNegativeWarning
-// The young generation's limit (MB) keeps a process under load below 300 MB; V8's own choice takes 430 and is no faster.
-// One arena of glibc's malloc for all threads: zstd in four of them leaves holes of 20 MB; it costs no time.
-// kafkajs 2.2.4 sets a timer to a negative time, which Node 24 warns of and takes for 1 ms, as is right.
+// MALLOC_ARENA_MAX and --max-semi-space-size (MB) limit the memory under load; docs/performance.md has the measurements.
+// The warning is about kafkajs 2.2.4: it sets timers with a negative delay. Node 24 uses 1 ms instead, which is right.
 import { enableCompileCache } from "node:module";
 
-// Keeps compiled code in the system's folder for temporary files: every start after the first takes 0.2 s less.
+// Keeps compiled code in the system's temporary folder, so that every later start is faster.
 enableCompileCache();
 await import("./program.ts");

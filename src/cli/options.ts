@@ -4,39 +4,51 @@ import type { DeadLetterFilter } from "../consumers/dead-letters/queries.ts";
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
+/**
+ * The time that an option gives.
+ * @param text ISO 8601, or an age: a number with s, m, h or d
+ * @throws InvalidArgumentError
+ */
 export function parseTime(text: string, _previous?: unknown, nowMs = Date.now()): Date {
   const [, count, unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
   const date = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
   const time = count === undefined ? date : new Date(nowMs - Number(count) * (UNITS_MS[unit] ?? 0));
-  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError("Give 2026-11-24T08:00:00Z, or 30m, 12h, 7d.");
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError("Give a time like 2026-11-24T08:00:00Z, or an age like 30m, 12h or 7d.");
   return time;
 }
 
+/** A number of seconds, up to a day. @throws InvalidArgumentError */
 export function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() === "" || !(seconds >= 0 && seconds <= 86_400))
-    throw new InvalidArgumentError("Seconds, 0 to 86400.");
+    throw new InvalidArgumentError("Give a number of seconds from 0 to 86400.");
   return seconds;
 }
 
 const FILTERS = ["table", "error", "since", "until", "key"] as const;
 
-/** Adds the filters that list, replay and discard share. */
+/** Adds the filters that `dlq list`, `replay` and `discard` share. */
 export function withFilters(command: Command): Command {
   return command
-    .option("--table <name>", "of this table: name or schema.name")
-    .option("--error <code>", "with this code of Headrace's or SQLSTATE")
-    .option("--since <time>", "that failed at this time or later: ISO 8601, or 30m, 12h, 7d ago", parseTime)
-    .option("--until <time>", "that failed before this time", parseTime)
-    .option("--key <key>", "of this document, as the column _id has it");
+    .option("--table <name>", "only those of this table; NAME or SCHEMA.NAME")
+    .option("--error <code>", "only those with this error: a code of Headrace, or a SQLSTATE")
+    .option(
+      "--since <time>",
+      "only those that failed at this time or later; ISO 8601, or an age like 30m, 12h or 7d",
+      parseTime,
+    )
+    .option("--until <time>", "only those that failed before this time", parseTime)
+    .option("--key <key>", "only those of this document; as in the column _id");
 }
 
-/** @param ids those that are meant; none where all are. */
+/** The dead letters that the arguments select. @param ids none: of any id */
 export function filterOf(command: Command, ids: readonly string[]): DeadLetterFilter {
   const { table, error, since, until, key } = command.opts<Omit<DeadLetterFilter, "ids">>();
   return { table, error, since, until, key, ids: ids.length === 0 ? undefined : ids };
 }
 
+/** Whether at least one filter is given. */
 export function isFiltered(command: Command): boolean {
   const options = command.opts<Record<string, unknown>>();
   return FILTERS.some((name) => options[name] !== undefined);

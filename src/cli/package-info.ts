@@ -5,7 +5,7 @@ interface Package {
   readonly description: string;
 }
 
-/** What the package says of itself; the file lies as far from src/cli/ as from dist/cli/. */
+/** Reads package.json. The relative path is the same from src/cli/ and from dist/cli/. */
 export function readPackage(): Package {
   return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as Package;
 }

@@ -7,17 +7,22 @@ const { version, description } = readPackage();
 const program = new Command("headrace")
   .description(`${description}.`)
   .version(version)
-  .showHelpAfterError("(--help says what can be given)")
+  .showHelpAfterError("(add --help to see the arguments and options)")
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
   .addHelpText(
     "after",
     `
-Every command reads a YAML file, headrace.yaml or what --config says; headrace.example.yaml is an example.
-Exit codes: 0 done, 1 fatal error (or, of verify and check, something is wrong), 2 a mistake in the usage or the
-config, 130 and 143 stopped by a signal after what was begun has been finished.`,
+First steps: headrace init, check, run, status, verify.
+Every command but init reads a config file: headrace.yaml, or the file that --config names.
+
+Exit codes:
+  0         done
+  1         fatal error; check or verify found a problem; dlq replay left dead letters open
+  2         wrong usage, or a mistake in the config
+  130, 143  stopped by Ctrl-C or SIGTERM, after finishing the work in progress`,
   );
 
-/** In the order of the help. Only the one that was asked for is loaded, as that is most of a short command's time. */
+/** In the order of the help. Only the given command is loaded: loading takes most of the time of a short command. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   init: async () => (await import("./commands/init.ts")).initCommand(),
   check: async () => (await import("./commands/check.ts")).checkCommand(),
@@ -36,14 +41,14 @@ const [asked = ""] = process.argv.slice(2);
 const wanted = Object.entries(COMMANDS).filter(([name]) => name === asked || !Object.hasOwn(COMMANDS, asked));
 for (const [, load] of wanted) program.addCommand(inherit(await load(), program));
 
-/** Subcommands do not end, and show their help, as their parents do, unless told so. */
+/** commander passes on settings, such as the exit codes, only to subcommands that it creates itself. */
 function inherit(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent);
   for (const inner of command.commands) inherit(inner, command);
   return command;
 }
 
-// A reader that has seen enough, such as `head`, is no error.
+// A reader that closes the pipe early, for example `head`, is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 await program.parseAsync();

@@ -14,8 +14,10 @@ import { Activity } from "./output/activity.ts";
 import { showActivity } from "./output/live-line.ts";
 
 /**
- * What produce, consume and run have in common: the HTTP server, the live line, and the checks at the start.
- * @param servers those that the work needs
+ * Runs the work of produce, consume or run, with what they have in common: the HTTP server, the live line, and the checks
+ * at the start.
+ * @param servers the servers that the work needs
+ * @throws HeadraceError if a check fails, and what the work throws
  */
 export async function runService(
   context: CommandContext,

@@ -84,7 +84,7 @@ async function checkedIds(
       return { id };
     } catch (error) {
       if (!(error instanceof HeadraceError)) throw error;
-      throw invalid(`--ids cannot be asked for: ${error.message}`, error);
+      throw invalid(`An _id cannot be read: ${error.message}`, error);
     }
   });
 }
@@ -97,7 +97,7 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
     await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
   } catch (error) {
     if (errorKind(error) !== "poison") throw error;
-    throw invalid("MongoDB does not read by this filter in the order of the _id index", error);
+    throw invalid("MongoDB cannot use this filter in a read along the _id index", error);
   }
 }
 

@@ -15,12 +15,13 @@ import { kafkaClient, postgresClient } from "./connections.ts";
 import { watchPosition } from "./position-watch.ts";
 import type { PositionWatch } from "./position-watch.ts";
 
+/** Reads how far the producer and the consumers of a pipeline are. */
 export interface PipelineReader extends PipelineProgress {
-  /** The producer's committed position; null where there is none yet. */
+  /** The producer's committed position; null if there is none yet. */
   position(): Promise<Position | null>;
 }
 
-/** Connects to Kafka and, unless it is given, PostgreSQL; to be closed. */
+/** Connects to Kafka and to PostgreSQL, unless a client of it is given. The caller must close the reader. */
 export async function openPipelineReader(
   config: Config,
   logger: Logger,
@@ -51,9 +52,9 @@ export async function openPipelineReader(
 }
 
 export interface CatchUpOptions {
-  /** A cluster time of the source. */
+  /** Wait until everything up to this cluster time of MongoDB is applied. */
   readonly clusterTime: Version;
-  /** Those whose snapshot must have been made, beside those that the producer has begun. */
+  /** Collections whose snapshot must be done, besides those that the producer has started. */
   readonly collections?: readonly string[] | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -61,13 +62,13 @@ export interface CatchUpOptions {
 
 const POLL_MS = 100;
 
-const PRODUCER = "the producer (headrace produce)";
+const PRODUCER = "The producer (headrace produce)";
 
 /**
- * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: when the producer's position has
- * reached the time with its snapshots done, and then the consumers the ends that the topics have after that. Only
- * looks on; the pipeline's processes must be running.
- * @throws HeadraceError CATCH_UP_TIMEOUT (retryable); the signal's reason
+ * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: first the producer's position must
+ * reach the time and its snapshots must be done, then the consumers must reach the ends that the topics have by then.
+ * This function only reads. The pipeline's processes must be running.
+ * @throws HeadraceError CATCH_UP_TIMEOUT (retryable); the reason of `signal` when it aborts
  */
 export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
   const { timeoutMs, signal } = options;
@@ -86,7 +87,7 @@ export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUp
       return isComplete(settled, options) && settled;
     });
     const ends = await reader.ends();
-    await until("the consumer (headrace consume)", async () => isApplied(ends, await reader.progress()));
+    await until("The consumer (headrace consume)", async () => isApplied(ends, await reader.progress()));
     const signals = await reader.signalsEnd();
     if (position.signals.offset >= signals) return;
     await until(PRODUCER, async () => ((await reader.settledPosition())?.signals.offset ?? 0n) >= signals);
@@ -126,6 +127,6 @@ async function query(postgres: PostgresClient, text: string): Promise<readonly R
 
 function timedOut(what: string, timeoutMs: number): HeadraceError {
   return new HeadraceError("CATCH_UP_TIMEOUT", {
-    message: `After ${Math.round(timeoutMs / 1000)} s ${what} had not caught up.`,
+    message: `${what} did not catch up within ${Math.round(timeoutMs / 1000)} s.`,
   });
 }

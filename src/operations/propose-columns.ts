@@ -2,7 +2,7 @@ import { Binary, Decimal128, Double, Int32, Long, ObjectId, type Document } from
 import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
 
-/** A column that sampled documents suggest. */
+/** A column that the sampled documents suggest. */
 export interface ProposedColumn {
   readonly name: string;
   readonly path: readonly string[];
@@ -11,23 +11,24 @@ export interface ProposedColumn {
 
 export interface Proposal {
   readonly columns: readonly ProposedColumn[];
-  /** Paths that are left to `_extra`, each with why. */
+  /** Paths without a column, which stay in `_extra`, each with the reason. */
   readonly leftOut: readonly string[];
 }
 
-/** Values of fewer documents than this make no column of their own. */
+/** A path gets a column only if at least this share of the documents has a value there. */
 const LEAST_PRESENCE = 0.01;
-/** A type that fewer of a path's values have makes no column: too much would be kept in `_extra`. */
+/** A path gets a column only if at least this share of its values has one type; the others go to `_extra`. */
 const LEAST_SHARE = 0.95;
-/** A sub-document with more names than this is a map, not a structure. */
+/** A sub-document with more names than this counts as a map and gets one jsonb column. */
 const MOST_NAMES = 40;
 const MOST_COLUMNS = 200;
 const DEEPEST = 3;
 
 /**
- * Proposes typed columns for documents that were deserialized with `promoteValues: false`. Fields in
- * sub-documents get columns named by their joined path. What is mixed, rare or cannot be named is left to `_extra`,
- * which keeps it anyway.
+ * Proposes typed columns for documents.
+ * @param documents deserialized with `promoteValues: false`
+ * @returns columns named by their joined path, also for fields of sub-documents. Paths with mixed types, rare paths and
+ * paths that no config can name get no column; `_extra` keeps their values.
  */
 export function proposeColumns(documents: readonly Document[]): Proposal {
   const root = new Node();
@@ -51,14 +52,14 @@ export function proposeColumns(documents: readonly Document[]): Proposal {
 
 interface Found {
   readonly path: readonly string[];
-  /** Null where there is none. */
+  /** Null if the path gets no column. */
   readonly type: string | null;
   readonly why: string;
 }
 
 function nameProblem(column: ProposedColumn, taken: ReadonlySet<string>): string {
   const { name, path, type } = column;
-  if (path.some((part) => part === "" || part.includes("."))) return "no path can name it";
+  if (path.some((part) => part === "" || part.includes("."))) return "a name in it is empty or has a dot";
   if (taken.has(name)) return "another field's column has this name";
   const mapping = { ...column, type: parseColumnType(type) };
   const [mistake = ""] = mappingMistakes({ collection: name, mode: "columns", columns: [mapping], idType: undefined });
@@ -66,10 +67,10 @@ function nameProblem(column: ProposedColumn, taken: ReadonlySet<string>): string
 }
 
 function countProblem(columns: number): string {
-  return columns >= MOST_COLUMNS ? "one column too many" : "";
+  return columns >= MOST_COLUMNS ? `more than ${MOST_COLUMNS} columns` : "";
 }
 
-/** What was seen at one path. */
+/** The types and fields that were found at one path. */
 class Node {
   readonly #types = new Map<string, number>();
   readonly #fields = new Map<string, Node>();
@@ -93,7 +94,7 @@ class Node {
     }
   }
 
-  /** Appends this path's column, or those below it, in the order in which they were first seen. */
+  /** Appends this path's column, or the columns below it, in the order in which they were first found. */
   collect(path: readonly string[], documents: number, found: Found[]): void {
     if (path.length === 0 || this.#isStructure(path.length)) {
       for (const [name, field] of this.#fields) field.collect([...path, name], documents, found);
@@ -118,7 +119,7 @@ class Node {
     return type === undefined || type === "object" || type === "other" ? null : type;
   }
 
-  /** One type that holds all of the kinds of numbers. */
+  /** One type that holds all kinds of numbers at this path. */
   #numericType(): string | null {
     const share = this.#share("bigint") + this.#share("double precision") + this.#share("numeric");
     if (share < LEAST_SHARE) return null;
@@ -131,7 +132,7 @@ class Node {
   }
 }
 
-/** The PostgreSQL type that holds the value, `object` for a sub-document, `other` for what only `_extra` holds. */
+/** The PostgreSQL type for a value; `object` for a sub-document, `other` for a value that only `_extra` holds. */
 function typeOf(value: unknown): string {
   if (typeof value === "string" || value instanceof ObjectId) return "text";
   if (typeof value === "boolean") return "boolean";
@@ -144,7 +145,7 @@ function typeOf(value: unknown): string {
   return value !== null && typeof value === "object" && !("_bsontype" in value) ? "object" : "other";
 }
 
-/** BSON's Timestamp is a Long to `instanceof`. */
+/** BSON's Timestamp is also an instance of Long. */
 function isLong(value: unknown): boolean {
   return value instanceof Long && value._bsontype === "Long";
 }

@@ -28,7 +28,7 @@ export async function sampleCollections(db: Db, size: number): Promise<readonly 
         .toArray();
       sampled.push({ name, sampled: documents.length, ...proposeColumns(documents) });
     } catch (error) {
-      throw mongoError(error, `looking at the collection ${JSON.stringify(name)}`);
+      throw mongoError(error, `sampling the collection ${JSON.stringify(name)}`);
     }
   }
   return sampled;
@@ -40,22 +40,22 @@ export async function sampleCollections(db: Db, size: number): Promise<readonly 
  */
 export function configText(database: string, collections: readonly SampledCollection[]): string {
   const name = database.replaceAll(/[^A-Za-z0-9_-]/g, "_");
-  return `# Written by headrace init from a sample of the documents. Look it over, then: headrace check && headrace run
-# Every setting is described in docs/configuration.md.
+  return `# headrace init wrote this file from a sample of the documents. Read it, then run: headrace check && headrace run
+# docs/configuration.md describes every setting.
 ${stringify({ name })}mongodb: { uri: "\${MONGODB_URI}", database: ${JSON.stringify(database)} }
 kafka: { brokers: "\${KAFKA_BROKERS}", partitions: 4, replicationFactor: 1 } # replicationFactor: 3 in production
 schemaRegistry: { url: "\${SCHEMA_REGISTRY_URL}" }
 postgres: { url: "\${POSTGRES_URL}", schema: public }
 
-# What is no column, or does not fit its column, is kept in the column _extra. A collection with {} is kept as one
-# jsonb column, doc.
+# Fields without a column, and values that do not fit their column, go to the column _extra. A collection with {} gets
+# one jsonb column, doc, with the whole document.
 collections:
 ${collections.map(collectionText).join("")}`;
 }
 
 function collectionText({ name, sampled, columns, leftOut }: SampledCollection): string {
   const comment = [
-    `documents looked at: ${sampled}`,
+    `sampled documents: ${sampled}`,
     ...(leftOut.length > 0 ? [`in _extra: ${leftOut.join(", ")}`] : []),
   ];
   const mapping = Object.fromEntries(

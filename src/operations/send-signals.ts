@@ -6,8 +6,8 @@ import type { Signal } from "../schemas/signal.ts";
 import { signalsTopic } from "../schemas/topics.ts";
 
 /**
- * Writes signals to the signals topic, in order. The topic must exist. A signal that is written twice is carried out
- * twice.
+ * Writes signals to the signals topic, in order. The topic must exist. The producer carries out each record, so a signal
+ * that is written twice is carried out twice.
  * @returns the offset of the last signal
  * @throws HeadraceError, SIGNAL_INVALID among them
  */

@@ -11,12 +11,13 @@ import type { PipelineReader } from "./pipeline-reader.ts";
 import { sendSignals } from "./send-signals.ts";
 
 const POLL_MS = 200;
-/** A running producer stores a position every second, also when nothing changes; MongoDB's clock ticks every ten. */
+/** A running producer commits a position every second, even if nothing changes. MongoDB's clock ticks every 10 s. */
 const SILENCE_MS = 30_000;
 
 /**
- * Sends the signals, whether a producer runs or not.
+ * Writes the signals to Kafka. A running producer carries them out; otherwise they stay queued.
  * @returns the offset of the last signal
+ * @throws HeadraceError, SIGNAL_INVALID among them
  */
 export async function send({ config, logger }: Context, signals: readonly Signal[]): Promise<bigint> {
   const { name, mongodb, kafka: settings } = config;
@@ -25,13 +26,14 @@ export async function send({ config, logger }: Context, signals: readonly Signal
   return sendSignals(kafka, name, signals);
 }
 
-/** A process of the pipeline that a request waits for. */
+/** The process of the pipeline that a request waits for. */
 export type AwaitedProcess = "producer" | "consumer";
 
 /**
- * Sends the signals and waits until what they request is in the tables.
- * @param onSilence called when a process has made no progress for 30 s and probably does not run; true: keep waiting
- * @returns false where it stopped waiting; the request stays queued in Kafka until the pipeline runs
+ * Sends the signals and waits until the tables have the result.
+ * @param onSilence called when a process has made no progress for 30 s and is probably not running; true: keep waiting
+ * @returns false if it stopped waiting; the request then stays queued in Kafka until the pipeline runs
+ * @throws HeadraceError; the reason of `context.signal` when it aborts
  */
 export async function sendAndWait(
   context: Context,
@@ -60,7 +62,7 @@ interface SentSignals {
 
 /**
  * Waits until the producer has carried out the signals.
- * @returns false where its position has not moved for 30 s
+ * @returns false if its position has not moved for 30 s
  */
 export function isCarriedOut(reader: PipelineReader, { signals, offset, signal }: SentSignals): Promise<boolean> {
   return isReached(async () => {
@@ -78,16 +80,17 @@ function isInTables(reader: PipelineReader, ends: readonly PartitionOffset[], si
   }, signal);
 }
 
-/** @returns false where the state has not changed for 30 s */
+/** Polls until the work is done. @returns false if the state has not changed for 30 s */
 async function isReached(
-  look: () => Promise<{ readonly isDone: boolean; readonly state: string }>,
+  poll: () => Promise<{ readonly isDone: boolean; readonly state: string }>,
   signal: AbortSignal,
 ): Promise<boolean> {
   let known = "";
   let movedAt = performance.now();
   for (;;) {
-    const { isDone: isThere, state } = await look();
-    if (isThere) return true;
+    const polled = await poll();
+    if (polled.isDone) return true;
+    const { state } = polled;
     if (state !== known) movedAt = performance.now();
     else if (performance.now() - movedAt > SILENCE_MS) return false;
     known = state;
@@ -103,7 +106,7 @@ function isDone(
   return next > offset && signals.every(({ collection }) => snapshots[collection]?.state !== "running");
 }
 
-/** The whole state of the position: while an old backlog is read, its cluster time may stand still. */
+/** The whole position as text: while the producer reads an old backlog, its cluster time may not change. */
 function textOf({ clusterTime, resumeToken, snapshots, signals }: Position): string {
   return JSON.stringify([clusterTime, resumeToken, snapshots, signals], (_key, value: unknown) =>
     typeof value === "bigint" ? String(value) : value,

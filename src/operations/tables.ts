@@ -3,7 +3,7 @@ import type { TableName } from "../consumers/ports.ts";
 import type { Replica } from "../consumers/upkeep/watermarks.ts";
 import { collectionOf } from "../schemas/topics.ts";
 
-/** The collection and the table of a topic; undefined for a topic that the pipeline does not replicate. */
+/** The collection and the table of a topic; undefined for a topic of another pipeline or collection. */
 export function replicaOf({ name, mongodb, postgres, collections }: Config, topic: string): Replica | undefined {
   const collection = collectionOf(name, mongodb.database, topic);
   if (collection === undefined) return undefined;
@@ -11,7 +11,7 @@ export function replicaOf({ name, mongodb, postgres, collections }: Config, topi
   return table === undefined ? undefined : { collection, table: { schema: postgres.schema, table } };
 }
 
-/** The table of a topic; undefined for a topic that the pipeline does not replicate. */
+/** The table of a topic; undefined like `replicaOf`. */
 export function tableOf(config: Config, topic: string): TableName | undefined {
   return replicaOf(config, topic)?.table;
 }

@@ -2,27 +2,28 @@ import type { Version } from "../schemas/change-event.ts";
 import { compareBatch, idsOf } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
 import { lastingFindings } from "./suspects.ts";
-import { readId } from "./values/bson.ts";
+import { readDocumentId } from "./values/bson.ts";
 import { expectedKey } from "./values/key.ts";
 
-/** Keys that are looked at again at a time. This and a batch of documents bound the memory. */
+/** The most keys that are compared again at a time. This and one batch of documents limit the memory. */
 const SUSPECTS = 10_000;
 const PAGE_KEYS = 1_000;
 
 export interface CollectionCheck extends ComparedCollection {
   /**
-   * Waits until everything that was in MongoDB at the call is in the table, and gives a cluster time up to which that
-   * is so; null where it has given up.
+   * Waits until the table has everything that was in MongoDB when the wait began, and gives that cluster time; null if it
+   * took too long.
    */
   waitUntilCaughtUp(): Promise<Version | null>;
-  /** Called for keys that differ for good, each once; not without any. */
+  /** Called with the keys that still differ at the end, each once; never with an empty map. */
   record(findings: ReadonlyMap<string, Finding>): Promise<void>;
 }
 
 /**
- * Compares a collection with its table: first each document with its row, then each row's key with the collection.
- * What differs is looked at again after the pipeline has caught up.
- * @returns how many documents and rows there were
+ * Compares a collection with its table: first each document with its row, then each row's key with the collection. Keys
+ * that differ are compared again after the pipeline has caught up.
+ * @returns the numbers of documents and rows
+ * @throws HeadraceError
  */
 export async function checkCollection(check: CollectionCheck): Promise<{ documents: number; rows: number }> {
   const suspects = new Suspects(check);
@@ -52,17 +53,17 @@ async function checkKeys(check: CollectionCheck, suspects: Suspects): Promise<nu
     after = last;
     const found = new Set<string>();
     for await (const batch of check.documents.idsAmong(idsOf(check.idType, keys))) {
-      for (const raw of batch) found.add(expectedKey(check.idType, readId(raw)) ?? "");
+      for (const raw of batch) found.add(expectedKey(check.idType, readDocumentId(raw)) ?? "");
     }
     await suspects.add(keys.filter((key) => !found.has(key)));
   }
 }
 
-/** Keys that differ for now. */
+/** Gathers the keys that differ at the first comparison, and compares them again. */
 class Suspects {
   readonly #check: CollectionCheck;
   #keys = new Set<string>();
-  /** No row can ever stand for these, so that looking again is of no use. */
+  /** `_id`s that can have no row. They are not compared again. */
   #keyless: string[] = [];
 
   constructor(check: CollectionCheck) {
@@ -75,7 +76,7 @@ class Suspects {
     if (this.#keys.size + this.#keyless.length >= SUSPECTS) await this.settle();
   }
 
-  /** Looks at the keys again, and records what is wrong for good. */
+  /** Compares the keys again, and records those that still differ. */
   async settle(): Promise<void> {
     const keys = [...this.#keys];
     const keyless = this.#keyless.map((id): [string, Finding] => [id, { kind: "missing", isKeyless: true }]);

@@ -1,7 +1,7 @@
 import type { CollectionMapping, IdType } from "../schemas/mapping/mapping.ts";
 import type { DocumentBatch, DocumentReader } from "./document-reader.ts";
 import type { TableReader } from "./table-reader.ts";
-import { readBson, readId } from "./values/bson.ts";
+import { readBson, readDocumentId } from "./values/bson.ts";
 import { comparedColumns, differingColumns } from "./values/document-row.ts";
 import { expectedKey, idOfKey, mixedKey } from "./values/key.ts";
 
@@ -13,7 +13,7 @@ export type Finding =
 
 export interface MissingRow {
   readonly kind: "missing";
-  /** The `_id` can be no key: it stands under its Extended JSON. */
+  /** The `_id` cannot be a key. It is listed as its Extended JSON. */
   readonly isKeyless?: true;
 }
 
@@ -21,21 +21,21 @@ export interface MissingRow {
 export interface ComparedCollection {
   readonly mapping: CollectionMapping;
   readonly idType: IdType;
-  /** What stands in PostgreSQL for a NUL. */
+  /** What replaces a NUL character in PostgreSQL. */
   readonly nulText: string;
   readonly documents: DocumentReader;
   readonly table: TableReader;
 }
 
 export interface ComparedBatch {
-  /** The documents' keys with the versions of their rows; null where there is no row, or it has none. */
+  /** The documents' keys with the versions of their rows; null if there is no row, or it has no version. */
   readonly versions: ReadonlyMap<string, bigint | null>;
-  /** The `_id`s, as canonical Extended JSON, that can be no keys. */
+  /** The `_id`s that cannot be keys, as canonical Extended JSON. */
   readonly keyless: readonly string[];
   readonly findings: ReadonlyMap<string, Finding>;
 }
 
-/** Compares documents with the rows that their keys have now. */
+/** Compares documents with the rows that their keys have now. @throws HeadraceError */
 export async function compareBatch(
   { mapping, idType, nulText, table }: ComparedCollection,
   batch: DocumentBatch,
@@ -43,7 +43,7 @@ export async function compareBatch(
   const byKey = new Map<string, Uint8Array>();
   const keyless: string[] = [];
   for (const raw of batch) {
-    const id = readId(raw);
+    const id = readDocumentId(raw);
     const key = expectedKey(idType, id);
     if (key === undefined) keyless.push(mixedKey(id.id));
     else byKey.set(key, raw);
@@ -62,7 +62,7 @@ export async function compareBatch(
   return { versions, keyless, findings };
 }
 
-/** What finds the documents of keys by `_id`; of keys that no document can have, nothing. */
+/** The `_id`s that find the documents of the keys. Keys that no document can have are left out. */
 export function idsOf(idType: IdType, keys: readonly string[]): unknown[] {
   return keys.map((key) => idOfKey(idType, key)).filter((id) => id !== undefined);
 }

@@ -11,32 +11,32 @@ import { CollectionTally, isEqual } from "./result.ts";
 import type { CollectionResult, VerifyResult } from "./result.ts";
 import { TableReader } from "./table-reader.ts";
 
-/** Both sides of a pipeline, and what is to be known of it. */
+/** Both sides of a pipeline, and how to ask about it. */
 export interface ComparedPipeline {
   readonly db: Db;
-  /** A connection for this alone: settings of its session are changed. */
+  /** A connection for this comparison alone, which changes settings of its session. */
   readonly client: ClientBase;
-  /** PostgreSQL's. */
+  /** The schema of the tables in PostgreSQL. */
   readonly schema: string;
   readonly nulCharacters: NulCharacters;
-  /** As registered; undefined where nothing of the collection was replicated yet. */
+  /** The `_id` type in the registry; undefined if nothing of the collection was replicated yet. */
   readonly idTypeOf: (collection: string) => Promise<IdType | undefined>;
   /**
-   * Waits until everything that was in MongoDB at the call is in the tables, and gives a cluster time up to which that
-   * is so; null where it has given up.
+   * Waits until the tables have everything that was in MongoDB when the wait began, and gives that cluster time; null if
+   * it took too long.
    */
   readonly waitUntilCaughtUp: () => Promise<Version | null>;
-  /** Which of these keys have a dead letter that is open. */
+  /** Those of the keys that have an open dead letter. */
   readonly openDeadLetters: (
     collection: string,
     findings: ReadonlyMap<string, Finding>,
   ) => Promise<ReadonlySet<string>>;
-  /** Told of what is wrong, but for keys with an open dead letter. */
+  /** Called with the keys that differ, without those that have an open dead letter. */
   readonly found?: ((collection: string, idType: IdType, findings: ReadonlyMap<string, Finding>) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Compares collections with their tables, one after the other, by key and by value. */
+/** Compares collections with their tables, one after the other, by key and by value. @throws HeadraceError */
 export async function compareTables(
   pipeline: ComparedPipeline,
   collections: readonly CollectionConfig[],
@@ -45,7 +45,7 @@ export async function compareTables(
   const waiting: ComparedPipeline = {
     ...pipeline,
     async waitUntilCaughtUp() {
-      // Once in vain is enough: it does not run, or is far behind.
+      // After one timeout it does not wait again: the pipeline does not run, or is far behind.
       const time = caughtUp === false ? null : await pipeline.waitUntilCaughtUp();
       caughtUp = time !== null;
       return time;
@@ -86,7 +86,7 @@ async function compareTable(
   return tally.result({ collection, table: `${schema}.${table}`, ...counts });
 }
 
-/** `mixed` if the type stays unknown: it has a name for every `_id`. */
+/** `mixed` if the type stays unknown: every `_id` has a key of this type. */
 async function idTypeToCompare(
   { idTypeOf, waitUntilCaughtUp }: ComparedPipeline,
   { collection, idType: declared }: CollectionMapping,

@@ -3,15 +3,15 @@ import { versionTimestamp } from "../producers/mongodb/cluster-time.ts";
 import { mongoError } from "../producers/mongodb/errors.ts";
 import type { Version } from "../schemas/change-event.ts";
 
-/** Documents in one reply of MongoDB. The server ends a reply at 16 MB, or after the document that passes it. */
+/** The most documents in one reply of MongoDB. The server also ends a reply at the document that passes 16 MB. */
 const BATCH_DOCUMENTS = 1_000;
 
-/** Raw BSON documents, as many as one reply had. */
+/** The raw BSON documents of one reply. */
 export type DocumentBatch = readonly Uint8Array[];
 
 type Batches = AsyncGenerator<DocumentBatch, void, void>;
 
-/** Reads a collection for `verify`. What MongoDB throws is classified. */
+/** Reads a collection for `verify`. Throws HeadraceError for every error of MongoDB. */
 export class DocumentReader {
   readonly #db: Db;
   readonly #collection: string;
@@ -28,21 +28,21 @@ export class DocumentReader {
     return true;
   }
 
-  /** Every document, each batch read while its consumer works on the one before. */
+  /** Every document. Reads each batch while the caller works on the one before. */
   async *all(): Batches {
     yield* readAhead(this.#find({}));
   }
 
   /**
-   * The documents of these `_id`s that are there, or were there at a cluster time. A time that is older than the
-   * server's snapshot window, five minutes by default, cannot be read (`isSnapshotGone`).
+   * The documents with these `_id`s, now or at a cluster time. It throws what `isSnapshotGone` recognizes if the time is
+   * older than the server's snapshot window, five minutes by default.
    */
   byIds(ids: readonly unknown[], at: Version | null): Batches {
     const ofTime = at === null ? {} : { readConcern: { level: "snapshot", atClusterTime: versionTimestamp(at) } };
     return this.#find({ filter: { _id: { $in: ids } }, ...ofTime });
   }
 
-  /** Of the documents of these `_id`s that are there, the `_id` alone. */
+  /** The documents with these `_id`s, reduced to their `_id`. */
   idsAmong(ids: readonly unknown[]): Batches {
     return this.#find({ filter: { _id: { $in: ids } }, projection: { _id: 1 } });
   }
@@ -58,7 +58,7 @@ export class DocumentReader {
     }
   }
 
-  /** With `raw` the driver yields buffers, whatever its types say. */
+  /** With `raw` the driver yields buffers, although its types say otherwise. */
   async #next(cursor: RunCommandCursor): Promise<Uint8Array | null> {
     this.#signal?.throwIfAborted();
     try {
@@ -76,7 +76,7 @@ async function* readAhead<T>(items: AsyncGenerator<T, void, void>): AsyncGenerat
       const { done, value } = await next;
       if (done === true) return;
       next = items.next();
-      // Whoever awaits it gets the error; until then it must not end the process.
+      // The next await gets the error. Until then it must not count as an unhandled rejection.
       next.catch(() => {});
       yield value;
     }

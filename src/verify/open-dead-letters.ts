@@ -6,20 +6,21 @@ import { parseDeadLetter } from "../schemas/dead-letter.ts";
 import type { Finding } from "./compare-rows.ts";
 
 export interface OpenDeadLetterOptions extends DeadLetterSources {
-  /** Of the collection. */
+  /** The collection's topic. */
   readonly topic: string;
   readonly signal: AbortSignal;
 }
 
 /**
- * Which of the keys have an open dead letter. An `_id` that no key can be made of may have one that does not say whose
- * it is: such a dead letter stands for all of them.
+ * Those of the keys that have an open dead letter. A dead letter without a readable key counts for every `_id` that
+ * cannot be a key, because it may belong to any of them.
+ * @throws HeadraceError
  */
 export async function openDeadLetters(
   findings: ReadonlyMap<string, Finding>,
   { reader, outcomes, keyOf, topic, signal }: OpenDeadLetterOptions,
 ): Promise<ReadonlySet<string>> {
-  /** Of the dead letters that count, by their places; null where they do not say. */
+  /** The keys of this topic's dead letters by their place in the DLQ; null for an unreadable key. */
   const keys = new Map<string, string | null>();
   const noteKey = async (record: LogRecord): Promise<void> => {
     if (parseDeadLetter(record.headers).topic !== topic) return;

@@ -4,27 +4,27 @@ import { signalIdOfKey } from "../schemas/signal.ts";
 import type { Signal } from "../schemas/signal.ts";
 import type { Finding } from "./compare-rows.ts";
 
-/** Of one collection; where more is wrong, all of it is copied again. */
+/** If more keys of one collection differ, the whole collection is copied again. */
 const MOST_KEYS = 100_000;
-/** So that a signal is a small record. */
+/** Keeps a signal a small record. */
 const IDS_PER_SIGNAL = 1_000;
 
 /**
- * What `verify` found wrong, as signals that have it read again. The rows are written by the pipeline alone, under its
- * guard: a repair can overwrite nothing that is newer.
+ * Turns what `verify` found into signals that make the producer read it again. Only the pipeline writes rows, and it
+ * compares versions, so a repair cannot overwrite newer data.
  */
 export class Repairs {
   readonly #collections = new Map<string, Set<string>>();
-  /** Those that are copied again as a whole. */
+  /** Collections to copy again as a whole. */
   readonly #whole = new Set<string>();
 
   add(collection: string, idType: IdType, findings: ReadonlyMap<string, Finding>): void {
     const ids = this.#collections.get(collection) ?? new Set();
     this.#collections.set(collection, ids);
     for (const [key, finding] of findings) {
-      // No row can stand for it.
+      // It can have no row.
       if (finding.kind === "missing" && finding.isKeyless === true) continue;
-      const id = askableId(idType, key);
+      const id = signalId(idType, key);
       if (id === null || ids.size >= MOST_KEYS) this.#whole.add(collection);
       else ids.add(id);
       if (this.#whole.has(collection)) ids.clear();
@@ -39,8 +39,8 @@ export class Repairs {
   }
 }
 
-/** Null where only a copy of the whole collection comes by what has the key, or sweeps it. */
-function askableId(idType: IdType, key: string): string | null {
+/** The id for a signal; null if no `_id` finds the key, so that only a copy of the whole collection repairs it. */
+function signalId(idType: IdType, key: string): string | null {
   try {
     return signalIdOfKey(idType, key);
   } catch (error) {

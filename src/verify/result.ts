@@ -1,49 +1,49 @@
 import type { Finding } from "./compare-rows.ts";
 
-/** Keys that are named; the rest is counted. */
+/** The most keys in each list. All keys are counted. */
 const NAMED_KEYS = 100;
 
-/** What comparing a pipeline's collections with its tables gave; `headrace verify --json` prints it. */
+/** The result of comparing collections with tables. `headrace verify --json` prints it, so the shape must not change. */
 export interface VerifyResult {
-  /** Whether nothing is missing, extra or different but for keys with an open dead letter. */
+  /** Whether no key is missing, extra or different, except keys with an open dead letter. */
   readonly equal: boolean;
   /**
-   * Whether the pipeline had applied everything before what differed was looked at for the last time; false where it
-   * had not within the time given. Null where nothing differed at the first look.
+   * Whether the pipeline had caught up before the last comparison of the keys that differed; false if it did not in time.
+   * Null if nothing differed at the first comparison.
    */
   readonly caughtUp: boolean | null;
   readonly collections: readonly CollectionResult[];
 }
 
 /**
- * Keys are texts as the `_id` column holds them; of an `_id` that cannot be a key, its canonical Extended JSON. Of
- * each list the first 100 keys are given, and the count of all.
+ * Keys are texts as in the `_id` column; an `_id` that cannot be a key is its canonical Extended JSON. Each list has the
+ * first 100 keys, and each count is of all keys.
  */
 export interface CollectionResult {
   readonly collection: string;
   /** `schema.table` */
   readonly table: string;
-  /** Documents that were read. */
+  /** How many documents were read. */
   readonly documents: number;
-  /** Rows that were read. */
+  /** How many rows were read. */
   readonly rows: number;
-  /** Documents that have no row. */
+  /** Documents without a row. */
   readonly missing: readonly string[];
   readonly missingCount: number;
-  /** Rows that have no document. */
+  /** Rows without a document. */
   readonly extra: readonly string[];
   readonly extraCount: number;
-  /** Rows that are not what their documents say. */
+  /** Rows that do not match their documents. */
   readonly different: readonly string[];
   readonly differentCount: number;
-  /** In how many of those rows each column is wrong. */
+  /** For each column, the number of these rows in which it is wrong. */
   readonly differentColumns: Readonly<Record<string, number>>;
-  /** What is missing, extra or different, but has an open dead letter; in none of the other lists. */
+  /** Missing, extra or different keys with an open dead letter. They are in no other list. */
   readonly deadLettered: readonly string[];
   readonly deadLetteredCount: number;
 }
 
-/** Gathers what is found in one collection. */
+/** Gathers the findings of one collection. */
 export class CollectionTally {
   readonly #lists = {
     missing: new KeyList(),

@@ -3,22 +3,23 @@ import type { Version } from "../schemas/change-event.ts";
 import { compareBatch, idsOf } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
 import type { RowTexts } from "./table-reader.ts";
-import { readBson, readId } from "./values/bson.ts";
+import { readBson, readDocumentId } from "./values/bson.ts";
 import { comparedColumns, differingColumns } from "./values/document-row.ts";
 import { expectedKey } from "./values/key.ts";
 
 /**
- * How often a key has to differ. One look is right but where a row comes or goes within the look, or the time it is
- * about cannot be read any more.
+ * A key must differ in this many rounds. One round can be wrong if a row is written or deleted during it, or if its
+ * cluster time can no longer be read.
  */
 const ROUNDS = 3;
 const PAGE_KEYS = 1_000;
 
 /**
- * What is wrong with keys for good. Documents are ahead of their rows while they are written, some of them always; so
- * that they are compared as of one cluster time: that of which the pipeline says that everything up to it is in the
- * table, or the row's own version where that is later.
- * @param waitUntilCaughtUp gives that time; null where it has given up: then what is there now is compared, once
+ * The keys that still differ after the pipeline has caught up. While documents are written, they are ahead of their
+ * rows, and some always are. Therefore both are compared as of one cluster time: the time up to which the table has
+ * everything, or the row's own version if that is newer.
+ * @param waitUntilCaughtUp gives that time; null if the pipeline did not catch up: then the current state is compared, once
+ * @throws HeadraceError
  */
 export async function lastingFindings(
   compared: ComparedCollection,
@@ -58,11 +59,11 @@ async function lookAgain(
 
 interface Look {
   readonly findings: ReadonlyMap<string, Finding>;
-  /** Of the rows, or of the deletes that PostgreSQL remembers; null where there is neither. */
+  /** The versions of the rows, or of the deletes that the sink remembers; null if there is neither. */
   readonly versions: ReadonlyMap<string, bigint | null>;
 }
 
-/** Where a time cannot be read any more, the next round may be quicker. */
+/** Gives `otherwise` if the cluster time can no longer be read. The next round may be faster. */
 async function unlessGone<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   try {
     return await read();
@@ -72,7 +73,7 @@ async function unlessGone<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   }
 }
 
-/** Compares the documents of a time, or for null those of now, with the rows of now. */
+/** Compares the documents as of a time (null: as they are now) with the rows as they are now. */
 async function look(compared: ComparedCollection, keys: readonly string[], time: Version | null): Promise<Look> {
   const { documents, table, idType } = compared;
   const findings = new Map<string, Finding>();
@@ -81,7 +82,7 @@ async function look(compared: ComparedCollection, keys: readonly string[], time:
   for await (const batch of documents.byIds(idsOf(idType, keys), time)) {
     const found = await compareBatch(compared, batch);
     for (const [key, version] of found.versions) {
-      // Under a case-insensitive collation MongoDB also finds documents that were not asked for.
+      // With a case-insensitive collation MongoDB also finds documents with other _ids.
       if (!withoutDocument.delete(key)) continue;
       versions.set(key, version);
       const finding = found.findings.get(key);
@@ -98,8 +99,8 @@ async function look(compared: ComparedCollection, keys: readonly string[], time:
 }
 
 /**
- * A key that was written after the time that was looked at: its row has to be what the document was at the row's
- * version, and a row that is not there may be missing where the delete that PostgreSQL remembers is of that version.
+ * Compares a key whose row was written, or deleted, after the time of the round: the row must match the document as of
+ * the row's version. Without a row, the document as of the remembered delete's version must not exist.
  */
 async function lookAtNewer(
   compared: ComparedCollection,
@@ -124,7 +125,7 @@ async function documentAt(
   time: Version,
 ): Promise<Uint8Array | undefined> {
   for await (const batch of documents.byIds(idsOf(idType, [key]), time)) {
-    const found = batch.find((raw) => expectedKey(idType, readId(raw)) === key);
+    const found = batch.find((raw) => expectedKey(idType, readDocumentId(raw)) === key);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -2,22 +2,22 @@ import { Query, escapeIdentifier } from "pg";
 import type { ClientBase, QueryArrayConfig } from "pg";
 import { classifyPostgresError } from "../consumers/postgres/errors.ts";
 
-/** Texts as PostgreSQL prints them, in full digits, ISO dates, and UTC. */
+/** PostgreSQL prints numbers with all digits, and dates in ISO style and UTC. */
 const SESSION = `
   SET extra_float_digits = 1; SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET bytea_output = 'hex';
   SET default_transaction_read_only = on`;
 
 const AS_TEXT = { getTypeParser: () => (text: string) => text };
 
-/** One for each column that was asked for; null for NULL. */
+/** One text for each requested column; null for NULL. */
 export type RowTexts = readonly (string | null)[];
 
-/** @param version the cluster time that the row is as of; null where it was written by somebody else */
+/** @param version the row's `_version`; null if the row has none, because another program wrote it */
 export type OnRow = (key: string, version: bigint | null, texts: RowTexts) => void;
 
 /**
- * Reads a table for `verify`. A table or column that is not there is as good as an empty one. What PostgreSQL throws is
- * classified.
+ * Reads a table for `verify`. A missing table counts as empty, and a missing column as NULL. Throws HeadraceError for
+ * every error of PostgreSQL.
  */
 export class TableReader {
   readonly #client: ClientBase;
@@ -29,14 +29,14 @@ export class TableReader {
     this.#relation = relation;
   }
 
-  /** @param client is for this reader alone: settings of its session are changed */
+  /** @param client for this reader alone, which changes settings of its session */
   static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
     const reader = new TableReader(client, `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`);
     await reader.lookAgain();
     return reader;
   }
 
-  /** The pipeline makes tables, and columns, while `verify` waits for it. */
+  /** Reads the catalog again: the pipeline creates tables and columns while `verify` waits. */
   async lookAgain(): Promise<void> {
     try {
       this.#catalog = await readCatalog(this.#client, this.#relation);
@@ -45,7 +45,7 @@ export class TableReader {
     }
   }
 
-  /** The rows of these keys that are there, one after the other, so that no two large ones are held at a time. */
+  /** Reads the rows of these keys one by one, so that at most one large row is in memory. */
   async rows(keys: readonly string[], columns: readonly string[], onRow: OnRow): Promise<void> {
     const type = this.#keyType();
     const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
@@ -60,7 +60,7 @@ export class TableReader {
     );
   }
 
-  /** The versions of the deletes that the sink remembers of these keys. */
+  /** The versions of the deletes of these keys that the sink remembers. */
   async deletions(keys: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
     const versions = new Map<string, bigint>();
     if (keys.length === 0 || !this.#catalog.hasTombstones) return versions;
@@ -72,7 +72,7 @@ export class TableReader {
     return versions;
   }
 
-  /** Up to `limit` keys in their order, those after a given one or, for null, the first. */
+  /** Up to `limit` keys in order, beginning after a given key; null: from the first. */
   async keysAfter(after: string | null, limit: number): Promise<string[]> {
     const keys: string[] = [];
     if (this.#keyType() === undefined) return keys;
@@ -111,7 +111,7 @@ export class TableReader {
 }
 
 interface Catalog {
-  /** Of the table's columns, by name. */
+  /** The types of the table's columns, by name. */
   readonly types: ReadonlyMap<string, string>;
   readonly hasTombstones: boolean;
 }
@@ -133,7 +133,7 @@ function versionOf(text: string | null | undefined): bigint | null {
 
 interface KeyType {
   readonly sql: string;
-  /** Whether the text can be cast; a key that can't is in no row. */
+  /** Whether the text can be cast to the type. Otherwise no row has the key. */
   canHold(key: string): boolean;
 }
 

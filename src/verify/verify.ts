@@ -28,16 +28,16 @@ const CONNECT_TIMEOUT_MS = 5_000;
 export interface VerifyOptions {
   /** Collections to compare; undefined for all that the config replicates. */
   readonly collections?: readonly string[] | undefined;
-  /** How long to wait at a time for the pipeline to apply what differs. */
+  /** How long each wait for the pipeline to catch up may take, in ms. */
   readonly waitMs: number;
 }
 
 /**
- * Compares a pipeline's tables with its collections, has the running pipeline read again what differs, and compares
- * once more. Where the pipeline has not caught up, nothing is known to be wrong, so nothing is repaired.
- * @param onRepair called before keys are read again
- * @param onSilence as of `sendAndWait`
- * @returns the second comparison; the first where there was nothing to repair, or nobody who repairs
+ * Compares a pipeline's tables with its collections, has the running pipeline read the differing documents again, and
+ * compares once more. If the pipeline did not catch up, the differences may only be late, so nothing is repaired.
+ * @param onRepair called before the request is sent
+ * @param onSilence as in `sendAndWait`
+ * @returns the second comparison; the first one if nothing was repaired
  * @throws HeadraceError
  */
 export async function verifyAndRepair(
@@ -128,7 +128,7 @@ async function connectPostgres({ name, postgres }: Config): Promise<Client> {
   return client;
 }
 
-/** Includes dropped collections: their tables have to be empty. */
+/** For a whole database this includes dropped collections: their tables must be empty. */
 async function collectionsToCompare(
   context: Context,
   db: Db,

@@ -6,28 +6,32 @@ import type { Pipeline } from "../support/pipeline.ts";
 import { freshPostgresUser, servers } from "../support/servers.ts";
 import { spawnHeadrace } from "./spawn-headrace.ts";
 
-describe("a server that cannot be reached at the start", () => {
+describe("if a server cannot be reached at the start", () => {
   test.concurrent.each([
     ["MongoDB", "run", { mongodb: { uri: "mongodb://me:hunter2@127.0.0.1:1/?connectTimeoutMS=500" } }],
     ["Kafka", "consume", { kafka: { brokers: "127.0.0.1:1" } }],
     ["The schema registry", "produce", { schemaRegistry: { url: "http://me:hunter2@127.0.0.1:2" } }],
     ["PostgreSQL", "consume", { postgres: { url: "postgres://me:hunter2@127.0.0.1:1/db" } }],
-  ])("%s is named, and the exit code is 1: %s", { timeout: 180_000 }, async (server, command, config) => {
-    const pipeline = await freshPipeline({ ...config, log: { level: "warn" } });
-    const { exitCode, stderr } = await pipeline.run(command);
-    const [fatal] = stderr.trimEnd().split("\n").slice(-1);
-    expect(JSON.parse(fatal ?? "")).toMatchObject({
-      level: "error",
-      msg: expect.stringMatching(new RegExp(`^[A-Z_]+: ${server} at 127\\.0\\.0\\.1:\\d`)),
-      remedy: expect.stringContaining("Check"),
-    });
-    expect(stderr).not.toContain("hunter2");
-    expect(exitCode).toBe(1);
-  });
+  ])(
+    "the error names the server, %s, and the exit code is 1: headrace %s",
+    { timeout: 180_000 },
+    async (server, command, config) => {
+      const pipeline = await freshPipeline({ ...config, log: { level: "warn" } });
+      const { exitCode, stderr } = await pipeline.run(command);
+      const [fatal] = stderr.trimEnd().split("\n").slice(-1);
+      expect(JSON.parse(fatal ?? "")).toMatchObject({
+        level: "error",
+        msg: expect.stringMatching(new RegExp(`^[A-Z_]+: ${server} at 127\\.0\\.0\\.1:\\d`)),
+        remedy: expect.stringContaining("Check"),
+      });
+      expect(stderr).not.toContain("hunter2");
+      expect(exitCode).toBe(1);
+    },
+  );
 });
 
 describe("headrace run", () => {
-  test("of a collection that does not exist moves nothing and exits 1", async () => {
+  test("exits with code 1 if a collection does not exist, and creates nothing", async () => {
     const pipeline = await freshPipeline({ collections: { mising: {}, things: {} } });
     await pipeline.db.collection("things").insertOne({ a: 1 });
     const { exitCode, stderr } = await pipeline.run("run", "--once");
@@ -38,7 +42,7 @@ describe("headrace run", () => {
     expect(await topicsOf(pipeline)).toEqual([]);
   });
 
-  test("into a table that is someone else's moves nothing and exits 1", async () => {
+  test("exits with code 1 if it may not write to a table, and creates nothing", async () => {
     const owner = await freshPipeline();
     await owner.pool.query("CREATE TABLE things (_id text PRIMARY KEY)");
     const user = await freshPostgresUser();
@@ -61,7 +65,7 @@ describe("headrace run", () => {
     expect(await topicsOf(pipeline)).toEqual([]);
   });
 
-  test("--once copies every collection of the database, and a second time has nothing to do", async () => {
+  test("--once copies every collection of the database; the next --once applies only what changed since", async () => {
     const pipeline = await freshPipeline();
     const { db, pool } = pipeline;
     await db.collection("things").insertMany(Array.from({ length: 5_000 }, (_, n) => ({ n })));
@@ -88,7 +92,7 @@ describe("headrace run", () => {
     expect(rows).toEqual([{ n: -7 }]);
   });
 
-  test("in snapshot mode only copies and ends", async () => {
+  test("in snapshot mode `only` copies and exits", async () => {
     const pipeline = await freshPipeline({ snapshot: { mode: "only" } });
     await pipeline.db.collection("things").insertOne({ a: 1 });
     const { exitCode, stderr } = await pipeline.run("run");
@@ -96,7 +100,7 @@ describe("headrace run", () => {
     expect((await pipeline.pool.query("SELECT doc->'a' AS a FROM things")).rows).toEqual([{ a: 1 }]);
   });
 
-  test("serves metrics, readiness and status", async () => {
+  test("serves /metrics, /readyz and /status", async () => {
     const pipeline = await freshPipeline({ http: { port: 0 } });
     await pipeline.db.collection("things").insertOne({ a: 1 });
     const run = spawnHeadrace("run", "-c", pipeline.configFile);
@@ -119,8 +123,8 @@ describe("headrace run", () => {
   });
 });
 
-describe("a signal", () => {
-  test("lets produce and consume finish what they have begun: exit 143, and a restart goes on there", async () => {
+describe("SIGTERM", () => {
+  test("lets produce and consume finish their work and exit with code 143; a restart resumes there", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, snapshot: { chunkDocuments: 100 } });
     const { db, pool, configFile } = pipeline;
     await db.collection("things").insertMany(Array.from({ length: 20_000 }, (_, n) => ({ n })));
@@ -141,7 +145,7 @@ describe("a signal", () => {
 });
 
 describe("headrace status", () => {
-  test("tells a pipeline that has never run, and then position, snapshots, partitions and lag", async () => {
+  test("shows that a pipeline has never run; later its position, snapshots, partitions and lag", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, kafka: { partitions: 2 } });
     await pipeline.db.collection("things").insertMany([{ a: 1 }, { a: 2 }]);
     const status = async () => JSON.parse((await pipeline.run("status", "--json")).stdout) as unknown;
@@ -170,8 +174,8 @@ describe("headrace status", () => {
   });
 });
 
-describe("a question", () => {
-  test("is answered without the log's info, and its mistakes in the usage exit 2", async () => {
+describe("a command that answers and exits", () => {
+  test("logs no info lines, and exits with code 2 for an unknown collection", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, log: { level: "info" } });
     await pipeline.db.collection<{ _id: string }>("things").insertMany([{ _id: "a" }, { _id: "no key: \0" }]);
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);

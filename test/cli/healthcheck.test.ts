@@ -33,15 +33,15 @@ async function answering(status: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-test("a container is healthy while /healthz answers at the config's address", async () => {
+test("a container is healthy if /healthz answers at the config's address", async () => {
   expect(await healthOf({ http: { port: await answering(200) } })).toBe(0);
 });
 
-test("a container is unhealthy where /healthz answers with an error, or not at all", async () => {
+test("a container is unhealthy if /healthz answers with an error, or does not answer", async () => {
   expect(await healthOf({ http: { port: await answering(503) } })).toBe(1);
   expect(await healthOf({ http: { port: 1 } })).toBe(1);
 });
 
-test("a container whose Headrace serves no health counts as healthy", async () => {
+test("a container is healthy if its config has no http section", async () => {
   expect(await healthOf({})).toBe(0);
 });

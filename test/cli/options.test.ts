@@ -10,11 +10,11 @@ describe("parseTime", () => {
     ["30m", "2026-11-24T11:30:00.000Z"],
     ["12h", "2026-11-24T00:00:00.000Z"],
     ["7d", "2026-11-17T12:00:00.000Z"],
-  ])("takes %s", (text, expected) => {
+  ])("accepts %s", (text, expected) => {
     expect(parseTime(text, undefined, NOW_MS).toISOString()).toBe(expected);
   });
 
   test.each(["", "yesterday", "5", "-3h", "3w"])("refuses %j", (text) => {
-    expect(() => parseTime(text, undefined, NOW_MS)).toThrow("Give 2026");
+    expect(() => parseTime(text, undefined, NOW_MS)).toThrow("Give a time like 2026");
   });
 });

@@ -17,7 +17,7 @@ async function packagesOf(command: string): Promise<readonly string[]> {
   return JSON.parse(stderr.trim().split("\n").at(-1) ?? "") as string[];
 }
 
-test("a consumer loads neither MongoDB's driver nor what draws on terminals", async () => {
+test("`headrace consume` loads neither MongoDB's driver nor the packages for terminals", async () => {
   const packages = await packagesOf("consume");
   expect(packages).toEqual(expect.arrayContaining(["kafkajs", "pg"]));
   expect(packages).not.toContain("mongodb");

@@ -93,7 +93,7 @@ test(
     await items.insertOne({ _id: "a\u0000b" });
     await expect.poll(() => list(pipeline), { timeout: 60_000 }).toHaveLength(1);
     expect(await replay(pipeline, 1)).toMatchObject({ replayed: 0, unaskable: 1 });
-    expect((await pipeline.run("dlq", "replay")).stdout).toContain("cannot be asked for");
+    expect((await pipeline.run("dlq", "replay")).stdout).toContain("cannot find their documents");
     expect(await list(pipeline)).toMatchObject([{ code: "ID_TYPE_MISMATCH", attempts: 1 }]);
   },
 );

@@ -41,32 +41,32 @@ function pipeline(positions: readonly (Position | null)[], offsets: readonly big
 }
 
 describe("waitUntilCaughtUp", () => {
-  test("waits for the producer's position, and then for the ends that the topics have", async () => {
+  test("waits for the producer's position, then for the consumers to reach the topics' ends", async () => {
     const { reader, looks } = pipeline([null, at(4n), at(5n)], [9n, 10n]);
     await waitUntilCaughtUp(reader, OPTIONS);
     expect(looks).toEqual(["position", "position", "position", "ends", "progress", "progress"]);
   });
 
-  test("waits until nothing of the time itself is left", async () => {
+  test("waits until all events of the time itself are published", async () => {
     const { reader, looks } = pipeline([{ ...at(5n), isWhole: false }, at(5n)], [10n]);
     await waitUntilCaughtUp(reader, OPTIONS);
     expect(looks).toEqual(["position", "position", "ends", "progress"]);
   });
 
-  test("waits for a collection that the producer has not begun", async () => {
+  test("waits for a collection whose snapshot the producer has not started", async () => {
     const { reader } = pipeline([at(9n)], [10n]);
     const waiting = waitUntilCaughtUp(reader, { ...OPTIONS, collections: ["things", "others"], timeoutMs: 0 });
     await expect(waiting).rejects.toMatchObject({ code: "CATCH_UP_TIMEOUT" });
   });
 
-  test("waits for the producer to carry out the signals that there are, and then looks anew", async () => {
+  test("waits until the producer has carried out the signals, then checks everything again", async () => {
     const carriedOut = { ...at(9n), signals: { offset: 1n, after: null } };
     const { reader, looks } = pipeline([at(9n), at(9n), carriedOut], [10n], 1n);
     await waitUntilCaughtUp(reader, OPTIONS);
     expect(looks).toEqual(["position", "ends", "progress", "position", "position", "position", "ends", "progress"]);
   });
 
-  test("waits for a snapshot that is under way", async () => {
+  test("waits for a running snapshot", async () => {
     const { reader, looks } = pipeline([at(9n, newSnapshot()), at(9n)], [10n]);
     await waitUntilCaughtUp(reader, OPTIONS);
     expect(looks).toEqual(["position", "position", "ends", "progress"]);
@@ -81,7 +81,7 @@ describe("waitUntilCaughtUp", () => {
     await expect(waiting).rejects.toMatchObject({ code: "CATCH_UP_TIMEOUT", message: expect.stringMatching(message) });
   });
 
-  test("ends with the signal's reason", async () => {
+  test("rejects with the reason of the AbortSignal", async () => {
     const controller = new AbortController();
     const waiting = waitUntilCaughtUp(pipeline([null], [0n]).reader, { ...OPTIONS, signal: controller.signal });
     const reason = new Error("stopped");
@@ -90,7 +90,7 @@ describe("waitUntilCaughtUp", () => {
   });
 });
 
-test("the lag of a partition is what its table lacks, and never negative", () => {
+test("the lag of a partition is the number of records to apply, and never negative", () => {
   expect(lagOf(END, new Map())).toBe(10n);
   expect(lagOf(END, new Map([["t/0", 7n]]))).toBe(3n);
   expect(lagOf(END, new Map([["t/0", 12n]]))).toBe(0n);

@@ -43,7 +43,7 @@ const ALL = [...Array.from({ length: 20 }, (_, id) => id), 1000];
 const without = (...mended: number[]): number[] => ALL.filter((id) => !mended.includes(id));
 
 describe("while the pipeline runs", () => {
-  test("snapshot --wait reads again what it is asked for, and nothing else", async () => {
+  test("snapshot --wait reads the selected documents again, and no others", async () => {
     const pipeline = await replicated();
     pipeline.start("run");
     await spoil(pipeline);
@@ -56,7 +56,7 @@ describe("while the pipeline runs", () => {
     expect(await spoiledIds(pipeline)).toEqual([]);
   });
 
-  test("resync --wait leaves in the table what MongoDB has, and nothing else", async () => {
+  test("resync --wait makes the table equal to the collection", async () => {
     const pipeline = await replicated();
     pipeline.start("run");
     await spoil(pipeline);
@@ -70,7 +70,7 @@ describe("while the pipeline runs", () => {
   });
 });
 
-test("while it does not run, signals wait for the next start", async () => {
+test("without a running producer, the next one that starts carries out the signals", async () => {
   const pipeline = await replicated();
   await spoil(pipeline);
   expect(await succeed(pipeline, "resync", "--collection", "things")).toContain("Sent");
@@ -80,7 +80,7 @@ test("while it does not run, signals wait for the next start", async () => {
   await succeed(pipeline, "verify", "--wait", "0");
 });
 
-test("without a producer, a caller may stop waiting, and the next start carries the request out", async () => {
+test("a caller may stop waiting for a missing producer; the next one that starts carries out the request", async () => {
   const pipeline = await replicated();
   await spoil(pipeline);
   const context: Context = {
@@ -110,7 +110,7 @@ test("a signal can be sent before the pipeline has ever run", async () => {
 
 const NEAR = '{"at":{"$near":{"$geometry":{"type":"Point","coordinates":[1,2]}}}}';
 
-describe("a mistake", () => {
+describe("wrong usage", () => {
   let pipeline: Pipeline;
 
   beforeAll(async () => {
@@ -118,14 +118,30 @@ describe("a mistake", () => {
   });
 
   test.each([
-    ["a collection that is not replicated", ["snapshot", "--collection", "other"], "COLLECTION_NOT_REPLICATED"],
-    ["a resync of one", ["resync", "--collection", "other"], "COLLECTION_NOT_REPLICATED"],
-    ["a filter that is no JSON", ["snapshot", "--collection", "things", "--filter", "{n:1}"], "SIGNAL_INVALID"],
+    [
+      "a snapshot of a collection that is not replicated",
+      ["snapshot", "--collection", "other"],
+      "COLLECTION_NOT_REPLICATED",
+    ],
+    [
+      "a resync of a collection that is not replicated",
+      ["resync", "--collection", "other"],
+      "COLLECTION_NOT_REPLICATED",
+    ],
+    ["a filter that is not JSON", ["snapshot", "--collection", "things", "--filter", "{n:1}"], "SIGNAL_INVALID"],
     ["a filter that needs another index", ["snapshot", "--collection", "things", "--filter", NEAR], "SIGNAL_INVALID"],
-    ["an id that is no JSON", ["snapshot", "--collection", "things", "--ids", "abc"], "SIGNAL_INVALID"],
-    ["an id that the collection cannot have", ["snapshot", "--collection", "things", "--ids", '"1"'], "SIGNAL_INVALID"],
-    ["both", ["snapshot", "--collection", "things", "--ids", "1", "--filter", "{}"], "--filter or --ids"],
-    ["nothing to resync", ["resync"], "--collection NAME or --all"],
+    ["an id that is not JSON", ["snapshot", "--collection", "things", "--ids", "abc"], "SIGNAL_INVALID"],
+    [
+      "an id of another type than the collection's",
+      ["snapshot", "--collection", "things", "--ids", '"1"'],
+      "SIGNAL_INVALID",
+    ],
+    [
+      "both ids and a filter",
+      ["snapshot", "--collection", "things", "--ids", "1", "--filter", "{}"],
+      "--filter or --ids",
+    ],
+    ["a resync without a collection", ["resync"], "--collection NAME or --all"],
   ])("is refused: %s", async (_what, args, message) => {
     const { exitCode, stderr } = await pipeline.run(...args);
     expect(stderr).toContain(message);

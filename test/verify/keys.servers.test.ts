@@ -10,7 +10,7 @@ async function insertRow(comparison: Comparison, key: string, doc: string): Prom
 }
 
 describe("keys of one type", () => {
-  test("ObjectIds, with a row under a key that is none and one in capitals", async () => {
+  test("ObjectIds, a row whose key is not an ObjectId, and one in capitals", async () => {
     const comparison = await freshComparison("objectId");
     const ids = Array.from({ length: 3_000 }, () => new ObjectId());
     await comparison.insert(ids.map((_id, n) => ({ _id, n: new Int32(n) })));
@@ -32,7 +32,7 @@ describe("keys of one type", () => {
     });
   });
 
-  test("strings that differ in case only, under a case-insensitive collation of the collection", async () => {
+  test("strings that differ only in case, in a collection with a case-insensitive collation", async () => {
     const comparison = await freshComparison("string");
     await comparison.source.db.createCollection("things", { collation: { locale: "en", strength: 2 } });
     await comparison.insert([{ _id: "Äpfel" }, { _id: 'b"\\c' }, { _id: "" }]);
@@ -80,7 +80,7 @@ describe("keys of one type", () => {
     });
   });
 
-  test("an _id of another type is missing, under its Extended JSON", async () => {
+  test("an _id of another type is listed as missing, in Extended JSON", async () => {
     const comparison = await freshComparison("integer");
     await comparison.insert([{ _id: new Int32(1) }, { _id: "one" as never }, { _id: new Double(1.5) }]);
     await comparison.sql(createTable("bigint"));
@@ -150,13 +150,13 @@ test("mixed keys", async () => {
   });
 });
 
-describe("empty sides", () => {
-  test("no table and no collection are equal", async () => {
+describe("without a table or a collection", () => {
+  test("a missing table and a missing collection are equal", async () => {
     const comparison = await freshComparison("objectId");
     expect(await comparison.compareThings()).toMatchObject({ documents: 0, rows: 0, ...nothing });
   });
 
-  test("no table: everything is missing; no collection: everything is extra", async () => {
+  test("without a table every document is missing; without a collection every row is extra", async () => {
     const comparison = await freshComparison("integer");
     await comparison.insert(Array.from({ length: 2_500 }, (_, i) => ({ _id: new Int32(i) as never })));
     const missing = await comparison.compareThings();

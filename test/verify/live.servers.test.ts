@@ -22,7 +22,7 @@ async function update(id: number, n: number): Promise<void> {
   await comparison.source.db.collection<{ _id: number }>("things").updateOne({ _id: id }, { $set: { n } });
 }
 
-test("what the pipeline still had to apply is not counted", async () => {
+test("rows that the pipeline applies during the comparison do not count as different", async () => {
   await comparison.sql("UPDATE things SET n = -1 WHERE _id = 1");
   await comparison.sql("DELETE FROM things WHERE _id = 2");
   await comparison.sql("INSERT INTO things VALUES (1000, 1)");
@@ -37,7 +37,7 @@ test("what the pipeline still had to apply is not counted", async () => {
   expect(result).toMatchObject({ equal: true, caughtUp: true });
 });
 
-test("a table that the pipeline makes only while it is waited for is not taken for an empty one", async () => {
+test("a table that the pipeline creates during the wait is compared", async () => {
   await comparison.sql("DROP TABLE things");
   const result = await comparison.compare({
     async waitUntilCaughtUp() {
@@ -66,7 +66,7 @@ test("a key counts only if it differs in every round", async () => {
   expect(findings(result)).toEqual({ ...nothing, different: ["2"], differentColumns: { n: 1 } });
 });
 
-test("documents are compared as they were when the pipeline had caught up, whatever was written since", async () => {
+test("documents are compared as of the time up to which the pipeline has caught up", async () => {
   await comparison.sql("UPDATE things SET n = -1 WHERE _id = 2");
   const time = await now();
   for (const id of [1, 2]) await update(id, -1);
@@ -81,7 +81,7 @@ test("documents are compared as they were when the pipeline had caught up, whate
   expect(findings(later)).toEqual({ ...nothing, missing: ["3"], different: ["1", "2"], differentColumns: { n: 2 } });
 });
 
-test("a row that is newer than that is compared with its document at the row's version", async () => {
+test("a newer row is compared with its document as of the row's version", async () => {
   await comparison.sql("ALTER TABLE things ADD COLUMN _version bigint");
   await comparison.sql("DELETE FROM things WHERE _id = 4");
   const time = await now();
@@ -96,7 +96,7 @@ test("a row that is newer than that is compared with its document at the row's v
   expect(findings(result)).toEqual({ ...nothing, missing: ["4"], different: ["2", "3"], differentColumns: { n: 2 } });
 });
 
-test("where the time cannot be read any more, the documents of now are compared", async () => {
+test("if a cluster time can no longer be read, the current documents are compared", async () => {
   await comparison.sql("UPDATE things SET n = -1 WHERE _id IN (1, 2)");
   await update(1, -1);
   const anHour = 3_600n << 32n;
@@ -104,7 +104,7 @@ test("where the time cannot be read any more, the documents of now are compared"
   expect(findings(result)).toEqual({ ...nothing, different: ["2"], differentColumns: { n: 1 } });
 });
 
-test("a finding may change its kind, and is then told as it is at last", async () => {
+test("a key is listed as it differs in the last round", async () => {
   await comparison.sql("UPDATE things SET n = -1 WHERE _id = 1");
   const result = await comparison.compareThings({
     async waitUntilCaughtUp() {
@@ -115,7 +115,7 @@ test("a finding may change its kind, and is then told as it is at last", async (
   expect(findings(result)).toEqual({ ...nothing, extra: ["1"] });
 });
 
-test("a pipeline that does not catch up is waited for once, and the result says so", async () => {
+test("verify waits only once for a pipeline that does not catch up, and the result shows it", async () => {
   await comparison.sql("DELETE FROM things");
   await comparison.insert(Array.from({ length: 25_000 }, (_, i) => ({ _id: new Int32(1000 + i) as never })));
   let waits = 0;
@@ -130,7 +130,7 @@ test("a pipeline that does not catch up is waited for once, and the result says 
   expect(result.collections[0]).toMatchObject({ documents: 25_100, missingCount: 25_100, extraCount: 0 });
 });
 
-test("keys with an open dead letter are listed apart and do not make the result unequal", async () => {
+test("keys with an open dead letter are listed separately and do not make the result unequal", async () => {
   await comparison.sql("UPDATE things SET n = -1 WHERE _id = 1");
   await comparison.sql("DELETE FROM things WHERE _id = 2");
   await comparison.sql("INSERT INTO things VALUES (1000, 1)");

@@ -71,7 +71,7 @@ async function open(...findings: readonly (readonly [string, Finding])[]): Promi
   return [...(await openDeadLetters(new Map(findings), options))];
 }
 
-test("keys with a dead letter of their topic are found", async () => {
+test("finds the keys that have a dead letter of their topic", async () => {
   await letters.write(record(topic, 1n, "a"), failure);
   await letters.write(record("shop.shop.movies", 1n, "b"), failure);
   await letters.write(record(topic, 2n, "c"), failure);
@@ -79,7 +79,7 @@ test("keys with a dead letter of their topic are found", async () => {
   expect(await open(["a", missing], ["b", missing], ["d", { kind: "extra" }])).toEqual(["a"]);
 });
 
-test("a closed dead letter counts no more, a later one of its key does", async () => {
+test("a closed dead letter does not count, but a later one with the same key does", async () => {
   await letters.write(record(topic, 1n, "a"), failure);
   await letters.write(record(topic, 2n, "b"), failure);
   await letters.write(record(topic, 3n, "b"), failure);
@@ -89,13 +89,13 @@ test("a closed dead letter counts no more, a later one of its key does", async (
   expect(await open(["a", different], ["b", different])).toEqual(["b"]);
 });
 
-test("an _id that can be no key is found by the name that its dead letter gives", async () => {
+test("an _id that cannot be a key is found by the key header of its dead letter", async () => {
   byProducer({ "headrace.key": '"one"' });
   const keyless: Finding = { kind: "missing", isKeyless: true };
   expect(await open(['"one"', keyless], ['"two"', keyless])).toEqual(['"one"']);
 });
 
-test("a dead letter that names no key stands for the _ids that can be none", async () => {
+test("a dead letter without a readable key counts for every _id that cannot be a key", async () => {
   byProducer({});
   const keyless: Finding = { kind: "missing", isKeyless: true };
   expect(await open(['"a\\u0000"', keyless], ["b", { kind: "missing" }])).toEqual(['"a\\u0000"']);

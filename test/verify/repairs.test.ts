@@ -7,7 +7,7 @@ import { Repairs } from "../../src/verify/repairs.ts";
 const missing: Finding = { kind: "missing" };
 const extra: Finding = { kind: "extra" };
 
-test("each wrong key is asked for by the _id that it stands for, once", () => {
+test("each key becomes one id of a snapshot signal", () => {
   const id = new ObjectId();
   const repairs = new Repairs();
   repairs.add("carts", "objectId", new Map([[id.toHexString(), missing]]));
@@ -25,7 +25,7 @@ test("each wrong key is asked for by the _id that it stands for, once", () => {
   expect(asked).toEqual([[{ _id: id }], [{ _id: -7 }]]);
 });
 
-test("many keys are asked for in several signals, too many by copying all of it", () => {
+test("many keys are split into several signals; too many keys become a resync", () => {
   const keys = (count: number) => new Map(Array.from({ length: count }, (_, key) => [String(key), missing] as const));
   const some = new Repairs();
   some.add("cities", "integer", keys(2_500));
@@ -36,7 +36,7 @@ test("many keys are asked for in several signals, too many by copying all of it"
   expect(all.signals()).toEqual([{ type: "resync", collection: "cities" }]);
 });
 
-test("a key that no document can be asked for by has all of it copied, a document that can have no row is left", () => {
+test("a key that no _id finds becomes a resync; a document that can have no row needs no repair", () => {
   const repairs = new Repairs();
   repairs.add("carts", "objectId", new Map([["no ObjectId", extra]]));
   repairs.add("cities", "mixed", new Map([['{"$numberDouble":"NaN"}', { kind: "missing", isKeyless: true }]]));

@@ -44,8 +44,8 @@ async function writeWithoutPause(pipeline: Pipeline, salt: number, signal: Abort
   }
 }
 
-describe("a pipeline that runs", () => {
-  test("is equal, from its snapshot on and while documents are written", async () => {
+describe("a running pipeline", () => {
+  test("is equal right after its snapshot and while documents are written", async () => {
     const pipeline = await freshPipeline({ collections: { cities: typed, carts: {} } });
     await insertCities(pipeline, 20_000);
     await pipeline.db.collection("carts").insertMany(Array.from({ length: 500 }, (_, i) => ({ at: new Date(i), i })));
@@ -65,7 +65,7 @@ describe("a pipeline that runs", () => {
     expect(await verify(pipeline, "--wait", "120")).toMatchObject({ exitCode: 0, equal: true });
   });
 
-  test("with planted differences is unequal, and the keys are named", async () => {
+  test("is unequal if rows were changed, and the result lists their keys", async () => {
     const pipeline = await freshPipeline({ collections: { cities: typed, carts: {} } });
     await insertCities(pipeline, 5_000);
     const [cart, other] = [new ObjectId(), new ObjectId()];
@@ -103,7 +103,7 @@ describe("a pipeline that runs", () => {
     expect(stdout).toMatch(/Not equal\.\n$/);
   });
 
-  test("with open dead letters is equal but for those, which are listed", async () => {
+  test("is equal except for keys with an open dead letter, which are listed", async () => {
     const pipeline = await freshPipeline({ collections: { cities: { columns: { n: "bigint" } } } });
     const cities = pipeline.db.collection<{ _id: Int32 | string; n: number }>("cities");
     await cities.insertMany([1, 2, 3].map((i) => ({ _id: new Int32(i), n: i })));
@@ -126,7 +126,7 @@ describe("a pipeline that runs", () => {
   });
 });
 
-test("a pipeline that does not run is not waited for for ever, and the result says so", async () => {
+test("verify stops waiting for a pipeline that is not running, and the result shows it", async () => {
   const pipeline = await freshPipeline({ collections: { cities: typed } });
   await insertCities(pipeline, 300);
   const result = await verify(pipeline, "--wait", "0.1");
@@ -134,7 +134,7 @@ test("a pipeline that does not run is not waited for for ever, and the result sa
   expect(ofCollection(result, "cities")).toMatchObject({ documents: 300, rows: 0, missingCount: 300 });
 });
 
-test("without collections in the config all of the database are compared, those that were dropped, too", async () => {
+test("if the config lists no collections, all are compared, also dropped ones", async () => {
   const pipeline = await freshPipeline();
   await pipeline.db.collection("kept").insertMany([{ a: 1 }, { a: 2 }]);
   await pipeline.db.collection("dropped").insertMany([{ a: 1 }]);
@@ -146,7 +146,7 @@ test("without collections in the config all of the database are compared, those 
   expect(ofCollection(result, "dropped")).toMatchObject({ documents: 0, rows: 1, extraCount: 1 });
 });
 
-test("mistakes in the usage are told", async () => {
+test("wrong usage exits with code 2", async () => {
   const pipeline = await freshPipeline({ collections: { cities: typed } });
   const unknown = await pipeline.run("verify", "--collection", "towns");
   expect(unknown.exitCode).toBe(2);

@@ -8,7 +8,7 @@ import { onConfig } from "../command-context.ts";
 
 export function checkCommand(): Command {
   const command = new Command("check").description(
-    "Connect to all four servers and say everything that is wrong, before any data moves. Changes nothing.",
+    "Connect to all four servers and list every problem. Changes nothing.",
   );
   return onConfig(command, "question", async ({ config, logger }) => {
     const results = await runChecks(config, ALL_SERVERS, logger);
@@ -28,6 +28,6 @@ function report(config: Config, results: readonly CheckResult[]): string {
     if (problem !== null) lines.push(`      ${problem.code}: ${problem.message}`, `      → ${problem.remedy}`);
   }
   const wrong = results.filter(({ problem }) => problem !== null).length;
-  lines.push("", wrong === 0 ? "Everything is as it should be." : `${wrong} of ${results.length} checks failed.`);
+  lines.push("", wrong === 0 ? "All checks passed." : `${wrong} of ${results.length} checks failed.`);
   return `${lines.join("\n")}\n`;
 }

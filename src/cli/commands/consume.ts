@@ -13,7 +13,7 @@ import { runService } from "../service.ts";
 
 export function consumeCommand(): Command {
   const command = new Command("consume").description(
-    "Apply what is in Kafka to the tables in PostgreSQL. Up to kafka.partitions processes share the work.",
+    "Apply the records in Kafka to the tables in PostgreSQL. Up to kafka.partitions processes share the work.",
   );
   return onConfig(command, "service", (context) =>
     runService(context, ["kafka", "schemaRegistry", "postgres"], (activity) =>
@@ -24,11 +24,11 @@ export function consumeCommand(): Command {
 
 interface ConsumingOptions extends Context {
   readonly observer: ConsumerObserver;
-  /** Ends when the stored progress has reached these offsets. */
+  /** The consumer ends once the stored progress has reached these offsets. */
   readonly until?: Promise<readonly PartitionOffset[]> | undefined;
 }
 
-/** Runs the consumer of a config. Resolves at its end, or when `signal` aborts. */
+/** Runs the consumer of a config. Resolves when it ends or when `signal` aborts. @throws HeadraceError */
 export async function consumeInto({ config, observer, logger, signal, until }: ConsumingOptions): Promise<void> {
   const { name, mongodb, collections, batch, deadLetters, tombstones } = config;
   const kafka = await kafkaClient(config, logger);

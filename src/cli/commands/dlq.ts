@@ -23,7 +23,7 @@ import { deadLetterJson, deadLetterTable, shownJson, shownText } from "../output
 
 export function dlqCommand(): Command {
   return new Command("dlq")
-    .description("The records that could not be applied: list, show, replay or discard them.")
+    .description("List, show, replay or discard dead letters: records that could not be applied.")
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(replayCommand())
@@ -31,10 +31,9 @@ export function dlqCommand(): Command {
 }
 
 function listCommand(): Command {
-  const command = withFilters(new Command("list").description("List the open dead letters.")).option(
-    "--json",
-    "print a JSON array",
-  );
+  const command = withFilters(
+    new Command("list").description("List the open dead letters, or those that match all filters."),
+  ).option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, signal }) => {
     const letters = await listDeadLetters(access, filterOf(command, []), { signal });
     const { json } = command.opts<{ json?: true }>();
@@ -45,9 +44,9 @@ function listCommand(): Command {
 
 function showCommand(): Command {
   const command = new Command("show")
-    .description("Show a dead letter with its failures and what its record says. Prints the document's values.")
-    .argument("<id>", "as list prints it")
-    .option("--json", "print a JSON object");
+    .description("Show a dead letter with its failures and its record. Prints the document's values.")
+    .argument("<id>", "an id as `headrace dlq list` prints it")
+    .option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, signal }) => {
     const [id = ""] = command.args;
     const details = await showDeadLetter(access, id, { signal });
@@ -64,9 +63,9 @@ function showCommand(): Command {
 function replayCommand(): Command {
   const command = withFilters(
     new Command("replay")
-      .description("Apply the open dead letters again. None can overwrite what is newer.")
-      .argument("[id...]", "as list prints them; default: all that match"),
-  ).option("--json", "print a JSON object");
+      .description("Apply all open dead letters again, or those that match. Rows never go back to an older state.")
+      .argument("[id...]", "ids as `headrace dlq list` prints them"),
+  ).option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, ...context }) => {
     const { config, logger, signal } = context;
     const { name } = config;
@@ -102,14 +101,14 @@ function discardCommand(): Command {
   const command = withFilters(
     new Command("discard")
       .description("Close open dead letters without applying them. Their rows stay as they are.")
-      .argument("[id...]", "as list prints them"),
+      .argument("[id...]", "ids as `headrace dlq list` prints them"),
   )
-    .option("--all", "all that are open")
-    .option("--json", "print a JSON array of those that were closed");
+    .option("--all", "all open dead letters")
+    .option("--json", "print the closed ones as JSON");
   return onDeadLetters(command, async ({ access, config, signal }) => {
     const { all, json } = command.opts<{ all?: true; json?: true }>();
     if (all !== true && command.args.length === 0 && !isFiltered(command)) {
-      process.stderr.write("error: say which ones, by id or filter, or --all\n");
+      process.stderr.write("error: give ids, a filter or --all\n");
       return EXIT_USAGE;
     }
     const filter = filterOf(command, command.args);
@@ -133,7 +132,7 @@ function onDeadLetters(
   });
 }
 
-/** Null for what is poison. */
+/** Null if the record cannot be decoded. */
 async function readable(registry: SchemaRegistry, { key, value }: LogRecord): Promise<Change | null> {
   try {
     return await decodeRecord(registry, key, value);
@@ -143,7 +142,7 @@ async function readable(registry: SchemaRegistry, { key, value }: LogRecord): Pr
   }
 }
 
-/** What `dlq replay --json` prints; the shape is kept. */
+/** `dlq replay --json` prints this shape, so it must not change. */
 type AllCounts = ReplayCounts & SnapshotReplay;
 
 function withSnapshots(counts: ReplayCounts, snapshots: SnapshotReplay): AllCounts {
@@ -154,15 +153,17 @@ function withSnapshots(counts: ReplayCounts, snapshots: SnapshotReplay): AllCoun
 function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, unknownTopic }: AllCounts): string {
   const lines = [
     `${replayed} replayed.`,
-    ...(superseded > 0 ? [`${superseded} superseded: the table has something newer.`] : []),
-    ...(failed > 0 ? [`${failed} failed again; headrace dlq list says why.`] : []),
+    ...(superseded > 0 ? [`${superseded} superseded: the table already has newer data.`] : []),
+    ...(failed > 0 ? [`${failed} failed again. \`headrace dlq list\` shows the errors.`] : []),
     ...(needsSnapshot > 0
-      ? [`${needsSnapshot} wait for a producer to read their documents again; none seems to run. Replay them then.`]
+      ? [
+          `${needsSnapshot} still open: a producer must read their documents again, and none seems to be running. Start \`headrace produce\`, then replay them again.`,
+        ]
       : []),
     ...(unaskable > 0
-      ? [`${unaskable} have an _id by which their documents cannot be asked for; see headrace dlq show.`]
+      ? [`${unaskable} still open: MongoDB cannot find their documents by _id. See \`headrace dlq show ID\`.`]
       : []),
-    ...(unknownTopic > 0 ? [`${unknownTopic} are of collections that the config does not replicate.`] : []),
+    ...(unknownTopic > 0 ? [`${unknownTopic} still open: the config does not replicate their collections.`] : []),
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -15,11 +15,11 @@ interface InitOptions {
 
 export function initCommand(): Command {
   const command = new Command("init")
-    .description("Look at a database and write a config for it, with typed columns that fit its documents.")
-    .requiredOption("-d, --database <name>", "database whose collections are to be replicated")
-    .option("--mongodb-uri <uri>", "where it is (default: the environment's MONGODB_URI)")
-    .option("--sample <documents>", "documents of each collection to look at", Number, 1_000)
-    .option("-o, --out <file>", "config file to write; one that exists is never overwritten", "headrace.yaml");
+    .description("Write a config for a database, with typed columns that fit a sample of its documents.")
+    .requiredOption("-d, --database <name>", "the database to replicate")
+    .option("--mongodb-uri <uri>", "connection string (default: the environment variable MONGODB_URI)")
+    .option("--sample <documents>", "how many documents of each collection to read", Number, 1_000)
+    .option("-o, --out <file>", "the config file to write; an existing file is never overwritten", "headrace.yaml");
   return command.action(async () => {
     const exitCode = await runToExitCode(() => init(command.opts<InitOptions>()), { onFatal: printFatal });
     process.exit(exitCode);
@@ -32,14 +32,15 @@ async function init({ database, mongodbUri = process.env["MONGODB_URI"], sample,
   return withDatabase({ uri: mongodbUri, database }, async (db) => {
     const collections = await sampleCollections(db, sample);
     if (collections.length === 0) return usage(`The database ${JSON.stringify(database)} has no collections.`);
-    if (!(await writeNew(out, configText(database, collections)))) return usage(`${out} exists; give --out FILE.`);
+    if (!(await writeNew(out, configText(database, collections))))
+      return usage(`${out} already exists. Write to another file with --out FILE.`);
     process.stdout.write(report(out, collections));
     return EXIT_DONE;
   });
 }
 
 function usageMistake(uri: string | undefined, sample: number): string | null {
-  if (uri === undefined || uri === "") return "Say where MongoDB is: set MONGODB_URI, or give --mongodb-uri URI.";
+  if (uri === undefined || uri === "") return "Set the environment variable MONGODB_URI, or give --mongodb-uri URI.";
   return Number.isInteger(sample) && sample > 0 ? null : "--sample takes a whole number of documents, 1 or more.";
 }
 
@@ -48,7 +49,7 @@ function usage(mistake: string): number {
   return EXIT_USAGE;
 }
 
-/** False where the file exists. */
+/** False if the file already exists. */
 async function writeNew(file: string, text: string): Promise<boolean> {
   try {
     await writeFile(file, text, { flag: "wx" });
@@ -64,5 +65,5 @@ function report(file: string, collections: readonly SampledCollection[]): string
     ({ name, columns }) =>
       `  ${name} (${columns.length === 0 ? "one jsonb column" : `typed columns: ${columns.length}`})`,
   );
-  return `Wrote ${file}:\n${lines.join("\n")}\nNext: look it over, set the four addresses in the environment, and run headrace check.\n`;
+  return `Wrote ${file}:\n${lines.join("\n")}\nNext: read the file, set MONGODB_URI, KAFKA_BROKERS, SCHEMA_REGISTRY_URL and POSTGRES_URL in the environment, and run headrace check.\n`;
 }

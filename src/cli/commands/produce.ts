@@ -9,7 +9,7 @@ import { runService } from "../service.ts";
 
 export function produceCommand(): Command {
   const command = new Command("produce").description(
-    "Copy the collections and follow their changes, from MongoDB into Kafka. One process of this per pipeline.",
+    "Copy the collections from MongoDB to Kafka, then follow every change. Run one process per pipeline.",
   );
   return onConfig(command, "service", (context) =>
     runService(context, ["mongodb", "kafka", "schemaRegistry"], (activity) =>
@@ -20,16 +20,16 @@ export function produceCommand(): Command {
 
 interface ProducingOptions extends Context {
   readonly observer: ProducerObserver;
-  /** Ends when what the source is at the start has been published. */
+  /** The producer ends once it has published everything that was in MongoDB at its start. */
   readonly once: boolean;
 }
 
-/** Runs the producer of a config. Resolves at its end, or when `signal` aborts. */
+/** Runs the producer of a config. Resolves when it ends or when `signal` aborts. @throws HeadraceError */
 export async function produceFrom({ config, observer, logger, signal, once }: ProducingOptions): Promise<void> {
   const { name, mongodb, kafka, collections, snapshot, documents } = config;
   const options = {
     name,
-    // Not the time of now: a process may stand still in its start, and is the older one all the same.
+    // Not Date.now(): a process that hangs during its start must still count as the older one.
     startedAtMs: performance.timeOrigin,
     headraceVersion: readPackage().version,
     mongodb,

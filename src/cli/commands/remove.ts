@@ -15,15 +15,17 @@ interface RemoveOptions {
 
 export function removeCommand(): Command {
   const command = new Command("remove")
-    .description("Remove a collection, or the whole pipeline, from Kafka, the registry and Headrace's own tables.")
-    .option("--collection <name>", "this collection")
-    .option("--pipeline", "the pipeline with all its collections")
-    .option("--tables", "drop the tables, too")
-    .option("--yes", "do not ask");
+    .description(
+      "Remove a stopped pipeline, or one collection of it, from Kafka, the schema registry and Headrace's own tables.",
+    )
+    .option("--collection <name>", "remove this collection")
+    .option("--pipeline", "remove the pipeline with all its collections")
+    .option("--tables", "also drop the tables")
+    .option("--yes", "do not ask for confirmation");
   return onConfig(command, "question", async (context) => {
     const { collection, pipeline, tables, yes } = command.opts<RemoveOptions>();
     if ((collection === undefined) === (pipeline === undefined)) {
-      process.stderr.write("error: give --collection NAME or --pipeline\n");
+      process.stderr.write("error: give either --collection NAME or --pipeline\n");
       return EXIT_USAGE;
     }
     const dropsTables = tables === true;
@@ -45,25 +47,32 @@ function removalText({ topics, groups, subjects, tables }: Removal, dropsTables:
     ...groups.map((group) => `consumer group   ${group}`),
     ...subjects.map((subject) => `registry subject ${subject}`),
     ...(dropsTables ? names.map((name) => `table            ${name}`) : []),
-    "what Headrace keeps of them: positions, progress, tombstones, dead letters",
+    "what Headrace stores about them: positions, progress, tombstones, dead letters",
   ];
-  const kept = dropsTables || names.length === 0 ? "" : `The tables stay as they are: ${names.join(", ")}.\n`;
+  const kept =
+    dropsTables || names.length === 0
+      ? ""
+      : `These tables stay as they are (--tables would drop them): ${names.join(", ")}.\n`;
   return `To be removed:\n${lines.map((line) => `  ${line}\n`).join("")}${kept}`;
 }
 
 function whatHappensNext({ collections }: Config, collection: string): string {
   const isInConfig = collections === undefined || collections[collection] !== undefined;
-  return isInConfig ? "It is in the config still: the next start begins it anew, with a new snapshot.\n" : "";
+  return isInConfig
+    ? "The config still includes this collection: the next start copies it again from a new snapshot.\n"
+    : "";
 }
 
 async function isConfirmed(signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    process.stderr.write("error: to remove without being asked, give --yes\n");
+    process.stderr.write(
+      "error: cannot ask for confirmation, because stdin is not a terminal; give --yes to confirm\n",
+    );
     return false;
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return (await terminal.question("Remove all of this for good? Type yes: ", { signal })) === "yes";
+    return (await terminal.question("Remove all of this? It cannot be undone. Type yes: ", { signal })) === "yes";
   } finally {
     terminal.close();
   }

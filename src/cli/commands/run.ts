@@ -13,8 +13,8 @@ import { produceFrom } from "./produce.ts";
 
 export function runCommand(): Command {
   const command = new Command("run")
-    .description("produce and consume in one process.")
-    .option("--once", "bring the tables up to the source's time at the start, and end");
+    .description("Produce and consume in one process: copy the collections, then follow every change.")
+    .option("--once", "copy everything up to the time of the start, then exit");
   return onConfig(command, "service", (context) => {
     const { once } = command.opts<{ once?: true }>();
     return runService(context, ALL_SERVERS, (activity) => runBoth(context, activity, once === true));
@@ -22,8 +22,8 @@ export function runCommand(): Command {
 }
 
 /**
- * Where the producer ends by itself (`--once`, snapshot mode `only`), the consumer brings what there is then into the
- * tables and ends, too. Where one fails, the other drains and its error is thrown.
+ * With `--once` and in snapshot mode `only` the producer ends by itself. Then the consumer applies everything up to the
+ * topics' ends, and ends too. If one of them fails, the other one finishes its work in progress, and the error is thrown.
  */
 async function runBoth(context: CommandContext, activity: Activity, once: boolean): Promise<void> {
   const failure = new AbortController();

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { snapshotSignal } from "../../operations/make-signals.ts";
 import { EXIT_DONE, EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import { onConfig } from "../command-context.ts";
-import { sendAndTell } from "../send-and-tell.ts";
+import { sendRequest } from "../send-request.ts";
 
 interface SnapshotOptions {
   readonly collection: string;
@@ -13,19 +13,19 @@ interface SnapshotOptions {
 
 export function snapshotCommand(): Command {
   const command = new Command("snapshot")
-    .description("Read a collection, or some of its documents, again. Deletes nothing but --ids that are not there.")
-    .requiredOption("--collection <name>", "the collection")
-    .option("--filter <json>", "only what this MongoDB query finds, in Extended JSON")
+    .description("Read a collection, or some of its documents, again. Deletes only rows of --ids without a document.")
+    .requiredOption("--collection <name>", "the collection to read")
+    .option("--filter <json>", "only the documents that this MongoDB query finds, in Extended JSON")
     .option("--ids <json...>", `only the documents of these _ids, in Extended JSON: 7, '"abc"', '{"$oid":"…"}'`)
-    .option("--wait", "wait until it is in the tables");
+    .option("--wait", "wait until the tables have the result");
   return onConfig(command, "question", async (context) => {
     const { collection, filter, ids, wait } = command.opts<SnapshotOptions>();
     if (filter !== undefined && ids !== undefined) {
-      process.stderr.write("error: give --filter or --ids\n");
+      process.stderr.write("error: give either --filter or --ids, not both\n");
       return EXIT_USAGE;
     }
     const request = await snapshotSignal(context, { collection, filter, ids });
-    await sendAndTell(context, [request], { wait: wait === true });
+    await sendRequest(context, [request], { wait: wait === true });
     return EXIT_DONE;
   });
 }

@@ -7,14 +7,14 @@ import { textTable } from "../output/text-table.ts";
 
 export function statusCommand(): Command {
   const command = new Command("status")
-    .description("Show how far the pipeline is: position, snapshots, lag of each partition, open dead letters.")
-    .option("--json", "print a JSON object")
+    .description("Show the position, the snapshots, the lag of each partition and the number of open dead letters.")
+    .option("--json", "print JSON")
     .option(
       "--wait-for <time>",
-      "first wait until every table has all that was in MongoDB at a time: now, ISO 8601, or 30m, 12h, 7d ago",
+      "first wait until every table has all changes up to a time: now, ISO 8601, or an age like 30m, 12h or 7d",
       (text) => (text === "now" ? text : parseTime(text)),
     )
-    .option("--timeout <seconds>", "how long to wait", parseSeconds, 60);
+    .option("--timeout <seconds>", "how long --wait-for waits before it fails", parseSeconds, 60);
   return onConfig(command, "question", async (context) => {
     const { json, waitFor, timeout } = command.opts<{ json?: true; waitFor?: Date | "now"; timeout: number }>();
     if (waitFor !== undefined) await waitForTables(context, { time: waitFor, timeoutMs: timeout * 1000 });

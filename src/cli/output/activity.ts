@@ -9,7 +9,7 @@ import { partitionKey } from "../../schemas/partitions.ts";
 export interface ActivityOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** The table of a topic, for labels. */
+  /** The table of a topic, for the labels of metrics. */
   readonly tableOf: (topic: string) => string;
 }
 
@@ -18,9 +18,9 @@ export class Activity {
   published = 0;
   applied = 0;
   deadLetters = 0;
-  /** The last committed one. */
+  /** The last committed position. */
   position: Position | null = null;
-  /** How much time the oplog holds; null where that is not known. */
+  /** How much time the oplog holds; null if unknown. */
   oplogWindowMs: number | null = null;
   readonly #lags = new Map<string, bigint>();
   readonly #options: ActivityOptions;
@@ -30,7 +30,7 @@ export class Activity {
     options.metrics.oplogWindow.set(NaN);
   }
 
-  /** Offsets that are known to wait in Kafka for this process. */
+  /** How many offsets this process has still to apply, as far as it knows. */
   get lag(): bigint {
     return [...this.#lags.values()].reduce((sum, lag) => sum + lag, 0n);
   }

@@ -3,7 +3,7 @@ import { cellTexts } from "../../schemas/decoding/cells.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import { textTable } from "./text-table.ts";
 
-/** A dead letter in --json; the shape is kept. */
+/** A dead letter as `--json` prints it. The shape must not change. */
 export function deadLetterJson({ id, topic, origin, attempts, failedAt, needsSnapshot, info }: DeadLetter): object {
   return {
     id,
@@ -33,12 +33,12 @@ export function deadLetterTable(letters: readonly DeadLetter[]): string {
   return textTable(["id", "table", "error", "attempts", "failed at"], rows);
 }
 
-/** A dead letter with what its record says. */
+/** A dead letter with the content of its record. */
 export interface ShownDeadLetter {
   readonly details: DeadLetterDetails;
-  /** As the `_id` column holds it; null where it cannot be read. */
+  /** As the `_id` column has it; null if it cannot be read. */
   readonly key: string | null;
-  /** Null where the record cannot be read, or has only a key. */
+  /** Null if the record cannot be read, or has only a key. */
   readonly change: Change | null;
 }
 
@@ -72,7 +72,8 @@ export function shownText({ details, key, change }: ShownDeadLetter): string {
       return `failure   ${failedAt.toISOString()}, attempt ${attempts}: ${errorText(info)} ${message}`;
     }),
   ];
-  if (letter.needsSnapshot) lines.push("record    only a key; the document has to be read again");
+  if (letter.needsSnapshot)
+    lines.push("record    only a key; headrace dlq replay has a running producer read the document again");
   else if (change === null) lines.push("record    cannot be read");
   else {
     lines.push(`record    op ${change.op}, version ${change.version}`);
@@ -82,7 +83,7 @@ export function shownText({ details, key, change }: ShownDeadLetter): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Values as texts, as PostgreSQL reads them: numbers keep all their digits. Null of a delete. */
+/** Values as PostgreSQL's input texts: numbers keep all digits. Null for a delete. */
 function rowOf({ rowSchema, cells }: Change): Record<string, string | null> | null {
   if (cells === null) return null;
   const values = cellTexts(cells);

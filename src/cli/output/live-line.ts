@@ -1,25 +1,25 @@
 import type { Activity } from "./activity.ts";
 
-/** A line at the bottom of a terminal that is rewritten in place, with a log above it. */
+/** One line at the bottom of a terminal that is rewritten in place, with the log above it. */
 export interface LiveLine {
   show(text: string): void;
-  /** Writes a line above. */
+  /** Writes a log line above it. */
   print(line: string): void;
-  /** Takes the line away. */
+  /** Removes the line. */
   end(): void;
 }
 
-/** Null where the stream is no terminal: then there is only the log. */
+/** Null if the stream is not a terminal: then there is only the log. */
 export async function openLiveLine(stream: NodeJS.WriteStream): Promise<LiveLine | null> {
   if (!stream.isTTY) return null;
-  // Takes a tenth of a service's loading time, which most have no terminal for.
+  // Loaded only here: it takes a tenth of a service's loading time, and most services have no terminal.
   const { createLogUpdate } = await import("log-update");
   const update = createLogUpdate(stream);
   return {
     show: (text) => update(text),
     print: (line) => {
       update.clear();
-      // Not by `persist`, which would break a JSON line at the terminal's width.
+      // Not with `persist`: it would break a JSON line at the terminal's width.
       stream.write(line);
     },
     end: () => {
@@ -31,7 +31,7 @@ export async function openLiveLine(stream: NodeJS.WriteStream): Promise<LiveLine
 }
 
 const REFRESH_MS = 250;
-/** Rates are means over the last so many refreshes. */
+/** A rate is the mean over this many refreshes. */
 const RATE_SAMPLES = 12;
 
 /** Shows a process's activity until the returned function is called. */
@@ -84,7 +84,7 @@ function grouped(value: number | bigint): string {
   return (typeof value === "number" ? Math.round(value) : value).toLocaleString("en");
 }
 
-/** How fast a count grows. */
+/** Measures how fast a count grows. */
 class Rate {
   readonly #samples: { readonly count: number; readonly atMs: number }[] = [];
 

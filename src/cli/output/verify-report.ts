@@ -1,17 +1,17 @@
 import type { CollectionResult, VerifyResult } from "../../verify/result.ts";
 import { textTable } from "./text-table.ts";
 
-/** Keys that are named in each list; `--json` has more. */
+/** The most keys that each list shows; `--json` has more. */
 const NAMED_KEYS = 20;
-/** Longer ones are cut. */
+/** Longer keys are cut. */
 const KEY_CHARACTERS = 100;
 
-/** The result for a person: a table of counts, then the keys. */
+/** The result of `verify` for people: a table of counts, then the keys. */
 export function verifyReport({ equal, caughtUp, collections }: VerifyResult): string {
   const lines = [countsTable(collections), ...collections.flatMap(keyLines)];
   if (caughtUp === false) {
     lines.push(
-      "The pipeline had not applied everything by then: what is listed may be on its way. Run it, or give it more time with --wait.",
+      "The pipeline did not catch up in time, so these keys may only be late. Check `headrace status`, or allow more time with --wait SECONDS.",
     );
   }
   lines.push(equal ? "Equal: every document was compared with its row." : "Not equal.");
@@ -42,7 +42,7 @@ function keyLines(result: CollectionResult): string[] {
     ...keyList(`Missing in ${table}`, result.missing, result.missingCount),
     ...keyList(`Extra in ${table}, not in the collection ${collection}`, result.extra, result.extraCount),
     ...keyList(`Different in ${table} (${columns.join(", ")})`, result.different, result.differentCount),
-    ...keyList(`Not as in ${collection}, with an open dead letter`, result.deadLettered, result.deadLetteredCount),
+    ...keyList(`Not equal to ${collection}, with an open dead letter`, result.deadLettered, result.deadLetteredCount),
   ];
 }
 
@@ -53,7 +53,7 @@ function keyList(title: string, keys: readonly string[], count: number): string[
   return [`${title}:`, ...named.map((key) => `  ${shown(key)}`), ...more, ""];
 }
 
-/** On one line, whatever is in it. */
+/** Keeps a key on one line, whatever it contains. */
 function shown(key: string): string {
   const text = /[\p{Cc}\p{Cf}]/u.test(key) || key.trim() !== key || key === "" ? JSON.stringify(key) : key;
   return text.length > KEY_CHARACTERS ? `${text.slice(0, KEY_CHARACTERS)}…` : text;

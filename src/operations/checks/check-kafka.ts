@@ -5,12 +5,12 @@ import { answered, kafkaError } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { checkTopicNames, topicOf } from "../../schemas/topics.ts";
 import { kafkaClient } from "../connections.ts";
-import { look } from "./check-result.ts";
+import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 
 /**
- * Looks whether the topics are, or can be made, as the config says. Reads only.
- * @param collections those that are replicated.
+ * Checks that the brokers have, or can create, the topics of the config. Only reads.
+ * @param collections the collections to replicate
  */
 export async function* checkKafka(
   config: Config,
@@ -21,14 +21,16 @@ export async function* checkKafka(
   const admin = kafka.admin();
   const topics = collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
   try {
-    const reachable = await look("kafka", "can be reached", () => asking("connecting", () => admin.connect()));
+    const reachable = await runCheck("kafka", "is reachable", () => asking("connecting", () => admin.connect()));
     yield reachable;
     if (reachable.problem !== null) return;
-    yield await look("kafka", "can tell the topics of the collections from each other", async () =>
+    yield await runCheck("kafka", "can tell the topics of all collections apart", async () =>
       checkTopicNames(config.name, config.mongodb.database, collections),
     );
-    yield await look("kafka", "has enough brokers for the replication factor", () => checkBrokers(admin, config));
-    yield await look("kafka", "has no topic with other partitions", () => checkPartitions(admin, config, topics));
+    yield await runCheck("kafka", "has enough brokers for the replication factor", () => checkBrokers(admin, config));
+    yield await runCheck("kafka", "has no topic with the wrong number of partitions", () =>
+      checkPartitions(admin, config, topics),
+    );
   } finally {
     await admin.disconnect();
   }
@@ -38,7 +40,7 @@ async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Conf
   const { brokers } = await asking("describing the cluster", () => answered(admin.describeCluster()));
   if (brokers.length >= replicationFactor) return;
   throw new HeadraceError("TOO_FEW_BROKERS", {
-    message: `Topics are to have ${replicationFactor} copies, but there are ${brokers.length} brokers.`,
+    message: `kafka.replicationFactor is ${replicationFactor}, but the number of brokers is ${brokers.length}.`,
   });
 }
 
@@ -56,8 +58,9 @@ async function checkPartitions(admin: Admin, { kafka }: Config, topics: readonly
 function otherPartitions(others: readonly ITopicMetadata[], wanted: number): HeadraceError {
   const counts = others.map(({ name, partitions }) => `${name} has ${partitions.length}`);
   return new HeadraceError("TOPIC_PARTITIONS", {
-    message: `Topics are to have ${wanted} partitions, but ${counts.join(", ")}.`,
-    remedy: "Set kafka.partitions to what the topics have: with another number, keys would move between partitions.",
+    message: `kafka.partitions is ${wanted}, but ${counts.join(", ")}.`,
+    remedy:
+      "Set kafka.partitions to the number that the topics have. With another number, keys would move to other partitions.",
   });
 }
 

@@ -7,12 +7,12 @@ import { readOplogWindow, windowMs } from "../../producers/mongodb/oplog.ts";
 import type { OplogWindow } from "../../producers/mongodb/oplog.ts";
 import { idTypeOf } from "../../schemas/keys/document-key.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
-import { look } from "./check-result.ts";
+import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 
 /**
- * Looks whether the source can be replicated. Reads only.
- * @param begunCollections those that the producer has begun; asked for only if it matters
+ * Checks that the collections can be replicated. Only reads.
+ * @param begunCollections gives the collections that the producer has started; called only if one of the config's is missing
  */
 export async function checkMongodb(
   config: Config,
@@ -20,7 +20,7 @@ export async function checkMongodb(
 ): Promise<MongodbChecks> {
   const { uri, database } = config.mongodb;
   let db: Db | undefined;
-  const connected = await look("mongodb", "is a replica set of MongoDB 5.0 or later", async () => {
+  const connected = await runCheck("mongodb", "is a replica set of MongoDB 5.0 or later", async () => {
     const client = await connectMongo({ uri, database });
     db = client.db(database);
   });
@@ -35,7 +35,7 @@ export async function checkMongodb(
 
 export interface MongodbChecks {
   readonly results: readonly CheckResult[];
-  /** The collections to replicate, each with the type of its `_id`s where it has documents; none where that is not known. */
+  /** The collections to replicate, each with its `_id` type; undefined for an empty one. Empty if a check failed. */
   readonly idTypes: ReadonlyMap<string, IdType | undefined>;
 }
 
@@ -47,16 +47,16 @@ async function checkDatabase(
   let names: readonly string[] = [];
   let missing: readonly string[] = [];
   const idTypes = new Map<string, IdType | undefined>();
-  const found = await look("mongodb", "has the collections, of kinds that can be replicated", async () => {
+  const found = await runCheck("mongodb", "has the collections, and they can be replicated", async () => {
     const wanted = collections === undefined ? null : Object.keys(collections);
     const absent = await findCollections(db, wanted, () => true);
     const dropped = onDrop === "apply" && absent.missing.length > 0 ? await begunCollections() : new Set();
     ({ names, missing } = await findCollections(db, wanted, (name) => dropped.has(name)));
   });
-  const readable = await look("mongodb", "lets the user read the collections", async () => {
+  const readable = await runCheck("mongodb", "allows the user to read the collections", async () => {
     for (const name of names) idTypes.set(name, idTypeOf(await readIdEnds(db, name)));
   });
-  const streamable = await look("mongodb", "lets the user open a change stream on the database", () =>
+  const streamable = await runCheck("mongodb", "allows the user to open a change stream on the database", () =>
     checkChangeStream(db),
   );
   return {
@@ -67,23 +67,24 @@ async function checkDatabase(
 
 function exceptFor(missing: readonly string[]): string {
   if (missing.length === 0) return "";
-  return `, but for ${missing.map((name) => JSON.stringify(name)).join(", ")}, dropped since it was replicated`;
+  return `, except ${missing.map((name) => JSON.stringify(name)).join(", ")}, which was dropped after it was replicated`;
 }
 
-/** To know it is not needed; to tell it is. */
+/** Never fails for a missing right: the window is only shown. */
 async function checkOplog(db: Db): Promise<CheckResult> {
   let window: OplogWindow | null = null;
-  const looked = await look("mongodb", "tells how far its oplog reaches back", async () => {
+  const looked = await runCheck("mongodb", "shows how far back its oplog reaches", async () => {
     window = await readOplogWindow(db);
   });
   return looked.problem === null ? { ...looked, what: oplogText(window) } : looked;
 }
 
 function oplogText(window: OplogWindow | null): string {
-  if (window === null) return "does not let the user see how far its oplog reaches back, which is not needed";
+  if (window === null)
+    return "does not allow the user to read the oplog, so Headrace cannot warn before it runs out (optional; needs the role read on the database local)";
   const minutes = windowMs(window) / 60_000;
   const [length, unit] = minutes < 120 ? [minutes, "minutes"] : [minutes / 60, "hours"];
-  return `has an oplog that reaches back ${Math.floor(length)} ${unit}${window.isFull ? "" : ", and is not full yet"}`;
+  return `has an oplog that reaches back ${Math.floor(length)} ${unit}${window.isFull ? "" : " and is not full yet"}`;
 }
 
 async function checkChangeStream(db: Db): Promise<void> {

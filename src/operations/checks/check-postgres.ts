@@ -7,26 +7,26 @@ import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { postgresClient } from "../connections.ts";
-import { look } from "./check-result.ts";
+import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
 import type { PlannedCollection } from "./planned-collections.ts";
 
-/** Looks whether the sink can be written to and the tables fit. Reads only. */
+/** Checks that PostgreSQL accepts writes and that the tables fit. Only reads. */
 export async function* checkPostgres(
   config: Config,
   planned: readonly PlannedCollection[],
 ): AsyncGenerator<CheckResult> {
   const postgres = postgresClient(config);
   try {
-    const reachable = await look("postgres", "can be reached", async () => {
+    const reachable = await runCheck("postgres", "is reachable", async () => {
       await one(postgres, "SELECT 1");
     });
     yield reachable;
     if (reachable.problem !== null) return;
-    yield await look("postgres", "is PostgreSQL 14 or later", () => checkVersion(postgres));
-    yield await look("postgres", "takes writes", () => checkWritable(postgres));
-    yield await look("postgres", "lets the user keep the progress in the schema headrace", () =>
+    yield await runCheck("postgres", "is PostgreSQL 14 or later", () => checkVersion(postgres));
+    yield await runCheck("postgres", "accepts writes", () => checkWritable(postgres));
+    yield await runCheck("postgres", "allows the user to keep Headrace's own tables in the schema headrace", () =>
       checkOwnSchema(postgres),
     );
     for (const collection of planned) yield* checkTable(config, collection, postgres);
@@ -43,7 +43,7 @@ async function checkVersion(postgres: PostgresClient): Promise<void> {
     "SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text",
   );
   if (Number(number) >= OLDEST_VERSION) return;
-  throw problem("POSTGRES_TOO_OLD", `It is PostgreSQL ${String(text)}.`, "Use PostgreSQL 14 or later.");
+  throw problem("POSTGRES_TOO_OLD", `The server runs PostgreSQL ${String(text)}.`, "Use PostgreSQL 14 or later.");
 }
 
 async function checkWritable(postgres: PostgresClient): Promise<void> {
@@ -52,7 +52,11 @@ async function checkWritable(postgres: PostgresClient): Promise<void> {
     `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS "isReadOnly"`,
   );
   if (isReadOnly !== true) return;
-  throw problem("POSTGRES_READ_ONLY", "It is a standby or set to read-only.", "Give the address of the primary.");
+  throw problem(
+    "POSTGRES_READ_ONLY",
+    "The server is a standby, or it is set to read-only.",
+    "Set postgres.url to the address of the primary.",
+  );
 }
 
 async function checkOwnSchema(postgres: PostgresClient): Promise<void> {
@@ -65,21 +69,21 @@ async function checkOwnSchema(postgres: PostgresClient): Promise<void> {
   const right = exists ? "USAGE, CREATE ON SCHEMA headrace" : `CREATE ON DATABASE ${String(database)}`;
   throw problem(
     "POSTGRES_RIGHTS_MISSING",
-    `The user ${String(user)} may not ${exists ? "make tables in it" : "create it"}.`,
-    `As an administrator: GRANT ${right} TO ${String(user)};`,
+    `The user ${String(user)} may not create ${exists ? "tables in the schema" : "the schema"} headrace.`,
+    `Run as an administrator of PostgreSQL: GRANT ${right} TO ${String(user)};`,
   );
 }
 
-/** One result where the table fits, else one for each problem. */
+/** One result if the table fits, otherwise one for each problem. */
 async function* checkTable(
   config: Config,
   { config: collection, idType }: PlannedCollection,
   postgres: PostgresClient,
 ): AsyncGenerator<CheckResult> {
   const table = { schema: config.postgres.schema, table: collection.table };
-  const what = `can hold the collection ${collection.mapping.collection} in ${table.schema}.${table.table}`;
+  const what = `can store the collection ${collection.mapping.collection} in the table ${table.schema}.${table.table}`;
   let problems: readonly HeadraceError[] = [];
-  const looked = await look("postgres", what, async () => {
+  const looked = await runCheck("postgres", what, async () => {
     const [schema, state] = await postgres.session(async (session): Promise<[SchemaState, TableState | undefined]> => [
       await readSchemaState(session, table.schema),
       await readTableState(session, table),
@@ -89,10 +93,10 @@ async function* checkTable(
     ({ problems } = planTable({ table, rowSchema: { idType: known, columns } }, schema, state));
   });
   if (problems.length === 0) yield looked;
-  for (const each of problems) yield await look("postgres", what, () => Promise.reject(each));
+  for (const each of problems) yield await runCheck("postgres", what, () => Promise.reject(each));
 }
 
-/** Of a table that was there before the first document was: nothing else tells the type of its collection's `_id`s. */
+/** The `_id` type of a table that existed before the collection's first document. */
 function idTypeOfTable(state: TableState | undefined): IdType {
   const type = state?.columns.find(({ name }) => name === "_id")?.sqlType;
   if (type === "bigint" || type === "integer") return "integer";

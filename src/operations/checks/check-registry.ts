@@ -3,26 +3,26 @@ import { HeadraceError } from "../../errors/error.ts";
 import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { RegistryRefusal, RegistryTransport } from "../../schemas/registry/transport.ts";
-import { look } from "./check-result.ts";
+import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
 import type { PlannedCollection } from "./planned-collections.ts";
 
-/** Looks whether the registry would take the collections' schemas. Registers nothing. */
+/** Checks that the registry would accept the collections' schemas. Registers nothing. */
 export async function* checkRegistry(
   config: Config,
   planned: readonly PlannedCollection[],
   registry: SchemaRegistry,
 ): AsyncGenerator<CheckResult> {
-  const reachable = await look("schemaRegistry", "can be reached", async () => {
+  const reachable = await runCheck("schemaRegistry", "is reachable", async () => {
     await registry.latest(`${config.name}-key`);
   });
   yield reachable;
   if (reachable.problem !== null) return;
-  yield await look("schemaRegistry", "takes the collections' schemas", async () => {
+  yield await runCheck("schemaRegistry", "accepts the collections' schemas", async () => {
     const refusals: string[] = [];
     for (const { config: collection, idType } of planned) {
-      // Without an _id type there are no documents yet, and nothing was registered that could be contradicted.
+      // Without an _id type there is no document yet, so no schema is registered.
       if (idType === undefined) continue;
       refusals.push(...(await refusalsOf(config, schemaOf(config, collection, idType), registry)));
     }
@@ -43,16 +43,16 @@ async function refusalsOf(config: Config, schema: CollectionSchema, registry: Sc
   return refusals;
 }
 
-/** What Confluent's API answers to a compatibility question. */
+/** The answer of Confluent's API to a compatibility request. */
 interface CompatibilityAnswer {
   readonly is_compatible?: boolean;
-  /** Confluent's words. */
+  /** Set by Confluent's registry. */
   readonly messages?: readonly string[];
-  /** Apicurio's. */
+  /** Set by Apicurio. */
   readonly reason?: string;
 }
 
-/** Asks the registry, by its own rules; the client has no call for it. */
+/** The registry's reason to refuse a schema; null if it would accept it. The registry client has no call for this. */
 async function incompatibility(config: Config, subject: string, definition: object): Promise<string | null> {
   const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`;
   const question = { schema: JSON.stringify(definition) };
@@ -63,14 +63,12 @@ async function incompatibility(config: Config, subject: string, definition: obje
     return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
   } catch (error) {
     if (!(error instanceof RegistryRefusal)) throw error;
-    return `the registry answers the question with status ${error.status}`;
+    return `the registry refuses to check compatibility (HTTP status ${error.status})`;
   }
 }
 
 function schemasRefused(refusals: readonly string[]): HeadraceError {
   return new HeadraceError("SCHEMA_REFUSED", {
-    message: `The registry would refuse schemas, as they are not compatible with those it has: ${refusals.join("; ")}`,
-    remedy:
-      "Take the change of the column back (a column's type may not be replaced), give the column another name, or use another pipeline name.",
+    message: `The registry would refuse schemas that are not compatible with the registered ones: ${refusals.join("; ")}`,
   });
 }

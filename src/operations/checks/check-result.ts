@@ -4,25 +4,25 @@ import { withCode } from "../../errors/error.ts";
 import { maskCredentials } from "../../runtime/logger.ts";
 import type { ServerKind } from "../connections.ts";
 
-/** What looking at one thing gave. */
+/** The result of one check. */
 export interface CheckResult {
   readonly server: ServerKind;
-  /** What was looked at, so that it reads well behind ✓ and ✗: `may read the collections`. */
+  /** What must be true of the server, to be read after its name: `is reachable`. */
   readonly what: string;
-  /** Null where it is right. */
+  /** Null if it is true. */
   readonly problem: CheckProblem | null;
 }
 
 export interface CheckProblem {
   readonly code: ErrorCode;
-  /** retryable: it may be gone in a moment. */
+  /** retryable: the problem may go away by itself. */
   readonly kind: ErrorKind;
   readonly message: string;
   readonly remedy: string;
 }
 
-/** Runs one check; whatever it throws is the problem. */
-export async function look(server: ServerKind, what: string, check: () => Promise<void>): Promise<CheckResult> {
+/** Runs one check. Whatever `check` throws is the problem. */
+export async function runCheck(server: ServerKind, what: string, check: () => Promise<void>): Promise<CheckResult> {
   try {
     await check();
     return { server, what, problem: null };
@@ -31,7 +31,7 @@ export async function look(server: ServerKind, what: string, check: () => Promis
   }
 }
 
-/** The results of a series of checks. */
+/** Runs a series of checks to its end. */
 export async function collect(checks: AsyncIterable<CheckResult>): Promise<readonly CheckResult[]> {
   const results: CheckResult[] = [];
   for await (const result of checks) results.push(result);
@@ -50,7 +50,10 @@ function problemOf(error: unknown): CheckProblem {
   };
 }
 
-/** `connect ECONNREFUSED 127.0.0.1:27017` says more than any words of ours. No document is read here that it could quote. */
+/**
+ * The message of the first cause, for example `connect ECONNREFUSED 127.0.0.1:27017`, which says more than ours. Checks
+ * read no values, so it cannot quote one.
+ */
 function innermostMessage(error: unknown): string {
   if (error instanceof AggregateError) return innermostMessage(error.errors[0]);
   if (!(error instanceof Error)) return "";

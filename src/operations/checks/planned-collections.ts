@@ -8,16 +8,16 @@ import { registeredIdType } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { topicOf } from "../../schemas/topics.ts";
 
-/** A collection as it would be replicated, as far as that can be known without changing anything. */
+/** A collection as the pipeline will replicate it, as far as a check can know it. */
 export interface PlannedCollection {
   readonly config: CollectionConfig;
-  /** Undefined for an empty collection whose `_id` type is nowhere told. */
+  /** Undefined for an empty collection if neither the config nor the registry has its `_id` type. */
   readonly idType: IdType | undefined;
 }
 
 /**
  * The collections with the `_id` types that the producer would give them.
- * @param found the types that the collections themselves have. A registry that does not answer is left out.
+ * @param found the types that the collections themselves have. If the registry does not answer, its types are left out
  */
 export async function planCollections(
   config: Config,
@@ -37,7 +37,7 @@ export async function planCollections(
   );
 }
 
-/** The schemas of a collection if its `_id`s are of a type. */
+/** The schemas of a collection whose `_id`s have this type. */
 export function schemaOf(config: Config, { mapping }: CollectionConfig, idType: IdType): CollectionSchema {
   const { name } = config;
   const { database } = config.mongodb;
@@ -52,7 +52,7 @@ async function idTypeAtRegistry(
   try {
     return await registeredIdType(registry, topicOf(name, mongodb.database, collection));
   } catch {
-    // That the registry fails is what its own checks tell.
+    // The checks of the registry itself report this error.
     return undefined;
   }
 }

@@ -20,8 +20,8 @@ export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRe
 const NO_CHECKS: MongodbChecks = { results: [], idTypes: new Map() };
 
 /**
- * Everything that can be known to go wrong at some of the servers, in the order of the data's way. Where MongoDB is
- * not among them and the config names no collections, those are not known and left out.
+ * Runs the checks of some servers. The results come in the order in which data passes the servers. The collections are
+ * unknown, and not checked, if MongoDB is not among the servers and the config lists none.
  */
 export async function runChecks(
   config: Config,
@@ -42,13 +42,13 @@ export async function runChecks(
   return [...(await mongodb).results, ...others.flat()];
 }
 
-/** MongoDB's driver is not loaded for who does not need it: it takes a seventh of a consumer's loading time. */
+/** Loads MongoDB's driver only if it is needed: it would take a seventh of a consumer's loading time. */
 async function runMongodbChecks(config: Config, logger: Logger): Promise<MongodbChecks> {
   const { checkMongodb } = await import("./check-mongodb.ts");
   return await checkMongodb(config, () => begunCollections(config, logger));
 }
 
-/** Those that the producer's position has. */
+/** The collections whose snapshot the producer has started. */
 async function begunCollections(config: Config, logger: Logger): Promise<ReadonlySet<string>> {
   const reader = await openPipelineReader(config, logger);
   try {
@@ -58,7 +58,7 @@ async function begunCollections(config: Config, logger: Logger): Promise<Readonl
   }
 }
 
-/** Those of the config; where it names none, those that the database has. */
+/** The collections of the config; if it lists none, those of the database. */
 async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): Promise<readonly CollectionConfig[]> {
   if (config.collections !== undefined) return Object.values(config.collections);
   const { idTypes } = await mongodb;
@@ -66,8 +66,8 @@ async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): P
 }
 
 /**
- * Resolves when the servers are as a command needs them.
- * @throws HeadraceError, fatal, with everything that is wrong
+ * Runs the checks of the servers that a command needs. Repeats them for a minute while the only problems are retryable.
+ * @throws HeadraceError with the code of the problems, or CHECKS_FAILED if they have several; its message lists all
  */
 export async function requireServers(
   config: Config,

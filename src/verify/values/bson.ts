@@ -2,8 +2,8 @@ import { isUtf8 } from "node:buffer";
 import { Decimal128 } from "bson";
 
 /**
- * A BSON value with nothing lost: types are told apart, int64s and dates are exact. Written for `verify`
- * alone, so that a mistake in what the pipeline reads documents with can't hide here too.
+ * A BSON value without loss: every type is kept apart, int64s and dates are exact. Only `verify` uses this code, so that
+ * it does not repeat a mistake of the pipeline's own BSON reader.
  */
 export type BsonValue =
   | { readonly kind: "double"; readonly value: number }
@@ -27,7 +27,7 @@ export type BsonValue =
   | { readonly kind: "minKey" }
   | { readonly kind: "maxKey" };
 
-/** Fields in their order; of a name that occurs twice, the last value. */
+/** Fields in order. If a name occurs twice, the last value counts. */
 export interface BsonDocument {
   readonly kind: "document";
   readonly fields: ReadonlyMap<string, BsonValue>;
@@ -35,25 +35,25 @@ export interface BsonDocument {
 
 /**
  * Reads a raw BSON document. In strings and names, invalid UTF-8 becomes U+FFFD.
- * @param nulText what stands for a NUL
- * @throws Error where the bytes are no BSON
+ * @param nulText what replaces a NUL character
+ * @throws Error if the bytes are not BSON
  */
 export function readBson(raw: Uint8Array, nulText: string): BsonDocument {
   return new Reader(raw, nulText).document();
 }
 
-/** A document's `_id`. In a key nothing may be mended or left out, or two keys could become one. */
+/** A document's `_id`. Nothing in it is replaced or left out, because two keys could become one. */
 export interface DocumentId {
   readonly id: BsonValue;
-  /** Whether its strings and names are UTF-8 without NUL, and no name occurs twice in a sub-document. */
+  /** Whether all strings and names are UTF-8 without NUL, and no sub-document has a name twice. */
   readonly isClean: boolean;
 }
 
-/** @throws Error where the bytes are no BSON document with an `_id` */
-export function readId(raw: Uint8Array): DocumentId {
+/** @throws Error if the bytes are not a BSON document with an `_id` */
+export function readDocumentId(raw: Uint8Array): DocumentId {
   const reader = new Reader(raw, "\0");
   const id = reader.field("_id");
-  if (id === undefined) throw new Error("A document has no _id.");
+  if (id === undefined) throw new Error("The document has no _id.");
   return { id, isClean: reader.isClean };
 }
 
@@ -79,7 +79,7 @@ class Reader {
     return { kind: "document", fields };
   }
 
-  /** The value of a top-level field, without reading what stands behind it. */
+  /** The value of a top-level field. Reads nothing after it. */
   field(wanted: string): BsonValue | undefined {
     this.#int32();
     for (let type = this.#byte(); type !== 0; type = this.#byte()) {
@@ -98,7 +98,8 @@ class Reader {
       const name = this.#cString();
       add(name, this.#value(type));
     }
-    if (this.#at !== end || this.#byte() !== 0) throw new Error("A document's length is not that of its elements.");
+    if (this.#at !== end || this.#byte() !== 0)
+      throw new Error("The length of a BSON document does not match its elements.");
   }
 
   #array(): BsonValue {
@@ -145,7 +146,7 @@ class Reader {
       case 0x0e:
         return { kind: "symbol", value: this.#string() };
       case 0x0f:
-        this.#take(4); // the length of all of it
+        this.#take(4); // the length of code and scope together
         return { kind: "code", code: this.#string(), scope: this.document() };
       case 0x10:
         return { kind: "int32", value: this.#int32() };
@@ -177,7 +178,8 @@ class Reader {
   #take(length: number): Buffer {
     const from = this.#at;
     this.#at += length;
-    if (length < 0 || this.#at > this.#bytes.length) throw new Error("A value ends behind its document.");
+    if (length < 0 || this.#at > this.#bytes.length)
+      throw new Error("A BSON value ends after the end of its document.");
     return this.#bytes.subarray(from, this.#at);
   }
 
@@ -193,7 +195,7 @@ class Reader {
     return this.#take(8).readBigInt64LE();
   }
 
-  /** A string with its length, which counts the NUL at its end. */
+  /** A string after its length, which includes the NUL at the end. */
   #string(): string {
     const withNul = this.#take(this.#int32());
     return this.#text(withNul.subarray(0, withNul.length - 1));
@@ -201,7 +203,7 @@ class Reader {
 
   #cString(): string {
     const end = this.#bytes.indexOf(0, this.#at);
-    if (end < 0) throw new Error("A name has no end.");
+    if (end < 0) throw new Error("A BSON name has no end.");
     const text = this.#text(this.#bytes.subarray(this.#at, end));
     this.#at = end + 1;
     return text;

@@ -5,12 +5,12 @@ import { PLAIN, toJson, uuidOf } from "./json-forms.ts";
 import { isSameJson, parseJson } from "./json.ts";
 import { arrayElements, microsecondsOf } from "./postgres-text.ts";
 
-/** Whether a column's text, as PostgreSQL prints it, is the value in question. */
+/** Whether a column's text, as PostgreSQL prints it, is the expected value. */
 type Holds = (text: string) => boolean;
 
 /**
- * What a column has to hold for a value, or undefined where the value does not fit the column's type and has to
- * stand in `_extra` (docs/ARCHITECTURE.md, values).
+ * A test for the text that a column must have for a value; undefined if the value does not fit the column's type, so that
+ * it must be in `_extra` (docs/tables.md).
  */
 export function expectedOf(type: ColumnType, value: BsonValue): Holds | undefined {
   return type.isArray ? expectedArray(type, value) : FITS[type.base](value, type);
@@ -59,7 +59,7 @@ const FITS: Readonly<Record<ColumnBase, (value: BsonValue, type: ColumnType) => 
 };
 
 const MS_PER_DAY = 86_400_000n;
-/** What PostgreSQL's timestamps hold, in ms since 1970: 4714-11-24 BC to before the year 294277. */
+/** The range of PostgreSQL's timestamps, in ms since 1970: from 4714-11-24 BC until before the year 294277. */
 const START_OF_TIME = -210_866_803_200_000n;
 const END_OF_TIME = 9_224_318_016_000_000n;
 
@@ -93,7 +93,7 @@ function integer(value: BsonValue, bits: number): Holds | undefined {
   return (text) => integerOf(text) === exact;
 }
 
-/** A number's text; undefined for the negative zeros, which exact types of PostgreSQL do not have, and what is no number. */
+/** A number's text; undefined for negative zeros, which PostgreSQL's exact types do not have, and for other values. */
 function numberText(value: BsonValue): string | undefined {
   if (value.kind === "int32" || value.kind === "int64") return String(value.value);
   if (value.kind === "double") return Object.is(value.value, -0) ? undefined : String(value.value);
@@ -101,7 +101,7 @@ function numberText(value: BsonValue): string | undefined {
   return /^-0(?:\.0*)?(?:E|$)/.test(value.text) ? undefined : value.text;
 }
 
-/** The double that a number is without a loss. */
+/** The double with exactly the value of a number; undefined if there is none. */
 function doubleOf(value: BsonValue): number | undefined {
   if (value.kind === "double" || value.kind === "int32") return value.value;
   const isExact = value.kind === "int64" && value.value >= -(2n ** 53n) && value.value <= 2n ** 53n;
@@ -113,8 +113,8 @@ function double(expected: number | undefined): Holds | undefined {
 }
 
 /**
- * A float4 prints the shortest text that reads as itself, so that doubles of up to six digits come back from it; but
- * not below 2^-126, where it has fewer digits.
+ * PostgreSQL prints a float4 as the shortest text that reads as the same float4. A double of up to six digits therefore
+ * survives, but not below 2^-126, where a float4 has fewer digits.
  */
 function real(expected: number | undefined): Holds | undefined {
   if (expected === undefined) return undefined;

@@ -1,24 +1,24 @@
-/** A number as a text that is the same for equal values, whatever their notation: 1.50, 15E-1 and 1.5 are one. */
-export type Decimal = string;
-
 const NUMBER = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/;
 
-/** The exact value of a decimal number; -0 is 0. NaN, Infinity and -Infinity stay as they are; undefined for other texts. */
-export function decimalOf(text: string): Decimal | undefined {
+/**
+ * One text for all notations of a number: 1.50, 15E-1 and 1.5 give the same text, -0 and 0 too. NaN, Infinity and
+ * -Infinity stay as they are; undefined for other texts.
+ */
+export function decimalOf(text: string): string | undefined {
   if (text === "NaN" || text === "Infinity" || text === "-Infinity") return text;
   const parts = decimalParts(text);
   if (parts === undefined) return undefined;
   return parts.digits === "" ? "0" : `${parts.sign}${parts.digits}e${parts.exponent}`;
 }
 
-/** `sign digits × 10^exponent`; digits without zeros at either end, empty for 0. */
+/** `sign digits × 10^exponent`. The digits have no zeros at either end, and are empty for 0. */
 export interface DecimalParts {
   readonly sign: "" | "-";
   readonly digits: string;
   readonly exponent: number;
 }
 
-/** Takes a finite decimal number apart; undefined for other texts. */
+/** Splits a finite decimal number; undefined for other texts. */
 export function decimalParts(text: string): DecimalParts | undefined {
   const match = NUMBER.exec(text);
   if (match === null) return undefined;
@@ -35,21 +35,21 @@ export function decimalParts(text: string): DecimalParts | undefined {
   };
 }
 
-/** Not a pattern: `0+$` takes time with the square of the zeros in the middle. */
+/** Not the pattern `0+$`: its time grows with the square of the number of zeros in the middle. */
 function trimZeros(digits: string): string {
   let end = digits.length;
   while (end > 0 && digits.charCodeAt(end - 1) === 0x30) end--;
   return digits.slice(0, end);
 }
 
-/** The integer that a number is; undefined where it has a fraction or is not finite. */
+/** The value of a whole number; undefined if it has a fraction or is not finite. */
 export function integerOf(text: string): bigint | undefined {
   const parts = decimalParts(text);
   if (parts === undefined || parts.exponent < 0) return undefined;
   return BigInt(`${parts.sign}${parts.digits || "0"}${"0".repeat(parts.exponent)}`);
 }
 
-/** All digits of a finite double's value: 0.1 is 0.1000000000000000055511151231257827…, 55 digits. */
+/** All digits of a finite double: 0.1 is 0.1000000000000000055511151231257827…, 55 digits. */
 export function exactDecimal(double: number): DecimalParts {
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, double);

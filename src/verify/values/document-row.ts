@@ -4,16 +4,16 @@ import { expectedOf } from "./columns.ts";
 import { EXTENDED, PLAIN, toJson } from "./json-forms.ts";
 import { isSameJson, parseJson } from "./json.ts";
 
-/** The columns that a row is compared in, in the order of its texts. */
+/** The columns to compare, in the order of the row's texts. */
 export function comparedColumns(mapping: CollectionMapping): readonly string[] {
   return mapping.mode === "document" ? ["doc"] : [...mapping.columns.map(({ name }) => name), "_extra"];
 }
 
 /**
- * The columns in which a row is not what its document says; none where they are equal.
+ * The columns in which a row does not match its document; none if they are equal.
  *
- * A document is `_id`, its columns and `_extra` put together: what fits a column has to stand there, everything
- * else in `_extra`, and nothing in both.
+ * `_id`, the columns and `_extra` together are the document: a value that fits its column must be there, everything else
+ * must be in `_extra`, and nothing in both.
  * @param row one text, as PostgreSQL prints it, for each of `comparedColumns`; null for NULL
  */
 export function differingColumns(
@@ -36,7 +36,7 @@ export function differingColumns(
   return differing;
 }
 
-/** `holds`: the column is where the document's value has to be, so that `_extra` must not have it. */
+/** `holds`: the value must be in the column, so `_extra` must not have it. */
 function compareColumn(
   { type }: ColumnMapping,
   value: BsonValue | undefined,
@@ -57,7 +57,7 @@ function valueAt(document: BsonDocument, path: readonly string[]): BsonValue | u
   return value;
 }
 
-/** Which parts of a document the columns hold: all of it, or some of its fields. */
+/** The parts of a document that the columns hold: all of it, or some of its fields. */
 interface Held {
   whole: boolean;
   readonly fields: Map<string, Held>;
@@ -81,7 +81,7 @@ function extraIsRest(document: BsonDocument, held: Held, extra: string | null): 
   return extra !== null && isSameJson(toJson(EXTENDED, rest), parseJson(extra));
 }
 
-/** A document without what the columns hold; undefined where they hold all there was. */
+/** A document without the parts that the columns hold; undefined if they hold everything. */
 function restOf(document: BsonDocument, held: Held): BsonDocument | undefined {
   if (held.fields.size === 0) return document;
   const fields = new Map<string, BsonValue>();

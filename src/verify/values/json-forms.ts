@@ -2,12 +2,12 @@ import type { BsonValue } from "./bson.ts";
 import { JsonNumber } from "./json.ts";
 import type { JsonValue } from "./json.ts";
 
-/** The most characters of a Decimal128 that jsonb holds as a number; a longer one is a string. */
+/** A Decimal128 with more characters than this is written to jsonb as a string, not as a number. */
 const MAX_DECIMAL_CHARACTERS = 400;
-/** ms since 1970 that JavaScript's Date, hence ISO 8601 as JavaScript writes it, goes to. */
+/** The last time that JavaScript can write as ISO 8601, in ms since 1970. */
 const MAX_ISO_MS = 8_640_000_000_000_000n;
 
-/** How each kind of BSON value is written as JSON. Values inside another are written in the form that is passed on. */
+/** How to write each kind of BSON value as JSON. The second argument is the form for values inside this one. */
 export type JsonForm = {
   readonly [K in BsonValue["kind"]]: (value: BsonValue & { readonly kind: K }, form: JsonForm) => JsonValue;
 };
@@ -44,7 +44,7 @@ export const EXTENDED: JsonForm = {
     scope === undefined ? wrapped("$code", code) : object({ $code: code, $scope: toJson(EXTENDED, scope) }),
 };
 
-/** The form of jsonb columns and of `doc`, made for querying. What has none of its own stays in Extended JSON. */
+/** The form of jsonb columns and of `doc`, which is easy to query. Kinds without a plain form stay Extended JSON. */
 export const PLAIN: JsonForm = {
   ...EXTENDED,
   int32: ({ value }) => new JsonNumber(String(value)),
@@ -59,7 +59,7 @@ export const PLAIN: JsonForm = {
       : EXTENDED.date(date, form),
 };
 
-/** The text of a UUID; undefined where a binary is none. */
+/** The text of a UUID; undefined if the binary is not one. */
 export function uuidOf({ subType, bytes }: BsonValue & { readonly kind: "binary" }): string | undefined {
   if (subType !== 4 || bytes.length !== 16) return undefined;
   const hex = bytes.toString("hex");
@@ -74,14 +74,14 @@ function object(fields: Readonly<Record<string, JsonValue>>): JsonValue {
   return new Map(Object.entries(fields));
 }
 
-/** How many characters a Decimal128 takes in plain digits. */
+/** The number of characters of a Decimal128 without an exponent. */
 function plainLength(text: string): number {
   const match = /^(-?)(\d+)(?:\.(\d+))?(?:E([+-]\d+))?$/.exec(text);
   if (match === null) return Infinity; // NaN, Infinity
   const [, sign = "", whole = "", fraction = "", exponent = "0"] = match;
   const digits = whole.length + fraction.length;
   const point = whole.length + Number(exponent);
-  // Zero has no sign, and no zeros in front of its point.
+  // Zero has no sign and no zeros before its point.
   const isZero = /^0*$/.test(whole + fraction);
   if (point >= digits) return isZero ? 1 : sign.length + point;
   return (isZero ? 0 : sign.length) + 1 + (point > 0 ? digits : 1 + digits - point);

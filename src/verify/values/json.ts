@@ -1,6 +1,6 @@
 import { decimalOf, decimalParts } from "./decimal.ts";
 
-/** A JSON number as it is written, since a double would round it. */
+/** A JSON number as its text, because a double would round it. */
 export class JsonNumber {
   readonly text: string;
 
@@ -9,10 +9,10 @@ export class JsonNumber {
   }
 }
 
-/** Parsed JSON with exact numbers and with names in their order, which a JavaScript object loses for names like "2". */
+/** Parsed JSON with exact numbers and with names in order. A JavaScript object would move names like "2". */
 export type JsonValue = null | boolean | string | JsonNumber | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
 
-/** JSON text without blanks, names in their order. */
+/** JSON text without blanks, with names in order. */
 export function stringifyJson(json: JsonValue): string {
   if (json instanceof JsonNumber) return json.text;
   if (isJsonArray(json)) return `[${json.map(stringifyJson).join(",")}]`;
@@ -21,8 +21,8 @@ export function stringifyJson(json: JsonValue): string {
 }
 
 /**
- * Whether two JSON values are the same whatever the order of names, numbers by their exact value. Several notations
- * are in use for the double of Extended JSON (`1e+300`, `1.0E300`): there the double counts.
+ * Whether two JSON values are equal. The order of names does not count; numbers are compared by their exact value. In
+ * Extended JSON's `$numberDouble` several notations occur (`1e+300`, `1.0E300`), so there the double is compared.
  */
 export function isSameJson(one: JsonValue | undefined, other: JsonValue | undefined): boolean {
   if (one instanceof JsonNumber) return other instanceof JsonNumber && isSameNumber(one.text, other.text);
@@ -57,7 +57,7 @@ export function isJsonObject(json: JsonValue | undefined): json is ReadonlyMap<s
   return json instanceof Map;
 }
 
-/** Undefined where the text is no JSON, or is nested deeper than the stack. */
+/** Parses JSON; undefined if the text is not JSON, or is nested too deeply for the stack. */
 export function parseJson(text: string): JsonValue | undefined {
   try {
     return new Parser(text).all();
@@ -131,7 +131,7 @@ class Parser {
     const from = this.#at;
     let end = this.#text.indexOf('"', from + 1);
     let escaped = false;
-    // A quote is escaped where an odd number of backslashes stands before it.
+    // A quote is escaped if an odd number of backslashes precedes it.
     while (end >= 0 && this.#backslashesBefore(end) % 2 === 1) {
       escaped = true;
       end = this.#text.indexOf('"', end + 1);
@@ -162,7 +162,7 @@ class Parser {
     return value;
   }
 
-  /** The next character that is not a blank; "" at the end. */
+  /** The next character that is not blank; "" at the end. */
   #next(): string {
     BLANKS.lastIndex = this.#at;
     BLANKS.test(this.#text);
@@ -177,6 +177,6 @@ class Parser {
   }
 
   #unexpected(): SyntaxError {
-    return new SyntaxError(`No JSON at character ${this.#at}.`);
+    return new SyntaxError(`Not JSON at character ${this.#at}.`);
   }
 }

@@ -7,13 +7,13 @@ import type { JsonForm } from "./json-forms.ts";
 import { JsonNumber, isJsonObject, parseJson, stringifyJson } from "./json.ts";
 import type { JsonValue } from "./json.ts";
 
-/** Significant digits that a Decimal128 holds. */
+/** The most significant digits of a Decimal128. */
 const DECIMAL128_DIGITS = 34;
 
 interface KeyRule {
-  /** The text that the `_id` column has to hold; undefined where the collection's keys have no room for the `_id`. */
+  /** The text that the `_id` column must have; undefined if the `_id` is not of this type. */
   keyOf(id: BsonValue): string | undefined;
-  /** What finds the document of a key; undefined where no document can have it. */
+  /** The `_id` that finds the document of a key; undefined if no document can have the key. */
   idOf(key: string): unknown;
 }
 
@@ -23,7 +23,7 @@ const RULES: Readonly<Record<IdType, KeyRule>> = {
     idOf: (key) => (/^[0-9a-f]{24}$/.test(key) ? new ObjectId(key) : undefined),
   },
   string: {
-    keyOf: (id) => (id.kind === "string" || id.kind === "symbol" ? id.value : undefined), // equal for MongoDB
+    keyOf: (id) => (id.kind === "string" || id.kind === "symbol" ? id.value : undefined), // MongoDB considers them equal
     idOf: (key) => key,
   },
   uuid: {
@@ -40,17 +40,17 @@ const RULES: Readonly<Record<IdType, KeyRule>> = {
   },
 };
 
-/** The text that the `_id` column has to hold for a document; undefined where no row can stand for it. */
+/** The text that the `_id` column must have for a document; undefined if the document can have no row. */
 export function expectedKey(idType: IdType, { id, isClean }: DocumentId): string | undefined {
   return isClean ? RULES[idType].keyOf(id) : undefined;
 }
 
-/** A value that finds the document of a key in MongoDB by `_id`; undefined where no document can have that key. */
+/** A value that finds the document of a key in MongoDB by `_id`; undefined if no document can have that key. */
 export function idOfKey(idType: IdType, key: string): unknown {
   return RULES[idType].idOf(key);
 }
 
-/** Canonical Extended JSON in which all that MongoDB holds equal has one text. The order of fields counts, as there. */
+/** Canonical Extended JSON, with one text for all `_id`s that MongoDB considers equal. The order of fields counts. */
 export function mixedKey(id: BsonValue): string {
   return stringifyJson(toJson(MIXED, id));
 }
@@ -70,7 +70,7 @@ function isNumber(value: BsonValue): value is NumberValue {
   return value.kind === "double" || value.kind === "int32" || value.kind === "int64" || value.kind === "decimal128";
 }
 
-/** A number's exact value, not the shortest text that reads as the same double. NaN and Infinity are themselves. */
+/** All digits of a number, not the shortest text of its double. NaN and Infinity stay as they are. */
 function exactText(value: NumberValue): string {
   if (value.kind === "decimal128") return isTooLong(value.text) ? "0" : value.text;
   if (value.kind !== "double" || !Number.isFinite(value.value)) return String(value.value);
@@ -78,7 +78,7 @@ function exactText(value: NumberValue): string {
   return `${sign}${digits || "0"}E${exponent}`;
 }
 
-/** Such an encoding counts as zero for MongoDB; zeros at its end are digits, too. */
+/** MongoDB treats a Decimal128 with more digits as zero. Zeros at the end count as digits. */
 function isTooLong(decimal128: string): boolean {
   const [coefficient = ""] = decimal128.split("E");
   return coefficient.replaceAll(/[-.]/g, "").replace(/^0+/, "").length > DECIMAL128_DIGITS;
@@ -95,7 +95,7 @@ function numberKey(value: NumberValue): JsonValue {
   return wrapped("$numberDecimal", Decimal128.fromString(`${sign}${digits}E${exponent}`).toString());
 }
 
-/** Such names would make another type's notation; MongoDB refuses them at the top of an `_id`. DBRefs have three. */
+/** Names with `$` could look like another type in Extended JSON. The three names of a DBRef cannot. */
 function hasDollarNames(id: BsonValue): boolean {
   if (id.kind === "array") return id.items.some(hasDollarNames);
   if (id.kind !== "document") return false;
@@ -111,9 +111,9 @@ function int64Of(text: string): string | undefined {
 
 const WRAPPER = /^\$(?:oid|date|binary|regularExpression|timestamp|dbPointer|code|undefined|minKey|maxKey|number\w+)$/;
 
-/** Sub-documents become maps: an object would move names like "2" to the front, and MongoDB would find nothing. */
+/** Sub-documents become maps: an object would move names like "2" to the front, so that MongoDB finds nothing. */
 function fromExtended(json: JsonValue | undefined): unknown {
-  if (json instanceof JsonNumber) return undefined; // in canonical Extended JSON numbers have wrappers
+  if (json instanceof JsonNumber) return undefined; // in canonical Extended JSON every number has a wrapper
   if (Array.isArray(json)) return json.map(fromExtended);
   if (!isJsonObject(json)) return json;
   const [first = ""] = json.keys();
@@ -125,6 +125,6 @@ function fromWrapper(json: JsonValue): unknown {
   try {
     return EJSON.parse(stringifyJson(json), { relaxed: false });
   } catch {
-    return undefined; // a text that no document's key is
+    return undefined; // no document has this text as its key
   }
 }

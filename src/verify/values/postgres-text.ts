@@ -1,9 +1,9 @@
-// PostgreSQL's own output texts, read without a loss.
+// Reads PostgreSQL's output texts without loss.
 
 const TIMESTAMP = /^(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?(?:\+00(?::00)?)?( BC)?$/;
 const MS_PER_DAY = 86_400_000;
 
-/** µs since 1970 of a date, timestamp or timestamptz in ISO style, the session's time zone being UTC. */
+/** µs since 1970 of a date, timestamp or timestamptz in ISO style. The session's time zone must be UTC. */
 export function microsecondsOf(text: string): bigint | undefined {
   const match = TIMESTAMP.exec(text);
   if (match === null) return undefined;
@@ -14,9 +14,9 @@ export function microsecondsOf(text: string): bigint | undefined {
   return (BigInt(days) * 86_400n + BigInt(ofDay)) * 1_000_000n + BigInt(fraction.padEnd(6, "0"));
 }
 
-/** In the proleptic Gregorian calendar. JavaScript's Date ends in the year 275760, PostgreSQL's goes on. */
+/** In the proleptic Gregorian calendar. PostgreSQL's dates go beyond the last year of JavaScript's Date, 275760. */
 function daysSince1970(year: number, month: number, day: number): number {
-  // The calendar repeats itself every 400 years, which are 146,097 days.
+  // The calendar repeats every 400 years, which have 146,097 days.
   const cycles = Math.floor(year / 400);
   const inCycle = Date.UTC(2000 + year - cycles * 400, month - 1, day) / MS_PER_DAY;
   return inCycle + (cycles - 5) * 146_097;
@@ -24,15 +24,15 @@ function daysSince1970(year: number, month: number, day: number): number {
 
 const ELEMENT = /"((?:[^"\\]|\\.)*)"|([^",{}]+)/sy;
 
-/** The elements of a one-dimensional array, NULL as null; undefined for what is none. */
+/** The elements of a one-dimensional array, with null for NULL; undefined for any other text. */
 export function arrayElements(text: string): readonly (string | null)[] | undefined {
   if (text === "{}") return [];
   const elements: (string | null)[] = [];
   let at = 0;
   do {
-    ELEMENT.lastIndex = at + 1; // behind { or ,
+    ELEMENT.lastIndex = at + 1; // after { or ,
     const match = ELEMENT.exec(text);
-    if (match === null) return undefined; // another dimension, or lower bounds
+    if (match === null) return undefined; // more dimensions, or explicit lower bounds
     const [, quoted, bare] = match;
     elements.push(quoted === undefined ? bareElement(bare) : quoted.replaceAll(/\\(.)/gs, "$1"));
     at = ELEMENT.lastIndex;

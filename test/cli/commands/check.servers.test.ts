@@ -22,11 +22,11 @@ afterAll(async () => {
 });
 
 describe("headrace check", () => {
-  test("finds nothing wrong with servers that are right, and changes nothing", async () => {
+  test("passes if everything is right, and changes nothing", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} } });
     await pipeline.db.createCollection("things");
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toContain("Everything is as it should be.");
+    expect(stdout).toContain("All checks passed.");
     expect(stdout).toMatch(/✓ has an oplog that reaches back \d+ (minutes|hours)/);
     expect(stdout).not.toContain("✗");
     expect(exitCode).toBe(0);
@@ -35,7 +35,7 @@ describe("headrace check", () => {
     expect(await topicsOf(pipeline.name)).toEqual([]);
   });
 
-  test("names every server that cannot be reached, without its credentials", async () => {
+  test("names every server that cannot be reached, without credentials", async () => {
     const pipeline = await freshPipeline({
       mongodb: { uri: "mongodb://me:hunter2@127.0.0.1:1/?serverSelectionTimeoutMS=500", database: "x" },
       kafka: { brokers: "127.0.0.1:1" },
@@ -56,7 +56,7 @@ describe("headrace check", () => {
     expect(stdout + stderr).not.toContain("hunter2");
   });
 
-  test("refuses a standalone MongoDB and says what to do", async () => {
+  test("refuses a standalone MongoDB and says how to make it a replica set", async () => {
     const signal = AbortSignal.timeout(120_000);
     const provide = await findMongod(cacheFolder(process.env), signal);
     const systemBinary = await provide({ report: () => {}, signal } as unknown as Parameters<typeof provide>[0]);
@@ -83,30 +83,30 @@ describe("headrace check", () => {
     expect(exitCode).toBe(1);
   });
 
-  test("notes a collection that was dropped after it had been replicated; the pipeline runs on", async () => {
+  test("accepts a collection that was dropped after it was replicated; the pipeline still runs", async () => {
     const pipeline = await freshPipeline({ collections: { things: {}, others: {} } });
     for (const name of ["things", "others"]) await pipeline.db.collection(name).insertOne({ a: 1 });
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
     await pipeline.db.dropCollection("others");
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toMatch(/✓ has the collections.*but for "others"/);
+    expect(stdout).toMatch(/✓ has the collections.*except "others"/);
     expect(exitCode).toBe(0);
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
     expect((await pipeline.pool.query(`SELECT FROM ${pipeline.schema}.others`)).rows).toEqual([]);
   });
 
-  test("finds a topic with another number of partitions, and more copies than brokers", async () => {
+  test("finds a topic with the wrong number of partitions, and a replication factor above the number of brokers", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, kafka: { replicationFactor: 9 } });
     await pipeline.db.createCollection("things");
     const topic = topicOf(pipeline.name, pipeline.db.databaseName, "things");
     await withAdmin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 2 }] }));
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toContain(`Topics are to have 4 partitions, but ${topic} has 2.`);
-    expect(stdout).toContain("Topics are to have 9 copies");
+    expect(stdout).toContain(`kafka.partitions is 4, but ${topic} has 2.`);
+    expect(stdout).toContain("kafka.replicationFactor is 9, but");
     expect(exitCode).toBe(1);
   });
 
-  test("finds a schema that the registry would refuse, and does not register it", async () => {
+  test("finds a schema that the registry would refuse, without registering it", async () => {
     const pipeline = await freshPipeline({ collections: { things: { columns: { n: "double precision" } } } });
     await pipeline.db.createCollection("things");
     const database = pipeline.db.databaseName;
@@ -121,13 +121,13 @@ describe("headrace check", () => {
     await registry.register(schema.keySubject, schema.keySchema);
     await registry.register(schema.valueSubject, schema.valueSchema);
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toContain(`✗ takes the collections' schemas`);
+    expect(stdout).toContain(`✗ accepts the collections' schemas`);
     expect(stdout).toContain(`${topic}-value`);
     expect(exitCode).toBe(1);
     expect((await registry.latest(schema.valueSubject))?.definition).toEqual(schema.valueSchema);
   });
 
-  test("names a registry that cannot be reached in the middle of its questions, too", async () => {
+  test("names a registry that becomes unreachable during the checks", async () => {
     const proxy = await startHttpProxy(servers().schemaRegistryUrl);
     const pipeline = await freshPipeline({ schemaRegistry: { url: proxy.url }, collections: { things: {} } });
     await pipeline.db.collection("things").insertOne({ n: 1 });
@@ -140,7 +140,7 @@ describe("headrace check", () => {
     await proxy.close();
   });
 
-  test("finds missing rights in PostgreSQL and says what to grant", async () => {
+  test("finds missing rights in PostgreSQL and prints the GRANT", async () => {
     const { pool, schema } = await freshPipeline();
     const user = await freshPostgresUser();
     await pool.query(`CREATE TABLE things (_id text PRIMARY KEY, doc jsonb)`);
@@ -151,15 +151,15 @@ describe("headrace check", () => {
     });
     for (const name of ["things", "others"]) await pipeline.db.collection(name).insertOne({ a: 1 });
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toMatch(/✗ lets the user keep the progress in the schema headrace\n.*\n.*GRANT .* TO user_/);
-    expect(stdout).toContain(`✗ can hold the collection things in ${schema}.things`);
+    expect(stdout).toMatch(/✗ allows the user to keep Headrace's own tables.*\n.*\n.*GRANT .* TO user_/);
+    expect(stdout).toContain(`✗ can store the collection things in the table ${schema}.things`);
     expect(stdout).toContain(`The user of postgres.url may not write to "${schema}"."things"`);
     expect(stdout).toContain(`The table "${schema}"."things" has to be extended.`);
     expect(stdout).toContain(`The user of postgres.url may not create tables in the schema "${schema}"`);
     expect(exitCode).toBe(1);
   });
 
-  test("finds every way in which a table does not fit", async () => {
+  test("lists every reason why a table does not fit", async () => {
     const pipeline = await freshPipeline({ collections: { things: { columns: { n: "bigint", t: "text" } } } });
     await pipeline.pool.query("CREATE TABLE things (_id text, n boolean, needed int NOT NULL)");
     await pipeline.db.collection<{ _id: number }>("things").insertOne({ _id: 1 });
@@ -170,12 +170,12 @@ describe("headrace check", () => {
     expect(exitCode).toBe(1);
   });
 
-  test("reports the collection's names that Kafka cannot tell apart", async () => {
+  test("finds collections whose topics Kafka cannot tell apart", async () => {
     const pipeline = await freshPipeline({ collections: { "a.b": { table: "ab1" }, a_b: { table: "ab2" } } });
     await pipeline.db.createCollection("a.b");
     await pipeline.db.createCollection("a_b");
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toContain("✗ can tell the topics of the collections from each other");
+    expect(stdout).toContain("✗ can tell the topics of all collections apart");
     expect(exitCode).toBe(1);
   });
 });

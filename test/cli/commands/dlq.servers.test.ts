@@ -19,7 +19,7 @@ async function list(pipeline: Pipeline, ...filters: string[]): Promise<Letter[]>
 }
 
 describe("headrace dlq", () => {
-  test("lists, shows, replays and discards what the table refuses", async () => {
+  test("lists, shows, replays and discards records that PostgreSQL refuses", async () => {
     const pipeline = await freshPipeline({ collections: { items: {} } });
     const { db, pool, schema, configFile } = pipeline;
     const items = db.collection<{ _id: string; n: number }>("items");
@@ -85,7 +85,7 @@ describe("headrace dlq", () => {
     expect((await pool.query("SELECT _id FROM items ORDER BY 1")).rows).toEqual([{ _id: "a" }, { _id: "b" }]);
   });
 
-  test("shows a record that cannot be read, which only discarding closes", async () => {
+  test("shows a record that cannot be decoded; only discard closes it", async () => {
     const pipeline = await freshPipeline({ collections: { items: {} } });
     await pipeline.db.collection("items").insertOne({ a: 1 });
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
@@ -104,7 +104,7 @@ describe("headrace dlq", () => {
     expect(await list(pipeline)).toEqual([]);
   });
 
-  test("knows no dead letters of a pipeline that has never run, nor one with another's id", async () => {
+  test("lists nothing for a pipeline that has never run, and refuses an unknown id", async () => {
     const pipeline = await freshPipeline({ collections: { items: {} } });
     expect(await list(pipeline)).toEqual([]);
     const { exitCode, stderr } = await pipeline.run("dlq", "show", "no/0/1");

@@ -25,7 +25,7 @@ function environment(): NodeJS.ProcessEnv {
   };
 }
 
-test("init writes a config that check accepts, without addresses in it, and never overwrites a file", async () => {
+test("init writes a config without addresses that check accepts, and never overwrites a file", async () => {
   const { db, name } = await freshMongoDatabase();
   await db
     .collection("odd names: here")
@@ -46,7 +46,7 @@ test("init writes a config that check accepts, without addresses in it, and neve
   expect(await readFile(out, "utf8")).toBe(text);
 });
 
-test("init on a database without collections says so", async () => {
+test("init refuses a database without collections", async () => {
   const { name } = await freshMongoDatabase();
   const { exitCode, stderr } = await headrace(["init", "-d", name, "-o", join(folder, "none.yaml")], environment());
   expect(stderr).toContain("has no collections");

@@ -28,7 +28,7 @@ async function succeed(pipeline: Pipeline, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** What is there of a pipeline, or of one of its collections, by kind. */
+/** What exists of a pipeline, or of one of its collections, by kind. */
 async function remains({ name, db, pool, schema }: Pipeline, collection?: string): Promise<Record<string, string[]>> {
   const prefix = collection === undefined ? `${name}.` : topicOf(name, db.databaseName, collection);
   const admin = new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING }).admin();
@@ -65,7 +65,7 @@ async function openDeadLetters(pipeline: Pipeline): Promise<string[]> {
   return letters.map(({ id, topic }) => `${id} of ${topic}`);
 }
 
-test("a pipeline is removed with all that is of it, once it does not run; it can begin anew", async () => {
+test("a stopped pipeline is removed completely, and can start again from nothing", async () => {
   const pipeline = await replicated();
   const running = pipeline.start("run");
   await running.logged('"partitions"');
@@ -88,12 +88,12 @@ test("a pipeline is removed with all that is of it, once it does not run; it can
   expect(await openDeadLetters(pipeline)).toHaveLength(2);
 });
 
-test("a collection is removed with all that is of it, and of no other", async () => {
+test("one collection is removed completely, and the others stay as they are", async () => {
   const pipeline = await replicated();
   const others = await remains(pipeline, "two");
   const [, letterOfTwo] = await openDeadLetters(pipeline);
   expect(await succeed(pipeline, "remove", "--collection", "one", "--tables", "--yes")).toContain(
-    "with a new snapshot",
+    "from a new snapshot",
   );
   const { groups, ...ofOne } = await remains(pipeline, "one");
   expect(ofOne).toEqual({ topics: [], subjects: [], rows: [], tables: [] });
@@ -109,7 +109,7 @@ test("a collection is removed with all that is of it, and of no other", async ()
   expect(await openDeadLetters(pipeline)).toHaveLength(2);
 });
 
-test("a collection whose table was dropped by hand is removed with all that Headrace knows of the table", async () => {
+test("a collection whose table was dropped by hand is removed with all rows about the table", async () => {
   const pipeline = await replicated();
   await pipeline.pool.query("DROP TABLE one");
   expect(await succeed(pipeline, "remove", "--collection", "one", "--yes")).not.toContain("tables stay");
@@ -118,7 +118,7 @@ test("a collection whose table was dropped by hand is removed with all that Head
   expect((await pipeline.pool.query("SELECT _id::int FROM one ORDER BY 1")).rows).toEqual([{ _id: 1 }, { _id: 2 }]);
 });
 
-test("is refused as a mistake: neither or both", async () => {
+test("--collection and --pipeline: one of them must be given, not both", async () => {
   const pipeline = await freshPipeline();
   expect((await pipeline.run("remove", "--yes")).exitCode).toBe(2);
   expect((await pipeline.run("remove", "--pipeline", "--collection", "a", "--yes")).exitCode).toBe(2);

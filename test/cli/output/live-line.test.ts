@@ -25,17 +25,17 @@ function terminal(): { stream: NodeJS.WriteStream; written: () => string } {
 describe("activityText", () => {
   const idle = { published: 0, applied: 0, deadLetters: 0, position: null, lag: 0n };
 
-  test("of a consumer tells what it has applied", () => {
+  test("shows how much a consumer has applied", () => {
     expect(activityText({ ...idle, applied: 11_000, lag: 1_000n }, RATES)).toBe("applied 11,000 (700/s), lag 1,000");
   });
 
-  test("of a producer tells how old its position is and what it copies", () => {
+  test("shows how old a producer's position is, and which collections it copies", () => {
     expect(activityText({ ...idle, published: 12_000, position }, RATES)).toBe(
       "published 12,000 (812/s), position 2 s old, snapshot of cities",
     );
   });
 
-  test("of both tells both, and the dead letters", () => {
+  test("shows both in one process, and the dead letters", () => {
     expect(activityText({ published: 1, applied: 1, deadLetters: 3, position, lag: 0n }, RATES)).toMatch(
       /^published .* · applied .* · 3 dead letters$/,
     );
@@ -43,13 +43,13 @@ describe("activityText", () => {
 });
 
 describe("openLiveLine", () => {
-  test("is nothing where the stream is no terminal", async () => {
+  test("gives null if the stream is not a terminal", async () => {
     expect(
       await openLiveLine(Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.WriteStream),
     ).toBeNull();
   });
 
-  test("writes log lines whole, above the line, and leaves the cursor as it was", async () => {
+  test("writes whole log lines above the live line", async () => {
     const { stream, written } = terminal();
     const line = await openLiveLine(stream);
     const log = `{"msg":"${"x".repeat(200)}"}\n`;

@@ -11,7 +11,7 @@ function result(fill: (tally: CollectionTally) => void): CollectionResult {
   return tally.result(of);
 }
 
-test("a result counts everything and names the first hundred keys", () => {
+test("a result counts all keys and lists the first hundred", () => {
   const many = result((tally) => {
     for (let i = 0; i < 250; i++) tally.add(String(i), { kind: "different", columns: ["a", "_extra"] }, false);
     tally.add("x", { kind: "different", columns: ["a"] }, false);
@@ -28,12 +28,12 @@ test("a result counts everything and names the first hundred keys", () => {
   expect(isEqual(many)).toBe(false);
 });
 
-test("only dead letters leave a collection equal", () => {
+test("keys with a dead letter do not make a collection unequal", () => {
   expect(isEqual(result((tally) => tally.add("d", { kind: "missing" }, true)))).toBe(true);
   expect(isEqual(result((tally) => tally.add("d", { kind: "extra" }, false)))).toBe(false);
 });
 
-test("the report says the counts, the keys and the verdict", () => {
+test("the report shows the counts, the keys and whether all is equal", () => {
   const collection = result((tally) => {
     tally.add("11", { kind: "missing" }, false);
     tally.add("two\nlines", { kind: "extra" }, false);
@@ -51,7 +51,7 @@ test("the report says the counts, the keys and the verdict", () => {
   expect(report).toMatch(/Not equal\.\n$/);
 });
 
-test("the report of equal tables has no keys", () => {
+test("the report of equal tables lists no keys", () => {
   const report = verifyReport({ equal: true, caughtUp: null, collections: [result(() => {})] });
   expect(report).toMatch(/┘\n\nEqual: every document was compared with its row\.\n$/);
 });

@@ -17,7 +17,7 @@ import {
 } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readBson, readId } from "../../../src/verify/values/bson.ts";
+import { readBson, readDocumentId } from "../../../src/verify/values/bson.ts";
 import { EXTENDED, toJson } from "../../../src/verify/values/json-forms.ts";
 import { isSameJson, parseJson, stringifyJson } from "../../../src/verify/values/json.ts";
 
@@ -58,7 +58,7 @@ function extended(raw: Uint8Array): string {
 }
 
 describe("reading BSON", () => {
-  test("every type is read as bson reads it", () => {
+  test("every type is read as by the package bson", () => {
     const reference = EJSON.stringify(everyType, { relaxed: false });
     const read = toJson(EXTENDED, readBson(serialize(everyType, { ignoreUndefined: false }), "\ufffd"));
     expect(isSameJson(parseJson(reference), read)).toBe(true);
@@ -67,7 +67,7 @@ describe("reading BSON", () => {
     ]);
   });
 
-  test("random documents are read as bson reads them", () => {
+  test("random documents are read as by the package bson", () => {
     const scalar = fc.oneof(
       fc.double().map((value) => new Double(value)),
       fc.integer().map((value) => new Int32(value)),
@@ -92,7 +92,7 @@ describe("reading BSON", () => {
     );
   });
 
-  test("dates beyond JavaScript's are exact", () => {
+  test("dates beyond the range of JavaScript are exact", () => {
     const raw = serialize({ at: new Date(0) });
     Buffer.from(raw.buffer, raw.byteOffset).writeBigInt64LE(9_223_372_036_854_775_807n, 8);
     expect(extended(raw)).toBe('{"at":{"$date":{"$numberLong":"9223372036854775807"}}}');
@@ -106,28 +106,31 @@ describe("reading BSON", () => {
     );
   });
 
-  test("of a name that occurs twice the last value counts", () => {
+  test("if a name occurs twice, the last value counts", () => {
     const raw = Buffer.from(serialize({ a: 1, b: 2 }));
     raw[raw.indexOf("b")] = "a".charCodeAt(0);
     expect(extended(raw)).toBe('{"a":{"$numberInt":"2"}}');
   });
 
-  test("invalid UTF-8 becomes U+FFFD, and makes an _id unfit for a key, as NUL does", () => {
+  test("invalid UTF-8 becomes U+FFFD; an _id with it or with NUL cannot be a key", () => {
     const withBytes = (bytes: readonly number[]): Buffer => {
       const raw = Buffer.from(serialize({ _id: "xy", after: 1 }));
       raw.set(bytes, raw.indexOf("xy"));
       return raw;
     };
-    expect(readId(withBytes([0xff, 0x61]))).toEqual({ id: { kind: "string", value: "\ufffda" }, isClean: false });
-    expect(readId(withBytes([0x61, 0]))).toEqual({ id: { kind: "string", value: "a\0" }, isClean: false });
-    expect(readId(serialize({ bad: "a\0", _id: "\ufffd" }))).toMatchObject({ isClean: true });
+    expect(readDocumentId(withBytes([0xff, 0x61]))).toEqual({
+      id: { kind: "string", value: "\ufffda" },
+      isClean: false,
+    });
+    expect(readDocumentId(withBytes([0x61, 0]))).toEqual({ id: { kind: "string", value: "a\0" }, isClean: false });
+    expect(readDocumentId(serialize({ bad: "a\0", _id: "\ufffd" }))).toMatchObject({ isClean: true });
   });
 
-  test("bytes that are no BSON are refused, not read past their end", () => {
+  test("bytes that are not BSON are refused and never read past their end", () => {
     const whole = serialize(everyType);
     for (let length = 0; length < whole.length; length++) {
       expect(() => readBson(whole.subarray(0, length), "\ufffd")).toThrow();
     }
-    expect(() => readId(serialize({ a: 1 }))).toThrow("no _id");
+    expect(() => readDocumentId(serialize({ a: 1 }))).toThrow("no _id");
   });
 });

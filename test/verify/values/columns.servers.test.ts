@@ -136,7 +136,7 @@ describe("typed columns", () => {
     expect(result.collections[0]).toMatchObject({ documents: count, rows: count, ...nothing });
   });
 
-  test("every planted change is found, and nothing else", async () => {
+  test("exactly the changed rows are found", async () => {
     const planted = changes.map(([column, sql], i) => ({ key: 7 + i * 100, column, sql }));
     for (const { key, sql } of planted) await comparison.sql(`UPDATE things SET ${sql} WHERE _id = ${key}`);
     const result = await comparison.compare();
@@ -160,7 +160,7 @@ describe("typed columns", () => {
     expect(findings(await comparison.compareThings())).toEqual(nothing);
   });
 
-  test("missing and extra rows, and two rows that changed places", async () => {
+  test("missing rows, extra rows and two swapped rows are found", async () => {
     await comparison.sql("DELETE FROM things WHERE _id IN (11, 3999)");
     await comparison.sql(insertRows, [count + 1, count + 2, base]);
     await comparison.sql(insertRows, [-3, -3, base]);
@@ -180,7 +180,7 @@ describe("typed columns", () => {
     expect(findings(await comparison.compareThings())).toEqual(nothing);
   });
 
-  test("a column that the table does not have is a difference in every row that needs it", async () => {
+  test("a column that is missing in the table is a difference in every row that needs it", async () => {
     await comparison.sql("ALTER TABLE things RENAME COLUMN title TO heading");
     const result = await comparison.compareThings();
     await comparison.sql("ALTER TABLE things RENAME COLUMN heading TO title");
@@ -188,7 +188,7 @@ describe("typed columns", () => {
     expect(result.different).toHaveLength(100);
   });
 
-  test("rows that hold everything in _extra lose nothing, and are different all the same", async () => {
+  test("rows that have everything in _extra count as different, although nothing is lost", async () => {
     await comparison.sql(
       `UPDATE things SET whole = NULL, _extra = _extra || jsonb_build_object('whole', jsonb_build_object('$numberDouble', '35.0'))
        WHERE _id = 5`,

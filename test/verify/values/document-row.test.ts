@@ -36,7 +36,7 @@ function compareDate(type: string, ms: bigint, row: Row): readonly string[] {
 const uuid = "01234567-89ab-cdef-0123-456789abcdef";
 const hex = "0123456789abcdef01234567";
 
-describe("a value that fits has to stand in its column", () => {
+describe("a value that fits must be in its column", () => {
   const cases: readonly [type: string, value: unknown, text: string, ...wrong: readonly string[]][] = [
     ["text", "a\0ü", "a\ufffdü", "aü", ""],
     ["text", new ObjectId(hex), hex, hex.toUpperCase()],
@@ -110,13 +110,13 @@ describe("a value that fits has to stand in its column", () => {
     expect(compare(mapping, { v: value }, [text, '{"v": 1}'])).toEqual(["_extra"]);
   });
 
-  test("null and absent are both NULL, and a null that a column holds is not in _extra", () => {
+  test("null and absent are both NULL in a column; a null that a column holds is not in _extra", () => {
     expect(compare(columns({ v: "text" }), {}, [null, null])).toEqual([]);
     expect(compare(columns({ v: "text" }), { v: null }, [null, null])).toEqual([]);
     expect(compare(columns({ v: "text" }), { v: null }, [null, '{"v": null}'])).toEqual(["_extra"]);
   });
 
-  test("dates are exact to the ends of PostgreSQL's time", () => {
+  test("dates are exact up to both ends of PostgreSQL's range", () => {
     expect(compareDate("timestamptz", -210_866_803_200_000n, ["4714-11-24 00:00:00+00 BC", null])).toEqual([]);
     expect(compareDate("timestamptz", 9_224_318_015_999_999n, ["294276-12-31 23:59:59.999+00", null])).toEqual([]);
     expect(compareDate("timestamptz", 9_224_318_015_999_998n, ["294276-12-31 23:59:59.999+00", null])).toEqual(["v"]);
@@ -127,7 +127,7 @@ describe("a value that fits has to stand in its column", () => {
   });
 });
 
-describe("a value that does not fit has to stand in _extra", () => {
+describe("a value that does not fit must be in _extra", () => {
   const cases: readonly [type: string, value: unknown, extra: string][] = [
     ["text", 1, '{"$numberInt": "1"}'],
     ["varchar(3)", "abcd", '"abcd"'],
@@ -168,7 +168,7 @@ describe("a value that does not fit has to stand in _extra", () => {
   });
 });
 
-test("BSON's undefined is no null", () => {
+test("BSON's undefined is not null", () => {
   const raw = Buffer.from(serialize({ v: null }));
   raw[4] = 0x06;
   const document = readBson(raw, "\ufffd");
@@ -181,14 +181,14 @@ test("BSON's undefined is no null", () => {
 describe("_extra is the rest of the document", () => {
   const mapping = columns({ a: "text", "d.w": "double precision", "d.e.x": "text" });
 
-  test("without what columns hold, at any depth", () => {
+  test("without the fields that columns hold, at any depth", () => {
     const document = { a: "x", b: 1, d: { w: 2, h: 3, e: { x: "y", z: null } } };
     const extra = '{"d": {"h": {"$numberInt": "3"}, "e": {"z": null}}, "b": {"$numberInt": "1"}}';
     expect(compare(mapping, document, ["x", "2", "y", extra])).toEqual([]);
     expect(compare(mapping, document, ["x", "2", "y", extra.replace("3", "4")])).toEqual(["_extra"]);
   });
 
-  test("a sub-document that columns hold all of is left out, an empty one stays", () => {
+  test("a sub-document that columns hold completely is left out; an empty one stays", () => {
     expect(compare(mapping, { d: { w: 2, e: { x: "y" } } }, [null, "2", "y", null])).toEqual([]);
     expect(compare(mapping, { d: { w: 2, e: {} } }, [null, "2", null, '{"d": {"e": {}}}'])).toEqual([]);
     expect(compare(mapping, { d: {} }, [null, null, null, '{"d": {}}'])).toEqual([]);
@@ -200,14 +200,14 @@ describe("_extra is the rest of the document", () => {
     expect(compare(mapping, { d: [{ w: 2 }] }, [null, null, null, extra])).toEqual([]);
   });
 
-  test("a column of the whole sub-document beside one of its field", () => {
+  test("a column for a whole sub-document beside a column for one of its fields", () => {
     const both = columns({ d: "jsonb", "d.w": "double precision" });
     expect(compare(both, { d: { w: 2 } }, ['{"w": 2}', "2", null])).toEqual([]);
     const misfit = columns({ d: "text", "d.w": "double precision" });
     expect(compare(misfit, { d: { w: 2, h: "h" } }, [null, "2", '{"d": {"h": "h"}}'])).toEqual([]);
   });
 
-  test("a column may hold a part of the _id, which _extra never has", () => {
+  test("a column may hold a part of the _id, which is never in _extra", () => {
     const mapped = columns({ "_id.a": "text", _id: "jsonb" });
     expect(compare(mapped, { _id: { a: "x", b: 1 } }, ["x", '{"a": "x", "b": 1}', null])).toEqual([]);
   });

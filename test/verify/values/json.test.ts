@@ -13,7 +13,7 @@ function parsed(text: string): JsonValue {
 }
 
 describe("JSON", () => {
-  test("is parsed as JSON.parse does", () => {
+  test("is parsed like JSON.parse", () => {
     fc.assert(
       fc.property(fc.json({ stringUnit: "binary" }), fc.nat({ max: 3 }), (text, indent) => {
         const spaced = JSON.stringify(JSON.parse(text), null, indent);
@@ -22,7 +22,7 @@ describe("JSON", () => {
     );
   });
 
-  test("that is broken is refused", () => {
+  test("invalid JSON is refused", () => {
     for (const text of [
       "",
       "{",
@@ -43,7 +43,7 @@ describe("JSON", () => {
     }
   });
 
-  test("names keep their order, also such as an object would move", () => {
+  test("names keep their order, also names that an object would move", () => {
     expect(stringifyJson(parsed('{"b": 1, "2": 2, "__proto__": 3, "1": 4}'))).toBe('{"b":1,"2":2,"__proto__":3,"1":4}');
   });
 
@@ -55,7 +55,7 @@ describe("JSON", () => {
     expect(same("1", '"1"')).toBe(false);
   });
 
-  test("objects are the same in any order, arrays only in theirs", () => {
+  test("objects are equal in any order, arrays only in the same order", () => {
     expect(same('{"a": [1, null], "b": {}}', '{"b": {}, "a": [1, null]}')).toBe(true);
     expect(same("[1, 2]", "[2, 1]")).toBe(false);
     expect(same('{"a": 1}', '{"a": 1, "b": null}')).toBe(false);
@@ -64,7 +64,7 @@ describe("JSON", () => {
     expect(same("null", "false")).toBe(false);
   });
 
-  test("a double in Extended JSON is the double, in any notation", () => {
+  test("a $numberDouble is compared as a double, in any notation", () => {
     expect(same('{"$numberDouble": "1e+300"}', '{"$numberDouble": "1.0E300"}')).toBe(true);
     expect(same('{"$numberDouble": "7.0"}', '{"$numberDouble": "7"}')).toBe(true);
     expect(same('{"$numberDouble": "-0.0"}', '{"$numberDouble": "0.0"}')).toBe(false);
@@ -75,14 +75,14 @@ describe("JSON", () => {
 });
 
 describe("decimals", () => {
-  test("one value has one text", () => {
+  test("equal values have one text", () => {
     for (const text of ["1.5", "1.50", "15E-1", "+0.15e1", "0001.5000"]) expect(decimalOf(text)).toBe("15e-1");
     for (const text of ["0", "-0", "0.000", "0E+10", "-0.0"]) expect(decimalOf(text)).toBe("0");
     for (const text of ["NaN", "Infinity", "-Infinity"]) expect(decimalOf(text)).toBe(text);
     for (const text of ["", ".", "-", "1x", " 1", "e5"]) expect(decimalOf(text)).toBeUndefined();
   });
 
-  test("integers are exact, and only integers are", () => {
+  test("whole numbers become exact integers, other numbers none", () => {
     expect(integerOf("7.00")).toBe(7n);
     expect(integerOf("-12e2")).toBe(-1200n);
     expect(integerOf("-0")).toBe(0n);
@@ -90,7 +90,7 @@ describe("decimals", () => {
     expect(integerOf("NaN")).toBeUndefined();
   });
 
-  test("a double's exact decimal is the double and nothing near it", () => {
+  test("exactDecimal has all digits of a double", () => {
     expect(exactDecimal(0.1)).toEqual({
       sign: "",
       digits: "1000000000000000055511151231257827021181583404541015625",

@@ -17,13 +17,14 @@ import { describe, expect, test } from "vitest";
 import { HeadraceError } from "../../../src/errors/error.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 import type { IdType } from "../../../src/schemas/mapping/mapping.ts";
-import { readId } from "../../../src/verify/values/bson.ts";
+import { readDocumentId } from "../../../src/verify/values/bson.ts";
 import { expectedKey, idOfKey } from "../../../src/verify/values/key.ts";
 
-const key = (idType: IdType, _id: unknown): string | undefined => expectedKey(idType, readId(serialize({ _id })));
+const key = (idType: IdType, _id: unknown): string | undefined =>
+  expectedKey(idType, readDocumentId(serialize({ _id })));
 
 describe("keys of one type", () => {
-  test("are the type's own text", () => {
+  test("are the text of the _id", () => {
     expect(key("objectId", new ObjectId("0123456789abcdef01234567"))).toBe("0123456789abcdef01234567");
     expect(key("string", "a")).toBe("a");
     expect(key("uuid", new UUID("01234567-89ab-cdef-0123-456789abcdef"))).toBe("01234567-89ab-cdef-0123-456789abcdef");
@@ -35,7 +36,7 @@ describe("keys of one type", () => {
     expect(key("integer", Long.MIN_VALUE)).toBe("-9223372036854775808");
   });
 
-  test("have no room for another type", () => {
+  test("do not exist for an _id of another type", () => {
     expect(key("objectId", "0123456789abcdef01234567")).toBeUndefined();
     expect(key("string", new ObjectId())).toBeUndefined();
     expect(key("string", new BSONSymbol("a"))).toBe("a");
@@ -49,7 +50,7 @@ describe("keys of one type", () => {
 });
 
 describe("mixed keys", () => {
-  test("are one text for what MongoDB holds equal", () => {
+  test("are the same for _ids that MongoDB considers equal", () => {
     for (const seven of [new Int32(7), Long.fromNumber(7), new Double(7), Decimal128.fromString("7.00")]) {
       expect(key("mixed", seven)).toBe('{"$numberLong":"7"}');
     }
@@ -66,7 +67,7 @@ describe("mixed keys", () => {
     expect(key("mixed", null)).toBe("null");
   });
 
-  test("take a Decimal128 that is encoded with more than 34 digits for zero, as MongoDB does", () => {
+  test("treat a Decimal128 with more than 34 digits as zero, as MongoDB does", () => {
     const bytes = Buffer.alloc(16);
     bytes.writeBigUInt64LE((3n << 61n) | (6144n << 47n), 8); // 2^113 × 10^-32
     const tooLong = new Decimal128(bytes);
@@ -75,7 +76,7 @@ describe("mixed keys", () => {
     expect(key("integer", tooLong)).toBe("0");
   });
 
-  test("keep the order of fields, and tell nested values apart", () => {
+  test("keep the order of fields and the types of nested values", () => {
     const id = new Map<string, unknown>([
       ["b", new Double(7)],
       ["2", [new ObjectId("0123456789abcdef01234567"), { x: new Date(5) }]],
@@ -85,20 +86,20 @@ describe("mixed keys", () => {
     );
   });
 
-  test("that could be mistaken for another are none", () => {
+  test("do not exist for an _id that could be mistaken for another", () => {
     expect(key("mixed", { a: { $oid: "0123456789abcdef01234567" } })).toBeUndefined();
     const twice = Buffer.from(serialize({ _id: { a: 1, b: 2 } }));
     twice[twice.lastIndexOf("b\0")] = 0x61;
-    expect(expectedKey("mixed", readId(twice))).toBeUndefined();
+    expect(expectedKey("mixed", readDocumentId(twice))).toBeUndefined();
   });
 
-  test("with NUL anywhere are none", () => {
+  test("do not exist for an _id with a NUL character", () => {
     expect(key("mixed", { a: ["\0"] })).toBeUndefined();
     expect(key("mixed", { a: "\\u0000" })).toBe('{"a":"\\\\u0000"}');
   });
 });
 
-test("keys are those of the writer, found in two ways", () => {
+test("keys are equal to those of the writer", () => {
   const scalar = fc.oneof(
     fc.double().map((value) => new Double(value)),
     fc.integer({ min: -99, max: 99 }).map((value) => new Double(2 ** value)),
@@ -124,7 +125,7 @@ test("keys are those of the writer, found in two ways", () => {
   fc.assert(
     fc.property(idType, id, (type, _id) => {
       const raw = serialize({ _id });
-      expect(expectedKey(type, readId(raw))).toBe(writtenKey(type, raw));
+      expect(expectedKey(type, readDocumentId(raw))).toBe(writtenKey(type, raw));
     }),
     { numRuns: 2_000 },
   );
@@ -141,7 +142,7 @@ function writtenKey(idType: IdType, raw: Uint8Array): string | undefined {
 }
 
 describe("the _id of a key", () => {
-  test("has that key again", () => {
+  test("has the same key again", () => {
     const ids: readonly [IdType, unknown][] = [
       ["objectId", new ObjectId()],
       ["string", 'ä"\\'],
@@ -167,7 +168,7 @@ describe("the _id of a key", () => {
     }
   });
 
-  test("does not exist for a text of another type", () => {
+  test("does not exist for the text of another type", () => {
     expect(idOfKey("objectId", "0123456789ABCDEF01234567")).toBeUndefined();
     expect(idOfKey("objectId", "x")).toBeUndefined();
     expect(idOfKey("uuid", "x")).toBeUndefined();

@@ -85,10 +85,10 @@ test("random documents are equal in columns of random types at random paths", as
   await fc.assert(fc.asyncProperty(columns, documents, expectEqual), { numRuns: 40, endOnFailure: true });
 });
 
-describe("of two documents, one has the other's row", () => {
+describe("a document and the row of another document are equal", () => {
   const types = COLUMN_TYPES.flatMap((base) => [base, `${base}[]`]);
 
-  test.each(types)("exactly where PostgreSQL holds their rows equal, in a column of type %s", async (type) => {
+  test.each(types)("exactly if PostgreSQL considers their rows equal, in a column of type %s", async (type) => {
     const columns = columnsOf({ v: type });
     const value = type.endsWith("[]") ? uniformArray : scalar;
     await fc.assert(
