@@ -62,7 +62,7 @@ export function changeSourceContract(setUp: () => Promise<SourceUnderTest>): voi
     }
   });
 
-  test("positions and the versions of a key never fall, in snapshots and stream, wherever it is stopped", async () => {
+  test("positions and the versions of a key never fall, even if the source is stopped and resumed anywhere", async () => {
     const { createSource, write, now } = await setUp();
     await write(100);
     const writing = write(1_000);

@@ -54,7 +54,7 @@ test("a dead letter of 16 MB is written and read", async () => {
   expect(read?.value?.equals(value)).toBe(true);
 });
 
-test("one that is larger than the topic takes is refused with what to do", async () => {
+test("a dead letter above the topic's limit is refused with a remedy", async () => {
   const topic = `${fixture.prefix}.${uniqueName("dlq")}`;
   await fixture.createTopic(topic, 1, { "max.message.bytes": "1000" });
   const { writer } = connect(topic);
@@ -64,7 +64,7 @@ test("one that is larger than the topic takes is refused with what to do", async
   });
 });
 
-test("a DLQ that does not exist has nothing to read and takes nothing", async () => {
+test("without a DLQ topic, a scan finds nothing and a write fails", async () => {
   const { reader, writer } = connect(`${fixture.prefix}.${uniqueName("none")}`);
   expect(await values(reader)).toEqual([]);
   await expect(writer.write(record({}), failure)).rejects.toMatchObject({
@@ -73,14 +73,14 @@ test("a DLQ that does not exist has nothing to read and takes nothing", async ()
   });
 });
 
-test("a scan ends where the DLQ ends with control records, and skips aborted transactions", async () => {
+test("a scan ends if the DLQ ends with control records, and skips aborted transactions", async () => {
   const { topic, reader } = await freshQueue();
   await fixture.publish(topic, [{ value: "by the producer" }]);
   await fixture.publish(topic, [{ value: "never" }], "abort");
   expect(await values(reader)).toEqual(["by the producer"]);
 });
 
-test("a scan ends though the group's last commit was not answered", async () => {
+test("a scan ends even if the answer to the group's last commit is lost", async () => {
   const { topic, writer } = await freshQueue();
   for (const value of ["a", "b"]) await writer.write(record({ value: Buffer.from(value) }), failure);
   const proxy = await startKafkaProxy(servers().kafkaBrokers);
@@ -91,7 +91,7 @@ test("a scan ends though the group's last commit was not answered", async () => 
   expect(await values(reader)).toEqual(["a", "b"]);
 });
 
-test("a scan begins where retention has left the DLQ's start", async () => {
+test("a scan begins at the DLQ's start, which retention has moved", async () => {
   const { topic, reader, writer } = await freshQueue();
   for (const value of ["a", "b", "c"]) await writer.write(record({ value: Buffer.from(value) }), failure);
   await fixture.deleteRecords(topic, 2n);

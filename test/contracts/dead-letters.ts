@@ -12,7 +12,7 @@ const never = new AbortController().signal;
 /** What every pair of DeadLetterWriter and DeadLetterReader does. */
 export function describeDeadLetters(name: string, make: MakeDeadLetters): void {
   describe(`dead letters: ${name}`, () => {
-    test("key and value come back byte for byte, null as null, with the record's own headers", async () => {
+    test("key, value and the record's own headers are read as they were written, also null", async () => {
       const { reader, writer } = await make();
       const records = [
         { ...record(1n), key: randomBytes(20), value: randomBytes(300), headers: { trace: Buffer.from([0, 255]) } },
@@ -43,7 +43,7 @@ export function describeDeadLetters(name: string, make: MakeDeadLetters): void {
       });
     });
 
-    test("the headers of a record that comes back tell of the last failure alone", async () => {
+    test("after a second failure the headers describe only that one", async () => {
       const { reader, writer } = await make();
       await writer.write(record(1n), failure());
       const [first] = await scanned(reader);
@@ -59,12 +59,12 @@ export function describeDeadLetters(name: string, make: MakeDeadLetters): void {
       });
     });
 
-    test("an empty DLQ has nothing to visit", async () => {
+    test("a scan of an empty DLQ visits nothing", async () => {
       const { reader } = await make();
       expect(await scanned(reader)).toEqual([]);
     });
 
-    test("what is written during a scan is left to the next one", async () => {
+    test("a scan does not visit dead letters that are written during it", async () => {
       const { reader, writer } = await make();
       await writer.write(record(1n), failure());
       await writer.write(record(2n), failure());

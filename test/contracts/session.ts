@@ -47,7 +47,7 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     expect(await published()).toEqual(versions);
   });
 
-  test("when it has been closed, readers see all that it published", async () => {
+  test("after close, readers see everything that the session published", async () => {
     const { startProcess, published } = await setUp();
     const open = startProcess();
     const versions = [1n, 2n, 3n, 4n, 5n];
@@ -82,7 +82,7 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     await session.close();
   });
 
-  test("of two processes of one name the older one has to stop, and nothing it does is seen any more", async () => {
+  test("of two processes with one name, the older one must stop, and nothing that it writes is visible", async () => {
     const { startProcess, published } = await setUp();
     const openOlder = startProcess();
     const older = await openOlder({ signal });
@@ -104,7 +104,7 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     expect(await published()).toEqual([1n, 3n, 4n]);
   });
 
-  test("it is not opened once the work is to stop", async () => {
+  test("a session does not open after the signal has aborted", async () => {
     const { startProcess } = await setUp();
     const reason = new Error("stop");
     await expect(startProcess()({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);

@@ -38,7 +38,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       await sink.readProgress([home, ...others]);
     });
 
-    test("leave all rows until each partition has come upon them, then take the older ones", async () => {
+    test("delete the older rows once they are applied in every partition, and not before", async () => {
       await apply(0n, 3n, [upsert("a", 1n, "1"), upsert("b", 10n, "10"), upsert("c", 9n, "9")]);
       await truncateOthers(10n);
       expect((await harness.rows()).map(({ key }) => key)).toEqual(["a", "b", "c"]);
@@ -47,20 +47,20 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect((await sink.readProgress([home])).get(partitionKey(home))).toBe(4n);
     });
 
-    test("take what stands before them in the same batch, and leave what comes after", async () => {
+    test("delete rows from before them in the same batch, and keep those from after them", async () => {
       await truncateOthers(10n);
       const changes = [upsert("a", 1n, "1"), upsert("b", 2n, "2"), truncate(10n), upsert("b", 11n, "11")];
       await apply(0n, 4n, changes);
       expect(await harness.rows()).toEqual([{ key: "b", version: 11n, n: "11" }]);
     });
 
-    test("hold off what is older and comes later, in their own partition at once", async () => {
+    test("keep out older changes that come later, in their own partition at once", async () => {
       await apply(0n, 2n, [upsert("a", 1n, "1"), truncate(10n)]);
       await apply(2n, 5n, [upsert("b", 9n, "9"), upsert("c", 10n, "10"), deletion("d", 9n)]);
       expect(await harness.rows()).toEqual([{ key: "c", version: 10n, n: "10" }]);
     });
 
-    test("count from the oldest that a partition has come upon last", async () => {
+    test("count up to the oldest of the partitions' last truncates", async () => {
       await applyIn(others[0]!, 0n, [upsert("a", 5n, "5"), upsert("b", 15n, "15")]);
       await applyIn(others[0]!, 2n, [truncate(10n), truncate(20n)]);
       await applyIn(others[1]!, 0n, [truncate(20n)]);
@@ -71,7 +71,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([]);
     });
 
-    test("spare the row of a key whose newer change was skipped, and take those of older ones and of deletes", async () => {
+    test("keep the row of a key whose skipped change is not older, unless it is a delete", async () => {
       const skipped = { a: upsert("a", 10n, "1"), b: upsert("b", 9n, "1"), c: deletion("c", 11n) };
       await apply(
         0n,
@@ -87,7 +87,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
     });
 
-    test("that are delivered again change nothing", async () => {
+    test("change nothing when they are delivered again", async () => {
       await truncateOthers(10n);
       await apply(0n, 2n, [truncate(10n), upsert("a", 10n, "10")]);
       expect(await apply(0n, 2n, [truncate(10n)])).toBe("fenced");
@@ -96,14 +96,14 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([{ key: "a", version: 10n, n: "10" }]);
     });
 
-    test("of a consumer that is not where it believes to be mark nothing", async () => {
+    test("do not count if the consumer's offset is fenced", async () => {
       await truncateOthers(10n);
       await apply(0n, 2n, [upsert("a", 1n, "1")]);
       expect(await apply(0n, 2n, [truncate(10n)])).toBe("fenced");
       expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
     });
 
-    test("meet in all partitions at once", async () => {
+    test("may be applied in all partitions at the same time", async () => {
       await apply(0n, 1n, [upsert("a", 1n, "1")]);
       await Promise.all([
         apply(1n, 2n, [truncate(10n)], harness.open()),
@@ -112,7 +112,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([]);
     });
 
-    test("leave the rows of other tables", async () => {
+    test("keep the rows of other tables", async () => {
       const elsewhere = { ...harness.table, table: "others" };
       await sink.apply({ ...home, table: elsewhere, expectedOffset: 0n, nextOffset: 1n, changes: [truncate(10n)] });
       for (const partition of others) {
@@ -123,7 +123,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([{ key: "a", version: 9n, n: "9" }]);
     });
 
-    test("supersede the replay of an older dead letter, and not that of one of their own time", async () => {
+    test("supersede the replay of an older dead letter, but not of one with their own version", async () => {
       await truncateOthers(10n);
       await apply(0n, 1n, [truncate(10n)]);
       expect(await replay(0n, upsert("a", 9n, "9"))).toBe("superseded");
@@ -132,7 +132,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await harness.rows()).toEqual([{ key: "c", version: 10n, n: "10" }]);
     });
 
-    test("can be dead letters themselves", async () => {
+    test("can be replayed as dead letters", async () => {
       await apply(0n, 1n, [upsert("a", 1n, "1")]);
       await truncateOthers(10n);
       expect(await replay(1n, truncate(10n))).toBe("replayed");
@@ -142,7 +142,7 @@ export function describeTruncates(makeHarness: () => Promise<SinkHarness>): void
       expect(await replay(2n, truncate(9n))).toBe("superseded");
     });
 
-    test("may be the first that is known of a table", async () => {
+    test("may be the first change of a table", async () => {
       await truncateOthers(10n);
       expect(await apply(0n, 1n, [truncate(10n)])).toBe("applied");
       expect(await harness.rows()).toEqual([]);

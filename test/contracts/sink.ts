@@ -32,7 +32,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
       (await sink.outcomesOf([{ ...home, offset }])).get(originKey({ ...home, offset }));
 
     describe("progress", () => {
-      test("begins at 0 for each partition that has none", async () => {
+      test("is 0 for a partition without progress", async () => {
         const other = { topic: "shop.products", partition: 4 };
         const found = await sink.readProgress([home, other]);
         expect(found).toEqual(
@@ -43,23 +43,23 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         );
       });
 
-      test("moves with what is applied, and is what other sinks read", async () => {
+      test("moves with each applied batch, and other sinks read the same", async () => {
         expect(await apply(0n, 7n, [upsert("a", 1n, "1")])).toBe("applied");
         expect(await harness.open().readProgress([home])).toEqual(new Map([[partitionKey(home), 7n]]));
       });
 
-      test("moves over a stretch that holds no changes", async () => {
+      test("moves past offsets without changes", async () => {
         expect(await apply(0n, 5n, [])).toBe("applied");
         expect(await progress()).toBe(5n);
       });
 
-      test("of one partition leaves the others alone", async () => {
+      test("of one partition does not change the others", async () => {
         const other = { topic: "shop.carts", partition: 3 };
         await apply(0n, 7n, []);
         expect((await sink.readProgress([other])).get(partitionKey(other))).toBe(0n);
       });
 
-      test("fences whoever expects another offset, and nothing is written", async () => {
+      test("fences a batch that expects another offset, and nothing is written", async () => {
         await apply(0n, 7n, [upsert("a", 1n, "1")]);
         expect(await apply(0n, 9n, [upsert("a", 2n, "2")])).toBe("fenced");
         expect(await apply(8n, 9n, [upsert("a", 2n, "2")])).toBe("fenced");
@@ -67,7 +67,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
       });
 
-      test("lets one of two sinks through that apply the same stretch at once", async () => {
+      test("fences one of two sinks that apply the same batch at once", async () => {
         const sinks = [sink, harness.open()];
         const outcomes = await Promise.all(
           sinks.map((each, index) => apply(0n, 1n, [upsert("a", 1n, String(index))], each)),
@@ -77,7 +77,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: String(winner) }]);
       });
 
-      test("of a partition that was never read fences", async () => {
+      test("fences a batch of a partition whose progress was never read", async () => {
         const batch = { topic: "shop.unread", partition: 0, table: harness.table, expectedOffset: 0n, nextOffset: 1n };
         expect(await sink.apply({ ...batch, changes: [upsert("a", 1n, "1")] })).toBe("fenced");
       });
@@ -93,7 +93,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         ]);
       });
 
-      test("takes several changes of one key in one batch, the last one counting", async () => {
+      test("applies the last of several changes of one key in one batch", async () => {
         await apply(0n, 5n, [
           upsert("a", 1n, "1"),
           upsert("a", 2n, "2"),
@@ -107,7 +107,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         ]);
       });
 
-      test("does not let an older change pass, nor bring a deleted row back", async () => {
+      test("ignores an older change, also of a deleted row", async () => {
         await apply(0n, 3n, [upsert("a", 10n, "10"), deletion("b", 10n), upsert("c", 10n, "10")]);
         await apply(3n, 6n, [upsert("a", 9n, "9"), upsert("b", 9n, "9"), deletion("c", 9n)]);
         expect(await harness.rows()).toEqual([
@@ -116,19 +116,19 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         ]);
       });
 
-      test("takes a change of an equal version again", async () => {
+      test("applies a change of the same version again", async () => {
         await apply(0n, 1n, [upsert("a", 5n, "5")]);
         expect(await apply(1n, 2n, [upsert("a", 5n, "5")])).toBe("applied");
         expect(await harness.rows()).toEqual([{ key: "a", version: 5n, n: "5" }]);
       });
 
-      test("makes a row again that is newer than its delete", async () => {
+      test("inserts a row again if it is newer than its delete", async () => {
         await apply(0n, 2n, [upsert("a", 1n, "1"), deletion("a", 2n)]);
         await apply(2n, 3n, [upsert("a", 3n, "3")]);
         expect(await harness.rows()).toEqual([{ key: "a", version: 3n, n: "3" }]);
       });
 
-      test("remembers the newest delete of a key, not the last one that came", async () => {
+      test("remembers the newest delete of a key, not the last applied one", async () => {
         await apply(0n, 1n, [deletion("a", 10n)]);
         await apply(1n, 2n, [deletion("a", 5n)]);
         await apply(2n, 3n, [upsert("a", 7n, "7")]);
@@ -142,7 +142,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await harness.rows()).toEqual([{ key: "a", version: version + 1n, n: "2" }]);
       });
 
-      test("throws poison for a record that can't be written, and nothing of the batch is", async () => {
+      test("throws poison for a record that PostgreSQL refuses, and writes nothing of the batch", async () => {
         const batch = apply(0n, 2n, [upsert("a", 1n, "1"), upsert("b", 2n, "99999999999")]);
         await expect(batch).rejects.toMatchObject({ name: "HeadraceError", kind: "poison" });
         expect(await progress()).toBe(0n);
@@ -150,7 +150,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await apply(0n, 1n, [upsert("a", 1n, "1")])).toBe("applied");
       });
 
-      test("works on partitions in parallel", async () => {
+      test("applies partitions in parallel", async () => {
         const partitions = Array.from({ length: 12 }, (_, partition) => ({ topic: "shop.products", partition }));
         await sink.readProgress(partitions);
         const outcomes = await Promise.all(
@@ -177,21 +177,21 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         ["can be decoded", upsert("a", 2n, "2")],
         ["is a delete", deletion("a", 2n)],
         ["cannot be decoded", null],
-      ])("moves the progress past a record that %s, and leaves the rows alone", async (_, change) => {
+      ])("moves the progress past a record that %s, and does not change rows", async (_, change) => {
         await apply(0n, 1n, [upsert("a", 1n, "1")]);
         expect(await skip(1n, 2n, change)).toBe("applied");
         expect(await progress()).toBe(2n);
         expect(await harness.rows()).toEqual([{ key: "a", version: 1n, n: "1" }]);
       });
 
-      test("fences whoever expects another offset", async () => {
+      test("fences a record that expects another offset", async () => {
         expect(await skip(5n, 6n, null)).toBe("fenced");
         expect(await progress()).toBe(0n);
       });
     });
 
     describe("replay", () => {
-      test("applies what is newer than the row, and leaves the progress alone", async () => {
+      test("applies a change that is newer than the row, and does not move the progress", async () => {
         await apply(0n, 5n, [upsert("a", 1n, "1")]);
         expect(await replay(3n, upsert("a", 2n, "2"))).toBe("replayed");
         expect(await harness.rows()).toEqual([{ key: "a", version: 2n, n: "2" }]);
@@ -199,7 +199,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await outcome(3n)).toBe("replayed");
       });
 
-      test("applies a change of a key that nothing is known of, as the first thing that a sink does", async () => {
+      test("applies a change of an unknown key, also as the first action of a sink", async () => {
         const first = harness.open();
         const origin = { topic: "shop.unread", partition: 9, offset: 3n };
         expect(await first.replay(origin, 1, harness.table, upsert("a", 2n, "2"))).toBe("replayed");
@@ -221,20 +221,20 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         expect(await outcome(0n)).toBe("superseded");
       });
 
-      test("deletes, and the delete is remembered", async () => {
+      test("deletes the row and remembers the delete", async () => {
         await apply(0n, 1n, [upsert("a", 1n, "1")]);
         expect(await replay(0n, deletion("a", 5n))).toBe("replayed");
         await apply(1n, 2n, [upsert("a", 4n, "4")]);
         expect(await harness.rows()).toEqual([]);
       });
 
-      test("stays replayed when it is replayed again", async () => {
+      test("stays replayed if it is replayed again", async () => {
         expect(await replay(0n, upsert("a", 1n, "1"))).toBe("replayed");
         expect(await replay(0n, upsert("a", 1n, "1"))).toBe("superseded");
         expect(await outcome(0n)).toBe("replayed");
       });
 
-      test("that fails stays open", async () => {
+      test("stays open if the replay fails", async () => {
         await expect(replay(0n, upsert("a", 1n, "99999999999"), 2)).rejects.toMatchObject({ kind: "poison" });
         expect(await outcome(0n)).toBeUndefined();
         expect(await harness.rows()).toEqual([]);
@@ -244,7 +244,7 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
     describeTruncates(makeHarness);
 
     describe("outcomes of dead letters", () => {
-      test("tell the closed ones, whatever else is asked for", async () => {
+      test("are given for the closed dead letters only", async () => {
         await replay(1n, upsert("a", 1n, "1"));
         await sink.close({ ...home, offset: 2n }, 1, "discarded", harness.table);
         await sink.close({ ...home, offset: 3n }, 4, "replayed", null);
@@ -259,11 +259,11 @@ export function describeSink(name: string, makeHarness: () => Promise<SinkHarnes
         );
       });
 
-      test("of nothing are nothing", async () => {
+      test("are empty for no dead letters", async () => {
         expect(await sink.outcomesOf([])).toEqual(new Map());
       });
 
-      test("let a discarded one be replayed, and a replayed one not be discarded", async () => {
+      test("change from discarded to replayed, but not back", async () => {
         const origin = { ...home, offset: 1n };
         await sink.close(origin, 1, "discarded", harness.table);
         await replay(1n, upsert("a", 1n, "1"));
