@@ -59,7 +59,7 @@ describe("headrace run", () => {
     await pipeline.db.collection("things").insertOne({ a: 1 });
     const { exitCode, stderr } = await pipeline.run("run", "--once");
     expect(stderr).toContain(`may not write to \\"${owner.schema}\\".\\"things\\"`);
-    expect(stderr).toContain("has to be extended");
+    expect(stderr).toContain("may not extend the table");
     expect(exitCode).toBe(1);
     expect((await owner.pool.query("SELECT * FROM things")).rows).toEqual([]);
     expect(await topicsOf(pipeline)).toEqual([]);

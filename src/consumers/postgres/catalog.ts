@@ -2,42 +2,46 @@ import type { TableName } from "../ports.ts";
 import type { PostgresSession, Query, Row } from "./client.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-/** A schema as the catalog has it, for the user of the connection. */
+/** A schema as the catalog shows it to the user of the connection. */
 export interface SchemaState {
   readonly exists: boolean;
-  /** Whether tables can be made in it, or, where it doesn't exist, whether it can be made itself. */
+  /** Whether the user may create tables in it or, where it does not exist, create it. */
   readonly canCreate: boolean;
+  /** The user of the connection, quoted. */
+  readonly user: string;
 }
 
 export interface ColumnState {
   readonly name: string;
-  /** format_type(); of a domain that of its base type. */
+  /** As format_type() writes it; of a domain the base type. */
   readonly sqlType: string;
-  /** Generated always: PostgreSQL refuses values for it. */
+  /** GENERATED ALWAYS: PostgreSQL refuses values for it. */
   readonly isGenerated: boolean;
-  /** NOT NULL and without a default. */
+  /** NOT NULL without a default. */
   readonly isRequired: boolean;
-  /** Whether its collation takes only the same bytes for equal. */
+  /** Whether its collation treats only identical bytes as equal. */
   readonly isDeterministic: boolean;
 }
 
-/** A table as the catalog has it. */
+/** A table as the catalog shows it to the user of the connection. */
 export interface TableState {
   /** pg_class.relkind */
   readonly kind: string;
   readonly isOwned: boolean;
-  /** SELECT, INSERT, UPDATE and DELETE. */
+  /** Whether the user may SELECT, INSERT, UPDATE and DELETE. */
   readonly isWritable: boolean;
-  /** Whether row-level security applies to this user. */
+  /** Whether row-level security applies to the user. */
   readonly hasRowSecurity: boolean;
+  /** Whether "_id" alone has a unique index that ON CONFLICT can use. */
   readonly hasUniqueId: boolean;
+  readonly hasPrimaryKey: boolean;
   readonly columns: readonly ColumnState[];
 }
 
 const SCHEMA_STATE = `
 SELECT namespace.oid IS NOT NULL AS exists,
   COALESCE(has_schema_privilege(namespace.oid, 'CREATE') AND has_schema_privilege(namespace.oid, 'USAGE'),
-    has_database_privilege(current_database(), 'CREATE')) AS "canCreate"
+    has_database_privilege(current_database(), 'CREATE')) AS "canCreate", quote_ident(current_user) AS user
 FROM (SELECT $1::text AS name) AS wanted LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.name`;
 
 const TABLE_STATE = `
@@ -52,6 +56,7 @@ SELECT class.relkind AS kind,
     WHERE index.indrelid = class.oid AND column_.attname = '_id' AND column_.attnum = index.indkey[0]
       AND index.indnkeyatts = 1 AND index.indisunique AND index.indisvalid AND index.indimmediate
       AND index.indpred IS NULL AND index.indexprs IS NULL) AS "hasUniqueId",
+  EXISTS (SELECT FROM pg_index WHERE indrelid = class.oid AND indisprimary) AS "hasPrimaryKey",
   ARRAY(
     SELECT json_build_object('name', column_.attname,
       'sqlType', CASE type.typtype WHEN 'd' THEN format_type(type.typbasetype, type.typtypmod)
@@ -71,13 +76,13 @@ export async function readSchemaState(session: PostgresSession, schema: string):
   return row as unknown as SchemaState;
 }
 
-/** Undefined where nothing has that name. */
+/** Undefined where no table, view or sequence has the name. */
 export async function readTableState(session: PostgresSession, table: TableName): Promise<TableState | undefined> {
   const [row] = await rowsOf(session, { text: TABLE_STATE, values: [table.schema, table.table] });
   return row as unknown as TableState | undefined;
 }
 
-/** Columns of the table that records have filled, whatever their RowSchema. */
+/** The columns of a table that records of any RowSchema have filled. */
 export async function readFilledColumns(
   session: PostgresSession,
   internalSchema: string,

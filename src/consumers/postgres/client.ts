@@ -6,12 +6,12 @@ import { classifyPostgresError, sqlStateOf } from "./errors.ts";
 
 export interface PostgresOptions {
   readonly url: string;
-  /** The most connections at once; each applies one batch at a time. */
+  /** The maximum number of connections. Each applies one batch at a time. */
   readonly connections: number;
   readonly connectTimeoutMs: number;
-  /** The server cancels a statement that takes longer. */
+  /** The server cancels statements that take longer. */
   readonly statementTimeoutMs: number;
-  /** The server ends a session that stays silent in a transaction, so that a stalled process gives its locks back. */
+  /** The server ends a session that stays idle in a transaction for longer, so that a stalled process releases its locks. */
   readonly idleInTransactionTimeoutMs: number;
 }
 
@@ -30,15 +30,15 @@ export interface Result {
   readonly rowCount: number;
 }
 
-/** One connection, held for a while. */
+/** One connection for a piece of work. */
 export interface PostgresSession {
   /**
-   * Sends all queries at once and resolves when all are answered. Each is a statement of its own: outside a
-   * transaction a failed one doesn't stop those behind it.
-   * @throws HeadraceError of the first query that failed
+   * Sends all queries at once and resolves when PostgreSQL has answered all of them. Outside a transaction, each
+   * query is a transaction of its own: those after a failed query still run.
+   * @throws HeadraceError of the first failed query
    */
   run(...queries: readonly Query[]): Promise<readonly Result[]>;
-  /** The same, with a COMMIT behind. When it throws a retryable error, the transaction may have been committed. */
+  /** Like `run`, with a COMMIT at the end. After a retryable error the transaction may or may not be committed. */
   commit(...queries: readonly Query[]): Promise<readonly Result[]>;
 }
 
@@ -46,7 +46,7 @@ export const BEGIN: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 
 const READ_ONLY = "25006";
 
-/** PostgreSQL's connections. What they throw is classified. */
+/** A pool of connections. All errors that it throws are classified. */
 export class PostgresClient {
   readonly #pool: Pool;
   readonly #statementTimeoutMs: number;
@@ -59,17 +59,17 @@ export class PostgresClient {
       fallback_application_name: "headrace",
       keepAlive: true,
       pipeline: true,
-      // Kept while idle: a new connection would have to prepare its statements again.
+      // Idle connections stay open: a new one would have to prepare its statements again.
       idleTimeoutMillis: 0,
       Client: clientClass(options),
     });
-    // An idle connection that breaks is replaced by the pool; whoever needs one then learns whether that is possible.
+    // The pool replaces an idle connection that breaks. If that fails, the next user of the pool gets the error.
     this.#pool.on("error", () => {});
   }
 
   /**
-   * Gives `work` a connection of its own. A transaction that it leaves open is rolled back.
-   * @param options.statementTimeoutMs for work that sets another limit for its transaction
+   * Calls `work` with a connection of its own. Rolls back a transaction that it leaves open.
+   * @param options.statementTimeoutMs where `work` sets another statement timeout for its transaction
    */
   async session<T>(
     work: (session: PostgresSession) => Promise<T>,
@@ -82,9 +82,9 @@ export class PostgresClient {
       if (connection.getTransactionStatus() !== "I") await session.rollBack();
       return result;
     } catch (error) {
-      // Whatever the driver takes the status for: it throws before it has heard of the new one.
+      // Without asking for the status: the driver throws before it knows the new one.
       await session.rollBack().catch(() => session.abandon());
-      // A session keeps the mode that it began with, also when the server, or which one is meant, has changed.
+      // The address may lead to another server now, or the server's mode may have changed. This session would not notice.
       if (sqlStateOf(error) === READ_ONLY) session.abandon();
       throw error;
     } finally {
@@ -92,12 +92,12 @@ export class PostgresClient {
     }
   }
 
-  /** Runs queries on any connection, all at once, each in a transaction of its own. */
+  /** Runs queries on any connection, sent at once, each in a transaction of its own. */
   async run(...queries: readonly Query[]): Promise<readonly Result[]> {
     return await this.session((session) => session.run(...queries));
   }
 
-  /** Waits for the sessions in use, then ends all connections. */
+  /** Waits for the sessions in use, then closes all connections. */
   async close(): Promise<void> {
     await this.#pool.end();
   }
@@ -134,14 +134,14 @@ class Session implements PostgresSession {
     if (results.at(-1)?.command !== "COMMIT") {
       // PostgreSQL answers COMMIT with ROLLBACK, not with an error, when the transaction had failed before.
       throw new HeadraceError("POSTGRES_UNEXPECTED", {
-        message: "PostgreSQL rolled back a transaction that Headrace took for sound.",
-        remedy: "This is a mistake in Headrace: report it, with PostgreSQL's log of that moment.",
+        message: "PostgreSQL rolled back a transaction that Headrace wanted to commit.",
+        remedy: "This is a bug in Headrace. Please report it, with PostgreSQL's log of that time.",
       });
     }
     return results.slice(0, -1);
   }
 
-  /** Also where there is no transaction: PostgreSQL only warns then. */
+  /** Works without a transaction, too: PostgreSQL then only warns. */
   async rollBack(): Promise<void> {
     if (!this.#lost) await this.run({ text: "ROLLBACK" });
   }
@@ -151,14 +151,14 @@ class Session implements PostgresSession {
     this.#connection.connection.stream.destroy();
   }
 
-  /** Whether the connection is of use to others. */
+  /** Ends the session. @returns whether the connection still works */
   end(): boolean {
     this.#connection.off("error", this.#onLost);
     return !this.#lost;
   }
 
   async #send(queries: readonly Query[]): Promise<readonly PgResult[]> {
-    // The server has a timeout for each; when even then nothing comes, the network has lost the connection.
+    // The server has a timeout for each query. Without an answer after all of them, the connection is lost.
     const timer = setTimeout(() => this.abandon(), (queries.length + 1) * this.#statementTimeoutMs);
     const answers = await Promise.allSettled(queries.map((query) => this.#connection.query<Row>(toConfig(query))));
     clearTimeout(timer);
@@ -179,15 +179,14 @@ function toConfig({ name, text, values }: Query): QueryConfig {
 }
 
 /**
- * Every look-up of the sink goes by an index, and has to even where PostgreSQL would not choose so: its plans are kept,
- * and one made while a table was small and not analysed yet stays in use while the table grows by millions of rows.
- * Measured, with the defaults, on a table that had grown from nothing to a million rows: 57 ms for an upsert of one
- * row; with these settings 0.6 ms.
+ * Makes every look-up of the sink use an index, also where PostgreSQL would not. It keeps the plans of prepared
+ * statements: without these settings, a plan for a small table that is not analysed stays in use while the table grows
+ * by millions of rows (docs/performance.md).
  */
 const PLANNER_SETTINGS = `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
 SET enable_mergejoin = off; SET enable_material = off; SET jit = off`;
 
-/** By SET and not at connecting, where poolers refuse parameters that they don't know. */
+/** Uses SET, because poolers refuse start-up parameters that they do not know. */
 async function configure(client: Client, options: PostgresOptions): Promise<void> {
   const session = new Session(client, options.statementTimeoutMs);
   try {
@@ -201,8 +200,9 @@ SET idle_in_transaction_session_timeout = ${Math.round(options.idleInTransaction
 }
 
 /**
- * A pg.Client that is configured once connected, and whose failures to connect are classified. The pool doesn't show
- * the client that failed, and only its socket tells a broken connection from, say, a server without TLS.
+ * A pg.Client that configures its session after it has connected, and classifies failures to connect. This is not
+ * possible outside: the pool does not show the failed client, and only its socket tells a broken connection from, for
+ * example, a server without TLS.
  */
 function clientClass(options: PostgresOptions): new () => Client {
   return class extends Client {
@@ -214,14 +214,14 @@ function clientClass(options: PostgresOptions): new () => Client {
     }
 
     async #connect(): Promise<Client> {
-      // It may break in the same moment as an answer comes, before anybody else listens for that.
+      // The connection may break together with an answer, before anybody else listens for errors.
       let isLost = false;
       this.on("error", () => (isLost = true));
       const timer = setTimeout(() => this.connection.stream.destroy(connectTimedOut()), options.connectTimeoutMs);
       try {
         await super.connect();
         if (!isLost) await configure(this, options);
-        if (isLost) throw new Error("the connection broke");
+        if (isLost) throw connectionBroke();
         return this;
       } catch (error) {
         const failure = connectFailure(error, isLost || this.connection.stream.destroyed);
@@ -234,21 +234,27 @@ function clientClass(options: PostgresOptions): new () => Client {
   };
 }
 
+function connectionBroke(): HeadraceError {
+  return new HeadraceError("POSTGRES_UNAVAILABLE", {
+    message: "The connection to PostgreSQL broke while it was being opened.",
+  });
+}
+
 function connectTimedOut(): HeadraceError {
   return new HeadraceError("POSTGRES_UNAVAILABLE", {
-    message: "PostgreSQL did not answer in time when connecting.",
-    remedy: "Check postgres.url, the network between here and the server, and the server's load.",
+    message: "PostgreSQL did not accept a connection in time.",
+    remedy: "Check postgres.url, the network between this machine and the server, and the server's load.",
   });
 }
 
 function connectFailure(error: unknown, connectionLost: boolean): HeadraceError {
   const failure = classifyPostgresError(error, { connectionLost });
   if (failure.code !== "POSTGRES_UNEXPECTED" || sqlStateOf(failure) !== undefined) return failure;
-  // While connecting, the driver's messages hold no document's value, and say what is wrong with TLS or the URL.
+  // While connecting, the driver's messages hold no document's value, and name what is wrong with TLS or the URL.
   return new HeadraceError(
     "POSTGRES_CONNECT_FAILED",
     {
-      message: `Connecting to PostgreSQL failed: ${error instanceof Error ? error.message : String(error)}`,
+      message: `Cannot connect to PostgreSQL: ${error instanceof Error ? error.message : String(error)}`,
     },
     error,
   );

@@ -1,13 +1,13 @@
 import { parseColumnType } from "../../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../../schemas/mapping/column-type.ts";
 
-/** What has to be done so that a column of type `actual` holds every value of the type that is wanted. */
+/** fits: the column holds every value. widen: it does after a change of its type. refuse: no change makes it hold them. */
 export type ColumnFit = "fits" | "widen" | "refuse";
 
 /**
- * Compares two types as format_type() writes them. A type holds another one when PostgreSQL gives every value of the
- * latter back unchanged; only then is a column used as it is (`fits`) or its type changed (`widen`). Hence real and
- * double precision are no pair: 0.1 as real is another double. Nor are numbers and text, whose values differ by type.
+ * Compares two types as format_type() writes them. One type holds another where PostgreSQL returns every value of the
+ * other unchanged. So double precision does not hold real: 0.1 as real is another double. And text does not hold
+ * numbers: a query would compare them differently.
  */
 export function columnFit(actual: string, wanted: string): ColumnFit {
   if (actual === wanted) return "fits";
@@ -41,7 +41,7 @@ function numericHolds(column: ColumnType, values: ColumnType): boolean {
   return scale >= wantedScale && column.length - scale >= wantedDigits;
 }
 
-/** A type that Headrace doesn't know fits nothing but itself. */
+/** Undefined for a type that Headrace does not know. It fits only itself. */
 function parse(sqlType: string): ColumnType | undefined {
   try {
     return parseColumnType(sqlType);

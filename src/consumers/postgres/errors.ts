@@ -4,8 +4,8 @@ import { HeadraceError } from "../../errors/error.ts";
 import { networkCode } from "../../runtime/network-codes.ts";
 
 /**
- * SQLSTATEs and their prefixes, the longest match counts; what is not here is fatal. 25P03 and 25P04 end a session
- * that was idle in a transaction, or in one, for too long: a stalled process (ours), hence worth another try.
+ * Codes by SQLSTATE or its prefix. The longest match counts; everything else is fatal. 25P03 and 25P04 end the session
+ * of a process that stalled in a transaction. That process is Headrace, so it is worth another try.
  */
 const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   "08": "POSTGRES_UNAVAILABLE",
@@ -28,7 +28,7 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   "42501": "POSTGRES_RIGHTS_MISSING",
 };
 
-/** The names that PostgreSQL's manual gives to the conditions that a sink meets most. */
+/** The names in PostgreSQL's manual of the conditions that a sink meets most. */
 const CONDITION_NAMES: Readonly<Record<string, string>> = {
   "22001": "string data right truncation",
   "22003": "numeric value out of range",
@@ -72,27 +72,31 @@ const CONDITION_NAMES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Classifies what the driver threw. The message of a PostgreSQL error is made anew of its code and of names:
- * the server's own message, detail and context quote values, so they, and the error as a cause, are dropped.
- * `details.sqlstate` tells the caller which poison to try again for some seconds first (23503, 23505): that depends on
- * time, which is not known here.
- * @param connectionLost whether the connection has been closed or broken: the driver's own errors about that have no code.
+ * Classifies an error of the driver. The server's own message, detail and context quote values. So they are dropped,
+ * also as a cause, and the message is built from the SQLSTATE and from names. `details.sqlstate` lets the caller retry
+ * some poison first (23503, 23505).
+ * @param connectionLost whether the connection is closed or broken; the driver's errors about that have no code
  */
 export function classifyPostgresError(error: unknown, { connectionLost }: { connectionLost: boolean }): HeadraceError {
   if (error instanceof HeadraceError) return error;
   if (error instanceof DatabaseError && error.code !== undefined) return fromSqlState(error, error.code);
-  const code = (error as { code?: unknown } | null)?.code;
+  const code = driverCode(error);
   const network = networkCode(error);
   if (network !== null || (connectionLost && code === undefined)) {
     const message =
-      network === null ? "The connection to PostgreSQL was lost." : `PostgreSQL can't be reached (${network}).`;
+      network === null ? "The connection to PostgreSQL was lost." : `Cannot reach PostgreSQL (${network}).`;
     return new HeadraceError("POSTGRES_UNAVAILABLE", { message }, error);
   }
-  const message = `PostgreSQL's driver failed${typeof code === "string" ? ` (${code})` : ""}.`;
+  const message = `PostgreSQL's driver failed${code === undefined ? "" : ` (${code})`}.`;
   return new HeadraceError("POSTGRES_UNEXPECTED", { message }, error);
 }
 
-/** The SQLSTATE of a classified error; undefined where PostgreSQL did not give one. */
+/** The code of an error of the driver or of Node. */
+function driverCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** The SQLSTATE of a classified error; undefined where it has none. */
 export function sqlStateOf(error: unknown): string | undefined {
   return error instanceof HeadraceError ? error.details["sqlstate"] : undefined;
 }

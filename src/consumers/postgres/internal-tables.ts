@@ -2,6 +2,7 @@ import { escapeLiteral } from "pg";
 import { HeadraceError } from "../../errors/error.ts";
 import type { TableName } from "../ports.ts";
 import { readSchemaState } from "./catalog.ts";
+import type { SchemaState } from "./catalog.ts";
 import type { PostgresSession } from "./client.ts";
 import { createSchema } from "./table-plan.ts";
 import type { TablePlan } from "./table-plan.ts";
@@ -95,7 +96,7 @@ SELECT class.relname AS name,
 FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE namespace.nspname = $1 AND class.relname = ANY ($2)`;
 
-/** Plans the schema of Headrace's own tables, whatever part of it exists. */
+/** Plans the tables of Headrace's own that do not exist yet, and their schema. */
 export async function planInternalTables(session: PostgresSession, schema: string): Promise<TablePlan> {
   const schemaState = await readSchemaState(session, schema);
   const [found] = await session.run({ text: STATE, values: [schema, INTERNAL_TABLE_NAMES] });
@@ -103,8 +104,8 @@ export async function planInternalTables(session: PostgresSession, schema: strin
   const missing = INTERNAL_TABLE_NAMES.filter((name) => !existing.has(name));
   const closed = [...existing].filter(([, isWritable]) => !isWritable).map(([name]) => name);
   const problems = [
-    ...(missing.length > 0 && !schemaState.canCreate ? [rightsMissing(schema, "create")] : []),
-    ...(closed.length > 0 ? [rightsMissing(schema, "use")] : []),
+    ...(missing.length > 0 && !schemaState.canCreate ? [rightsMissing(schema, schemaState, "create")] : []),
+    ...(closed.length > 0 ? [rightsMissing(schema, schemaState, "use")] : []),
   ];
   const ddl = [
     ...(schemaState.exists ? [] : [createSchema(schema)]),
@@ -122,9 +123,14 @@ function createTable(qualified: string, name: InternalTableName): readonly strin
   return index === undefined ? [create] : [create, `CREATE INDEX ON ${qualified} (${index})`];
 }
 
-function rightsMissing(schema: string, what: "create" | "use"): HeadraceError {
+function rightsMissing(name: string, { exists, user }: SchemaState, what: "create" | "use"): HeadraceError {
+  const schema = quoteIdentifier(name);
+  const create = exists
+    ? `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${user};`
+    : `CREATE SCHEMA ${schema} AUTHORIZATION ${user};`;
+  const use = `GRANT USAGE ON SCHEMA ${schema} TO ${user}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${user};`;
   return new HeadraceError("POSTGRES_RIGHTS_MISSING", {
-    message: `The user of postgres.url may not ${what} Headrace's own tables in the schema "${schema}".`,
-    remedy: `Let the schema's owner, or a superuser, run: CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}; ALTER SCHEMA ${quoteIdentifier(schema)} OWNER TO …; the tables in it have to be that user's too.`,
+    message: `The user of postgres.url may not ${what} Headrace's own tables in the schema "${name}".`,
+    remedy: `Let a superuser or the owner of the schema run: ${what === "create" ? create : use}`,
   });
 }

@@ -4,7 +4,7 @@ import type { DeadLetterOrigin, DeadLetterOutcome, TableName, Watermark } from "
 import type { Query } from "./client.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-/** The statements on Headrace's own tables. Pure. */
+/** Builds the queries on Headrace's own tables. Pure. */
 export class SinkSql {
   readonly #schema: string;
 
@@ -12,7 +12,7 @@ export class SinkSql {
     this.#schema = quoteIdentifier(schema);
   }
 
-  /** Partitions that have no progress begin at 0. */
+  /** Stores 0 for partitions that have no progress. */
   beginProgress(partitions: readonly TopicPartition[]): Query {
     return {
       name: "headrace_begin_progress",
@@ -33,8 +33,8 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   }
 
   /**
-   * Waits until no other transaction writes the partition's keys. A row of `next_offset`; none where the partition has
-   * no progress.
+   * Waits until no other transaction writes keys of the partition. A row of `next_offset`; no row where the partition
+   * has no progress.
    */
   lockProgress({ topic, partition }: TopicPartition): Query {
     return {
@@ -45,9 +45,9 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   }
 
   /**
-   * Under the lock and in a statement of its own: one that has waited still sees what was there before it waited. A row
-   * of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the newest
-   * truncate in the partition, NULL where there was none) and `has_tombstones` (whether the table has one).
+   * Not part of `lockProgress`: a statement that waits for a lock sees the other tables as they were before it waited. A
+   * row of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the
+   * partition's newest truncate, NULL where it has none) and `has_tombstones` (whether the table has any).
    */
   lookUnderLock({ topic, partition }: TopicPartition, table: TableName): Query {
     return {
@@ -67,7 +67,7 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
     };
   }
 
-  /** The newest version of a key that is in the DLQ. */
+  /** Stores the newest version of a key that is a dead letter. */
   recordUnapplied(table: TableName, { key, version }: Pick<Change, "key" | "version">): Query {
     return {
       name: "headrace_record_unapplied",
@@ -77,7 +77,7 @@ ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version WHERE known
     };
   }
 
-  /** A dead letter that was replayed once stays so, whatever comes later. */
+  /** A replayed dead letter stays replayed, whatever comes later. */
   recordOutcome(
     { topic, partition, offset }: DeadLetterOrigin,
     attempts: number,
@@ -107,8 +107,8 @@ JOIN ${this.#schema}.dead_letters USING (topic, partition, "offset")`,
   }
 
   /**
-   * Never lowers one. `source_time` is to the second, down: what was written before it is in the table. In order, as
-   * every member of the group does this.
+   * Never lowers a watermark. `source_time` is rounded down to the second: the table has every change that was made before
+   * it. Sorted, so that members of the group that do this at once do not deadlock.
    */
   raiseWatermarks(watermarks: readonly Watermark[]): Query {
     return {

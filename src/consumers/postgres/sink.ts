@@ -29,20 +29,20 @@ import { groupStatements } from "./upsert-sql.ts";
 /** The schema of Headrace's own tables. */
 const INTERNAL_SCHEMA = "headrace";
 
-/** What PostgreSQL says where a table is another one than when it was looked at. */
+/** SQLSTATEs of a table that has changed since the sink last looked at it. */
 const CHANGED_TABLE_STATES: ReadonlySet<string | undefined> = new Set(["3F000", "42703", "42804", "42P01", "42P10"]);
 
 const PURGE_STEP_ROWS = 1_000;
 
-/** What a transaction has under its partition's lock. */
+/** A transaction that holds its partition's lock. */
 interface Locked {
   readonly session: PostgresSession;
-  /** Undefined where the partition has no progress. */
+  /** The stored offset; undefined where the partition has none. */
   readonly nextOffset: bigint | undefined;
-  /** The version of the newest truncate in the partition. What is older is not in `statements`. */
+  /** The version of the partition's newest truncate. `statements` has no older changes. */
   readonly floor: bigint | undefined;
   readonly prepared: readonly Prepared[];
-  /** What applies the changes. */
+  /** Apply the changes. */
   readonly statements: readonly Query[];
 }
 
@@ -52,15 +52,15 @@ interface Prepared {
 }
 
 export interface PostgresSinkOptions {
-  /** How many partitions a topic has now: a truncate stands in every one. */
+  /** How many partitions a topic has now: each of them has a record of every truncate. */
   readonly partitionsOf: (topic: string) => Promise<number>;
   /** The schema of Headrace's own tables. */
   readonly internalSchema?: string;
 }
 
 /**
- * Writes changes to PostgreSQL. Every transaction that does so holds the lock on its partition's progress from its
- * first statement on, so that writers of one key queue and each sees what the one before has left.
+ * Writes changes to PostgreSQL. The first statement of each transaction locks its partition's row of `progress`. So
+ * writers of one key queue, and each sees the rows and tombstones of the previous one.
  */
 export class PostgresSink implements Sink, DeadLetterOutcomes {
   readonly #client: PostgresClient;
@@ -129,16 +129,16 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     await this.#client.run(this.#sql.recordOutcome(origin, attempts, outcome, table));
   }
 
-  /** Writes them into `headrace.watermark` where they are higher than what stands there. */
+  /** Stores watermarks that are higher than the stored ones. */
   async raiseWatermarks(watermarks: readonly Watermark[]): Promise<void> {
     await this.#tables.prepareInternal();
     await this.#client.run(this.#sql.raiseWatermarks(watermarks));
   }
 
   /**
-   * Forgets deletes that are older, in small steps. A record older than that which comes after, a replay above all,
-   * would bring its row back: keep them longer than dead letters.
-   * @returns how many were forgotten
+   * Deletes old tombstones in small steps. Without its tombstone, an older record of the key brings the row back, for
+   * example a replayed dead letter: keep tombstones for longer than dead letters.
+   * @returns how many were deleted
    */
   async purgeTombstones(olderThanMs: number): Promise<number> {
     await this.#tables.prepareInternal();
@@ -150,7 +150,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     }
   }
 
-  /** Applies changes and moves the progress over them, in one transaction with what else is given. */
+  /** Applies changes, moves the progress over them and runs `more`, in one transaction. */
   async #move(stretch: LogStretch, changes: readonly Change[], more: readonly Query[]): Promise<ApplyOutcome> {
     const { table, expectedOffset, nextOffset } = stretch;
     return await this.#underLock(stretch, table, changes, async (locked) => {
@@ -161,9 +161,9 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   /**
-   * Marks the truncate's partition and, once all are marked, sweeps the table: before the progress moves past the
-   * truncate, and so again where it did not come to its end.
-   * @param expectedOffset undefined where the progress need not be any one
+   * Marks the truncate in its partition and, when all partitions are marked, sweeps the table. The progress moves past
+   * the truncate only afterwards, so that a sweep that was interrupted runs again.
+   * @param expectedOffset undefined where any progress will do
    */
   async #truncate(
     partition: TopicPartition,
@@ -243,8 +243,8 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
 }
 
 /**
- * Whether a change is newer than what is known. One of the floor's own version is: at that time the truncate had been.
- * A truncate is, unless its partition has seen a newer one.
+ * Whether a change is newer than the stored state of its key. A change of the floor's own version is: it was read after
+ * the truncate. A truncate is, unless its partition has a newer one.
  */
 async function isNews({ session, floor, prepared: [first] }: Locked, { op, key, version }: Change): Promise<boolean> {
   if (floor !== undefined && version < floor) return false;
@@ -254,7 +254,7 @@ async function isNews({ session, floor, prepared: [first] }: Locked, { op, key, 
   return known === undefined || known < version;
 }
 
-/** Of a bigint as the driver gives it, as text; undefined for NULL and for no row. */
+/** Reads a bigint, which the driver gives as text; undefined for NULL and for a missing row. */
 function toBigInt(value: unknown): bigint | undefined {
   return typeof value === "string" ? BigInt(value) : undefined;
 }
@@ -265,7 +265,7 @@ function partitionOf(row: Row): TopicPartition {
 
 function tableChanged(): HeadraceError {
   return new HeadraceError("TABLE_CHANGED", {
-    message: "Another process has begun to write other columns to the same table.",
+    message: "Another process began to write other columns of the same table.",
   });
 }
 

@@ -6,16 +6,16 @@ import type { ColumnState, SchemaState, TableState } from "./catalog.ts";
 import { columnFit } from "./column-fit.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-/** A table that records are going to be written to. */
+/** A table, and the records to write to it. */
 export interface TableNeed {
   readonly table: TableName;
   readonly rowSchema: RowSchema;
 }
 
 export interface TablePlan {
-  /** What makes the table hold the records; empty where it does already. */
+  /** Makes the table fit the records; empty where it already does. */
   readonly ddl: readonly string[];
-  /** Why it can't; then `ddl` must not be run. */
+  /** Why the table cannot hold the records. Where there is one, do not run `ddl`. */
   readonly problems: readonly HeadraceError[];
 }
 
@@ -24,26 +24,28 @@ interface Column {
   readonly sqlType: string;
 }
 
-/** PostgreSQL cuts longer names, without an error. */
+/** PostgreSQL truncates longer names without an error. */
 const MAX_NAME_BYTES = 63;
 
-/** What a table needs before records of a RowSchema can be written to it. Pure. */
+/** Plans what a table needs before records of a RowSchema can be written to it. Pure. */
 export function planTable(need: TableNeed, schema: SchemaState, state: TableState | undefined): TablePlan {
   const problems = nameProblems(need);
   if (problems.length > 0) return { ddl: [], problems };
   const columns = columnsOf(need.rowSchema);
-  return state === undefined ? planCreation(need.table, columns, schema) : planExisting(need.table, columns, state);
+  return state === undefined
+    ? planCreation(need.table, columns, schema)
+    : planExisting(need.table, columns, schema, state);
 }
 
-/** Names that PostgreSQL can't have; they must not get into any SQL. */
+/** Names that PostgreSQL does not allow. They must not get into any SQL. */
 export function nameProblems({ table, rowSchema }: TableNeed): readonly HeadraceError[] {
   return [table.schema, table.table, ...rowSchema.columns.map(({ name }) => name)]
     .filter((name) => name === "" || name.includes("\0") || Buffer.byteLength(name) > MAX_NAME_BYTES)
     .map(
       (name) =>
         new HeadraceError("NAME_INVALID", {
-          message: `PostgreSQL can't have the name ${JSON.stringify(name)}.`,
-          remedy: `Names of tables and columns have 1 to ${MAX_NAME_BYTES} bytes in UTF-8 and no NUL: give it another one in the config.`,
+          message: `PostgreSQL does not allow the name ${JSON.stringify(name)}.`,
+          remedy: `Give the table or column another name in the config: 1 to ${MAX_NAME_BYTES} bytes in UTF-8, without a NUL character.`,
         }),
     );
 }
@@ -62,49 +64,64 @@ function columnsOf(rowSchema: RowSchema): readonly Column[] {
 
 function planCreation(table: TableName, columns: readonly Column[], schema: SchemaState): TablePlan {
   const definitions = columns.map(({ name, sqlType }) => {
-    // Keys are compared by their bytes, as MongoDB does; that is faster, too.
+    // Compares keys by their bytes, as MongoDB does. It is also faster.
     const constraints = name === "_id" ? `${sqlType === "text" ? ' COLLATE "C"' : ""} PRIMARY KEY` : "";
     return `${quoteIdentifier(name)} ${sqlType}${constraints}`;
   });
   const create = `CREATE TABLE ${quoteTable(table)} (${definitions.join(", ")})`;
+  const ddl = schema.exists ? [create] : [createSchema(table.schema), create];
   if (!schema.canCreate) {
     const problem = schema.exists
       ? `create tables in the schema "${table.schema}"`
       : `create the schema "${table.schema}"`;
-    return { ddl: [], problems: [notOwned(table, `The user of postgres.url may not ${problem}.`, [create])] };
+    const statements = [...ddl, ...grants(table, schema)];
+    return { ddl: [], problems: [notOwned(table, `The user of postgres.url may not ${problem}.`, statements)] };
   }
-  return { ddl: schema.exists ? [create] : [createSchema(table.schema), create], problems: [] };
+  return { ddl, problems: [] };
 }
 
-function planExisting(table: TableName, columns: readonly Column[], state: TableState): TablePlan {
+/** Lets Headrace write to a table that somebody else owns. */
+function grants(table: TableName, { user }: SchemaState): readonly string[] {
+  return [
+    `GRANT USAGE ON SCHEMA ${quoteIdentifier(table.schema)} TO ${user}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON ${quoteTable(table)} TO ${user}`,
+  ];
+}
+
+function planExisting(table: TableName, columns: readonly Column[], schema: SchemaState, state: TableState): TablePlan {
   if (state.kind !== "r" && state.kind !== "p") {
-    const remedy = "Rename it, or choose another table in the config.";
-    return { ddl: [], problems: [doesNotFit(table, "something that is not a table has its name", remedy)] };
+    const remedy = "Rename that object, or choose another table in the config.";
+    return { ddl: [], problems: [doesNotFit(table, "an object that is not a table has its name", remedy)] };
   }
   const alterations = columns.map((column) => alterationFor(table, column, state));
   const problems = [
-    ...tableProblems(table, columns, state),
+    ...tableProblems(table, columns, schema, state),
     ...alterations.filter((alteration) => alteration instanceof HeadraceError),
   ];
   const actions = alterations.filter((alteration) => typeof alteration === "string");
   if (actions.length === 0) return { ddl: [], problems };
   const alter = `ALTER TABLE ${quoteTable(table)} ${actions.join(", ")}`;
-  if (!state.isOwned) problems.push(notOwned(table, `The table ${quoteTable(table)} has to be extended.`, [alter]));
+  if (!state.isOwned)
+    problems.push(notOwned(table, `The user of postgres.url may not extend the table ${quoteTable(table)}.`, [alter]));
   return { ddl: [alter], problems };
 }
 
-/** An action of ALTER TABLE, a problem, or nothing where the column is as it should be. */
+/** An action of ALTER TABLE, a problem, or undefined where the column already fits. */
 function alterationFor(table: TableName, wanted: Column, state: TableState): string | HeadraceError | undefined {
   const name = quoteIdentifier(wanted.name);
   const actual = state.columns.find((column) => column.name === wanted.name);
   if (actual === undefined) {
     if (wanted.name !== "_id") return `ADD COLUMN ${name} ${wanted.sqlType}`;
-    const remedy = `Add a column "_id" ${wanted.sqlType} that holds the documents' keys and is the primary key, or choose another table.`;
+    const remedy = `Add a primary key "_id" of type ${wanted.sqlType} that holds the documents' keys, or choose another table in the config.`;
     return doesNotFit(table, 'it has no column "_id"', remedy);
   }
   const misfit = columnMisfit(wanted, actual);
   if (misfit !== undefined) {
-    return doesNotFit(table, misfit, "Change the column or its mapping in the config, or choose another table.");
+    return doesNotFit(
+      table,
+      misfit,
+      "Change the column in the table or in the config, or choose another table in the config.",
+    );
   }
   return columnFit(actual.sqlType, wanted.sqlType) === "widen"
     ? `ALTER COLUMN ${name} TYPE ${wanted.sqlType}`
@@ -115,32 +132,38 @@ function columnMisfit(wanted: Column, actual: ColumnState): string | undefined {
   const name = quoteIdentifier(wanted.name);
   if (actual.isGenerated) return `its column ${name} is generated by PostgreSQL`;
   if (wanted.name === "_id" && !actual.isDeterministic)
-    return `its column ${name} has a collation that takes different keys for equal`;
+    return `its column ${name} has a collation that treats different keys as equal`;
   return columnFit(actual.sqlType, wanted.sqlType) === "refuse"
-    ? `its column ${name} is ${actual.sqlType}, which doesn't hold every ${wanted.sqlType}`
+    ? `its column ${name} is ${actual.sqlType}, which cannot hold every ${wanted.sqlType}`
     : undefined;
 }
 
-function tableProblems(table: TableName, columns: readonly Column[], state: TableState): HeadraceError[] {
+function tableProblems(
+  table: TableName,
+  columns: readonly Column[],
+  schema: SchemaState,
+  state: TableState,
+): HeadraceError[] {
   const problems: HeadraceError[] = [];
   const name = quoteTable(table);
   if (!state.isWritable) {
-    const grant = `GRANT SELECT, INSERT, UPDATE, DELETE ON ${name} TO …`;
-    problems.push(notOwned(table, `The user of postgres.url may not write to ${name}.`, [grant]));
+    problems.push(notOwned(table, `The user of postgres.url may not write to ${name}.`, grants(table, schema)));
   }
   if (state.hasRowSecurity) {
-    const remedy = "Give the user of postgres.url BYPASSRLS, or turn the table's row-level security off.";
-    problems.push(doesNotFit(table, "row-level security hides rows of it from Headrace", remedy));
+    const remedy = `Let a superuser run one of these: ALTER ROLE ${schema.user} BYPASSRLS; or: ALTER TABLE ${name} DISABLE ROW LEVEL SECURITY;`;
+    problems.push(doesNotFit(table, "row-level security hides some of its rows from Headrace", remedy));
   }
   if (!state.hasUniqueId && state.columns.some((column) => column.name === "_id")) {
-    const remedy = `Run: ALTER TABLE ${name} ADD PRIMARY KEY ("_id")`;
+    const remedy = state.hasPrimaryKey
+      ? `Run: ALTER TABLE ${name} ADD UNIQUE ("_id");`
+      : `Run: ALTER TABLE ${name} ADD PRIMARY KEY ("_id");`;
     problems.push(doesNotFit(table, 'it has no unique index on "_id" alone', remedy));
   }
   const filled = new Set(columns.map((column) => column.name));
   for (const column of state.columns) {
     if (!column.isRequired || filled.has(column.name)) continue;
     const remedy = "Give the column a default, drop its NOT NULL, or map a field to it in the config.";
-    const problem = `no record fills its column ${quoteIdentifier(column.name)}, which is NOT NULL without a default`;
+    const problem = `its column ${quoteIdentifier(column.name)} is NOT NULL without a default, and the config maps no field to it`;
     problems.push(doesNotFit(table, problem, remedy));
   }
   return problems;
@@ -152,6 +175,6 @@ function doesNotFit(table: TableName, problem: string, remedy: string): Headrace
 }
 
 function notOwned(table: TableName, message: string, statements: readonly string[]): HeadraceError {
-  const remedy = `Let its owner run: ${statements.join("; ")}; or give the user of postgres.url the right to.`;
+  const remedy = `Let the owner or a superuser run: ${statements.map((statement) => `${statement};`).join(" ")}`;
   return new HeadraceError("TABLE_NOT_OWNED", { message, remedy, details: { table: quoteTable(table) } });
 }

@@ -11,37 +11,38 @@ import type { TableNeed, TablePlan } from "./table-plan.ts";
 import { buildStatements, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 import type { TableStatements } from "./upsert-sql.ts";
 
-/** One process at a time changes tables: CREATE TABLE IF NOT EXISTS fails when eight do it at once. */
+/** Lets one process at a time change tables: CREATE TABLE IF NOT EXISTS fails where several run it at once. */
 const LOCK = { text: "SELECT pg_advisory_xact_lock(hashtextextended('headrace', 0))" };
 
-/** Widening a column may rewrite the table. */
+/** Long, because widening a column may rewrite the table. */
 const DDL_TIMEOUT_MS = 60 * 60 * 1000;
 
-/** Whoever waits for a table's exclusive lock holds up everyone behind: rather give up and try again. */
+/** A session that waits for an exclusive lock blocks all sessions behind it. So it gives up soon and tries again. */
 const DDL_LIMITS = { text: `SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = ${DDL_TIMEOUT_MS}` };
 
-/** Somebody else, without Headrace's lock, has made the same thing in the same moment. */
+/** SQLSTATEs of an object that another session, without Headrace's lock, created at the same moment. */
 const MADE_BY_OTHERS: ReadonlySet<string | undefined> = new Set(["23505", "42701", "42710", "42P06", "42P07"]);
 
 interface Findings {
-  /** What has to be run first. */
+  /** To run before the table can be written to. */
   readonly changes: readonly Query[];
-  /** Columns that records of any RowSchema have filled. */
+  /** The columns that records of any RowSchema have filled. */
   readonly filled: readonly string[];
+  /** The columns that the table has. */
   readonly existing: ReadonlySet<string>;
 }
 
 export interface PreparedTable extends TableStatements {
-  /** How many columns of the table records had filled, of any RowSchema, when the statements were made. */
+  /** How many columns records of any RowSchema had filled when the statements were built. */
   readonly filledColumns: number;
 }
 
-/** Creates and extends tables, its own and those of collections, and makes the statements that write to them. */
+/** Creates and extends tables of collections and Headrace's own tables, and builds the statements that write to them. */
 export class PostgresTables {
   readonly #client: PostgresClient;
   readonly #internalSchema: string;
   #internal: Promise<void> | undefined;
-  /** By table, then by what the RowSchema says. */
+  /** By table, then by the fingerprint of the RowSchema. */
   readonly #prepared = new Map<string, Map<string, Promise<PreparedTable>>>();
 
   constructor(client: PostgresClient, internalSchema: string) {
@@ -86,7 +87,7 @@ export class PostgresTables {
     }
   }
 
-  /** Looks at the table again when it is needed next: others have changed it. */
+  /** Makes the next `prepare` look at the table again, because another session has changed it. */
   forget(table: TableName): void {
     this.#prepared.delete(quoteTable(table));
     this.#internal = undefined;
@@ -116,7 +117,7 @@ export class PostgresTables {
 
   async #look(session: PostgresSession, need: TableNeed, topic: string): Promise<Findings> {
     const schema = await readSchemaState(session, need.table.schema);
-    // In this order: the first process to fill a table makes it in the same transaction.
+    // In this order: the process that first fills a table creates it in the same transaction.
     const filled = await readFilledColumns(session, this.#internalSchema, need.table);
     const state = await readTableState(session, need.table);
     if (state === undefined && filled.length > 0) throw tableDropped(need.table, topic, this.#internalSchema);
@@ -132,7 +133,7 @@ SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
     return { text, values: [quoteTable(table), names] };
   }
 
-  /** Runs what `look` finds to do, under the lock: what was found before may have been done by somebody else. */
+  /** Runs what `look` finds to do. It looks under the lock, because another process may have just done the same. */
   async #change(look: (session: PostgresSession) => Promise<readonly Query[]>): Promise<void> {
     await this.#client.session(
       async (session) => {
@@ -163,13 +164,13 @@ function tableDropped(table: TableName, topic: string, internalSchema: string): 
   });
 }
 
-/** The statements of a plan. */
+/** The statements of a plan. @throws HeadraceError where the plan has problems */
 function soundDdl({ ddl, problems }: TablePlan): readonly Query[] {
   refuse(problems);
   return ddl.map((text) => ({ text }));
 }
 
-/** @throws HeadraceError that names all problems, where there are some. */
+/** @throws HeadraceError that names all problems, where there are any */
 function refuse(problems: readonly HeadraceError[]): void {
   const [first, ...others] = problems;
   if (first === undefined) return;
@@ -183,21 +184,21 @@ function preparationFailure(error: unknown): unknown {
   const sqlstate = sqlStateOf(error);
   if (sqlstate === undefined || !(error instanceof HeadraceError) || error.kind === "retryable") return error;
   if (MADE_BY_OTHERS.has(sqlstate)) {
-    const message = `Somebody else changed the same table in the same moment. ${error.message}`;
+    const message = `Another session changed the same table at the same moment. ${error.message}`;
     return new HeadraceError("TABLE_CHANGED", {
       message,
       details: error.details,
     });
   }
   if (error.kind === "fatal") return error;
-  // No record is to blame when a table can't be made.
+  // Poison would blame the record.
   const message = `PostgreSQL refused to create or extend the table. ${error.message}`;
   return new HeadraceError("TABLE_DOES_NOT_FIT", { message, details: error.details });
 }
 
 const fingerprints = new WeakMap<RowSchema, string>();
 
-/** Equal for RowSchemas that say the same: every record may come with one of its own. */
+/** The same for equal RowSchemas: every record may have a RowSchema object of its own. */
 function fingerprint(rowSchema: RowSchema): string {
   let text = fingerprints.get(rowSchema);
   if (text === undefined) {

@@ -3,16 +3,16 @@ import type { TableName } from "../ports.ts";
 import type { Query } from "./client.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-/** The statements of truncates. Pure. */
+/** Builds the queries of truncates. Pure. */
 export class TruncateSql {
   readonly #schema: string;
 
-  /** @param schema that of Headrace's own tables */
+  /** @param schema the schema of Headrace's own tables */
   constructor(schema: string) {
     this.#schema = quoteIdentifier(schema);
   }
 
-  /** One after the other: two that each mark their partition and count would not see each other. */
+  /** Lets one transaction at a time mark and count: two at once would not see each other's marks. */
   lockFloor(table: TableName): Query {
     return {
       name: "headrace_lock_floor",
@@ -33,8 +33,8 @@ WHERE known.version < EXCLUDED.version`,
   }
 
   /**
-   * Up to the version that all of the topic's partitions have marked. A truncate of the version that the floor has
-   * already may be another one (the source's clock stands while nothing happens there): the table is swept again.
+   * Raises the floor to the version that all partitions of the topic have marked. A truncate with the floor's own version
+   * may be another one, because MongoDB's cluster time stands still while nothing happens. So the table is swept again.
    */
   raiseFloor(topic: string, partitions: number, table: TableName, version: bigint): Query {
     return {
@@ -50,7 +50,7 @@ WHERE floor.relation = $1
     };
   }
 
-  /** A row of `version` where the table is still to be swept. */
+  /** A row of `version` where the table still has to be swept. */
   readUnswept(table: TableName): Query {
     return {
       name: "headrace_read_unswept",
@@ -59,7 +59,7 @@ WHERE floor.relation = $1
     };
   }
 
-  /** What cannot spare a row from a sweep any more. */
+  /** Deletes versions that no longer spare a row from a sweep. */
   forgetUnapplied(table: TableName, floor: bigint): Query {
     return {
       name: "headrace_forget_unapplied",
@@ -77,13 +77,13 @@ WHERE floor.relation = $1
   }
 
   /**
-   * Deletes what is older than `floor` among the next rows by `_id`, but for keys with a newer dead letter. A row of `last`,
-   * the key of the last one looked at, as text; none where there is none behind `after`. By key and not by ctid: a row
-   * that somebody else updates keeps its key, and a partitioned table has each ctid several times.
+   * Looks at the next rows by `_id` and deletes those older than `floor`, except for keys with a newer dead letter. A row of
+   * `last`, the last key that it looked at, as text; no row where there is none behind `after`. By key and not by ctid: a
+   * row keeps its key when another session updates it, and in a partitioned table a ctid is not unique.
    */
   sweepStep(table: TableName, { floor, after, rows, locked }: SweepStep): Query {
     const name = quoteTable(table);
-    // Without a cast: the parameter is of the type that the column has.
+    // Without a cast, the parameter has the column's type.
     const behind = after === undefined ? "" : `WHERE "_id" > $4`;
     return {
       text: `WITH step AS (
@@ -105,8 +105,8 @@ SELECT "_id"::text AS last FROM step ORDER BY "_id" DESC LIMIT 1`,
 interface SweepStep {
   readonly floor: bigint;
   readonly after: string | undefined;
-  /** How many to look at. */
+  /** How many rows to look at. */
   readonly rows: number;
-  /** What to do about rows that somebody else is writing. */
+  /** What to do about rows that another session is writing. */
   readonly locked: "skip" | "wait";
 }

@@ -6,14 +6,15 @@ import { TruncateSql } from "./truncate-sql.ts";
 const SWEEP_STEP_ROWS = 5_000;
 
 /**
- * Truncates. One of version v stands in every partition of the collection's topic. Whoever comes upon it marks its
- * partition; with the last mark v becomes the table's floor, and the rows that are older are swept.
+ * Carries out truncates. Every partition of the collection's topic has a record of a truncate, with version v. The
+ * consumer that reaches the record marks its partition. With the last mark v becomes the table's floor, and the table is
+ * swept: older rows are deleted.
  *
- * A partition's mark also holds off, from then on, whatever older comes in it: later in the log, by a repeated delivery
- * or by a replay. So once all have marked, no row older than the floor can be written any more.
+ * From its mark on, a partition drops older changes, wherever they come from: later in the log, delivered again, or
+ * replayed. So when all partitions are marked, nothing can write a row older than the floor.
  *
- * A row is left where its key has a dead letter that is not older: its document is there, but could not be applied.
- * Whether that letter is still open need not be known: a replay has made the row as new as it.
+ * The sweep spares a row whose key has a dead letter that is not older than the floor: the document exists, but could not
+ * be applied. It spares the row also where that letter is closed, because a replay made the row as new as the letter.
  */
 export class PostgresTruncates {
   readonly #client: PostgresClient;
@@ -27,7 +28,7 @@ export class PostgresTruncates {
     this.#partitionsOf = partitionsOf;
   }
 
-  /** What marks the partition, and with the last one's mark sets the floor; under the partition's lock. */
+  /** Queries that mark the partition and, with the last mark, raise the floor. To run under the partition's lock. */
   async marking(partition: TopicPartition, table: TableName, version: bigint): Promise<readonly Query[]> {
     const partitions = await this.#partitionsOf(partition.topic);
     return [
@@ -38,17 +39,16 @@ export class PostgresTruncates {
   }
 
   /**
-   * Sweeps the table, if its floor asks for it, in small transactions. The offset of a truncate is stored only after
-   * this, so that one that was broken off is taken up again with the truncate's next delivery.
+   * Sweeps the table in small transactions, where its floor says so. The progress moves past a truncate only afterwards,
+   * so that the next delivery of the truncate repeats a sweep that was interrupted.
    */
   async sweep(table: TableName): Promise<void> {
     const [found] = await this.#client.run(this.#sql.readUnswept(table));
     const version = found?.rows[0]?.["version"];
     if (typeof version !== "string") return;
     const floor = BigInt(version);
-    // A sweep that waits for rows and the upserts that wait for its rows would deadlock over and over: on 300,000 rows
-    // under load 30 times, which took a minute; so, 2 seconds. Few rows are left for the second pass: whoever holds one
-    // most likely makes it new.
+    // A sweep that waits for locked rows deadlocks again and again with upserts that wait for its rows (see
+    // docs/performance.md). So the first pass skips locked rows. Few are left for the second: most get a newer version.
     for (const locked of ["skip", "wait"] as const) await this.#walk(table, floor, locked);
     await this.#client.run(this.#sql.forgetUnapplied(table, floor), this.#sql.setSwept(table, floor));
   }

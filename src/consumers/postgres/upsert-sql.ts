@@ -11,21 +11,21 @@ import { columnArrays, textArray } from "./text-arrays.ts";
 export interface TableStatements {
   readonly relation: string;
   readonly upsert: Query;
-  /** Where no key of the table has a tombstone: looking for them costs a tenth of the server's time. */
+  /** For a table without tombstones: looking for them takes a tenth of the server's time. */
   readonly uncheckedUpsert: Query;
   readonly delete: Query;
-  /** The newest version that is known of a key (column `known`), a deleted one's too; NULL where there is none. */
+  /** Reads the newest stored version of a key (column `known`), also of a deleted row; NULL where there is none. */
   readonly knownVersion: Query;
 }
 
-/** What the statements are made from. */
+/** What the statements are built from. */
 export interface StatementTarget {
   readonly table: TableName;
   readonly rowSchema: RowSchema;
   /**
-   * Columns that other RowSchemas of this table fill and this one doesn't have. An update resets them to their
-   * default, so that no value of an older state of the document stays in them: what the record has for them is in its
-   * `_extra`. Columns that no RowSchema ever had are the user's own and never touched.
+   * Columns that only other RowSchemas of this table fill. An update resets them to their default, so that no value of an
+   * older state of the document stays in them; the record's values for them are in its `_extra`. Columns that no
+   * RowSchema has ever filled belong to the user, and are never written.
    */
   readonly resetColumns: readonly string[];
   /** The schema of Headrace's own tables. */
@@ -36,19 +36,19 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A table's name as SQL takes it, and as Headrace's own tables name it. */
+/** A table's name in SQL, and in the column `relation` of Headrace's own tables. */
 export function quoteTable({ schema, table }: TableName): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
 }
 
 /**
- * Builds the texts, once per table and RowSchema; the number of rows is not part of them. All parameters but the
- * relation are arrays with an element per row, cast on the server to the columns' types without length or precision: what
- * is too long then fails at the assignment, where a cast to `varchar(n)` would cut it silently.
+ * Builds the statements, once per table and RowSchema, for any number of rows. All parameters but the relation are arrays
+ * with one element per row. The server casts them to the columns' types, without length or precision: a value that is
+ * too long then fails at the assignment, where a cast to `varchar(n)` would truncate it silently.
  *
- * A row is written where neither the row nor its tombstone is newer than the change. Both statements rely on the
- * caller's lock on the partition's progress: on their own, an upsert beside a delete of the same key could pass its
- * look at the tombstones before the delete commits.
+ * A row is written where neither the row nor its tombstone is newer than the change. The statements need the caller's lock
+ * on the partition's progress: without it, an upsert could look at the tombstones before a concurrent delete of the same
+ * key commits.
  */
 export function buildStatements(target: StatementTarget): TableStatements {
   return {
@@ -61,8 +61,8 @@ export function buildStatements(target: StatementTarget): TableStatements {
 }
 
 /**
- * The statements that apply a group: none, one or two.
- * @param hasTombstones whether there is one in the table, looked at under the partition's lock
+ * The queries that apply a group: none, one or two.
+ * @param hasTombstones whether the table has any, read under the partition's lock
  */
 export function groupStatements(
   statements: TableStatements,
@@ -143,7 +143,7 @@ ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, deleted_at
 WHERE known.version < EXCLUDED.version`;
 }
 
-/** A row that has no version (it was there before Headrace) is older than every change. */
+/** A row without a version was there before Headrace, and is older than every change. */
 function knownVersionText({ table, rowSchema, internalSchema }: StatementTarget): string {
   return `SELECT greatest(
   (SELECT COALESCE("_version", -1) FROM ${quoteTable(table)} WHERE "_id" = $2::text::${keyColumnType(rowSchema.idType)}),
@@ -152,12 +152,12 @@ function knownVersionText({ table, rowSchema, internalSchema }: StatementTarget)
 
 function castValue({ sqlType }: RowColumn, value: string): string {
   const { base, isArray } = parseColumnType(sqlType);
-  // PostgreSQL reads "character" without a length as character(1).
+  // In PostgreSQL, "character" without a length is character(1).
   const type = base === "character" ? "bpchar" : base;
   return `${value}::${type}${isArray ? "[]" : ""}`;
 }
 
-/** Named by content, so that a connection prepares a text once, however often it is built. */
+/** Named by its text, so that a connection prepares equal texts once. */
 function named(text: string): Query {
   return { name: `headrace_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`, text };
 }

@@ -154,7 +154,7 @@ describe("headrace check", () => {
     expect(stdout).toMatch(/✗ allows the user to keep Headrace's own tables.*\n.*\n.*GRANT .* TO user_/);
     expect(stdout).toContain(`✗ can store the collection things in the table ${schema}.things`);
     expect(stdout).toContain(`The user of postgres.url may not write to "${schema}"."things"`);
-    expect(stdout).toContain(`The table "${schema}"."things" has to be extended.`);
+    expect(stdout).toContain(`The user of postgres.url may not extend the table "${schema}"."things".`);
     expect(stdout).toContain(`The user of postgres.url may not create tables in the schema "${schema}"`);
     expect(exitCode).toBe(1);
   });

@@ -2,13 +2,27 @@ import { randomBytes } from "node:crypto";
 import { escapeIdentifier } from "pg";
 import type { Pool } from "pg";
 import { describe, expect, test } from "vitest";
-import type { TableName } from "../../../src/consumers/ports.ts";
+import type { MicroBatch, TableName } from "../../../src/consumers/ports.ts";
 import { INTERNAL_TABLE_NAMES } from "../../../src/consumers/postgres/internal-tables.ts";
 import { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
+import type { HeadraceError } from "../../../src/errors/error.ts";
 import type { RowSchema } from "../../../src/schemas/row-schema.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
 import { batchAt, deletion, freshSink, onePartition, openClient, textSchema, upsert } from "./fixture.ts";
 import type { SinkFixture } from "./fixture.ts";
+
+/** The error that `work` fails with. */
+async function failureOf(work: Promise<unknown>): Promise<HeadraceError> {
+  return await work.then(
+    () => expect.unreachable("it should fail"),
+    (error: unknown) => error as HeadraceError,
+  );
+}
+
+/** The SQL that a remedy prints, exactly as printed. */
+function printedSql({ remedy }: HeadraceError): string {
+  return /\b[Rr]un: (.*;)/.exec(remedy)?.[1] ?? "";
+}
 
 /** A sink beside a table that somebody has made before. */
 async function beside(definition: string): Promise<SinkFixture & { table: TableName }> {
@@ -136,16 +150,37 @@ describe("a table that does not fit", () => {
     expect(after.rows).toEqual(before.rows);
   });
 
-  test("is refused where row-level security hides rows from Headrace", async () => {
-    const { schema, pool, table } = await beside(`CREATE TABLE mine ("_id" text PRIMARY KEY, value text)`);
-    const role = await createRole(pool, schema);
-    await pool.query(`GRANT ALL ON mine TO ${role.name}; ALTER TABLE mine ENABLE ROW LEVEL SECURITY`);
-    await expect(role.sink.apply(batchAt(0, table, [upsert("a", 1, "1")]))).rejects.toMatchObject({
-      code: "TABLE_DOES_NOT_FIT",
-      message: expect.stringContaining("row-level security") as string,
-    });
-    await role.drop();
+  test.each([
+    ["id bigint PRIMARY KEY DEFAULT 1", "ADD UNIQUE"],
+    ["id bigint", "ADD PRIMARY KEY"],
+  ])("fits after the remedy where _id has no unique index: %s", async (column, remedy) => {
+    const { pool, sink, table } = await beside(
+      `CREATE TABLE mine ("_id" text, _version bigint, value text, ${column})`,
+    );
+    const apply = () => sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
+    const sql = printedSql(await failureOf(apply()));
+    expect(sql).toContain(remedy);
+    await pool.query(sql);
+    expect(await apply()).toBe("applied");
   });
+
+  test.each([/run one of these: (ALTER ROLE .*?;)/, /or: (ALTER TABLE .*?;)/])(
+    "fits after the remedy where row-level security hides rows: %s",
+    async (printed) => {
+      const { schema, pool, table } = await beside(
+        `CREATE TABLE mine ("_id" text PRIMARY KEY, _version bigint, value text)`,
+      );
+      const role = await createRole(pool, schema);
+      await pool.query(`GRANT ALL ON mine TO ${role.name}; ALTER TABLE mine ENABLE ROW LEVEL SECURITY`);
+      const apply = () => role.sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
+      const failure = await failureOf(apply());
+      expect(failure).toMatchObject({ code: "TABLE_DOES_NOT_FIT" });
+      expect(failure.message).toContain("row-level security");
+      await pool.query(printed.exec(failure.remedy)?.[1] ?? "");
+      expect(await apply()).toBe("applied");
+      await role.drop();
+    },
+  );
 
   test.each(["VIEW mine AS SELECT 1 AS x", "MATERIALIZED VIEW mine AS SELECT 1 AS x", "SEQUENCE mine"])(
     "is refused where something else has its name: %s",
@@ -168,11 +203,12 @@ describe("a table that does not fit", () => {
 interface Role {
   readonly name: string;
   readonly sink: PostgresSink;
+  readonly openSink: () => PostgresSink;
   drop(): Promise<void>;
 }
 
 /** A user who may use the schema with Headrace's own tables in it, and nothing else. */
-async function createRole(pool: Pool, schema: string): Promise<Role> {
+async function createRole(pool: Pool, schema: string, internalSchema = schema): Promise<Role> {
   const name = uniqueName("role");
   const password = randomBytes(8).toString("hex");
   await pool.query(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'; GRANT USAGE ON SCHEMA ${schema} TO ${name};
@@ -180,10 +216,12 @@ async function createRole(pool: Pool, schema: string): Promise<Role> {
   const url = new URL(servers().postgresUrl);
   url.username = name;
   url.password = password;
-  const sink = new PostgresSink(openClient({ url: url.href }), { internalSchema: schema, partitionsOf: onePartition });
+  const openSink = () =>
+    new PostgresSink(openClient({ url: url.href }), { internalSchema, partitionsOf: onePartition });
   return {
     name,
-    sink,
+    sink: openSink(),
+    openSink,
     drop: async () => {
       await pool.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`);
     },
@@ -191,52 +229,72 @@ async function createRole(pool: Pool, schema: string): Promise<Role> {
 }
 
 describe("a user without rights", () => {
-  test("is told what the owner of the table has to run", async () => {
+  test("can write after the table's owner has run the remedy", async () => {
     const { schema, pool, table } = await beside(
       `CREATE TABLE mine ("_id" text PRIMARY KEY, _version bigint, value text)`,
     );
     const role = await createRole(pool, schema);
-    const apply = () => role.sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
-    const refused = (text: string) => ({
-      code: "TABLE_NOT_OWNED",
-      kind: "fatal",
-      remedy: expect.stringContaining(text) as string,
-    });
-
-    await expect(apply()).rejects.toMatchObject(refused("GRANT SELECT, INSERT, UPDATE, DELETE ON"));
-    await pool.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON mine TO ${role.name}`);
-    expect(await apply()).toBe("applied");
-
     const wider: RowSchema = {
       idType: "string",
       columns: [...textSchema.columns, { name: "price", sqlType: "integer" }],
     };
-    await expect(role.sink.apply(batchAt(1, table, [upsert("a", 2, "2", wider)]))).rejects.toMatchObject(
-      refused(`ALTER TABLE "${schema}"."mine" ADD COLUMN "price" integer`),
-    );
-    await expect(role.sink.apply(batchAt(1, { schema, table: "other" }, [upsert("a", 2, "2")]))).rejects.toMatchObject(
-      refused(`CREATE TABLE "${schema}"."other"`),
-    );
-    await expect(
-      role.sink.apply(batchAt(1, { schema: "elsewhere", table: "t" }, [upsert("a", 2, "2")])),
-    ).rejects.toMatchObject({
-      code: "TABLE_NOT_OWNED",
-      message: expect.stringContaining('create the schema "elsewhere"') as string,
-    });
+    const elsewhere = uniqueName("else where");
+    const batches: [string, MicroBatch][] = [
+      ["may not write to", batchAt(0, table, [upsert("a", 1, "1")])],
+      ["may not extend the table", batchAt(1, table, [upsert("a", 2, "2", wider)])],
+      ["may not create tables in the schema", batchAt(2, { schema, table: "other" }, [upsert("a", 2, "2")])],
+      ["may not create the schema", batchAt(3, { schema: elsewhere, table: "t" }, [upsert("a", 2, "2")])],
+    ];
+    try {
+      for (const [problem, batch] of batches) {
+        const failure = await failureOf(role.sink.apply(batch));
+        expect(failure).toMatchObject({ code: "TABLE_NOT_OWNED", kind: "fatal" });
+        expect(failure.message).toContain(problem);
+        await pool.query(printedSql(failure));
+        expect(await role.sink.apply(batch), problem).toBe("applied");
+      }
+    } finally {
+      await pool.query(`DROP SCHEMA IF EXISTS ${escapeIdentifier(elsewhere)} CASCADE`);
+      await role.drop();
+    }
+  });
+
+  test("can use Headrace's own tables after the schema's owner has run the remedy", async () => {
+    const { schema, pool } = await beside("SELECT 1");
+    const role = await createRole(pool, schema);
+    const refused = async (): Promise<HeadraceError> => {
+      const failure = await failureOf(role.sink.readProgress([]));
+      expect(failure).toMatchObject({ code: "POSTGRES_RIGHTS_MISSING", kind: "fatal" });
+      return failure;
+    };
+    await pool.query(`REVOKE ALL ON progress FROM ${role.name}`);
+    await pool.query(printedSql(await refused()));
+    expect(await role.sink.readProgress([])).toEqual(new Map());
+
+    await pool.query("DROP TABLE columns");
+    const started = role.openSink();
+    const failure = await failureOf(started.readProgress([]));
+    expect(failure).toMatchObject({ code: "POSTGRES_RIGHTS_MISSING" });
+    const found = async () =>
+      (await pool.query(`SELECT to_regclass('${escapeIdentifier(schema)}.columns') AS found`)).rows;
+    expect(await found()).toEqual([{ found: null }]);
+    await pool.query(printedSql(failure));
+    expect(await started.readProgress([])).toEqual(new Map());
     await role.drop();
   });
 
-  test("is told about Headrace's own schema", async () => {
+  test("can create Headrace's own schema after a superuser has run the remedy", async () => {
     const { schema, pool } = await beside("SELECT 1");
-    const role = await createRole(pool, schema);
-    await pool.query(`REVOKE ALL ON progress FROM ${role.name}`);
-    await expect(role.sink.readProgress([])).rejects.toMatchObject({ code: "POSTGRES_RIGHTS_MISSING", kind: "fatal" });
-    await pool.query(`GRANT ALL ON progress TO ${role.name}`);
-    await pool.query("DROP TABLE columns");
-    await expect(role.sink.readProgress([])).rejects.toMatchObject({ code: "POSTGRES_RIGHTS_MISSING" });
-    expect((await pool.query(`SELECT to_regclass('${escapeIdentifier(schema)}.columns') AS found`)).rows).toEqual([
-      { found: null },
-    ]);
-    await role.drop();
+    const internalSchema = uniqueName("own schema");
+    const role = await createRole(pool, schema, internalSchema);
+    try {
+      const failure = await failureOf(role.sink.readProgress([]));
+      expect(failure.message).toContain("may not create");
+      await pool.query(printedSql(failure));
+      expect(await role.sink.readProgress([])).toEqual(new Map());
+    } finally {
+      await pool.query(`DROP SCHEMA IF EXISTS ${escapeIdentifier(internalSchema)} CASCADE`);
+      await role.drop();
+    }
   });
 });
