@@ -59,10 +59,20 @@ test("the window is the time from the oplog's first to its last entry", async ()
   const before = await readOplogWindow(db);
   await mongodb.rollOplog();
   const after = await readOplogWindow(db);
-  expect(after).toMatchObject({ isFull: true });
   expect(after?.start).toBe(await mongodb.oplogStart());
   expect(after?.start).toBeGreaterThan(before?.end ?? 0n);
   expect(after?.end).toBeGreaterThan(after?.start ?? 0n);
+});
+
+test("an oplog whose first entries are removed counts as full", async () => {
+  const db = mongodb.client.db("any");
+  await mongodb.rollOplog();
+  // MongoDB removes each insert of 2 MB as a whole. Just after that an oplog of 8 MB may be less than full.
+  const fill = async (): Promise<boolean | undefined> => {
+    await mongodb.fillOplog();
+    return (await readOplogWindow(db))?.isFull;
+  };
+  await expect.poll(fill, WAIT).toBe(true);
 });
 
 test("if the user may not read the oplog, it logs that once, and still reports the position's age", async () => {
