@@ -1,19 +1,20 @@
 import type { IdType } from "../mapping/mapping.ts";
 
-/** The places that may tell the type of a collection's `_id`. Each gives undefined if it does not know. */
+/** The sources of a collection's `_id` type. Each gives undefined if it does not know the type. */
 export interface IdTypeSources {
   /** The config's `idType`. */
   readonly declared: IdType | undefined;
   /** The key schema in the registry (`registeredIdType`). */
   readonly registered: () => Promise<IdType | undefined>;
-  /** The collection itself (`idTypeOf`). */
+  /** The collection's documents (`idTypeOf`). */
   readonly found: () => Promise<IdType | undefined>;
 }
 
 /**
- * The type of a collection's `_id`: as declared, else as registered, else as the collection has it. The registry goes
- * before the collection, because keys that are already published must keep their type when other `_id`s come.
- * @returns undefined for a collection that is empty and new
+ * The `_id` type of a collection: the declared type, otherwise the registered type, otherwise the type of its documents.
+ * The registry comes before the documents, because published keys keep their type when documents with other `_id`s
+ * appear.
+ * @returns undefined for a new collection without documents
  */
 export async function collectionIdType({ declared, registered, found }: IdTypeSources): Promise<IdType | undefined> {
   return declared ?? (await registered()) ?? (await found());
