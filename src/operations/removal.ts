@@ -34,16 +34,16 @@ export interface RemovalOptions {
   readonly dropsTables: boolean;
 }
 
-/** What is to be removed, as far as it is there: a removal that has broken off is taken up again by the next one. */
+/** What there is to remove. After an interrupted removal, the next one finds the rest. */
 export interface Removal {
   readonly topics: readonly string[];
   readonly groups: readonly string[];
   readonly subjects: readonly string[];
   /** Topics that have rows in Headrace's own tables. */
   readonly knownTopics: readonly string[];
-  /** Those that exist. */
+  /** The tables that exist. */
   readonly tables: readonly TableName[];
-  /** Those that Headrace's own tables may have rows of, whether they exist or not. */
+  /** The tables that Headrace's own tables may have rows about, whether they exist or not. */
   readonly knownTables: readonly TableName[];
 }
 
@@ -53,10 +53,10 @@ interface Servers {
   readonly registry: RegistrySubjects;
 }
 
-/** A producer stores its position every second. */
+/** How long to watch the positions topic: a running producer stores its position every second. */
 const WATCH_MS = 3_000;
 
-/** @param use is given what there is to remove, and what removes it */
+/** @param use gets what there is to remove, and a function that removes it */
 export async function withRemoval<T>(
   options: RemovalOptions,
   use: (removal: Removal, remove: () => Promise<void>) => Promise<T>,
@@ -107,7 +107,7 @@ async function findRemoval(options: RemovalOptions, { kafka, postgres, registry 
   };
 }
 
-/** One that is not in the config any more was in the table of its name, as far as is known. */
+/** The table of a collection. One that is no longer in the config is assumed to have a table of its own name. */
 function tableOfRemoved(config: Config, collection: string): TableName {
   const { name, mongodb, postgres } = config;
   return tableOf(config, topicOf(name, mongodb.database, collection)) ?? { schema: postgres.schema, table: collection };
@@ -146,7 +146,7 @@ async function refuseWhileRunning(kafka: Kafka, name: string, signal: AbortSigna
   if (after?.offset !== before.offset) throw running("a producer");
 }
 
-/** A later start would take it for copied. */
+/** Removes the collection from the position. Otherwise a later start would not copy it again. */
 async function forgetPosition(kafka: Kafka, name: string, collection: string, signal: AbortSignal): Promise<void> {
   if ((await listTopics(kafka, (topic) => topic === positionsTopic(name))).length === 0) return;
   const session = await kafkaSessions({

@@ -36,7 +36,7 @@ async function createStrictTable({ pool }: Collection): Promise<void> {
   );
 }
 
-test("changes become rows, the last one of each key counts, deletes leave none", async () => {
+test("applies the last change of each key, also where it is a delete", async () => {
   const collection = await freshCollection(fixture, undefined, 3);
   await collection.publish([priced("a", 1, 10), priced("b", 2, 20), priced("c", 3, 30), priced("a", 4, 11)]);
   await collection.publish([{ id: "b", version: 5 }]);
@@ -47,7 +47,7 @@ test("changes become rows, the last one of each key counts, deletes leave none",
   });
 });
 
-test("a truncate in all partitions takes the rows that are older, and holds off the older ones that come later", async () => {
+test("a truncate in all partitions deletes older rows, and later records that are older change nothing", async () => {
   const collection = await freshCollection(fixture, undefined, 3);
   const keys = Array.from({ length: 30 }, (_, index) => `k${index}`);
   await collection.publish(keys.map((key, index) => priced(key, index + 1, index)));
@@ -61,8 +61,8 @@ test("a truncate in all partitions takes the rows that are older, and holds off 
   });
 });
 
-describe("records that are refused", () => {
-  test("one in the middle of a batch goes to the DLQ, the others are applied in order, and the progress passes it", async () => {
+describe("records that PostgreSQL refuses", () => {
+  test("one in the middle of a batch becomes a dead letter, the others are applied in order, and the progress moves past it", async () => {
     const collection = await freshCollection(fixture);
     await createStrictTable(collection);
     const events = Array.from({ length: 20 }, (_, index) => priced(`k${index % 8}`, index + 1, index));
@@ -78,7 +78,7 @@ describe("records that are refused", () => {
     expect(await progressOf(collection)).toBe(await fixture.endOffset(collection.topic));
   });
 
-  test("a truncate leaves the row of a document that could not be applied, and takes those that are gone", async () => {
+  test("a truncate spares the row of a document that could not be applied, and deletes rows without a document", async () => {
     const collection = await freshCollection(fixture, undefined, 2);
     await createStrictTable(collection);
     const { publish, truncate } = collection;
@@ -100,7 +100,7 @@ describe("records that are refused", () => {
     expect(await collection.rows()).toEqual({});
   });
 
-  test("what cannot be decoded goes to the DLQ, its neighbours are applied", async () => {
+  test("a record that cannot be decoded becomes a dead letter, and its neighbours are applied", async () => {
     const collection = await freshCollection(fixture);
     await collection.publish([priced("a", 1, 1)]);
     await fixture.publish(collection.topic, [{ key: "?", value: "not Avro" }]);
@@ -110,7 +110,7 @@ describe("records that are refused", () => {
     expect(await openLetters(collection)).toMatchObject([{ stage: "VALUE_CONVERTER", code: "RECORD_UNDECODABLE" }]);
   });
 
-  test("a foreign key that another record is about to mend is waited for", async () => {
+  test("a violated foreign key is retried until another record satisfies it", async () => {
     const collection = await freshCollection(fixture);
     const { pool } = collection;
     await pool.query("CREATE TABLE makers (name text PRIMARY KEY)");
@@ -125,7 +125,7 @@ describe("records that are refused", () => {
     expect(await openLetters(collection)).toEqual([]);
   });
 
-  test("one that stays violated goes to the DLQ when the patience has ended", async () => {
+  test("a foreign key that stays violated becomes a dead letter when the patience ends", async () => {
     const collection = await freshCollection(fixture);
     const { pool } = collection;
     await pool.query("CREATE TABLE makers (name text PRIMARY KEY)");
@@ -139,7 +139,7 @@ describe("records that are refused", () => {
     expect(await openLetters(collection)).toMatchObject([{ sqlstate: "23503", offset: 1n }]);
   });
 
-  test("too many of them stop the consumer, before a whole topic is in the DLQ", async () => {
+  test("too many dead letters stop the consumer before it passes the whole topic", async () => {
     const collection = await freshCollection(fixture);
     await createStrictTable(collection);
     await collection.publish(Array.from({ length: 30 }, (_, index) => priced(`k${index}`, index + 1, 500)));
@@ -150,7 +150,7 @@ describe("records that are refused", () => {
   });
 });
 
-describe("what stops it", () => {
+describe("the consumer stops at", () => {
   test("a schema id that stays unknown", async () => {
     const collection = await freshCollection(fixture);
     await collection.publish([priced("a", 1, 1)]);
@@ -164,7 +164,7 @@ describe("what stops it", () => {
     expect(await progressOf(collection)).toBe(2n);
   });
 
-  test("a bug while a batch is applied, with nothing committed", async () => {
+  test("a bug while it applies a batch, with nothing committed", async () => {
     const collection = await freshCollection(fixture);
     await collection.publish([priced("a", 1, 1)]);
     const bug = new TypeError("x is not a function");
@@ -181,7 +181,7 @@ describe("what stops it", () => {
     expect(await progressOf(collection)).toBe(0n);
   });
 
-  test("the failure of what it waits for", async () => {
+  test("the error of the target that it waits for", async () => {
     const collection = await freshCollection(fixture);
     const failed = new Error("the producer failed");
     await expect(collection.start({ until: Promise.reject(failed) }).running).rejects.toBe(failed);
@@ -199,13 +199,13 @@ describe("records that Kafka deleted before they were applied", () => {
     return collection;
   }
 
-  test("stop it, the progress being what it was", async () => {
+  test("stop the consumer, and the progress does not move", async () => {
     const collection = await loseRecords();
     await expect(collection.consume()).rejects.toMatchObject({ code: "HISTORY_LOST_IN_KAFKA", kind: "fatal" });
     expect(await progressOf(collection)).toBe(2n);
   });
 
-  test("are asked for anew, and only when that is stored it goes on at the log's start", async () => {
+  test("are requested again, and the progress moves to the log's start once Kafka has stored the request", async () => {
     const collection = await loseRecords();
     const asked: string[] = [];
     const requestResync = async (topic: string): Promise<void> => {
@@ -222,7 +222,7 @@ describe("records that Kafka deleted before they were applied", () => {
 });
 
 describe("restarts", () => {
-  test("go on after the stored progress though the group's offsets are gone", async () => {
+  test("continue at the stored progress even without the group's committed offsets", async () => {
     const collection = await freshCollection(fixture);
     await collection.publish([priced("a", 1, 1)]);
     await collection.consume();
@@ -236,7 +236,7 @@ describe("restarts", () => {
     expect(applied.reduce((sum, records) => sum + records, 0)).toBe(1);
   });
 
-  test("after PostgreSQL was set back to an older backup read again what it has lost, also while running", async () => {
+  test("apply lost records again after PostgreSQL was restored from an older backup, also while running", async () => {
     const collection = await freshCollection(fixture);
     const { pool, schema, topic } = collection;
     const setBack = () =>
@@ -258,7 +258,7 @@ describe("restarts", () => {
     await until(async () => expect(Object.keys(await collection.rows())).toEqual(["a", "b", "c", "d"]));
   });
 
-  test("at any moment lose nothing", async () => {
+  test("lose nothing, whenever they happen", async () => {
     const collection = await freshCollection(fixture, undefined, 3);
     const events = Array.from({ length: 400 }, (_, index) => priced(`k${index % 60}`, index + 1, index));
     for (let start = 0; start < events.length; start += 50) {

@@ -26,7 +26,7 @@ async function collectionBehindProxy() {
   return { collection, proxy, sink };
 }
 
-test("PostgreSQL may be away for longer than the group's session: no rebalance, nothing lost, nothing in the DLQ", async () => {
+test("an outage of PostgreSQL that is longer than the group's session causes no rebalance, no loss and no dead letter", async () => {
   const { collection, proxy, sink } = await collectionBehindProxy();
   await collection.publish([priced("a", 1, 1), priced("b", 2, 2)]);
   const consumer = collection.start({ sink });
@@ -49,7 +49,7 @@ test("PostgreSQL may be away for longer than the group's session: no rebalance, 
   await consumer.stop();
 });
 
-test("a member that joins while PostgreSQL is away gets its share, and all goes on afterwards", async () => {
+test("a member that joins during an outage of PostgreSQL gets its partitions, and all continue afterwards", async () => {
   const { collection, proxy, sink } = await collectionBehindProxy();
   await collection.publish([priced("a", 1, 1), priced("b", 2, 2)]);
   proxy.cut();
@@ -63,7 +63,7 @@ test("a member that joins while PostgreSQL is away gets its share, and all goes 
   expect(count(first, "partitions assigned") + count(second, "partitions assigned")).toBe(3);
 });
 
-test("a stop while PostgreSQL is away does not wait for it", async () => {
+test("a stop during an outage of PostgreSQL does not wait for its end", async () => {
   const { collection, proxy, sink } = await collectionBehindProxy();
   await collection.publish([priced("a", 1, 1)]);
   proxy.cut();
@@ -72,7 +72,7 @@ test("a stop while PostgreSQL is away does not wait for it", async () => {
   await consumer.stop();
 });
 
-test("an answer that never comes is given up, and the batch is not applied twice", async () => {
+test("a lost answer of PostgreSQL times out, and the batch is not applied twice", async () => {
   const { collection, proxy, sink } = await collectionBehindProxy();
   await collection.publish([priced("a", 1, 1)]);
   const consumer = collection.start({ sink });

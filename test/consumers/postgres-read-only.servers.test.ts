@@ -6,7 +6,7 @@ import { until } from "./kafka/reader.ts";
 
 const fixture = useKafka();
 
-test("it goes on once PostgreSQL is not read-only any more, although sessions keep the mode that they began with", async () => {
+test("the consumer continues when PostgreSQL is no longer read-only, although open sessions keep their mode", async () => {
   const collection = await freshCollection(fixture);
   const { pool } = collection;
   const user = await freshPostgresUser();

@@ -116,7 +116,7 @@ test(
     const kept = keysSince(writer, before, killedAt);
     const lowest = watchRows(pipeline, kept);
     const restarted = pipeline.start("consume");
-    await restarted.logged("their collection is copied anew");
+    await restarted.logged("the producer will copy their collection again");
     // Nobody else knows that a copy is on its way.
     await vi.waitFor(() => expectEqual(pipeline), { timeout: 120_000, interval: 500 });
     expect(await lowest()).toBe(kept.length);

@@ -1,17 +1,17 @@
 import { HeadraceError } from "../../errors/error.ts";
 
 export interface DeadLetterLimits {
-  /** So many dead letters are let through within the window. */
+  /** How many dead letters the window may hold. */
   readonly maxDeadLetters: number;
-  /** The window's length. */
+  /** The window's length, in records. */
   readonly windowRecords: number;
 }
 
-/** Stops the consumer when too many of the latest records failed: a wrong table must not drain a topic into the DLQ. */
+/** Stops the consumer when too many of the latest records failed: a wrong table must not turn a whole topic into dead letters. */
 export class DeadLetterWindow {
   readonly #limits: DeadLetterLimits;
   #records = 0;
-  /** The number that each dead letter within the window had among the records. */
+  /** The positions, among all records, of the dead letters within the window. */
   #deadLetters: number[] = [];
 
   constructor(limits: DeadLetterLimits) {
@@ -23,19 +23,14 @@ export class DeadLetterWindow {
     this.#records += records;
   }
 
-  /** Counts a record that is about to be dead-lettered. @throws HeadraceError DEAD_LETTER_WINDOW */
-  deadLetter(cause: unknown): void {
+  /** Counts a record that is about to become a dead letter. @throws HeadraceError DEAD_LETTER_WINDOW */
+  deadLetter(cause: HeadraceError): void {
     const { maxDeadLetters, windowRecords } = this.#limits;
     this.#records += 1;
     this.#deadLetters = this.#deadLetters.filter((number) => number > this.#records - windowRecords);
     this.#deadLetters.push(this.#records);
     if (this.#deadLetters.length <= maxDeadLetters) return;
-    throw new HeadraceError(
-      "DEAD_LETTER_WINDOW",
-      {
-        message: `More than ${maxDeadLetters} of the last ${windowRecords} records could not be applied.`,
-      },
-      cause,
-    );
+    const message = `More than ${maxDeadLetters} of the last ${windowRecords} records could not be applied.`;
+    throw new HeadraceError("DEAD_LETTER_WINDOW", { message }, cause);
   }
 }

@@ -3,29 +3,29 @@ import type { Logger } from "../../runtime/logger.ts";
 import { retry } from "../../runtime/retry.ts";
 
 export interface PatienceOptions {
-  /** How long a violated foreign key or unique constraint is tried again: another partition may be about to mend it. */
+  /** How long to retry a violated foreign key or unique constraint: a record of another partition may satisfy it soon. */
   readonly constraintPatienceMs: number;
-  /** How long an unknown schema id is asked for again: registries are replicated and cached. */
+  /** How long to ask again for an unknown schema id: a replica of the registry may be behind. */
   readonly schemaPatienceMs: number;
 }
 
-/** What failed and when to leave off trying. */
+/** Whose work is retried, and until when. */
 export interface RetryContext {
   readonly signal: AbortSignal;
   readonly topic?: string;
   readonly partition?: number;
 }
 
-/** The longest pause between two tries: what comes back is noticed soon. */
+/** The longest pause between two tries. Short, so that Headrace soon notices a server that is back. */
 const MAX_DELAY_MS = 5_000;
 
 /** foreign_key_violation and unique_violation. */
-const MENDABLE_SQLSTATES = new Set(["23503", "23505"]);
+const PASSING_SQLSTATES = new Set(["23503", "23505"]);
 
 /**
- * Decides what the adapters' classification leaves open because it depends on time. Made anew for each piece of
- * work, so that patience begins with the first such failure of that work.
- * @returns what throws the error, or one of another kind with it as cause
+ * Decides what depends on time, which the adapters' classification cannot. Create one for each piece of work, so that its
+ * patience starts with the first such failure of that work.
+ * @returns a function that throws the given error, or one of another kind with that error as its cause
  */
 export function createFailurePolicy(
   { constraintPatienceMs, schemaPatienceMs }: PatienceOptions,
@@ -34,7 +34,7 @@ export function createFailurePolicy(
   const constraints = startPatience(constraintPatienceMs, now);
   const schemas = startPatience(schemaPatienceMs, now);
   return (error) => {
-    if (isMendable(error) && constraints.lasts()) {
+    if (maySoonPass(error) && constraints.lasts()) {
       const { code, message, remedy, details } = error;
       throw new HeadraceError(code, { kind: "retryable", message, remedy, details }, error);
     }
@@ -44,8 +44,8 @@ export function createFailurePolicy(
 }
 
 /**
- * Repeats steps of one piece of work while they fail with what passes. Nothing is committed meanwhile, and
- * heartbeats go on. Throws the signal's reason once that aborts.
+ * Creates a function that repeats steps of one piece of work while they fail with retryable errors. Meanwhile nothing is
+ * committed, and heartbeats continue. It throws the signal's reason when the signal aborts.
  */
 export function createRetrier(
   { patience, logger }: { readonly patience: PatienceOptions; readonly logger: Logger },
@@ -60,7 +60,7 @@ export function createRetrier(
     });
 }
 
-/** Begins when it is first asked. */
+/** Starts when `lasts` is first called. */
 function startPatience(patienceMs: number, now: () => number): { lasts(): boolean } {
   let startedAt: number | undefined;
   return {
@@ -71,9 +71,9 @@ function startPatience(patienceMs: number, now: () => number): { lasts(): boolea
   };
 }
 
-function isMendable(error: unknown): error is HeadraceError {
+function maySoonPass(error: unknown): error is HeadraceError {
   return (
-    error instanceof HeadraceError && error.kind === "poison" && MENDABLE_SQLSTATES.has(error.details.sqlstate ?? "")
+    error instanceof HeadraceError && error.kind === "poison" && PASSING_SQLSTATES.has(error.details.sqlstate ?? "")
   );
 }
 

@@ -6,8 +6,8 @@ export interface LostRecordsOptions {
   readonly sink: Sink;
   readonly tableOf: (topic: string) => TableName;
   /**
-   * Asks the producer to copy a topic's collection anew and to delete from its table what is not in it; resolves once
-   * that is stored. Null: records must not be lost.
+   * Requests a new copy of a topic's collection, after which rows without a document are deleted. Resolves when Kafka has
+   * stored the request. Null: lost records stop the consumer.
    */
   readonly requestResync: ((topic: string) => Promise<void>) | null;
   readonly observer: { historyLost(topic: string): void };
@@ -15,9 +15,9 @@ export interface LostRecordsOptions {
 }
 
 /**
- * Has the collections of lost records copied anew, and moves the progress to where their logs begin. In this order: a
- * crash between asks twice, which does no harm.
- * @throws HeadraceError HISTORY_LOST_IN_KAFKA where they must not be lost
+ * Requests new copies of the collections whose records are lost, then moves the progress to the start of their logs. A
+ * crash between the two repeats the request, which does no harm.
+ * @throws HeadraceError HISTORY_LOST_IN_KAFKA where lost records stop the consumer
  */
 export async function replaceLost(
   lost: readonly LostRecords[],
@@ -30,11 +30,11 @@ export async function replaceLost(
     await retrying(async () => requestResync?.(topic));
     logger.warn(
       { lost: ofTopic.map(inLog) },
-      "Kafka deleted records before they were applied: their collection is copied anew",
+      "Kafka deleted records before they were applied; the producer will copy their collection again",
     );
     observer.historyLost(topic);
     for (const { partition, storedOffset: expectedOffset, logStart: nextOffset } of ofTopic) {
-      // Fenced, somebody else has moved it.
+      // Where it is fenced, another member of the group has moved the progress.
       const batch = { topic, partition, table: tableOf(topic), expectedOffset, nextOffset, changes: [] };
       await retrying(() => sink.apply(batch));
     }

@@ -5,8 +5,8 @@ import type { PartitionOffset, TopicPartition } from "../../schemas/partitions.t
 const POLL_MS = 100;
 
 /**
- * Resolves once the stored progress of every partition has reached its target, whichever member of the group gets
- * it there; also when `signal` aborts before.
+ * Resolves when the stored progress of every partition has reached its target, whichever members of the group apply the
+ * records, or when `signal` aborts.
  */
 export function reachTarget(
   target: Promise<readonly PartitionOffset[]>,
@@ -24,14 +24,14 @@ export function reachTarget(
 }
 
 /**
- * Whether the tables have come to what were the topics' ends. Records that Kafka has lost are passed over, and before
- * that a signal is sent to copy their collection anew: the tables are complete only if there is none by now.
+ * Whether the stored progress has reached the topics' ends. That alone does not make the tables complete: the progress
+ * also moves past records that Kafka lost, after a signal to copy their collection again. So no signal may be waiting.
  */
 export function isApplied(ends: readonly PartitionOffset[], progress: ReadonlyMap<string, bigint>): boolean {
   return ends.every((end) => lagOf(end, progress) === 0n);
 }
 
-/** How many offsets of a partition are not in its table yet. */
+/** How many offsets of a partition are not applied yet. */
 export function lagOf(end: PartitionOffset, progress: ReadonlyMap<string, bigint>): bigint {
   const lag = end.offset - (progress.get(partitionKey(end)) ?? 0n);
   return lag > 0n ? lag : 0n;

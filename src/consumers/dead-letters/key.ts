@@ -8,12 +8,12 @@ import { HEADER_BYTES } from "../../schemas/topics.ts";
 import type { LogRecord } from "../ports.ts";
 
 /**
- * The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read.
- * @throws HeadraceError from the registry
+ * The key of a dead letter's document, as the `_id` column holds it; null where it cannot be decoded.
+ * @throws HeadraceError of the registry
  */
 export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }: LogRecord): Promise<string | null> {
-  const told = headers[KEY_HEADER];
-  if (told !== undefined) return told.toString("utf8");
+  const keyText = headers[KEY_HEADER];
+  if (keyText !== undefined) return keyText.toString("utf8");
   if (key === null || key.length <= HEADER_BYTES || key[0] !== 0) return null;
   const id = key.readInt32BE(1);
   const { type } = registry.cached(id) ?? (await registry.schema(id));
@@ -26,8 +26,8 @@ export async function keyOfDeadLetter(registry: SchemaRegistry, { key, headers }
 }
 
 /**
- * How the document of a dead letter can be asked for again, see `SignalId`; null where it cannot.
- * @throws HeadraceError from the registry
+ * The `_id` with which a signal can request a dead letter's document again, see `SignalId`; null where it cannot.
+ * @throws HeadraceError of the registry
  */
 export async function signalIdOfDeadLetter(registry: SchemaRegistry, record: LogRecord): Promise<string | null> {
   const key = await keyOfDeadLetter(registry, record);

@@ -5,13 +5,13 @@ import type { PostgresSink } from "../postgres/sink.ts";
 const INTERVAL_MS = 60 * 60 * 1000;
 
 export interface PurgeOptions {
-  /** How long deletes are remembered; -1: for ever. */
+  /** How long tombstones are kept; -1: for ever. */
   readonly retentionMs: number;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Forgets old deletes, now and every hour, until `signal` aborts. A failure only leaves them for the next time. */
+/** Deletes old tombstones, now and every hour, until `signal` aborts. After a failure it tries again an hour later. */
 export async function purgeTombstones(
   sink: Pick<PostgresSink, "purgeTombstones">,
   { retentionMs, logger, signal }: PurgeOptions,
@@ -22,7 +22,7 @@ export async function purgeTombstones(
       const tombstones = await sink.purgeTombstones(retentionMs);
       if (tombstones > 0) logger.info({ tombstones }, "old tombstones deleted");
     } catch (err) {
-      logger.warn({ err }, "old tombstones could not be deleted; trying again in an hour");
+      logger.warn({ err }, "cannot delete old tombstones; trying again in an hour");
     }
     await sleep(INTERVAL_MS, undefined, { signal }).catch(() => undefined);
   }

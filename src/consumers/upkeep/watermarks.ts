@@ -8,7 +8,7 @@ import type { TableName, Watermark } from "../ports.ts";
 import type { PostgresSink } from "../postgres/sink.ts";
 
 const INTERVAL_MS = 1_000;
-/** The pause after a failure, and the longest one after many. */
+/** The pause after a first failure, and the longest pause after several. */
 const RETRY_MS = 2_000;
 const LONGEST_RETRY_MS = 60_000;
 
@@ -42,8 +42,8 @@ export interface Replica {
 }
 
 /**
- * Raises the watermarks every second until `signal` aborts. Every member of the group does so, as each knows the
- * progress of all partitions. A failure only leaves them where they are.
+ * Raises the watermarks every second until `signal` aborts. Every member of the group does this, because each can read the
+ * progress of all partitions. After a failure the watermarks stay as they are, and it tries again.
  */
 export async function keepWatermarks(options: WatermarkOptions, signal: AbortSignal): Promise<void> {
   for (let retryMs = RETRY_MS; !signal.aborted;) {
@@ -59,10 +59,10 @@ export async function keepWatermarks(options: WatermarkOptions, signal: AbortSig
   }
 }
 
-/** Raises the watermarks to what the tables have come to now. */
+/** Raises the watermarks to the present state of the tables. */
 export async function raiseWatermarks(options: WatermarkOptions): Promise<void> {
   await withWatermarks(options, async (watermarks) => {
-    // What the first look claims, the second one finds true.
+    // The first look makes the claims, the second one confirms them.
     await watermarks.look();
     await watermarks.look();
   });
@@ -77,24 +77,24 @@ async function withWatermarks(
     reader = await options.openProgress();
     await use(new Watermarks(reader, options));
   } catch (err) {
-    options.logger.warn({ err }, "headrace.watermark could not be raised");
+    options.logger.warn({ err }, "cannot raise headrace.watermark");
   } finally {
     await reader?.close();
   }
 }
 
-/** A table will be complete up to `version` once its progress has come to `ends`. */
+/** A table is complete up to `version` when its progress has reached `ends`. */
 interface Claim {
   readonly table: TableName;
   readonly version: Version;
   readonly ends: readonly PartitionOffset[];
-  /** The signals before this one were carried out. */
+  /** The producer had carried out all signals before this offset. */
   readonly signals: bigint;
 }
 
 /**
- * Claims and finds true: reads the position, then where the topics end, and later whether the progress has come there.
- * A claim is left standing until it is true; under load the ends run away from the progress.
+ * Makes claims and confirms them: reads the producer's position, then the topics' ends, and later whether the progress has
+ * reached these ends. A claim stays until it is confirmed: under load, newer ends would always be ahead of the progress.
  */
 class Watermarks {
   readonly #reader: PipelineProgress;
@@ -102,7 +102,7 @@ class Watermarks {
   /** By topic. */
   readonly #claims = new Map<string, Claim>();
   readonly #raised = new Map<string, Version>();
-  /** What the last claims were made of. */
+  /** The state of the producer that the last claims were made from. */
   #seen: string | null = null;
 
   constructor(reader: PipelineProgress, options: WatermarkOptions) {

@@ -6,7 +6,7 @@ import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
 
 const sizes = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 60 });
 
-test("the slices hold every record in order, without a gap, within the limits", () => {
+test("slices hold every record in order, without gaps, within the limits", () => {
   fc.assert(
     fc.property(
       sizes,
@@ -31,14 +31,14 @@ test("the slices hold every record in order, without a gap, within the limits", 
   );
 });
 
-test("a slice ends only where a limit asks for it", () => {
+test("a slice ends only where a limit would be exceeded", () => {
   const records = [10, 10, 10].map(record);
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 30 })]).toHaveLength(1);
   expect([...cutBatch(records, 6n, { maxRows: 2, maxBytes: 30 })]).toHaveLength(2);
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 29 })]).toHaveLength(2);
 });
 
-test("a truncate begins a slice", () => {
+test("a truncate starts a slice", () => {
   const truncate = (index: number) => ({ ...record(1, index), key: TRUNCATE_KEY });
   const records = [record(1, 0), record(1, 1), truncate(2), record(1, 3), truncate(4), truncate(5)];
   const slices = [...cutBatch(records, 12n, { maxRows: 9, maxBytes: 900 })];
@@ -50,11 +50,11 @@ test("a truncate begins a slice", () => {
   ]);
 });
 
-test("a batch of nothing but control records is one empty slice", () => {
+test("a batch of control records is one empty slice", () => {
   expect([...cutBatch([], 7n, { maxRows: 1, maxBytes: 1 })]).toEqual([{ records: [], nextOffset: 7n }]);
 });
 
-test("Kafka tombstones count as their key", () => {
+test("a Kafka tombstone counts with the bytes of its key", () => {
   const tombstone = { ...record(0, 0), key: Buffer.alloc(20), value: null };
   expect([...cutBatch([tombstone, tombstone], 2n, { maxRows: 9, maxBytes: 30 })]).toHaveLength(2);
 });

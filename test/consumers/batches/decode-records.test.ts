@@ -16,7 +16,7 @@ const decode = (each: LogRecord) => (each.value === null ? null : change(each.of
 const once = <T>(step: () => Promise<T>): Promise<T> => step();
 const away = new HeadraceError("REGISTRY_UNAVAILABLE", { message: "away" });
 
-test("records keep their order, Kafka tombstones are left out", async () => {
+test("keeps the order of records, and leaves Kafka tombstones out", async () => {
   const records = [record(1n), record(2n, null), record(3n)];
   for (const each of [decode, (one: LogRecord) => Promise.resolve(decode(one))]) {
     expect(await decodeRecords(records, each, once)).toEqual([
@@ -26,7 +26,7 @@ test("records keep their order, Kafka tombstones are left out", async () => {
   }
 });
 
-test("a record that cannot be read keeps its place, with Connect's name of the step", async () => {
+test("a record that cannot be decoded keeps its place, with Kafka Connect's name for the failed step", async () => {
   const unreadable = new HeadraceError("RECORD_UNDECODABLE", { message: "no Avro" });
   const noKey = new HeadraceError("KEY_UNDECODABLE", { message: "no key" });
   const decodeGood = (each: LogRecord) => {
@@ -41,13 +41,13 @@ test("a record that cannot be read keeps its place, with Connect's name of the s
   ]);
 });
 
-test("a failure that is not the record's is thrown", async () => {
+test("throws an error that the record did not cause", async () => {
   await expect(decodeRecords([record(1n)], () => Promise.reject(away), once)).rejects.toBe(away);
   const bug = new TypeError("bug");
   await expect(decodeRecords([record(1n)], () => Promise.reject(bug), once)).rejects.toBe(bug);
 });
 
-test("what has to ask the registry is tried again, from the first failure on", async () => {
+test("retries a record whose schema the registry cannot give yet", async () => {
   const tries: bigint[] = [];
   const decodeLater = (each: LogRecord) => {
     if (each.offset !== 2n) return decode(each);
@@ -71,7 +71,7 @@ test("what has to ask the registry is tried again, from the first failure on", a
   expect(steps.length).toBe(3);
 });
 
-test("who is stopped does not wait for the registry, whatever that says later", async () => {
+test("a stop does not wait for the registry, whose late error is ignored", async () => {
   const stopped = new Error("stopped");
   const stop = () => Promise.reject(stopped);
   await expect(decodeRecords([record(1n)], () => Promise.reject(away), stop)).rejects.toBe(stopped);

@@ -27,7 +27,7 @@ function refused(sqlstate: string): HeadraceError {
 }
 
 describe.each(["23503", "23505"])("SQLSTATE %s", (sqlstate) => {
-  test("is tried again for some seconds from the first failure on, then it is poison", () => {
+  test("is retryable for some seconds after the first failure, then poison", () => {
     expect(kindsAt(refused(sqlstate), 1_000, 5_999, 6_000)).toEqual(["retryable", "retryable", "poison"]);
   });
 });
@@ -36,7 +36,7 @@ test("other constraints are poison at once", () => {
   expect(kindsAt(refused("23502"), 0)).toEqual(["poison"]);
 });
 
-test("an unknown schema id is asked for again for a while, then it stops the consumer", () => {
+test("an unknown schema id is retryable for a while, then fatal", () => {
   const unknown = new HeadraceError("SCHEMA_UNKNOWN", { message: "no schema 7" });
   expect(kindsAt(unknown, 0, 59_999, 60_000)).toEqual(["retryable", "retryable", "fatal"]);
   const policy = createFailurePolicy({ ...patience, schemaPatienceMs: 0 });
@@ -45,7 +45,7 @@ test("an unknown schema id is asked for again for a while, then it stops the con
   expect((thrown as Error).cause).toBe(unknown);
 });
 
-test("every other error stays as it is", () => {
+test("every other error is thrown unchanged", () => {
   const errors = [new TypeError("bug"), refused("22003"), undefined];
   const policy = createFailurePolicy(patience);
   expect(errors.map((error) => thrownBy(policy, error))).toEqual(errors);

@@ -36,7 +36,7 @@ function appliedOneByOne(changes: readonly Change[]): Map<string, Change> {
 }
 
 describe("foldBatch", () => {
-  test("leaves of each key the change that applying one by one would leave", () => {
+  test("keeps for each key the change that wins when changes are applied one by one", () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
         const planned = foldBatch(changes).flatMap((group) => [...group.upserts, ...group.deletes]);
@@ -46,7 +46,7 @@ describe("foldBatch", () => {
     );
   });
 
-  test("puts every change into the group of its RowSchema, upserts and deletes apart", () => {
+  test("groups changes by their RowSchema, upserts and deletes apart", () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
         const groups = foldBatch(changes);
@@ -60,7 +60,7 @@ describe("foldBatch", () => {
     );
   });
 
-  test("gives a truncate an empty group, and takes its key for no document's", () => {
+  test("gives a truncate an empty group, and does not mix it up with a document of the same key", () => {
     const changes: Change[] = [
       { op: "u", key: "", version: 1n, rowSchema: older, cells: cellsOf(["a"]) },
       truncate(2n),
@@ -74,7 +74,7 @@ describe("foldBatch", () => {
 });
 
 describe("newestTruncate", () => {
-  test("is the one of the highest version, if any", () => {
+  test("is the truncate with the highest version; undefined where there is none", () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(change, fc.bigInt(0n, 5n).map(truncate)), { maxLength: 20 }), (changes) => {
         const versions = changes.filter(({ op }) => op === "t").map(({ version }) => Number(version));
@@ -87,7 +87,7 @@ describe("newestTruncate", () => {
 });
 
 describe("aboveFloor", () => {
-  test("keeps what is not older, and all of it where there is no floor", () => {
+  test("drops older changes, and none where there is no floor", () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 20 }), fc.bigInt(0n, 6n), (changes, floor) => {
         for (const group of foldBatch(changes)) {

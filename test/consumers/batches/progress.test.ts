@@ -6,7 +6,7 @@ const ends = [
   { topic: "t", partition: 1, offset: 0n },
 ];
 
-test("it resolves once every partition has reached its end, and asks only for those that have not", async () => {
+test("resolves when every partition has reached its target, and reads only those that have not", async () => {
   const asked: number[][] = [];
   let offset = 3n;
   await reachTarget(
@@ -20,12 +20,12 @@ test("it resolves once every partition has reached its end, and asks only for th
   expect(asked).toEqual([[0, 1], [0], [0]]);
 });
 
-test("without partitions it has nothing to wait for", async () => {
+test("resolves at once without partitions", async () => {
   const read = () => Promise.reject(new Error("not asked"));
   await reachTarget(Promise.resolve([]), read, new AbortController().signal);
 });
 
-test("an abort ends it, before the target is known and while it is not reached", async () => {
+test("an abort ends the wait, also before the target is known", async () => {
   const controller = new AbortController();
   const behind = () => Promise.resolve(new Map([["t/0", 0n]]));
   const waits = [
@@ -36,7 +36,7 @@ test("an abort ends it, before the target is known and while it is not reached",
   expect(await Promise.allSettled(waits)).toMatchObject([{ status: "fulfilled" }, { status: "fulfilled" }]);
 });
 
-test("the failure of who gives the target, or of the read, is thrown", async () => {
+test("throws the error of the target, or of reading the progress", async () => {
   const { signal } = new AbortController();
   const failed = new Error("the producer failed");
   await expect(reachTarget(Promise.reject(failed), () => Promise.resolve(new Map()), signal)).rejects.toBe(failed);

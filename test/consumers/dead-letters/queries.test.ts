@@ -44,7 +44,7 @@ function failure(code: ErrorCode, more: Partial<Failure> & { sqlstate?: string }
 const ids = (found: readonly { id: string }[]) => found.map(({ id }) => id);
 
 describe("list", () => {
-  test("shows one dead letter of each origin, the newest, and not the closed ones", async () => {
+  test("shows the newest dead letter of each origin, and no closed ones", async () => {
     const { letters, outcomes, list } = setUp();
     await letters.write(record(1), failure("VALUE_REFUSED"));
     await letters.write(record(2), failure("CONSTRAINT_VIOLATED"));
@@ -56,14 +56,14 @@ describe("list", () => {
     expect(found[1]).toMatchObject({ attempts: 2, info: { code: "TRIGGER_REFUSED" }, needsSnapshot: false });
   });
 
-  test("a dead letter that a re-read of the log wrote again does not hide a later attempt", async () => {
+  test("a dead letter that the consumer wrote again after a crash does not hide a later attempt", async () => {
     const { letters, list } = setUp();
     await letters.write(record(1), failure("VALUE_REFUSED", { attempts: 2 }));
     await letters.write(record(1), failure("VALUE_REFUSED", { attempts: 1 }));
     expect(await list()).toMatchObject([{ attempts: 2, place: { offset: 0n } }]);
   });
 
-  test("one that came back with another error is not found by the earlier one", async () => {
+  test("finds a dead letter by its last error only", async () => {
     const { letters, list } = setUp();
     await letters.write(record(1), failure("VALUE_REFUSED"));
     await letters.write(record(1), failure("CONSTRAINT_VIOLATED", { attempts: 2 }));
@@ -98,7 +98,7 @@ describe("list", () => {
     expect(await list({ until: at })).toEqual([]);
   });
 
-  test("tells which need a snapshot: the producer writes only their key", async () => {
+  test("says which need a snapshot, because the producer wrote only their key", async () => {
     const { letters, list } = setUp();
     const headers = { "__connect.errors.topic": Buffer.from("shop.shop.products") };
     letters.append({ key: Buffer.from("key"), value: null, headers });
@@ -107,7 +107,7 @@ describe("list", () => {
     ]);
   });
 
-  test("shows the records of other programs under their own place", async () => {
+  test("shows records of other programs under their own offset", async () => {
     const { letters, list } = setUp();
     letters.append({ key: null, value: Buffer.from("?"), headers: {} });
     expect(await list()).toMatchObject([{ id: "shop.dlq/0/0", topic: null, needsSnapshot: false }]);
@@ -115,7 +115,7 @@ describe("list", () => {
 });
 
 describe("show", () => {
-  test("gives the newest record with its history and outcome", async () => {
+  test("returns the newest record with its history and outcome", async () => {
     const { letters, outcomes, sources } = setUp();
     await letters.write(record(1), failure("VALUE_REFUSED"));
     await letters.write(record(2), failure("LIMIT_EXCEEDED"));
@@ -130,12 +130,12 @@ describe("show", () => {
     expect((await showDeadLetter(sources, id, { signal }))?.outcome).toBe("superseded");
   });
 
-  test("knows nothing of an id that the DLQ does not hold", async () => {
+  test("returns null for an unknown id", async () => {
     expect(await showDeadLetter(setUp().sources, "shop.shop.products/0/1", { signal })).toBeNull();
   });
 });
 
-test("discard closes those that match, with their table", async () => {
+test("discard closes the matching dead letters, with their table", async () => {
   const { letters, outcomes, sources, list } = setUp();
   await letters.write(record(1), failure("VALUE_REFUSED", { attempts: 2 }));
   await letters.write(record(2), failure("CONSTRAINT_VIOLATED"));

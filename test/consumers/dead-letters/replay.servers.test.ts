@@ -34,7 +34,7 @@ const list = ({ deadLetters }: Collection, filter: DeadLetterFilter = {}) =>
 
 const NOTHING = { replayed: 0, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 };
 
-test("a dead letter is applied once the table is mended, and is closed then", async () => {
+test("a dead letter is applied and closed after the table was corrected", async () => {
   const collection = await consumed([priced("a", 1, 500), priced("b", 2, 20)]);
   expect(Object.keys(await collection.rows())).toEqual(["b"]);
   const [letter] = await list(collection);
@@ -50,7 +50,7 @@ test("a dead letter is applied once the table is mended, and is closed then", as
   expect(await showDeadLetter(deadLetters, letter?.id ?? "", deadLetters)).toMatchObject({ outcome: "replayed" });
 });
 
-test("a dead letter that fails again is open with one attempt more", async () => {
+test("a dead letter that fails again stays open with one more attempt", async () => {
   const collection = await consumed([priced("a", 1, 500)]);
   expect(await replay(collection)).toEqual({ ...NOTHING, failed: 1 });
   expect(await replay(collection)).toEqual({ ...NOTHING, failed: 1 });
@@ -75,7 +75,7 @@ test("an old dead letter does not bring a deleted row back", async () => {
   expect(await collection.rows()).toEqual({});
 });
 
-test("several dead letters of one key end in its newest state", async () => {
+test("several dead letters of one key result in its newest state", async () => {
   const collection = await consumed([priced("a", 1, 500), priced("a", 2, 600), priced("b", 3, 700)]);
   await mend(collection);
   expect(await replay(collection, { key: "a" })).toEqual({ ...NOTHING, replayed: 2 });
@@ -83,7 +83,7 @@ test("several dead letters of one key end in its newest state", async () => {
   expect(await list(collection)).toMatchObject([{ info: { offset: 2n } }]);
 });
 
-test("one that the producer wrote by its key is told, and stays open", async () => {
+test("a dead letter of the producer, which has only a key, is counted and stays open", async () => {
   const collection = await consumed([]);
   const { deadLetters, pipeline, topic } = collection;
   await fixture.publish(`${pipeline}.dlq`, [

@@ -64,7 +64,7 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
   return { letters, results, applied, run };
 }
 
-test("each record goes through the sink as it was, under its origin, with one attempt more", async () => {
+test("replays each record unchanged, with its origin and one more attempt", async () => {
   const { run, applied, results } = await setUp([record(7), record(9)]);
   expect(await run()).toEqual({ replayed: 2, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 });
   const origin = { topic: "shop.shop.products", partition: 1, attempts: 2, into: table };
@@ -75,19 +75,19 @@ test("each record goes through the sink as it was, under its origin, with one at
   expect(results).toEqual(["shop.shop.products/1/7 replayed", "shop.shop.products/1/9 replayed"]);
 });
 
-test("only what matches the filter is replayed", async () => {
+test("replays only dead letters that match the filter", async () => {
   const { run, applied } = await setUp([record(7), record(9)], { filter: { ids: ["shop.shop.products/1/9"] } });
   expect(await run()).toMatchObject({ replayed: 1 });
   expect(applied).toMatchObject([{ offset: 9n }]);
 });
 
-test("what is older than its row is told from what was applied", async () => {
+test("counts superseded dead letters apart from replayed ones", async () => {
   const { run } = await setUp([record(7)], { sink: { replay: () => Promise.resolve("superseded") } });
   expect(await run()).toMatchObject({ replayed: 0, superseded: 1 });
 });
 
-describe("what fails again", () => {
-  test("returns to the DLQ with one attempt more each time, and the rest goes on", async () => {
+describe("a dead letter that fails again", () => {
+  test("is written again with one more attempt, and the others are replayed", async () => {
     const failing: Partial<ReplayOptions> = {
       sink: {
         replay: ({ offset }) => (offset === 7n ? Promise.reject(refused) : Promise.resolve("replayed")),
@@ -104,7 +104,7 @@ describe("what fails again", () => {
     expect(returned.map(({ key, value }) => `${String(key)} ${String(value)}`)).toEqual(["key value 7", "key value 7"]);
   });
 
-  test("also where it still cannot be decoded", async () => {
+  test("is written again also where it cannot be decoded", async () => {
     const undecodable = new HeadraceError("RECORD_UNDECODABLE", { message: "no schema id" });
     const decode = () => {
       throw undecodable;
@@ -118,7 +118,7 @@ describe("what fails again", () => {
     });
   });
 
-  test("is not met again in the same replay", async () => {
+  test("is not tried again in the same replay", async () => {
     let tries = 0;
     const sink = {
       replay: () => {
@@ -132,7 +132,7 @@ describe("what fails again", () => {
   });
 });
 
-test("a failure that passes is tried again", async () => {
+test("retries a retryable error", async () => {
   const lost = new HeadraceError("POSTGRES_UNAVAILABLE", { message: "lost" });
   let tries = 0;
   const sink = {
@@ -146,14 +146,14 @@ test("a failure that passes is tried again", async () => {
   expect(tries).toBe(3);
 });
 
-test("a failure that is no record's fault ends the replay with it, and the dead letter stays open", async () => {
+test("an error that no record caused ends the replay, and the dead letter stays open", async () => {
   const bug = new TypeError("bug");
   const { run, letters } = await setUp([record(7)], { sink: { replay: () => Promise.reject(bug) } });
   await expect(run()).rejects.toBe(bug);
   expect(letters.records).toHaveLength(1);
 });
 
-test("those with only a key, and those of no table, are counted and stay as they are", async () => {
+test("counts dead letters with only a key and of unknown topics, and does not change them", async () => {
   const { run, letters, results } = await setUp([record(7, { topic: "shop.shop.gone" })]);
   const headers = { "__connect.errors.topic": Buffer.from("shop.shop.products") };
   letters.append({ key: Buffer.from("key"), value: null, headers });
@@ -167,7 +167,7 @@ test("those with only a key, and those of no table, are counted and stay as they
   expect(letters.records).toHaveLength(3);
 });
 
-test("an empty DLQ is no work", async () => {
+test("does nothing without dead letters", async () => {
   const { run } = await setUp([]);
   expect(await run()).toEqual({ replayed: 0, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 });
 });

@@ -49,7 +49,7 @@ function endingWith(answer: string): { request: (chunk: Buffer) => Buffer; respo
 describe("connecting", () => {
   const one = { text: "SELECT 1" };
 
-  test("to a port where nothing listens can be tried again", async () => {
+  test("to a port where nothing listens is retryable", async () => {
     const url = urlWith((url) => {
       url.host = "127.0.0.1:1";
     });
@@ -59,7 +59,7 @@ describe("connecting", () => {
     });
   });
 
-  test("to an unknown host can be tried again", async () => {
+  test("to an unknown host is retryable", async () => {
     const url = urlWith((url) => {
       url.hostname = "unknown.invalid";
     });
@@ -72,17 +72,17 @@ describe("connecting", () => {
   test.each([
     ["lets it in", "server_version\0"],
     ["takes the settings", "SET\0"],
-  ])("to a server that ends the connection in the same packet as it %s can be tried again", async (_, answer) => {
+  ])("to a server that closes the connection in the packet in which it %s is retryable", async (_, answer) => {
     const { client } = await behindProxy(() => endingWith(answer));
     await expect(client.run(one)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
   });
 
-  test("to a server that ends the connection in the same packet as an answer is done again for the next one", async () => {
+  test("to a server that closes the connection in the packet of an answer is repeated for the next session", async () => {
     const { client } = await behindProxy(() => endingWith("SELECT 1\0"));
     for (let time = 1; time <= 3; time++) expect((await client.run(one))[0]?.rowCount).toBe(1);
   });
 
-  test("to a server that never answers ends in time and can be tried again", async () => {
+  test("to a server that never answers times out and is retryable", async () => {
     const url = await listen((socket) => closing.push(async () => socket.destroy()));
     await expect(openClient({ url, connectTimeoutMs: 50 }).run(one)).rejects.toMatchObject({
       kind: "retryable",
@@ -90,7 +90,7 @@ describe("connecting", () => {
     });
   });
 
-  test("to a server that hangs up can be tried again", async () => {
+  test("to a server that hangs up is retryable", async () => {
     const url = await listen((socket) => socket.once("data", () => socket.end()));
     await expect(openClient({ url }).run(one)).rejects.toMatchObject({
       kind: "retryable",
@@ -109,7 +109,7 @@ describe("connecting", () => {
     await expect(failure).rejects.not.toThrow(new URL(servers().postgresUrl).password);
   });
 
-  test("succeeds once the server is there", async () => {
+  test("succeeds when the server is up", async () => {
     const { client, proxy } = await behindProxy();
     proxy.cut();
     await expect(client.run(one)).rejects.toMatchObject({ kind: "retryable" });
@@ -138,7 +138,7 @@ async function behindProxy(
 }
 
 describe("a session", () => {
-  test("works with READ COMMITTED whatever the database's default, and names itself", async () => {
+  test("uses READ COMMITTED whatever the database's default, and sets its application name", async () => {
     const url = urlWith((url) => {
       url.searchParams.set("options", "-c default_transaction_isolation=serializable");
     });
@@ -151,7 +151,7 @@ describe("a session", () => {
     expect(rows).toEqual([{ isolation: "read committed", name: "headrace" }]);
   });
 
-  test("is rolled back when it is left open, and its connection used again", async () => {
+  test("that leaves a transaction open is rolled back, and its connection is reused", async () => {
     const { schema, pool } = await freshSink();
     const client = openClient({ connections: 1 });
     await pool.query("CREATE TABLE kept (n integer)");
@@ -171,7 +171,7 @@ describe("a session", () => {
     expect((await pool.query("SELECT n FROM kept")).rows).toEqual([{ n: 3 }]);
   });
 
-  test("does not take a COMMIT for one that PostgreSQL turned into a rollback", async () => {
+  test("notices a COMMIT that PostgreSQL answered with ROLLBACK", async () => {
     const client = openClient();
     const work = client.session(async (session) => {
       await session.run({ text: "BEGIN" }, { text: "SELECT 1/0" }).catch(() => {});
@@ -180,7 +180,7 @@ describe("a session", () => {
     await expect(work).rejects.toMatchObject({ kind: "fatal" });
   });
 
-  test("that the server ends while it holds a transaction can be tried again", async () => {
+  test("that the server ends in a transaction is retryable", async () => {
     const { pool } = await freshSink();
     const client = openClient({ idleInTransactionTimeoutMs: 50 });
     const work = client.session(async (session) => {
@@ -192,7 +192,7 @@ describe("a session", () => {
     expect((await client.run({ text: "SELECT 1" })).length).toBe(1);
   });
 
-  test("that an administrator ends while it is idle is replaced without a word", async () => {
+  test("that an administrator ends while it is idle is replaced without an error", async () => {
     const { pool } = await freshSink();
     const client = openClient({ connections: 1 });
     const [result] = await client.run({ text: "SELECT pg_backend_pid() AS pid" });
@@ -203,7 +203,7 @@ describe("a session", () => {
     expect(next!.rows[0]!["pid"]).not.toBe(pid);
   });
 
-  test("whose answers never come ends in time and can be tried again", async () => {
+  test("whose answers never come times out and is retryable", async () => {
     const { client, proxy } = await behindProxy(undefined, { statementTimeoutMs: 200 });
     await client.run({ text: "SELECT 1" });
     proxy.pauseResponses();
@@ -255,7 +255,7 @@ describe("a connection that is lost in a transaction of the sink", () => {
     };
   }
 
-  test("before COMMIT arrived: the same batch is applied when it is tried again", async () => {
+  test("before COMMIT arrived: the same batch is applied by the retry", async () => {
     const { pool, sink, table, arm } = await cuttable("before COMMIT");
     const batch = batchAt(1, table, [upsert("a", 2, "2")]);
     arm();
@@ -265,7 +265,7 @@ describe("a connection that is lost in a transaction of the sink", () => {
     expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "2" }]);
   });
 
-  test("after COMMIT arrived: the same batch is fenced, and the progress tells that it was applied", async () => {
+  test("after COMMIT arrived: the same batch is fenced, and the progress shows that it was applied", async () => {
     const { pool, sink, table, arm } = await cuttable("before its answer");
     const batch = batchAt(1, table, [upsert("a", 2, "2")]);
     arm();
@@ -276,7 +276,7 @@ describe("a connection that is lost in a transaction of the sink", () => {
     expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "2" }]);
   });
 
-  test("a replay whose COMMIT was not answered is superseded by itself, and stays replayed", async () => {
+  test("after the COMMIT of a replay: the retry is superseded, and the dead letter stays replayed", async () => {
     const { pool, sink, table, arm } = await cuttable("before its answer");
     const origin = { topic: "t", partition: 0, offset: 0n };
     const replay = () => sink.replay(origin, 1, table, upsert("a", 2, "2"));
@@ -287,7 +287,7 @@ describe("a connection that is lost in a transaction of the sink", () => {
     expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "2" }]);
   });
 
-  test("a session that an administrator ends while it waits for the lock leaves nothing", async () => {
+  test("a session that an administrator ends while it waits for the lock writes nothing", async () => {
     const { schema, pool, openSink } = await freshSink();
     const name = uniqueName("waiting");
     const sink = openSink({

@@ -20,7 +20,7 @@ describe("columnFit", () => {
     ["numeric(21,2)", "bigint"],
     ["bigint[]", "integer[]"],
     ["text[]", "character varying(5)[]"],
-  ])("a column of %s holds every %s, and not the other way round unless they are one", (actual, wanted) => {
+  ])("a column of %s holds every %s, but not the other way round unless they are the same type", (actual, wanted) => {
     expect(columnFit(actual, wanted)).toBe("fits");
     const same = columnFit(wanted, actual) === "fits";
     expect(same).toBe(actual === wanted || (actual === "character varying" && wanted === "text"));
@@ -60,7 +60,7 @@ describe("columnFit", () => {
     expect(columnFit(actual, wanted)).toBe("refuse");
   });
 
-  test("a type that Headrace doesn't know fits itself", () => {
+  test("a type that Headrace does not know fits itself", () => {
     expect(columnFit("citext", "citext")).toBe("fits");
   });
 });

@@ -58,7 +58,7 @@ describe("an error of PostgreSQL is classified by its SQLSTATE", () => {
     ["58030", "fatal"],
     ["XX000", "fatal"],
     ["ZZ123", "fatal"],
-  ])("%s is %s, and says nothing of the values in PostgreSQL's own words", async (sqlstate, kind) => {
+  ])("%s is %s, and its message holds no value of PostgreSQL's message", async (sqlstate, kind) => {
     const text = `DO $$ BEGIN RAISE EXCEPTION 'about ${secret}' USING ERRCODE = '${sqlstate}', DETAIL = '${secret}',
       HINT = '${secret}', TABLE = 'products', COLUMN = 'price', CONSTRAINT = 'positive'; END $$`;
     const failure = await failureOf(client.run({ text }));
@@ -72,7 +72,7 @@ describe("an error of PostgreSQL is classified by its SQLSTATE", () => {
   });
 });
 
-describe("what a table refuses is poison", () => {
+describe("a row that a table refuses is poison", () => {
   const text: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "text" }] };
   const number: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "bigint" }] };
 
@@ -102,7 +102,7 @@ describe("what a table refuses is poison", () => {
     expect((await pool.query("SELECT _id FROM mine WHERE _id <> 'other'")).rows).toEqual([]);
   });
 
-  test("54000, a key too long for an index, of an upsert and of a delete", async () => {
+  test("54000, a key that is too long for an index, in an upsert and in a delete", async () => {
     const { schema, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const table = { schema, table: "mine" };
@@ -114,7 +114,7 @@ describe("what a table refuses is poison", () => {
     }
   });
 
-  test("23503 of a constraint that is only checked at COMMIT", async () => {
+  test("23503 of a constraint that PostgreSQL checks at COMMIT", async () => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     await pool.query(`CREATE TABLE parents (id text PRIMARY KEY);
@@ -134,8 +134,8 @@ function randomText(length: number): string {
   return Array.from({ length }, () => String.fromCodePoint(0x4e00 + (next() % 20_000))).join("");
 }
 
-describe("real troubles of a server", () => {
-  test("a read-only server is worth another try", async () => {
+describe("errors of a real server", () => {
+  test("a read-only server is retryable", async () => {
     const client = openClient();
     const failure = await failureOf(client.run({ text: "BEGIN READ ONLY; CREATE TABLE x ()" }));
     expect(failure).toMatchObject({ kind: "retryable", code: "POSTGRES_READ_ONLY" });
@@ -143,12 +143,12 @@ describe("real troubles of a server", () => {
     expect(await client.run({ text: "SELECT 1 AS one" })).toMatchObject([{ rows: [{ one: 1 }] }]);
   });
 
-  test("a statement that takes too long is worth another try", async () => {
+  test("a statement that takes too long is retryable", async () => {
     const failure = await failureOf(openClient({ statementTimeoutMs: 100 }).run({ text: "SELECT pg_sleep(600)" }));
     expect(failure).toMatchObject({ kind: "retryable", code: "POSTGRES_TIMEOUT", details: { sqlstate: "57014" } });
   });
 
-  test("a deadlock is worth another try", async () => {
+  test("a deadlock is retryable", async () => {
     const { schema, pool } = await freshPostgresSchema();
     await pool.query("CREATE TABLE pair (n integer PRIMARY KEY); INSERT INTO pair VALUES (1), (2)");
     const client = openClient();

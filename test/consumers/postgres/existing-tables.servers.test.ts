@@ -33,7 +33,7 @@ async function beside(definition: string): Promise<SinkFixture & { table: TableN
 }
 
 describe("a table that exists and fits", () => {
-  test("is used as it is: nothing of it is changed, other columns are the user's", async () => {
+  test("is used unchanged, and columns that no record fills stay as they are", async () => {
     const { pool, sink, table } = await beside(`CREATE TABLE mine (
       note text DEFAULT 'from the user', "_id" varchar PRIMARY KEY, _version bigint, value text CHECK (value <> 'bad'))`);
     await sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
@@ -45,7 +45,7 @@ describe("a table that exists and fits", () => {
     ]);
   });
 
-  test("gets a version where it has none, and rows without one count as oldest", async () => {
+  test("gets a version column if it has none; rows without a version are older than every change", async () => {
     const { pool, sink, table } = await beside(`CREATE TABLE mine ("_id" text PRIMARY KEY, value text);
       INSERT INTO mine VALUES ('a', 'user'), ('b', 'user'), ('c', 'user'), ('d', 'user'), ('e', 'user')`);
     await sink.apply(batchAt(0, table, [upsert("a", 1, "1"), deletion("b", 1)]));
@@ -87,7 +87,7 @@ describe("a table that exists and fits", () => {
     expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "1" }]);
   });
 
-  test("keeps its columns' defaults where a record's schema lacks a column that others have filled", async () => {
+  test("gets a column's default where the record's schema lacks a column that other records filled", async () => {
     const { pool, sink, table } = await beside(
       `CREATE TABLE mine ("_id" text PRIMARY KEY, _version bigint, value text, price integer NOT NULL DEFAULT 7)`,
     );
@@ -103,7 +103,7 @@ describe("a table that exists and fits", () => {
     ]);
   });
 
-  test("gets a column back that somebody dropped while the pipeline ran", async () => {
+  test("gets a column back that was dropped while the pipeline ran", async () => {
     const { pool, sink, table } = await beside("SELECT 1");
     await sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
     await pool.query("ALTER TABLE mine DROP COLUMN value");
@@ -132,7 +132,7 @@ describe("a table that does not fit", () => {
       '"must"',
     ],
     ["keys are compared without case", `("_id" text COLLATE nocase PRIMARY KEY, value text)`, "collation"],
-  ])("is refused with what to do: %s", async (_, columns, problem) => {
+  ])("is refused with a remedy: %s", async (_, columns, problem) => {
     const { schema, pool, sink, table } = await beside(`
       CREATE TYPE mood AS ENUM ('good', 'bad');
       CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -193,7 +193,7 @@ describe("a table that does not fit", () => {
     },
   );
 
-  test("is refused with all that is wrong at once", async () => {
+  test("is refused with all problems at once", async () => {
     const { sink, table } = await beside("CREATE TABLE mine (value jsonb, must integer NOT NULL)");
     const refused = sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
     await expect(refused).rejects.toThrow(/"must".*"_id".*"value"/s);

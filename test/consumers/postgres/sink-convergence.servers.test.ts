@@ -70,7 +70,7 @@ async function stepsBack(pool: Pool, table: string): Promise<string[]> {
 }
 
 describe("tables converge to the newest version of each key", () => {
-  test("however changes are split, delivered twice, raced for by two consumers and replayed", async () => {
+  test("however changes are split, delivered twice, applied by two consumers at once, and replayed", async () => {
     const { schema, pool, sink, openSink } = await freshSink();
     const rival = openSink();
     const replayer = openSink();
@@ -123,10 +123,10 @@ describe("tables converge to the newest version of each key", () => {
   });
 });
 
-describe("changes of one key that meet in different sessions", () => {
+describe("concurrent changes of one key in different sessions", () => {
   const rounds = 150;
 
-  test("a replay beside a delete that is newer resurrects nothing", async () => {
+  test("a replay during a newer delete does not bring the row back", async () => {
     const { schema, pool, sink, openSink } = await freshSink();
     const table = { schema, table: "hot" };
     const replayer = openSink();
@@ -146,7 +146,7 @@ describe("changes of one key that meet in different sessions", () => {
     }
   });
 
-  test("a replayed delete beside an upsert that is newer leaves the upsert", async () => {
+  test("a replayed delete during a newer upsert leaves the row", async () => {
     const { schema, pool, sink, openSink } = await freshSink();
     const table = { schema, table: "hot" };
     const replayers = [openSink(), openSink()];

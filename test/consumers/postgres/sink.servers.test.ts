@@ -22,8 +22,8 @@ describeSink("PostgresSink as a Sink", async () => {
   };
 });
 
-describe("forgetting deletes", () => {
-  test("takes the old ones, however many, and leaves the others", async () => {
+describe("purging tombstones", () => {
+  test("deletes all old ones, and keeps the others", async () => {
     const { pool, sink } = await freshSink();
     await sink.readProgress([]);
     await pool.query(`INSERT INTO tombstones SELECT 't', 'old' || n, 1, now() - interval '15 days' FROM generate_series(1, 2500) AS n;
@@ -35,7 +35,7 @@ describe("forgetting deletes", () => {
 });
 
 describe("the plans of the sink's sessions", () => {
-  test.each(["upsert", "delete"] as const)("go by index before any table was analysed: %s", async (kind) => {
+  test.each(["upsert", "delete"] as const)("use an index before any table was analysed: %s", async (kind) => {
     const { schema, sink } = await freshSink();
     const table = { schema, table: "mine" };
     await sink.readProgress([{ topic: "t", partition: 0 }]);

@@ -21,7 +21,7 @@ async function columnsOf(pool: Pool, schema: string, table: string): Promise<Rec
 }
 
 describe("a table that does not exist", () => {
-  test("is made with the record's columns, a version and a primary key", async () => {
+  test("is created with the record's columns, a version and a primary key", async () => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const rowSchema = schemaOf({ name: "price", sqlType: "numeric(10,2)" }, { name: "tags", sqlType: "text[]" });
@@ -61,7 +61,7 @@ describe("a table that does not exist", () => {
     expect(await columnsOf(pool, schema, "keyed")).toMatchObject({ _id: type });
   });
 
-  test("is made once by eight sinks that need it at the same moment, with its schema and Headrace's own", async () => {
+  test("is created once by eight sinks at the same time, with its schema and Headrace's own tables", async () => {
     const { pool } = await freshSink();
     const schema = uniqueName('new "schema');
     const internalSchema = uniqueName("own");
@@ -86,7 +86,7 @@ describe("a table that does not exist", () => {
     }
   });
 
-  test("may have as many columns as PostgreSQL takes", async () => {
+  test("may have as many columns as PostgreSQL allows", async () => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const wide = schemaOf(...Array.from({ length: 1598 }, (_, n) => ({ name: `c${n}`, sqlType: "integer" })));
@@ -150,7 +150,7 @@ describe("names", () => {
     ["too long in bytes", "é".repeat(32)],
     ["empty", ""],
     ["with a NUL", "a\u0000b"],
-  ])("that PostgreSQL can't have (%s) are refused, and nothing is made", async (_, name) => {
+  ])("that PostgreSQL does not allow (%s) are refused, and nothing is created", async (_, name) => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const refused = { code: "NAME_INVALID", kind: "fatal" };
@@ -178,7 +178,7 @@ describe("a table whose records change their schema", () => {
     ]);
   });
 
-  test("shows no value of an older state in columns that a record's schema lacks", async () => {
+  test("keeps no old value in columns that the newest record's schema lacks", async () => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const table = { schema, table: "products" };
@@ -190,7 +190,7 @@ describe("a table whose records change their schema", () => {
     ]);
   });
 
-  test("the same where another process has added the column, and after a restart", async () => {
+  test("keeps none either where another process added the column, or after a restart", async () => {
     const { schema, pool, sink, openSink } = await freshSink();
     await sink.readProgress([0, 1].map((partition) => ({ topic: "t", partition })));
     const table = { schema, table: "products" };
@@ -219,7 +219,7 @@ describe("a table whose records change their schema", () => {
     ]);
   });
 
-  test("is refused where a column would have to become another type", async () => {
+  test("is refused where a column would need another type", async () => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const table = { schema, table: "products" };

@@ -18,7 +18,7 @@ const HOSTILE = ["", "NULL", "null", '"', "\\", "{", "}", ",", " a ", "'", "\n",
 const LONG = ["a", "é".repeat(8_000_000), "", "b".repeat(16_000_000), "c"];
 
 describe("textArray", () => {
-  test("gives PostgreSQL the same texts", async () => {
+  test("arrives at PostgreSQL as the same texts", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 100 }), async (texts) => {
         expect(await roundTrip(textArray(texts))).toEqual(texts);
@@ -31,7 +31,7 @@ describe("textArray", () => {
     expect(await roundTrip(textArray(HOSTILE))).toEqual(HOSTILE);
   });
 
-  test("takes texts of many megabytes beside short ones", async () => {
+  test("works with texts of many megabytes beside short ones", async () => {
     expect(await roundTrip(textArray(LONG))).toEqual(LONG);
   });
 });
@@ -43,7 +43,7 @@ describe("columnArrays", () => {
       fc.array(fc.array(fc.option(text), { minLength: columns, maxLength: columns }), { minLength: 1, maxLength: 50 }),
     );
 
-  test("gives PostgreSQL the texts of each column", async () => {
+  test("arrives at PostgreSQL as the texts of each column", async () => {
     await fc.assert(
       fc.asyncProperty(rows, async (texts) => {
         const columns = texts[0]?.length ?? 0;

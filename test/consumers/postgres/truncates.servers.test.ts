@@ -116,7 +116,7 @@ async function waitingFor(pool: Pool, pid: number): Promise<number | null> {
 }
 
 describe("tables with truncates in all partitions", () => {
-  test("converge to the collection, whatever order, crashes, rivals and replays there are", async () => {
+  test("converge to the collection, whatever the order, with crashes, rival consumers and replays", async () => {
     const { schema, pool, sink, openSink } = await freshSink(() => Promise.resolve(PARTITIONS));
     const rival = openSink();
     const replayer = openSink();
@@ -175,8 +175,8 @@ describe("tables with truncates in all partitions", () => {
   });
 });
 
-describe("truncates that meet", () => {
-  test("in two partitions are both counted", async () => {
+describe("concurrent truncates", () => {
+  test("in two partitions both count", async () => {
     const { schema, pool, sink, openSink } = await freshSink(() => Promise.resolve(2));
     const table = { schema, table: "hot" };
     const rival = openSink();
@@ -193,7 +193,7 @@ describe("truncates that meet", () => {
     }
   });
 
-  test("with an older change of the same partition, which waits for them, hold it off", async () => {
+  test("make an older change of their partition, which waits for the lock, have no effect", async () => {
     const { schema, pool, sink } = await freshSink();
     const table = { schema, table: "hot" };
     await sink.readProgress([{ topic: "t", partition: 0 }]);
@@ -215,7 +215,7 @@ describe("a sweep", () => {
   const rowsOf = async (pool: Pool): Promise<unknown[]> =>
     (await pool.query("SELECT _id, _version FROM products ORDER BY _id")).rows;
 
-  test("takes rows of no version, and more of them than fit a step", async () => {
+  test("deletes rows without a version, also more than one step holds", async () => {
     const { schema, pool, sink } = await freshSink();
     await pool.query(`CREATE TABLE products (_id text PRIMARY KEY, _version bigint, value text);
       INSERT INTO products SELECT 'k' || n, CASE WHEN n % 3 = 0 THEN NULL ELSE n % 10 END FROM generate_series(1, 12000) AS n;
@@ -238,7 +238,7 @@ describe("a sweep", () => {
     expect(await rowsOf(pool)).toEqual([{ _id: keys[1], _version: "5" }]);
   });
 
-  test("takes from a partitioned table only what is older", async () => {
+  test("deletes only older rows of a partitioned table", async () => {
     const { schema, pool, sink } = await freshSink();
     await pool.query(`CREATE TABLE products (_id text PRIMARY KEY, _version bigint, value text) PARTITION BY HASH (_id);
       CREATE TABLE products_0 PARTITION OF products FOR VALUES WITH (MODULUS 2, REMAINDER 0);
@@ -251,7 +251,7 @@ describe("a sweep", () => {
     ]);
   });
 
-  test("that was broken off between two steps is taken up again before the progress passes its truncate", async () => {
+  test("that was interrupted between two steps runs again before the progress moves past its truncate", async () => {
     const { schema, pool, sink, openSink } = await freshSink();
     await pool.query(`CREATE TABLE products (_id text PRIMARY KEY, _version bigint, value text);
       INSERT INTO products SELECT 'k' || lpad(n::text, 5, '0'), 1 FROM generate_series(1, 12000) AS n;
@@ -271,7 +271,7 @@ describe("a sweep", () => {
     expect(await rowsOf(pool)).toEqual([{ _id: "new", _version: "11" }]);
   });
 
-  test("passes over a row that somebody is writing, waits for it last, and leaves it when it is newer then", async () => {
+  test("skips a row that another session is writing, waits for it at the end, and spares it if it is newer then", async () => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     await sink.apply(batchAt(0, table(schema), [upsert("a", 1, "old"), upsert("b", 1, "old")]));
@@ -289,7 +289,7 @@ describe("a sweep", () => {
   });
 });
 
-test("another truncate of the same version sweeps what was written by hand since", async () => {
+test("another truncate of the same version deletes rows that were written by hand since", async () => {
   const { schema, pool, sink } = await freshSink(() => Promise.resolve(2));
   const table = { schema, table: "mine" };
   const partitions = [0, 1].map((partition) => ({ topic: "t", partition }));

@@ -29,7 +29,7 @@ function deletion(key: string): Change {
 }
 
 describe("identifiers", () => {
-  test("are quoted, quotes doubled", () => {
+  test("are quoted, with their quotes doubled", () => {
     expect(quoteIdentifier('say "hi"; --')).toBe('"say ""hi""; --"');
     expect(quoteTable({ schema: "a.b", table: 'c"d' })).toBe('"a.b"."c""d"');
   });
@@ -40,13 +40,13 @@ describe("the statements of a table", () => {
     expect(statements.upsert.text).toContain('"say ""hi""" = EXCLUDED."say ""hi"""');
   });
 
-  test("cast without length or precision, so that nothing is cut silently", () => {
+  test("cast without length or precision, so that no value is truncated silently", () => {
     expect(statements.upsert.text).toContain("c0::character varying,");
     expect(statements.upsert.text).toContain("c1::numeric,");
     expect(statements.upsert.text).toContain("c2::bpchar[]");
   });
 
-  test("have the same name exactly where the text is the same", () => {
+  test("have the same name only if their text is the same", () => {
     const again = buildStatements({ table, rowSchema: { ...rowSchema }, resetColumns: [], internalSchema: "headrace" });
     const other = buildStatements({ table, rowSchema, resetColumns: ["old"], internalSchema: "headrace" });
     expect(again).toEqual(statements);
@@ -54,7 +54,7 @@ describe("the statements of a table", () => {
     expect(other.delete.name).toBe(statements.delete.name);
   });
 
-  test("reset columns that only other schemas have", () => {
+  test("reset columns that only other RowSchemas have", () => {
     const other = buildStatements({ table, rowSchema, resetColumns: ['o"ld'], internalSchema: "headrace" });
     expect(other.upsert.text).toContain('"o""ld" = DEFAULT');
   });
@@ -70,7 +70,7 @@ describe("a group's statements", () => {
     expect(texts([upsert("1"), deletion("2")])).toEqual([statements.upsert.text, statements.delete.text]);
   });
 
-  test("have a parameter per column, whatever the number of rows, and the relation where they look at tombstones", () => {
+  test("have one parameter per column for any number of rows, and the relation where they look at tombstones", () => {
     const [group] = foldBatch([upsert("1"), upsert("2"), upsert("3")]);
     const [checked] = groupStatements(statements, group!, true);
     expect(checked?.values?.length).toBe(2 + rowSchema.columns.length + 1);

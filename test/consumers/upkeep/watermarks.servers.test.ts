@@ -60,7 +60,7 @@ async function writeWithoutPause({ client, db }: Pipeline, signal: AbortSignal):
 }
 
 describe("headrace.watermark", () => {
-  test("never says more than is true, while documents are written and a partition is held up", async () => {
+  test("is never too high, while documents are written and one partition is blocked", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, kafka: { partitions: 3 } });
     await pipeline.db.collection<Thing>("things").insertMany(Array.from({ length: 50 }, (_, _id) => ({ _id, n: 0 })));
     pipeline.start("produce");
@@ -94,7 +94,7 @@ describe("headrace.watermark", () => {
     }
   });
 
-  test("moves on while nothing is written", async () => {
+  test("rises while nothing is written", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} } });
     await pipeline.db.collection<Thing>("things").insertOne({ _id: 1, n: 1 });
     pipeline.start("produce");
@@ -108,7 +108,7 @@ describe("headrace.watermark", () => {
     expect(rows).not.toContainEqual({ is_time: false });
   });
 
-  test("begins only when the snapshot is done; until then nobody is told that a table is complete", async () => {
+  test("exists only when the snapshot is done; before, no command reports a table as complete", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, snapshot: { chunkDocuments: 100 } });
     const { db, pool, schema } = pipeline;
     const count = 20_000;
@@ -134,7 +134,7 @@ describe("headrace.watermark", () => {
     await version.toBeGreaterThan(0n);
   });
 
-  test("is at the end of a run that ends by itself", async () => {
+  test("has reached the last change when `run --once` ends", async () => {
     const pipeline = await freshPipeline({ collections: { things: {} } });
     const { operationTime } = await pipeline.db.command({ insert: "things", documents: [{ _id: 1, n: 1 }] });
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
@@ -143,7 +143,7 @@ describe("headrace.watermark", () => {
 });
 
 describe("headrace status --wait-for", () => {
-  test("ends when every table has what was written before, and tells the status", async () => {
+  test("ends when every table has all earlier changes, and prints the status", async () => {
     const pipeline = await freshPipeline({ collections: { things: {}, others: {} } });
     await pipeline.db.createCollection("others");
     pipeline.start("produce");
@@ -162,7 +162,7 @@ describe("headrace status --wait-for", () => {
     expect((await pipeline.pool.query(`SELECT _id FROM ${pipeline.schema}.things`)).rows).toHaveLength(2);
   });
 
-  test("of what is no time is a mistake in the usage", async () => {
+  test("refuses a time that it cannot parse", async () => {
     const pipeline = await freshPipeline();
     const { exitCode, stderr } = await pipeline.run("status", "--wait-for", "soon");
     expect(stderr).toContain("--wait-for");
