@@ -2,8 +2,8 @@ import { serverVariables } from "./server-urls.ts";
 import type { ServerUrls } from "./server-urls.ts";
 
 /**
- * How the servers are had: "env, else local" starts what is not given; "docker, else local" starts local processes where
- * no engine can run containers.
+ * Where the servers come from. "env, else local": servers without an address start as local processes. "docker, else
+ * local": local processes if no Docker engine can run the containers.
  */
 export type StackChoice = "env" | "local" | "docker" | "env, else local" | "docker, else local";
 

@@ -12,7 +12,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** Starts a server on free ports, and again on others when somebody else was faster to take one of them. */
+/** Starts a server on free ports. If another process takes one of them first, tries others; three times in all. */
 export async function onFreePorts<T>(count: number, start: (ports: number[]) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

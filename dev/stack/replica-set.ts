@@ -1,11 +1,11 @@
-// Making a replica set of mongods that run, and finding its primary.
+// Forms a replica set of running mongods, and finds its primary.
 import { setTimeout as sleep } from "node:timers/promises";
 import { MongoClient } from "mongodb";
 import type { Db, Document } from "mongodb";
 import { REPLICA_SET } from "./server-settings.ts";
 import type { StartedServer } from "./types.ts";
 
-/** A member that answers by itself. */
+/** A mongod that answers. */
 export interface MemberServer {
   /** `host:port`, as clients and the other members reach it. */
   readonly host: string;
@@ -13,7 +13,10 @@ export interface MemberServer {
   readonly restart: () => Promise<void>;
 }
 
-/** A replica set, also of one member: change streams and transactions need one. Its restart is that of the primary. */
+/**
+ * Forms a replica set, even of one member, because change streams and transactions need one. `restart` crashes the
+ * primary.
+ */
 export async function formReplicaSet(members: readonly MemberServer[], signal: AbortSignal): Promise<StartedServer> {
   const hosts = members.map(({ host }) => host);
   await repeatUntil(signal, () => becomesPrimary(hosts));
@@ -30,7 +33,7 @@ export async function memberAnswers(host: string): Promise<void> {
   await onMember(host, ({ hello }) => hello());
 }
 
-/** Makes a replica set of the members, once; throws while it has no primary. */
+/** Initiates the replica set, unless that was done before. Throws while there is no primary. */
 async function becomesPrimary(hosts: readonly string[]): Promise<void> {
   await onMember(hosts[0] ?? "", async ({ hello, admin }) => {
     if ((await hello()).setName !== undefined) return;
@@ -66,7 +69,7 @@ async function onMember<T>(host: string, work: (member: Member) => Promise<T>): 
   }
 }
 
-/** What a server answers while an election is under way is not worth telling apart. */
+/** Retries every error for two minutes: during an election, a server may answer anything. */
 async function repeatUntil(signal: AbortSignal, work: () => Promise<unknown>): Promise<void> {
   const deadline = performance.now() + 120_000;
   for (;;) {

@@ -1,4 +1,4 @@
-// Whether a server can be used by a client yet: each rejects while it cannot.
+// Each function resolves if a client can use the server, and rejects as long as it cannot.
 import { Kafka, logLevel } from "kafkajs";
 import { Client } from "pg";
 

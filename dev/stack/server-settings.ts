@@ -1,22 +1,22 @@
-// What the servers are set to, however they are started: as local processes or in containers.
+// The settings of the servers, the same for local processes and for containers.
 
 export interface MongodbSettings {
-  /** Several are for elections. */
+  /** More than one allows elections. */
   readonly members: number;
   readonly oplogSizeMb: number;
-  /** How often it writes its data to disk; only what is older can leave the oplog. */
+  /** Time between two checkpoints. Only oplog entries that are older than the last checkpoint can be removed. */
   readonly syncSeconds: number;
-  /** Of each member. */
+  /** Per member. */
   readonly cacheSizeGb: number;
 }
 
 export const ONE_MEMBER: MongodbSettings = { members: 1, oplogSizeMb: 2048, syncSeconds: 60, cacheSizeGb: 0.5 };
-/** Of three members, at a size that fits beside the tests. */
+/** Small enough to run beside the tests. */
 export const THREE_MEMBERS: MongodbSettings = { ...ONE_MEMBER, members: 3, oplogSizeMb: 990, cacheSizeGb: 0.25 };
 
 export const REPLICA_SET = "headrace";
 
-/** The command line of a member, but for where it listens and keeps its data. */
+/** The command line of a member, without its address and its data folder. */
 export function mongodArguments({ oplogSizeMb, syncSeconds, cacheSizeGb }: MongodbSettings): string[] {
   return [
     `--replSet=${REPLICA_SET}`,
@@ -54,7 +54,7 @@ export function kafkaProperties(place: {
     "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
     "log.dirs": data,
     "auto.create.topics.enable": false,
-    // One node holds everything; few partitions of the internal topics make the first use quick.
+    // One node holds everything. Few partitions of the internal topics make their first use quick.
     "offsets.topic.replication.factor": 1,
     "offsets.topic.num.partitions": 4,
     "transaction.state.log.replication.factor": 1,
@@ -65,7 +65,7 @@ export function kafkaProperties(place: {
     // A document of 16 MB fits.
     "message.max.bytes": 20 * mebibyte,
     "replica.fetch.max.bytes": 20 * mebibyte,
-    // Tests kill clients: a short wait for the group, sessions as short as they like, hanging transactions seen soon.
+    // Tests kill clients: no delay for a new group, short sessions, quick aborts of hanging transactions.
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1000,
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
@@ -73,14 +73,14 @@ export function kafkaProperties(place: {
   };
 }
 
-/** The options of the JVMs' heaps. */
+/** Options of the JVMs. */
 export const KAFKA_HEAP = "-Xmx1g";
 export const REGISTRY_JVM = ["-Xmx512m", "-XX:TieredStopAtLevel=1"];
 
 /** The path of Confluent's API in Apicurio Registry. */
 export const REGISTRY_PATH = "/apis/ccompat/v7";
 
-/** For initdb. The same texts and the same order of texts on every machine, whatever its locale. */
+/** Options of initdb. They give the same encoding and sort order on every machine. */
 export const POSTGRES_INITDB = [
   "--encoding=UTF8",
   "--locale=C",

@@ -1,8 +1,8 @@
-// Waiting for a server that was started, however it runs.
+// Waits until a started server is ready, whether it is a process or a container.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Something started that did not get as far as it should have. Its message has the end of its log. */
+/** A process or a container failed, or did not become ready. The message includes the end of its log. */
 export class ProcessFailed extends Error {
   readonly log: string;
 
@@ -15,14 +15,14 @@ export class ProcessFailed extends Error {
 
 export interface StartingServer {
   readonly name: string;
-  /** Resolves with how it ended, should it end. */
+  /** Resolves to how it ended, if it ends. */
   readonly ended: Promise<string>;
   readonly log: () => Promise<string>;
 }
 
 /**
- * Returns once `ready`, which is tried again and again, resolves.
- * Rejects with ProcessFailed when the server ends before that or takes longer than two minutes.
+ * Calls `ready` every 50 ms until it resolves.
+ * @throws ProcessFailed if the server ends first, or is not ready after two minutes
  */
 export async function untilReady(
   { name, ended, log }: StartingServer,

@@ -18,7 +18,7 @@ export const serverVariables: readonly (readonly [keyof ServerUrls, string])[] =
   ["postgresUrl", "POSTGRES_URL"],
 ];
 
-/** The addresses that the environment gives; an empty variable counts as not given. */
+/** The addresses in the environment. An empty variable counts as not set. */
 export function serverUrlsFrom(env: Readonly<Record<string, string | undefined>>): Partial<ServerUrls> {
   const urls: Partial<Record<keyof ServerUrls, string>> = {};
   for (const [key, variable] of serverVariables) {

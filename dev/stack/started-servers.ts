@@ -3,7 +3,7 @@ import type { Stack, StartedServer } from "./types.ts";
 
 type Server = keyof ServerUrls;
 
-/** The stack of the servers that were started, and of those whose addresses were given. */
+/** A stack of started servers and of servers whose addresses were given. */
 export function stackOf(
   kind: Stack["kind"],
   given: Partial<ServerUrls>,
@@ -15,7 +15,7 @@ export function stackOf(
   return { kind, ...urls, restarts, stop };
 }
 
-/** Waits for all to settle, so that nothing goes on in the background; rejects with what failed first. */
+/** Starts servers at the same time. Waits until all have settled, and then rejects with the first error, if any. */
 export async function startTogether<C extends { readonly signal: AbortSignal }>(
   context: C,
   starts: readonly (readonly [Server, (context: C) => Promise<StartedServer>])[],

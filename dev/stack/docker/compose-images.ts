@@ -6,7 +6,7 @@ import type { ServerUrls } from "../server-urls.ts";
 /** The image of each server. */
 export type ServerImages = Readonly<Record<keyof ServerUrls, string>>;
 
-/** Which service of docker-compose.yml gives which server. */
+/** The service of each server in docker-compose.yml. */
 const services: Readonly<Record<keyof ServerUrls, string>> = {
   mongodbUri: "mongodb",
   kafkaBrokers: "kafka",
@@ -14,13 +14,13 @@ const services: Readonly<Record<keyof ServerUrls, string>> = {
   postgresUrl: "postgres",
 };
 
-/** The images that docker-compose.yml names: the one place that names them. */
+/** Reads the images from docker-compose.yml, the only place that names them. */
 export async function composeImages(): Promise<ServerImages> {
   const file = fileURLToPath(new URL("../../../docker-compose.yml", import.meta.url));
   return imagesIn(await readFile(file, "utf8"));
 }
 
-/** Reads the servers' images out of the text of a compose file. Throws an error that names what is missing. */
+/** Reads the servers' images from the text of a compose file. @throws Error that names the services without one */
 export function imagesIn(composeFile: string): ServerImages {
   const document = parse(composeFile) as { readonly services?: Readonly<Record<string, { image?: unknown } | null>> };
   const missing: string[] = [];
@@ -30,7 +30,7 @@ export function imagesIn(composeFile: string): ServerImages {
     return [key, image] as const;
   });
   if (missing.length > 0) {
-    throw new Error(`docker-compose.yml names no image for ${missing.join(", ")}: give each such service its image.`);
+    throw new Error(`docker-compose.yml has no image for ${missing.join(", ")}. Add one to each of these services.`);
   }
   return Object.fromEntries(images) as ServerImages;
 }

@@ -15,18 +15,18 @@ export interface ContainerSpec {
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Ports of 127.0.0.1, fixed so that a restarted container is found where it was; each with the container's port. */
+  /** Ports of 127.0.0.1, each with the container's port. Fixed, so that a restarted container has the same address. */
   readonly ports?: readonly (readonly [host: number, container: number])[];
-  /** The id of a container whose network is used instead of one of its own. */
+  /** Id of the container whose network this one uses. */
   readonly networkOf?: string;
 }
 
-/** Tells whose stack a container is of. */
+/** Label with the id of the stack that a container belongs to. */
 export const LABEL = "headrace.stack";
-/** PostgreSQL shares memory among its processes; Docker gives 64 MB. */
+/** In bytes. PostgreSQL shares memory among its processes, and Docker's default of 64 MB is too little. */
 const SHARED_MEMORY = 256 * 1024 * 1024;
 
-/** Containers that are removed together, with their volumes; by testcontainers' reaper should this process die. */
+/** Containers that are removed together, with their volumes. testcontainers' reaper does so if this process dies. */
 export class Containers {
   readonly #engine: ContainerRuntimeClient;
   readonly #sessionId: string;
@@ -36,14 +36,14 @@ export class Containers {
   readonly #creations: Promise<Container>[] = [];
   #isStopping = false;
 
-  /** `report` gets a line when a server ends that should run on. */
+  /** `report` gets a line when a server ends unexpectedly. */
   constructor({ engine, sessionId }: ReadyEngine, report: (line: string) => void) {
     this.#engine = engine;
     this.#sessionId = sessionId;
     this.#report = report;
   }
 
-  /** Starts a container and gives its id. Rejects with ProcessFailed when the engine cannot. */
+  /** Starts a container and resolves to its id. @throws ProcessFailed if the engine cannot start it */
   async run(spec: ContainerSpec): Promise<string> {
     const container = await this.#create(spec);
     await start(spec, container);
@@ -51,9 +51,9 @@ export class Containers {
   }
 
   /**
-   * Starts a server and returns once `ready`, which is tried again and again, resolves.
-   * Rejects with ProcessFailed when the container ends before that or takes longer than two minutes.
-   * What it gives kills the container and starts it again with its data, up to `ready`.
+   * Starts a server, and calls `ready` until it resolves. Resolves to a function that kills the container, starts it
+   * again with its data and waits for `ready`.
+   * @throws ProcessFailed if the container ends first, or is not ready after two minutes
    */
   async serve(spec: ContainerSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<() => Promise<void>> {
     signal.throwIfAborted();
@@ -68,10 +68,10 @@ export class Containers {
     };
   }
 
-  /** Removes all of them and their volumes. */
+  /** Removes all containers and their volumes. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    // What is just being made by a start that has failed elsewhere.
+    // A start that failed elsewhere may still be creating some.
     await Promise.allSettled(this.#creations);
     const { dockerode } = this.#engine.container;
     const own = await dockerode.listContainers({ all: true, filters: { label: [`${LABEL}=${this.#id}`] } });
@@ -111,7 +111,7 @@ export class Containers {
     await untilReady({ name: spec.name, ended, log: () => logOf(container) }, signal, ready);
     void ended.then((how) => {
       if (!this.#isStopping && !this.#restarting.has(container.id)) {
-        this.#report(`${spec.name} ended by itself: ${how}`);
+        this.#report(`${spec.name} ended unexpectedly: ${how}`);
       }
     });
     return { ended };
@@ -131,7 +131,7 @@ async function start({ name }: ContainerSpec, container: Container): Promise<voi
   }
 }
 
-/** Resolves with how the container ended. */
+/** Resolves to how the container ended. */
 async function endOf(container: Container): Promise<string> {
   try {
     const { StatusCode } = (await container.wait()) as { readonly StatusCode: number };
@@ -141,7 +141,7 @@ async function endOf(container: Container): Promise<string> {
   }
 }
 
-/** Waits for what the engine does; its answer with this HTTP status says that nothing was left to do. */
+/** Waits for a request to the engine. An answer with this HTTP status means that there was nothing to do. */
 async function unless(status: number, done: Promise<unknown>): Promise<void> {
   try {
     await done;

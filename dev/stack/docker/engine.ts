@@ -4,7 +4,7 @@ import type { ContainerRuntimeClient } from "testcontainers";
 import { reported } from "../../reported.ts";
 import { rejectOnAbort } from "../server-start.ts";
 
-/** An engine answers, but the servers cannot run on it. Its message says why and what to do. */
+/** A Docker engine answers, but the servers cannot run on it. The message says why and what to do. */
 export class EngineUnusable extends Error {
   override readonly name = "EngineUnusable";
 }
@@ -16,19 +16,19 @@ interface EngineOptions {
 
 const ENGINE_TIMEOUT_MS = 5000;
 
-/** The Docker engine that DOCKER_HOST names, or one of this machine; undefined where none answers. */
+/** The Docker engine of DOCKER_HOST, or the local one. Undefined if none answers within 5 s. */
 export async function findEngine(signal: AbortSignal): Promise<ContainerRuntimeClient | undefined> {
   const none = sleep(ENGINE_TIMEOUT_MS, undefined, { ref: false });
   return await Promise.race([getContainerRuntimeClient().catch(() => undefined), none, rejectOnAbort(signal)]);
 }
 
-/** An engine that has the images, and what testcontainers' reaper knows our containers by. */
+/** An engine that has the images, and the session id by which testcontainers' reaper finds our containers. */
 export interface ReadyEngine {
   readonly engine: ContainerRuntimeClient;
   readonly sessionId: string;
 }
 
-/** Sees to it that the engine has the images and publishes ports here. Rejects with EngineUnusable otherwise. */
+/** Makes sure that the engine has the images and publishes ports on this machine. @throws EngineUnusable */
 export async function prepareEngine(
   engine: ContainerRuntimeClient,
   images: readonly string[],
@@ -37,20 +37,20 @@ export async function prepareEngine(
   const { host } = engine.info.containerRuntime;
   if (!["localhost", "127.0.0.1", "::1"].includes(host)) {
     throw new EngineUnusable(
-      `The Docker engine publishes ports on ${host}, the servers need 127.0.0.1: use an engine of this machine.`,
+      `The Docker engine publishes ports on ${host}, but the servers need 127.0.0.1. Use a Docker engine on this machine.`,
     );
   }
   await Promise.all(images.map((image) => fetchImage(engine, image, options)));
   return { engine, sessionId: await startReaper(engine) };
 }
 
-/** It removes the containers should this process die. */
+/** The reaper removes the containers if this process dies. */
 async function startReaper(engine: ContainerRuntimeClient): Promise<string> {
   try {
     return (await getReaper(engine)).sessionId;
   } catch (error) {
-    const message = `The container that removes the others at the end did not start (${(error as Error).message})`;
-    throw new EngineUnusable(`${message}: TESTCONTAINERS_RYUK_DISABLED=true does without it.`, { cause: error });
+    const message = `testcontainers' reaper did not start (${(error as Error).message}).`;
+    throw new EngineUnusable(`${message} Set TESTCONTAINERS_RYUK_DISABLED=true to run without it.`, { cause: error });
   }
 }
 
@@ -60,13 +60,11 @@ async function fetchImage(engine: ContainerRuntimeClient, image: string, options
   await reported(options.report, [`${image}: pulling (once)`, `${image}: pulled`], async () => {
     const reason = await Promise.race([pull(engine, name), rejectOnAbort(options.signal)]);
     if (await engine.image.exists(name)) return;
-    throw new EngineUnusable(
-      `The image ${image} could not be pulled${reason}. See what \`docker pull ${image}\` says.`,
-    );
+    throw new EngineUnusable(`The image ${image} could not be pulled${reason}. Try \`docker pull ${image}\`.`);
   });
 }
 
-/** Gives why it failed, where the engine has said so. */
+/** Resolves to the engine's reason if the pull failed, otherwise to an empty text. */
 async function pull(engine: ContainerRuntimeClient, name: ImageName): Promise<string> {
   try {
     await engine.image.pull(name);

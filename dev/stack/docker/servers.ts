@@ -1,4 +1,4 @@
-// The four servers in containers of their official images, set as the local stack's are.
+// The four servers in containers of their official images, with the same settings as in the local stack.
 import { randomBytes } from "node:crypto";
 import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
@@ -19,7 +19,7 @@ import type { StartedServer } from "../types.ts";
 import type { ServerImages } from "./compose-images.ts";
 import type { Containers } from "./containers.ts";
 
-/** What a server in a container is started with. */
+/** What a server needs to start in a container. */
 export interface DockerContext {
   readonly containers: Containers;
   readonly images: ServerImages;
@@ -49,8 +49,8 @@ export async function startInDocker(key: keyof ServerUrls, context: DockerContex
 }
 
 /**
- * The members share the network of a container that does nothing else. So 127.0.0.1 and a port are the same member for
- * the members themselves and, published, for clients on the host; and a member that crashes takes no network with it.
+ * The members share the network of a container that only sleeps. So `127.0.0.1:port` is the same member for the other
+ * members and, through the published port, for clients on the host. A crashed member does not take the network with it.
  */
 async function startMongodb(
   { containers, mongodb, signal }: DockerContext,
@@ -74,7 +74,7 @@ async function startMongodb(
   return await formReplicaSet(members, signal);
 }
 
-/** It listens on the same port inside as outside, as it also reaches itself by the address that it gives to clients. */
+/** The port is the same inside and outside, because Kafka also connects to itself by the address for its clients. */
 async function startKafka(
   { containers, signal }: DockerContext,
   image: string,
@@ -94,7 +94,7 @@ async function startKafka(
   return { url, restart: await containers.serve(server, signal, () => kafkaAnswers(url)) };
 }
 
-/** The variable by which the image takes a property of Kafka's. */
+/** The environment variable that sets a property of Kafka in the image. */
 function kafkaVariable(property: string): string {
   return `KAFKA_${property.toUpperCase().replaceAll(".", "_")}`;
 }
@@ -107,7 +107,7 @@ async function startRegistry(
   const server = {
     name: "The schema registry",
     image,
-    // Not the image's own variable for options, whose value would be replaced.
+    // Not in the image's own variable for JVM options: that would replace the image's value.
     environment: { JAVA_TOOL_OPTIONS: REGISTRY_JVM.join(" ") },
     ports: [[port, 8080]] as const,
   };
@@ -115,7 +115,7 @@ async function startRegistry(
   return { url, restart: await containers.serve(server, signal, () => registryAnswers(url)) };
 }
 
-/** With a random password. */
+/** PostgreSQL with a random password. */
 async function startPostgres(
   { containers, signal }: DockerContext,
   image: string,

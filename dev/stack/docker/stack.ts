@@ -9,16 +9,16 @@ import { EngineUnusable, findEngine, prepareEngine } from "./engine.ts";
 import { startInDocker } from "./servers.ts";
 import type { DockerContext } from "./servers.ts";
 
-/** Starts the four servers in containers. Rejects with what to do where Docker cannot. */
+/** Starts the four servers in containers. If Docker cannot, the error says what to do. */
 export async function startDockerStack(options: StartOptions): Promise<Stack> {
   const engine = await findEngine(options.signal);
   if (engine === undefined) {
-    throw new Error("No Docker engine answers: start it (or set DOCKER_HOST), or use HEADRACE_STACK=local.");
+    throw new Error("No Docker engine answers. Start one, set DOCKER_HOST, or use HEADRACE_STACK=local.");
   }
   return await startOn(engine, options);
 }
 
-/** As startDockerStack, but gives undefined where Docker cannot. Reports why, where an engine answers. */
+/** Like startDockerStack, but resolves to undefined if Docker cannot. Reports why, if an engine answers. */
 export async function tryDockerStack(options: StartOptions): Promise<Stack | undefined> {
   const engine = await findEngine(options.signal);
   if (engine === undefined) return undefined;
@@ -26,7 +26,7 @@ export async function tryDockerStack(options: StartOptions): Promise<Stack | und
     return await startOn(engine, options);
   } catch (error) {
     if (!(error instanceof EngineUnusable)) throw error;
-    options.report(`${error.message} Local processes are used instead.`);
+    options.report(`${error.message} Using local processes instead.`);
     return undefined;
   }
 }

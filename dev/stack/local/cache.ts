@@ -7,14 +7,14 @@ export function cacheFolder(env: Readonly<Record<string, string | undefined>>): 
   return env["HEADRACE_CACHE_DIR"] || join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "headrace");
 }
 
-/** Whether an entry is there, complete. */
+/** Whether an entry exists. An existing entry is complete. */
 export async function isCached(cache: string, entry: string): Promise<boolean> {
   return await exists(join(cache, entry));
 }
 
 /**
- * The folder of a cache entry. Where there is none yet, `fill` gets an empty folder to fill, which becomes the entry
- * by a rename: an entry is complete or not there, whatever is interrupted and however many processes fill it at once.
+ * The folder of a cache entry. If it does not exist, `fill` fills an empty folder, which is then renamed to the entry.
+ * So an entry is complete or does not exist, even after an interruption or if several processes fill it at once.
  */
 export async function cached(cache: string, entry: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const target = join(cache, entry);
@@ -33,7 +33,7 @@ export async function cached(cache: string, entry: string, fill: (folder: string
   return target;
 }
 
-/** Removes what killed processes have left of an entry. A day: no fill takes that long. */
+/** Removes what killed processes left of an entry. Waits a day, because no download takes that long. */
 async function removeInterrupted(cache: string, entry: string): Promise<void> {
   const dayAgo = Date.now() - 24 * 3600 * 1000;
   for (const name of await readdir(cache)) {

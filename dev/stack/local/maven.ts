@@ -6,9 +6,9 @@ import { runTool } from "./tools.ts";
 import type { LocalContext } from "./types.ts";
 
 interface MavenDownload {
-  /** What people call it. */
+  /** For people to read. */
   readonly name: string;
-  /** The cache entry that it becomes. */
+  /** Name of its cache entry. */
   readonly entry: string;
   readonly sizeMegabytes: number;
   /** `<dependency>` elements. */
@@ -17,10 +17,10 @@ interface MavenDownload {
   readonly goal: "copy-dependencies" | "unpack-dependencies";
 }
 
-// One at a time: Maven does not promise that two processes may fill one local repository.
+// One download at a time: Maven does not allow two processes to write to one local repository.
 let queue: Promise<unknown> = Promise.resolve();
 
-/** The folder of a program written in Java; downloads it when it is not in the cache. */
+/** The folder of a Java program. Downloads it if it is not in the cache. */
 export async function downloadByMaven(
   { name, entry, sizeMegabytes, dependencies, goal }: MavenDownload,
   { cache, report, signal }: LocalContext,

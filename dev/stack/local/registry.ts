@@ -48,7 +48,7 @@ async function startRegistry(
 ): Promise<StartedServer> {
   const jar = (await readdir(program)).find((file) => file.endsWith("-runner.jar"));
   if (jar === undefined)
-    throw new Error(`${program} holds no *-runner.jar: remove the folder, it is downloaded again.`);
+    throw new Error(`${program} has no *-runner.jar. Remove this folder; the next start downloads it again.`);
   const folder = join(supervisor.folder, `registry-${port}`);
   await mkdir(folder);
   const url = `http://127.0.0.1:${port}${REGISTRY_PATH}`;

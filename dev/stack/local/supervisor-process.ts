@@ -1,4 +1,4 @@
-// The process of its own that starts and ends the servers: see supervisor.ts.
+// The supervisor process, which starts and ends the servers: see supervisor.ts.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
@@ -6,7 +6,7 @@ import { rm } from "node:fs/promises";
 import type { FromSupervisor, ProcessSpec, ToSupervisor } from "./supervisor.ts";
 
 const folder = process.argv[2];
-if (folder === undefined || process.send === undefined) throw new Error("To be started by supervisor.ts only.");
+if (folder === undefined || process.send === undefined) throw new Error("Only supervisor.ts may start this process.");
 
 const running = new Map<number, { readonly child: ChildProcess; readonly stopSignal: NodeJS.Signals }>();
 let stopping = false;
@@ -18,7 +18,7 @@ process.on("message", (message: ToSupervisor) => {
     return;
   }
   const report = (ended: string, ok: boolean): void => {
-    // Whoever started this may just be going: the channel's end then follows.
+    // The parent may just be ending; then the channel closes next.
     if (process.connected) process.send?.({ id, ended, ok } satisfies FromSupervisor, undefined, undefined, () => {});
   };
   try {
@@ -52,7 +52,7 @@ process.once("disconnect", () => {
   }
 });
 
-// Only the end of the process that started it ends this one, so that no server is left behind.
+// Signals are ignored: this process ends only after its parent, so that no server is left behind.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 
 async function finish(): Promise<void> {

@@ -17,7 +17,7 @@ export interface ProcessSpec {
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
   /** Its standard output and error are appended here. */
   readonly logFile: string;
-  /** Ends it. The data are thrown away, so this can be a quick death as long as nothing outside its folder stays. */
+  /** Ends the process. May skip its cleanup, because its folder is removed, but must leave nothing outside of it. */
   readonly stopSignal: NodeJS.Signals;
 }
 
@@ -27,11 +27,11 @@ export type ToSupervisor =
 export type FromSupervisor = { readonly id: number; readonly ended: string; readonly ok: boolean };
 
 /**
- * Starts processes through one small process of its own, which ends them and removes their folder when it is told
- * to, and also when this process is gone for whatever reason (Ctrl-C, a crash, SIGKILL): it sees its channel close.
+ * Starts processes through a separate supervisor process. That process ends them and removes their folder on `stop`,
+ * and also when this process is gone for any reason (Ctrl-C, a crash, SIGKILL), because then their channel closes.
  */
 export class Supervisor {
-  /** Temporary folder of everything that is started; removed at the end. */
+  /** Temporary folder of all processes; removed at the end. */
   readonly folder: string;
   readonly #child: ChildProcess;
   readonly #report: (line: string) => void;
@@ -51,13 +51,13 @@ export class Supervisor {
     });
   }
 
-  /** `report` gets a line when a server ends that should run on. */
+  /** `report` gets a line when a server ends unexpectedly. */
   static async start(report: (line: string) => void): Promise<Supervisor> {
     const folder = await mkdtemp(join(tmpdir(), "headrace-stack-"));
-    // A server that runs as another user has to get through to its own folder in it.
+    // A server that runs as another user has to reach its own folder inside.
     await chmod(folder, 0o711);
     const script = fileURLToPath(new URL("supervisor-process.ts", import.meta.url));
-    // Detached: a Ctrl-C in the terminal must not reach it, or it could not end the servers in order.
+    // Detached, so that a Ctrl-C in the terminal does not reach it and it can end the servers in order.
     const child = fork(script, [folder], {
       detached: true,
       execArgv: [],
@@ -67,16 +67,16 @@ export class Supervisor {
     return new Supervisor(folder, child, report);
   }
 
-  /** Runs a process until it ends. Rejects with ProcessFailed unless its exit code is 0. */
+  /** Runs a process to its end. @throws ProcessFailed unless its exit code is 0 */
   async run(spec: ProcessSpec, signal: AbortSignal): Promise<void> {
     const { ended, ok } = await Promise.race([this.#start(spec).end, rejectOnAbort(signal)]);
     if (!ok) throw new ProcessFailed(`${spec.name} failed: ${ended}.`, await logOf(spec));
   }
 
   /**
-   * Starts a server and returns once `ready`, which is tried again and again, resolves.
-   * Rejects with ProcessFailed when the server ends before that or takes longer than two minutes.
-   * What it gives ends the server by its stop signal and starts it again with its data, up to `ready`.
+   * Starts a server, and calls `ready` until it resolves. Resolves to a function that ends the server by its stop signal,
+   * starts it again with its data and waits for `ready`.
+   * @throws ProcessFailed if the server ends first, or is not ready after two minutes
    */
   async serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<() => Promise<void>> {
     let running = await this.#serve(spec, signal, ready);
@@ -93,12 +93,13 @@ export class Supervisor {
     const ended = running.end.then(({ ended }) => ended);
     await untilReady({ name: spec.name, ended, log: () => logOf(spec) }, signal, ready);
     void running.end.then(({ id, ended }) => {
-      if (this.#child.connected && !this.#restarting.delete(id)) this.#report(`${spec.name} ended by itself: ${ended}`);
+      if (this.#child.connected && !this.#restarting.delete(id))
+        this.#report(`${spec.name} ended unexpectedly: ${ended}`);
     });
     return running;
   }
 
-  /** Ends all processes, removes the folder and waits until that is done. */
+  /** Ends all processes and removes the folder. */
   async stop(): Promise<void> {
     if (this.#child.connected) this.#child.disconnect();
     await this.#gone;

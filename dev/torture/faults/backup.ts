@@ -1,34 +1,30 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier } from "pg";
 import type { PoolClient } from "pg";
+import { INTERNAL_TABLE_NAMES, internalTablesOf } from "../../../src/consumers/postgres/internal-tables.ts";
 import { between } from "../../../test/support/random.ts";
 import type { Fault, TortureContext } from "../fault.ts";
 
-/** What a backup has to hold together: rows and progress, else rows are missing or come back. */
+/** One table of the backup. Rows and progress belong together: otherwise rows would be missing or come back. */
 interface Part {
   readonly table: string;
   readonly copy: string;
-  /** Of a table that other pipelines share. */
+  /** Selects the rows of this pipeline: other pipelines share the table. */
   readonly filter: string;
 }
 
-const internalTables = {
-  progress: "topic",
-  tombstones: "relation",
-  dead_letters: "topic",
-  truncates: "relation",
-  floors: "relation",
-  columns: "relation",
-} as const;
-
 function partsOf({ tables, postgresUser: name }: TortureContext): Part[] {
   const prefixes = { topic: `${name}.`, relation: `"${name}".` } as const;
-  const internal = Object.entries(internalTables).map(([table, column]) => ({
-    table: `headrace.${table}`,
-    copy: escapeIdentifier(`backup of ${table}`),
-    filter: `starts_with(${column}, '${prefixes[column]}')`,
-  }));
-  // With the trail of what rows have shown: after a restore nobody has seen what came later.
+  const byTopic = internalTablesOf("topic");
+  const internal = INTERNAL_TABLE_NAMES.map((table) => {
+    const column = byTopic.includes(table) ? "topic" : "relation";
+    return {
+      table: `headrace.${table}`,
+      copy: escapeIdentifier(`backup of ${table}`),
+      filter: `starts_with(${column}, '${prefixes[column]}')`,
+    };
+  });
+  // The audit trail goes back too: after a restore, the states that came later were never shown.
   const own = [...tables.map((table) => table.name), "audit"].map((table) => ({
     table: escapeIdentifier(table),
     copy: escapeIdentifier(`backup of ${table}`),
@@ -51,7 +47,7 @@ async function inTransaction(context: TortureContext, work: (client: PoolClient)
   }
 }
 
-/** Nobody writes meanwhile: all of it is of one time. In the order in which the sink takes its locks. */
+/** Stops all writes, so that the backup is consistent. Takes the locks in the order in which the sink does. */
 async function lock(client: PoolClient, parts: readonly Part[]): Promise<void> {
   for (const { table } of parts) await client.query(`LOCK TABLE ${table} IN EXCLUSIVE MODE`);
 }
@@ -67,7 +63,7 @@ async function backUp(context: TortureContext, parts: readonly Part[]): Promise<
 async function restore(context: TortureContext, parts: readonly Part[]): Promise<void> {
   await inTransaction(context, async (client) => {
     await lock(client, parts);
-    // The trail's triggers are not to see this.
+    // Keeps the triggers of the audit trail from firing.
     await client.query("SET LOCAL session_replication_role = replica");
     for (const { table, copy, filter } of parts) {
       await client.query(`DELETE FROM ${table} WHERE ${filter}`);
@@ -77,7 +73,7 @@ async function restore(context: TortureContext, parts: readonly Part[]): Promise
   });
 }
 
-/** The progress is then behind what Kafka knows of the group. */
+/** After it, the progress is behind the offsets that the group has committed to Kafka. */
 export const backupFault: Fault = {
   kind: "restore an older backup",
   touches: ["postgresUrl", "deadLetters"],
