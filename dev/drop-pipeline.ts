@@ -6,7 +6,7 @@ import { createLogger } from "../src/runtime/logger.ts";
 import { retry } from "../src/runtime/retry.ts";
 import type { Stack } from "./stack/types.ts";
 
-/** A pipeline whose source database and target schema are named as it is. */
+/** A pipeline whose source database and target schema have its name. */
 interface NamedPipeline {
   readonly name: string;
   readonly stack: Stack;
@@ -14,10 +14,10 @@ interface NamedPipeline {
   readonly target: Pool;
 }
 
-/** A killed consumer is a member of its group for this long. */
+/** A killed consumer stays a member of its group for this long. */
 const SESSION_TIMEOUT_MS = 60_000;
 
-/** Takes everything of a pipeline off servers that were not started for it alone; those end with all they hold. */
+/** Removes everything of a pipeline from its servers. Does nothing for a local stack, which removes its data itself. */
 export async function dropPipeline({ name, stack, source, target }: NamedPipeline): Promise<void> {
   if (stack.kind === "local") return;
   const config = configSchema.parse({

@@ -3,31 +3,28 @@ import { serverEnvironment } from "./stack/server-urls.ts";
 import type { ServerUrls } from "./stack/server-urls.ts";
 
 /**
- * The addresses in the one form that a POSIX shell (`set -a; . ./FILE`) and `node --env-file=FILE` read alike: single
- * quotes, within which neither expands anything. The first line names the process whose stack it is.
+ * The addresses in a form that a POSIX shell (`set -a; . ./FILE`) and `node --env-file=FILE` read alike: in single
+ * quotes, where neither expands anything. The first line has the process id of the stack.
  */
 export function formatEnvFile(urls: ServerUrls, pid: number): string {
   const lines = Object.entries(serverEnvironment(urls)).map(([variable, value]) => {
-    if (/['\r\n]/.test(value)) throw new Error(`${variable} holds a quote or a line break: write them as %27 or %0A.`);
+    if (/['\r\n]/.test(value)) throw new Error(`${variable} contains a quote or a line break. Write it as %27 or %0A.`);
     return `${variable}='${value}'`;
   });
   return `# Headrace's servers, run by process ${pid}\n${lines.join("\n")}\n`;
 }
 
 /**
- * Makes sure that a file can be written without taking it from somebody.
- * Throws when it is another running stack's, or when it is no stack's file at all.
+ * Makes sure that a file may be overwritten.
+ * @throws Error if the file belongs to another running stack, or was not written by a stack
  */
 export function claimEnvFile(path: string): void {
   const text = readIfThere(path);
   if (text === undefined) return;
   const owner = /^# Headrace's servers, run by process (\d+)$/m.exec(text)?.[1];
-  if (owner === undefined)
-    throw new Error(`${path} is there and no stack has written it: choose another by --write-env.`);
+  if (owner === undefined) throw new Error(`${path} was not written by a stack. Choose another file with --write-env.`);
   if (isRunning(Number(owner))) {
-    throw new Error(
-      `${path} belongs to the stack of process ${owner}, which is running: choose another by --write-env.`,
-    );
+    throw new Error(`${path} belongs to the running stack of process ${owner}. Choose another file with --write-env.`);
   }
 }
 

@@ -5,7 +5,7 @@ import { POSTGRES_ERRORS } from "../src/errors/codes-postgres.ts";
 import { PIPELINE_ERRORS } from "../src/errors/codes.ts";
 import type { ErrorEntry, ErrorKind, ErrorTable } from "../src/errors/error-table.ts";
 
-/** Every code that an error of Headrace can have, by what it is about. */
+/** All error codes, by subject. */
 export const ERROR_SECTIONS: Readonly<Record<string, ErrorTable>> = {
   "The pipeline": PIPELINE_ERRORS,
   MongoDB: MONGODB_ERRORS,

@@ -4,7 +4,7 @@ import { allowedText, configJsonSchema, settings } from "../src/config/config-re
 import type { Setting } from "../src/config/config-reference.ts";
 import { errorsPage } from "./errors-page.ts";
 
-/** Files that are made from the code, by path from the repository's top. */
+/** The generated files: path in the repository, and content. */
 export function generatedDocs(): ReadonlyMap<string, string> {
   return new Map([
     ["docs/configuration.md", configurationPage()],

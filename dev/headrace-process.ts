@@ -5,10 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-/** Run as the command that it is, with the flags of its first line. */
+/** Started as an executable, so that the flags in its first line apply. */
 const cli = new URL("../src/cli/main.ts", import.meta.url).pathname;
 
-/** What a finished `headrace` command left. */
+/** The result of a finished `headrace` command. */
 export interface CommandResult {
   readonly exitCode: number | null;
   readonly stdout: string;
@@ -34,7 +34,7 @@ interface ProcessOptions {
   readonly logFile: string;
 }
 
-/** A `headrace produce` or `consume` in the background, its log in a file and its memory watched. */
+/** A `headrace` process in the background. Writes its log to a file and samples its memory. */
 export class HeadraceProcess {
   /** Highest resident memory seen, in bytes. */
   peakMemoryBytes = 0;
@@ -63,7 +63,7 @@ export class HeadraceProcess {
     });
   }
 
-  /** Waits until the process logs the message; resolves to the log line's time, in ms since 1970. */
+  /** Waits until the process logs the message. Resolves to the time of that log line, in ms since 1970. */
   async logged(message: string, { withinMs = 60_000 } = {}): Promise<number> {
     const deadline = Date.now() + withinMs;
     for (;;) {
@@ -75,29 +75,29 @@ export class HeadraceProcess {
     }
   }
 
-  /** Resolves when the process has ended, to its exit code; null where a signal ended it. */
+  /** Waits for the end of the process. Resolves to its exit code, or to null if a signal ended it. */
   async end(): Promise<number | null> {
     await this.#exited.promise;
     return this.#child?.exitCode ?? null;
   }
 
-  /** Rejects when the process ends by itself, with the end of its log. */
+  /** Rejects when the process ends; the error includes the end of its log. */
   async unexpectedEnd(): Promise<never> {
     await this.#exited.promise;
     throw this.#failure();
   }
 
-  /** Drains and ends the process; nothing to do where it was not started or has ended. */
+  /** Stops the process with SIGTERM and waits for its end. Does nothing if it does not run. */
   async stop(): Promise<void> {
     await this.#end("SIGTERM");
   }
 
-  /** Ends the process as a crash would. */
+  /** Ends the process with SIGKILL, like a crash. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
   }
 
-  /** Stops the process in its tracks, as a machine that is overloaded or suspended would, until `thaw`. */
+  /** Suspends the process with SIGSTOP until `thaw`, like an overloaded machine. */
   freeze(): void {
     this.#child?.kill("SIGSTOP");
   }
@@ -118,7 +118,7 @@ export class HeadraceProcess {
     );
   }
 
-  /** The last lines of the log, but for those of the level debug. */
+  /** The last lines of the log, without those of level debug. */
   logTail(): string {
     return this.#logLines()
       .filter((line) => !line.startsWith('{"level":"debug"'))

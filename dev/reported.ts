@@ -1,4 +1,4 @@
-/** Does something that takes a while, and reports that it began and how long it took. */
+/** Runs a slow action. Reports its start, and at its end how long it took. */
 export async function reported<T>(
   report: (line: string) => void,
   [begin, end]: readonly [string, string],

@@ -47,7 +47,7 @@ function perSecond(rows: number, seconds: number): string {
   return Math.round(rows / seconds).toLocaleString("en");
 }
 
-/** Rows of all tables that are there so far. */
+/** Number of rows in all tables that exist so far. */
 export async function countRows({ target, name }: Pick<Demo, "target" | "name">): Promise<number> {
   const tables = await target.query<{ table_name: string }>(
     "SELECT table_name FROM information_schema.tables WHERE table_schema = $1",

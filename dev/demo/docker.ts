@@ -1,5 +1,5 @@
-// The demo's part of docker-compose.yml, where the servers and Headrace are containers: `load` fills MongoDB,
-// `follow` shows the rows arriving in PostgreSQL and compares them.
+// The demo of docker-compose.yml, where the servers and Headrace run in containers: `load` fills MongoDB, `follow`
+// shows the rows arriving in PostgreSQL and compares them.
 import { setTimeout as sleep } from "node:timers/promises";
 import { MongoClient, type Db } from "mongodb";
 import { Pool } from "pg";
@@ -10,13 +10,13 @@ import { showQueries } from "./queries.ts";
 import { loadSampleData } from "./sample-data.ts";
 import { verify } from "./verify.ts";
 
-/** Loaded last: where it is, all are. */
+/** Loaded last: if it exists, all collections exist. */
 const lastCollection = "earthquakes";
 
 async function load(database: Db): Promise<void> {
   const loaded = await database.listCollections({ name: lastCollection }).toArray();
-  if (loaded.length > 0) return say("The data is in MongoDB from the last time.");
-  await database.dropDatabase(); // what a load that broke off has left
+  if (loaded.length > 0) return say("MongoDB still has the data of the last run.");
+  await database.dropDatabase(); // Removes what an interrupted load left.
   await step("Loading 135,233 cities, 3,201 movies and 1,707 earthquakes into MongoDB", () => loadSampleData(database));
 }
 

@@ -7,7 +7,7 @@ interface City {
   population: number;
 }
 
-/** What the live phase did, and how long single updates took from acknowledged to visible, in ms. */
+/** The changes of the live phase, and the latencies of single updates from acknowledged to visible, in ms. */
 export interface LiveChanges {
   inserts: number;
   updates: number;
@@ -36,7 +36,7 @@ async function writeUntil(end: number, cities: Collection<City>, changes: LiveCh
   for (let turn = 0; Date.now() < end; turn++) {
     const city = sample[turn % sample.length];
     if (city === undefined) return;
-    // a city founded beside it, a census, and the new one merged away again every second time
+    // Inserts a new city, updates an old one, and every second time deletes the new one again.
     const founded = { ...city, _id: 1_000_000_000 + turn, name: `New ${city.name}`, population: 1 };
     await cities.insertOne(founded);
     await cities.updateOne({ _id: city._id }, { $inc: { population: 1 }, $set: { census: new Date() } });

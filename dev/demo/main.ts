@@ -40,7 +40,7 @@ async function withDemo(stack: Stack, use: (demo: Demo) => Promise<void>): Promi
   const env = {
     ...process.env,
     DEMO_NAME: name,
-    HTTP_PORT: "0", // both processes are on this machine
+    HTTP_PORT: "0", // any free port, because both processes run on this machine
     MONGODB_URI: stack.mongodbUri,
     KAFKA_BROKERS: stack.kafkaBrokers,
     SCHEMA_REGISTRY_URL: stack.schemaRegistryUrl,

@@ -1,12 +1,12 @@
 import logUpdate from "log-update";
 
-/** A line of the demo's story. */
+/** Prints a line. */
 export function say(line: string): void {
   logUpdate.done();
   console.log(line);
 }
 
-/** Says what begins, and when it is done how long it took. */
+/** Prints what starts, and at its end how long it took. */
 export async function step<T>(text: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   say(`${text} …`);
@@ -17,7 +17,7 @@ export async function step<T>(text: string, work: () => Promise<T>): Promise<T> 
 
 let lastPlainLineMs = 0;
 
-/** A line that is rewritten in place on a terminal, and printed every two seconds elsewhere. */
+/** A line that is updated in place on a terminal. Elsewhere it is printed at most every two seconds. */
 export function showLive(line: string): void {
   if (process.stdout.isTTY) logUpdate(line);
   else if (Date.now() - lastPlainLineMs > 2_000) {

@@ -2,7 +2,7 @@ import Table from "cli-table3";
 import type { Demo } from "./demo.ts";
 import { say } from "./output.ts";
 
-/** SQL over the replicated tables, shown with its real answer. */
+/** Queries on the replicated tables. */
 const examples = (schema: string): string[] => [
   `SELECT country, count(*) AS cities, sum(population) AS people
 FROM ${schema}.cities GROUP BY country ORDER BY people DESC LIMIT 3`,

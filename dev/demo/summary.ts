@@ -11,7 +11,7 @@ interface Results {
   readonly verified: VerifyReport;
 }
 
-/** The short table of what happened. */
+/** Prints a table of the results. */
 export function showSummary(demo: Demo, { copied, live, verified }: Results): void {
   const table = new Table({ style: { head: [], border: [] } });
   const rowsPerSecond = Math.round(copied.rows / (copied.durationMs / 1000));
@@ -28,7 +28,7 @@ export function showSummary(demo: Demo, { copied, live, verified }: Results): vo
       "latency",
       `p50 ${quantile(live.latenciesMs, 0.5)} ms, p99 ${quantile(live.latenciesMs, 0.99)} ms, from acknowledged to visible`,
     ],
-    ["poison record", "dead-lettered, mended, replayed"],
+    ["poison record", "became a dead letter, was fixed and replayed"],
     ...demo.processes.map((each) => [
       `memory of headrace ${each.name}`,
       `${Math.round(each.peakMemoryBytes / 2 ** 20)} MB at its peak`,

@@ -10,7 +10,7 @@ import type { Stack } from "../stack/types.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Writing } from "./writing.ts";
 
-/** What a fault can reach. The clients go past the proxies. */
+/** What a fault can use. The clients connect to the servers directly, not through the proxies. */
 export interface TortureContext {
   readonly fleet: Fleet;
   readonly writing: Writing;
@@ -25,20 +25,20 @@ export interface TortureContext {
   readonly mongodb: MongoClient;
   /** Its search path is the pipeline's schema. */
   readonly postgres: Pool;
-  /** Whom Headrace's processes log in as. Named as the pipeline is. */
+  /** The user of Headrace's processes. Has the name of the pipeline. */
   readonly postgresUser: string;
-  /** Tables of the collections, and where each has the number that every write changes. */
+  /** The tables of the collections. `number` is an SQL expression for the number that every write changes. */
   readonly tables: readonly { readonly name: string; readonly number: string }[];
   /** Runs `headrace …` on the pipeline's config to its end. */
   readonly run: (...args: string[]) => Promise<CommandResult>;
 }
 
-/** What a fault disturbs: two that share a part do not run at the same time. */
+/** What a fault disturbs. Two faults that share a part never run at the same time. */
 export type Part = "producer" | "consumer" | "deadLetters" | keyof ServerUrls;
 
 export interface Fault {
   readonly kind: string;
   readonly touches: readonly Part[];
-  /** Injects the fault, lets it last for a random short time and heals it, also where it fails itself. */
+  /** Injects the fault, waits for a short random time and heals it, even if it throws. */
   readonly inject: (context: TortureContext, random: Random) => Promise<void>;
 }

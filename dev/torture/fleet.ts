@@ -3,37 +3,37 @@ import type { HeadraceProcess } from "../headrace-process.ts";
 
 export type Command = "produce" | "consume";
 
-/** A process of the pipeline, and what its end is to be taken for. */
+/** A process of the pipeline, and the end that is expected of it. */
 export interface Member {
   readonly command: Command;
   readonly process: HeadraceProcess;
   readonly startedAtMs: number;
-  /** What is to be in its log when it ends by itself; `asked`: its end was asked for. */
+  /** A text that its log has to contain if the process ends. `asked`: this program ends the process. */
   expected: string | undefined;
 }
 
 export interface FleetOptions {
   readonly create: (command: Command) => HeadraceProcess;
-  /** Whether any server could not be reached at some moment since then, as processes that start need them all. */
+  /** Whether a server was unreachable at any moment since then. A process needs all servers to start. */
   readonly serversWereAway: (sinceMs: number) => boolean;
   readonly report: (line: string) => void;
 }
 
-/** Exit codes after SIGTERM: 128 + 15 by Headrace's own doing. */
+/** Headrace's exit code after SIGTERM: 128 + 15. */
 const DRAINED = 143;
-/** A start gives up after a minute; the rest is the start of the process itself on a busy machine. */
+/** A start gives up after a minute. The rest is time to load the process on a busy machine. */
 const START_MS = 120_000;
-/** The last word of a process that could not start for that. */
+/** In the last log line of a process that could not start because a server was unreachable. */
 const AWAY = /"code":"(?:[A-Z]+_(?:UNAVAILABLE|TIMEOUT|READ_ONLY|OUT_OF_RESOURCES)|CHECKS_FAILED)"/;
 const RESTART_MS = 1_000;
 /** Longer than any orchestrator waits for a process to end. */
 const STOP_MS = 60_000;
 
-/** One producer and one consumer, kept running as an orchestrator would, and others for a while. */
+/** Keeps one producer and one consumer running, like an orchestrator. Can start more of them for a while. */
 export class Fleet {
-  /** What went wrong with processes that nothing explains. */
+  /** Failures of processes that no fault explains. */
   readonly failures: string[] = [];
-  /** How often a process gave up at its start while a server was away, and was started again. */
+  /** How often a process gave up at its start because a server was unreachable, and was restarted. */
   restartsAtStart = 0;
   readonly #options: FleetOptions;
   readonly #main = new Map<Command, Member>();
@@ -44,19 +44,19 @@ export class Fleet {
     this.#options = options;
   }
 
-  /** The one that is kept running. */
+  /** The process that is kept running. */
   main(command: Command): Member {
     return this.#main.get(command) ?? this.replace(command);
   }
 
-  /** Starts a process in the place of the one that is kept running; that one is left alone. */
+  /** Starts a process, which is kept running from now on instead of the old one. Does not end the old one. */
   replace(command: Command): Member {
     const member = this.launch(command);
     this.#main.set(command, member);
     return member;
   }
 
-  /** Starts a process beside the one that is kept running. */
+  /** Starts an additional process. */
   launch(command: Command): Member {
     const process = this.#options.create(command);
     const member: Member = { command, process, startedAtMs: Date.now(), expected: undefined };
@@ -71,7 +71,7 @@ export class Fleet {
     await member.process.kill();
   }
 
-  /** Stops it in order. A process that does not end, or ends with another code than it should, is a failure. */
+  /** Stops a process with SIGTERM. It is a failure if it does not end in time, or ends with a wrong exit code. */
   async stop(member: Member): Promise<void> {
     const hasEnded = !this.#members.has(member);
     member.expected = "asked";
@@ -108,7 +108,7 @@ export class Fleet {
     const gaveUp = Date.now() - member.startedAtMs < START_MS && AWAY.test(log.split("\n").at(-1) ?? "");
     if (exitCode === 1 && gaveUp && this.#options.serversWereAway(member.startedAtMs)) {
       this.restartsAtStart++;
-      this.#options.report(`${member.command} gave up at its start, and is started again`);
+      this.#options.report(`${member.command} gave up at its start and is restarted`);
     } else if (exitCode !== 1 || member.expected === undefined || !log.includes(member.expected)) {
       this.#fail(member, `ended by itself with ${exitCode}`);
     }

@@ -1,6 +1,6 @@
+// npm run torture: random writes under random faults, and a comparison of everything at the end.
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-// npm run torture: random writes under random faults, and a judgement at the end.
 import { parseArgs } from "node:util";
 import { MongoServerError } from "mongodb";
 import { auditEntries } from "../../test/support/audit-trail.ts";
@@ -20,21 +20,21 @@ import { Schedule } from "./schedule.ts";
 import { judge } from "./verdict.ts";
 import { Writing } from "./writing.ts";
 
-/** Faults at the same time, each on other parts. */
+/** Number of faults at the same time, on different parts. */
 const LANES = 2;
 const KEYS = 40;
-/** The share of writes that drop, rename or replace a whole collection: some in a minute. */
+/** The share of writes that drop, rename or replace a whole collection: a few per minute. */
 const REPLACEMENTS = 0.003;
 /** Written before the processes start, for the snapshot. */
 const FIRST_WRITES = 500;
-/** How many differences are printed. */
+/** At most so many differences are printed. */
 const SHOWN = 20;
 
 interface Options {
   readonly minutes: number;
   readonly seed: number;
   readonly json: boolean;
-  /** Of the faults to inject. */
+  /** Selects faults by their kind. */
   readonly kinds: RegExp;
 }
 
@@ -72,7 +72,7 @@ function report(line: string): void {
 }
 
 async function torture(stack: Stack, options: Options): Promise<Result> {
-  report(`seed ${options.seed}: --seed ${options.seed} injects and writes the same again, as far as timing lets it`);
+  report(`seed ${options.seed}: --seed ${options.seed} repeats the same writes and faults; their timing still differs`);
   await using pipeline = await makePipeline(stack);
   report(`pipeline ${pipeline.name}, logs in ${pipeline.folder}`);
   const result = await run(pipeline, options);
@@ -92,7 +92,7 @@ async function run(pipeline: TorturePipeline, { minutes, seed, kinds }: Options)
     replacements: REPLACEMENTS,
   });
   for (let write = 0; write < FIRST_WRITES; write++) await model.step();
-  // The last of the writes may have dropped some; a pipeline begins with those that there are.
+  // The last writes may have dropped some, but the config names all of them.
   for (const collection of collections) await mongodb.db(name).createCollection(collection).catch(ignoreExisting);
   const fleet: Fleet = new Fleet({
     create: createProcess,
@@ -105,7 +105,7 @@ async function run(pipeline: TorturePipeline, { minutes, seed, kinds }: Options)
   const all = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults, ...restarts];
   const faults = all.filter(({ kind }) => kinds.test(kind));
   const schedule: Schedule = new Schedule({ faults, context, report });
-  // Also where an interrupt ends this process.
+  // Also if an interrupt ends this process.
   process.once("exit", () => void fleet.close());
   try {
     fleet.replace("produce");
@@ -115,14 +115,14 @@ async function run(pipeline: TorturePipeline, { minutes, seed, kinds }: Options)
     const lanes = Array.from({ length: LANES }, (_, lane) => schedule.run(seededRandom(seed + 1 + lane), untilMs));
     await Promise.all(lanes);
     await writing.end();
-    report(`${model.operations} writes, every fault is healed: comparing`);
+    report(`${model.operations} writes; all faults are healed; comparing`);
     const verdict = await judge(context, model.history);
     for (const command of ["produce", "consume"] as const) await fleet.stop(fleet.main(command));
     const differences = [...fleet.failures, ...verdict.differences];
     for (const difference of differences.slice(0, SHOWN)) report(difference);
     const counts = Object.fromEntries([...schedule.counts].toSorted(([a], [b]) => (a < b ? -1 : 1)));
     report(`faults: ${JSON.stringify(counts, null, 2)}`);
-    report(`${verdict.states} states were shown; ${fleet.restartsAtStart} starts were repeated`);
+    report(`the rows showed ${verdict.states} states; ${fleet.restartsAtStart} starts were repeated`);
     return {
       seed,
       minutes,
@@ -166,5 +166,5 @@ await main(interrupt.signal).catch((error: unknown) => {
   console.error(error);
   process.exitCode = 1;
 });
-// Not left to Node: once, after an hour's worth of cut connections, it never came to its end (24.21, waiting for a handle to close).
+// Explicitly: after an hour of cut connections, Node 24.21 once waited forever for a handle to close.
 process.exit();

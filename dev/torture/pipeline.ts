@@ -16,16 +16,16 @@ import type { Stack } from "../stack/types.ts";
 import type { TortureContext } from "./fault.ts";
 import type { Command } from "./fleet.ts";
 
-/** In columns and as whole documents, with many keys and with few. */
+/** With columns (`typed`) and without (`plain`), with many keys and with few (`hot`). */
 export const collections = ["typed", "typed_hot", "plain", "plain_hot"] as const;
 
-/** A pipeline of its own whose processes reach the servers through proxies only. */
+/** A pipeline whose processes reach the servers only through proxies. */
 export interface TorturePipeline
   extends
     Pick<TortureContext, "proxies" | "restarts" | "mongodb" | "postgres" | "postgresUser" | "tables" | "run">,
     AsyncDisposable {
   readonly name: string;
-  /** Where the processes' logs are. */
+  /** Folder of the processes' logs. */
   readonly folder: string;
   readonly createProcess: (command: Command) => HeadraceProcess;
 }
@@ -39,7 +39,7 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
     options: `-c search_path=${name}`,
     application_name: "torture",
   });
-  // An idle connection of a server that is restarted; the next query makes another.
+  // A restart of the server breaks idle connections. The next query opens a new one.
   postgres.on("error", () => {});
   await postgres.query(`CREATE SCHEMA ${escapeIdentifier(name)}`);
   await createAuditedTables(postgres, Object.fromEntries(collections.map((each) => [each, columnsOf(each)])));
@@ -77,7 +77,7 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
   };
 }
 
-/** A user who may do what the stack's own may, but of whom PostgreSQL limits the connections. Gives the URL to log in. */
+/** Creates a user with the rights of the stack's user, whose connections faults can limit. Resolves to its URL. */
 async function createUser(postgres: Pool, name: string, postgresUrl: string): Promise<string> {
   const password = randomBytes(16).toString("hex");
   const user = escapeIdentifier(name);

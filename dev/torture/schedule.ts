@@ -11,7 +11,7 @@ export interface ScheduleOptions {
 
 const SERVERS: ReadonlySet<Part> = new Set(["mongodbUri", "kafkaBrokers", "schemaRegistryUrl", "postgresUrl"]);
 
-/** Injects faults, some at a time, and counts them. */
+/** Injects random faults, and counts them. */
 export class Schedule {
   readonly counts = new Map<string, number>();
   readonly #options: ScheduleOptions;
@@ -22,7 +22,7 @@ export class Schedule {
     this.#options = options;
   }
 
-  /** One fault after the other until `untilMs`, each kind once before any comes again. The last one is healed. */
+  /** Injects one fault after the other until `untilMs`. Each kind comes once before any comes again. */
   async run(random: Random, untilMs: number): Promise<void> {
     let deck: Fault[] = [];
     while (Date.now() < untilMs) {
@@ -34,7 +34,7 @@ export class Schedule {
     }
   }
 
-  /** Whether a fault touched any server at some moment since then. */
+  /** Whether a fault disturbed a server at any moment since then. */
   serversWereAway(sinceMs: number): boolean {
     return this.#lastAwayMs >= sinceMs || [...this.#busy].some((part) => SERVERS.has(part));
   }

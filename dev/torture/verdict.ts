@@ -7,16 +7,16 @@ export interface Verdict {
   /** States that the rows have shown. */
   readonly states: number;
   readonly stepsBack: number;
-  /** Everything that is not as it should be, in words; steps back included. */
+  /** Every violation as a sentence, including the steps back. */
   readonly differences: readonly string[];
 }
 
-/** How long the pipeline may take for its backlog once every fault is healed. */
+/** How long the pipeline may take to catch up when all faults are healed. */
 const CATCH_UP_SECONDS = 180;
-/** More than a replay needs: the letters of a fault's last moment may come after the first one. */
+/** More than one, because the last dead letters of a fault may come after the first replay. */
 const REPLAYS = 5;
 
-/** Once nothing is written and every fault is healed: waits for the pipeline, and compares everything. */
+/** Waits for the pipeline and compares everything. Call it when all writes have ended and all faults are healed. */
 export async function judge(context: TortureContext, model: ModelHistory): Promise<Verdict> {
   const differences = await verifyDifferences(context);
   for (const { name } of context.tables)
@@ -38,7 +38,7 @@ async function verify({ run }: TortureContext): Promise<string[]> {
   return (JSON.parse(stdout) as { equal: boolean }).equal ? [] : [`headrace verify: ${stdout}`];
 }
 
-/** Nothing stands in the way of a dead letter any more. */
+/** All faults are healed, so that every dead letter can be applied. */
 async function replayAll({ run }: TortureContext): Promise<string[]> {
   let last = "";
   for (let replay = 0; replay < REPLAYS; replay++) {

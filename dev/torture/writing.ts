@@ -3,31 +3,31 @@ import type { ModelWriter } from "../../test/support/model-writer.ts";
 import { between } from "../../test/support/random.ts";
 import type { Random } from "../../test/support/random.ts";
 
-/** Random writes, one after the other, in stretches of different speed, until they are ended. */
+/** Random writes, one after the other, at changing speed, until `end`. */
 export class Writing {
   readonly #writer: ModelWriter;
   readonly #random: Random;
   readonly #done: Promise<void>;
   #ending = false;
-  /** The step in work; what pauses the writing stands in line with them. */
+  /** The current step. `paused` queues behind it. */
   #step: Promise<void> = Promise.resolve();
 
   constructor(writer: ModelWriter, random: Random) {
     this.#writer = writer;
     this.#random = random;
     this.#done = this.#run();
-    // Whoever ends the writing gets the error.
+    // `end` reports the error.
     this.#done.catch(() => {});
   }
 
-  /** Does some work while nothing is written, for what the writer itself would suffer from. */
+  /** Runs `work` while nothing is written, for faults that would disturb the writer too. */
   async paused(work: () => Promise<void>): Promise<void> {
     const paused = this.#step.then(work);
     this.#step = paused.catch(() => {});
     await paused;
   }
 
-  /** Ends the writing after the step in work. @throws what a write failed with */
+  /** Ends the writing after the current step. @throws the error of a failed write */
   async end(): Promise<void> {
     this.#ending = true;
     await this.#done;

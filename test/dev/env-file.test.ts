@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { claimEnvFile, formatEnvFile, writeEnvFile } from "../../dev/env-file.ts";
 import { serverEnvironment, serverUrlsFrom } from "../../dev/stack/server-urls.ts";
 
-// Everything that a shell or a parser of environment files could take for its own.
+// All characters that mean something to a shell or to a parser of environment files.
 const urls = {
   mongodbUri: "mongodb://127.0.0.1:1/?replicaSet=a&x=$HOME#b",
   kafkaBrokers: "127.0.0.1:2,127.0.0.1:3",
@@ -24,7 +24,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("a shell and node --env-file read back what was written", () => {
+test("a shell and node --env-file read the same values", () => {
   writeEnvFile(file, urls);
   const print = "process.stdout.write(JSON.stringify(process.env))";
   const options = { encoding: "utf8", env: { PATH: process.env["PATH"] } } as const;
@@ -41,18 +41,18 @@ test("an address with a quote or a line break is refused", () => {
   }
 });
 
-test("the file of a running stack is not taken", () => {
+test("refuses to overwrite the file of a running stack", () => {
   writeFileSync(file, formatEnvFile(urls, process.ppid));
-  expect(() => claimEnvFile(file)).toThrow(`belongs to the stack of process ${process.ppid}`);
+  expect(() => claimEnvFile(file)).toThrow(`belongs to the running stack of process ${process.ppid}`);
 });
 
-test("a file that no stack has written is not taken", () => {
+test("refuses to overwrite a file that was not written by a stack", () => {
   writeFileSync(file, "SECRET=1\n");
-  expect(() => claimEnvFile(file)).toThrow("no stack has written it");
+  expect(() => claimEnvFile(file)).toThrow("was not written by a stack");
   expect(readFileSync(file, "utf8")).toBe("SECRET=1\n");
 });
 
-test("what a killed stack has left is replaced", () => {
+test("replaces the file of a killed stack", () => {
   const gone = Number(execFileSync("sh", ["-c", "echo $$"], { encoding: "utf8" }));
   writeFileSync(file, formatEnvFile({ ...urls, kafkaBrokers: "old:1" }, gone));
   claimEnvFile(file);
@@ -60,12 +60,12 @@ test("what a killed stack has left is replaced", () => {
   expect(readFileSync(file, "utf8")).toBe(formatEnvFile(urls, process.pid));
 });
 
-test("a file that is not there can be claimed and is not made by that", () => {
+test("allows a file that does not exist, and does not create it", () => {
   claimEnvFile(file);
   expect(existsSync(file)).toBe(false);
 });
 
-test("empty variables count as not given", () => {
+test("empty variables count as not set", () => {
   expect(serverUrlsFrom({ MONGODB_URI: "", KAFKA_BROKERS: "a:1" })).toEqual({ kafkaBrokers: "a:1" });
   expect(serverUrlsFrom(serverEnvironment(urls))).toEqual(urls);
 });

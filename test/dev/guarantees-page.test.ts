@@ -22,11 +22,11 @@ const named = new Set(
     .filter((name) => folders.includes(name.split("/")[0] ?? "")),
 );
 
-test("the guarantees name tests", () => {
+test("the page names tests", () => {
   expect(named.size).toBeGreaterThan(20);
 });
 
-test.each([...named])("the test that shows a guarantee is there: %s", (name) => {
+test.each([...named])("the named test exists: %s", (name) => {
   const files = [".test.ts", ".servers.test.ts", ".long.test.ts"].map(
     (end) => new URL(`../${name}${end}`, import.meta.url),
   );

@@ -9,7 +9,7 @@ import { Client } from "pg";
 import { afterEach, beforeEach, expect, inject, test, vi } from "vitest";
 
 const kind = inject("stackKind") === "docker" ? "docker" : "local";
-/** Containers outlive the death of who started them until testcontainers' reaper comes. */
+/** After a kill, containers run until testcontainers' reaper removes them. */
 const isReaped = kind === "local" || process.env["TESTCONTAINERS_RYUK_DISABLED"] !== "true";
 const signals = isReaped ? (["SIGINT", "SIGKILL"] as const) : (["SIGINT"] as const);
 
@@ -17,7 +17,7 @@ let folder: string;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "headrace-test-"));
-  // As /tmp itself: PostgreSQL runs as another user where this one is root.
+  // Readable by all, like /tmp: if this user is root, PostgreSQL runs as another user.
   chmodSync(folder, 0o711);
 });
 
@@ -27,10 +27,10 @@ function left(): string[] {
   return readdirSync(folder).filter((name) => !name.startsWith("testcontainers-"));
 }
 
-test.each(signals)("a stack of its own runs until %s and leaves nothing", async (signal) => {
+test.each(signals)("npm run stack runs until %s and leaves nothing", async (signal) => {
   const envFile = join(folder, "stack.env");
   const run = spawn(process.execPath, ["dev/run-stack.ts", "--write-env", envFile], {
-    // Its temporary files go to a folder that can be looked into.
+    // With an own folder for temporary files, so that the test can look into it.
     env: { ...process.env, HEADRACE_STACK: kind, TMPDIR: folder },
     stdio: ["ignore", "ignore", "inherit"],
   });
@@ -51,7 +51,7 @@ test.each(signals)("a stack of its own runs until %s and leaves nothing", async 
   run.kill(signal);
   await ended;
   if (signal === "SIGINT") expect(left()).toEqual([]);
-  // Killed, it cannot remove the file itself; the next stack sees that its process is gone.
+  // A killed process cannot remove the file. The next stack sees that the process is gone.
   else await vi.waitFor(() => expect(left()).toEqual(["stack.env"]), { timeout: 20_000 });
   await vi.waitFor(() => expect(fetch(SCHEMA_REGISTRY_URL)).rejects.toThrow(), { timeout: 30_000 });
 });

@@ -11,7 +11,7 @@ import type { Random } from "../support/random.ts";
 const minutes = 60_000;
 
 test(
-  "random writes end in equality and no row ever steps back, however often producer and consumer are killed",
+  "the tables converge and no row steps back, although producer and consumer are killed repeatedly",
   async () => {
     const random = seededRandom(printedSeed());
     const pipeline = await freshPipeline({
@@ -20,7 +20,7 @@ test(
     await createAuditedTables(pipeline.pool, { typed: columnsOf("typed"), plain: columnsOf("plain") });
     const { client, db } = pipeline;
     const writer = new ModelWriter({ client, db, random, collections: ["typed", "plain"], keys: 40 });
-    for (let turn = 0; turn < 300; turn++) await writer.step(); // something for the snapshot
+    for (let turn = 0; turn < 300; turn++) await writer.step(); // for the snapshot
 
     await killWhileWriting(pipeline, writer, random);
 
@@ -33,8 +33,8 @@ test(
 );
 
 /**
- * Writes without pause, while one of the two processes is killed at random moments and started again, until much was
- * written, killed and applied.
+ * Writes without pause while a random process is killed and restarted at random moments, until there were enough kills,
+ * writes and applied changes.
  */
 async function killWhileWriting(pipeline: Pipeline, writer: ModelWriter, random: Random): Promise<void> {
   let isEnough = false;

@@ -17,7 +17,7 @@ function numbered(from: number, made: string): Item[] {
   return Array.from({ length: COUNT }, (_, n) => ({ _id: from + n, made }));
 }
 
-/** A new collection in the place of `items`, half of whose documents have the old ones' keys. */
+/** Replaces `items` by a new collection. Half of its documents have keys of the old one. */
 async function replace(db: Db, made: string): Promise<void> {
   await db.collection<Item>("source").drop();
   await db.collection<Item>("source").insertMany(numbered(COUNT / 2, made));
@@ -30,12 +30,12 @@ async function replace(db: Db, made: string): Promise<void> {
 async function expectEqual(pipeline: Pipeline, documents: number): Promise<void> {
   const verified = await pipeline.run("verify", "--json", "--wait", "120");
   expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
-  // Not what verify has counted: that was before it waited for the pipeline.
+  // verify may have counted before it waited for the pipeline.
   const { rows } = await pipeline.pool.query("SELECT count(*)::int AS count FROM items");
   expect(rows).toEqual([{ count: documents }]);
 }
 
-test("a table follows its collection when that is replaced, dropped, made again, renamed away and lost with its database", async () => {
+test("a table follows its collection through $out, drop, re-creation, rename and dropDatabase", async () => {
   const pipeline = await freshPipeline({ collections: { items: {} } });
   const { db } = pipeline;
   await items(db).insertMany(numbered(0, "first"));

@@ -1,4 +1,4 @@
-// PAINS of users of other pipelines, each through the whole pipeline: MongoDB → Kafka → PostgreSQL.
+// Values that break other pipelines, each through the whole pipeline: MongoDB → Kafka → PostgreSQL.
 import {
   Binary,
   BSONRegExp,
@@ -107,17 +107,17 @@ beforeAll(async () => {
   expect(exitCode, stderr).toBe(0);
 });
 
-test("everything that is strange verifies as equal", async () => {
+test("all hostile values verify as equal", async () => {
   const { stdout, stderr } = await pipeline.run("verify", "--json");
   expect(JSON.parse(stdout), stderr).toMatchObject({ equal: true });
 });
 
-test("a NUL byte becomes U+FFFD, nested ones too", async () => {
+test("a NUL byte becomes U+FFFD, also in nested texts", async () => {
   expect(await row("typed", "nul")).toMatchObject({ text: "a\uFFFDb", nested: { deep: ["x\uFFFD"] } });
   expect(await row("plain", "nul")).toMatchObject({ doc: { text: "a\uFFFDb", nested: { deep: ["x\uFFFD"] } } });
 });
 
-test("a NUL byte is left out, and verifies as equal, with documents.nulCharacters: strip", async () => {
+test("documents.nulCharacters: strip removes a NUL byte, and verify expects that", async () => {
   const stripping = await freshPipeline({
     documents: { nulCharacters: "strip" },
     collections: { typed: { columns: { text: "text" } }, plain: {} },
@@ -166,7 +166,7 @@ test("int64 beyond 2^53 keeps every digit, in a column and nested", async () => 
 });
 
 describe("a value of another type than its column", () => {
-  test("fits where it is the same number", async () => {
+  test("fits if it is the same number", async () => {
     expect(await row("typed", "integral double")).toMatchObject({ integer: 7, _extra: null });
   });
 

@@ -16,7 +16,7 @@ const COLLECTIONS = ["plain", "typed"];
 
 const minutes = 60_000;
 
-/** Contents that take memory in different ways: hardly to be compressed, easily, and with a long text in PostgreSQL. */
+/** Contents that need memory in different places: incompressible, compressible, and with a long text in PostgreSQL. */
 function content(kind: number): Record<string, unknown> {
   const text = randomBytes(DOCUMENT_BYTES / 2).toString("hex");
   switch (kind % 4) {
@@ -44,7 +44,7 @@ async function expectEqual(pipeline: Pipeline): Promise<void> {
 }
 
 test(
-  "documents of nearly 16 MB pass by the snapshot and by the stream, and memory does not grow with their number",
+  "copies documents of nearly 16 MB by snapshot and stream, and memory does not grow with their number",
   async () => {
     const pipeline = await freshPipeline({
       collections: { plain: {}, typed: { columns: { n: "bigint", text: "text" } } },

@@ -23,7 +23,7 @@ async function expectEqual(pipeline: Pipeline): Promise<void> {
   expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({ equal: true });
 }
 
-/** Counts the keys' rows over and over, until it is asked for the lowest count. */
+/** Counts the rows of the keys repeatedly until the lowest count is requested. */
 function watchRows({ pool }: Pipeline, keys: readonly string[]): () => Promise<number> {
   let lowest = Infinity;
   let isOver = false;
@@ -40,7 +40,7 @@ function watchRows({ pool }: Pipeline, keys: readonly string[]): () => Promise<n
   };
 }
 
-/** A pipeline with one collection, in which all is equal, and then the states that its rows show. */
+/** A pipeline with one collection that is copied completely, and from then on the recorded states of its rows. */
 async function setUp(client: MongoClient, uri: string, config: Record<string, Record<string, unknown>>) {
   const db = client.db(uniqueName("test"));
   onTestFinished(async () => {
@@ -67,7 +67,7 @@ async function setUp(client: MongoClient, uri: string, config: Record<string, Re
   return { db, pipeline, writer, producer, consumer };
 }
 
-/** The keys of documents that have been there all the time since. */
+/** The keys of documents that have existed since then. */
 function keysSince(writer: ModelWriter, before: readonly string[], since: Version): readonly string[] {
   const kept = before.filter((key) => !writer.history.vanishesAfter("plain", key, since));
   expect(kept.length).toBeLessThan(before.length);
@@ -80,7 +80,7 @@ async function expectNoStepBack({ pool }: Pipeline, { history }: ModelWriter): P
 }
 
 test(
-  "a producer that was frozen until the oplog had rolled on copies everything anew: equal tables, no step back, never empty",
+  "a producer that was frozen until the oplog rolled over copies everything again: equal, no step back, never empty",
   { timeout: 300_000 },
   async () => {
     const { client, uri } = mongodb;
@@ -102,7 +102,7 @@ test(
 );
 
 test(
-  "a consumer that was away until Kafka had deleted what it had not read has the collection copied anew: the same",
+  "a consumer that was down until Kafka deleted unread records requests a new copy: equal, no step back, never empty",
   { timeout: 300_000 },
   async () => {
     const { client, uri } = mongodb;
@@ -117,14 +117,14 @@ test(
     const lowest = watchRows(pipeline, kept);
     const restarted = pipeline.start("consume");
     await restarted.logged("the producer will copy their collection again");
-    // Nobody else knows that a copy is on its way.
+    // No other process knows that a copy is on its way.
     await vi.waitFor(() => expectEqual(pipeline), { timeout: 120_000, interval: 500 });
     expect(await lowest()).toBe(kept.length);
     await expectNoStepBack(pipeline, writer);
   },
 );
 
-/** Once the producer has published all that was written. */
+/** Resolves when the producer has published all writes. */
 async function deleteAllRecords(pipeline: Pipeline, db: Db): Promise<void> {
   const now = await clusterTimeOf(db);
   await vi.waitFor(

@@ -1,4 +1,5 @@
-// What the producer cannot encode or send is a dead letter with only a key: it is mended in MongoDB, or in Kafka, and replayed.
+// A document that the producer cannot encode or send becomes a dead letter with only a key. It is replayed when the
+// document or the topic's limit is fixed.
 import kafkajs from "kafkajs";
 import { expect, test } from "vitest";
 import { topicOf } from "../../src/schemas/topics.ts";
@@ -18,7 +19,7 @@ async function list(pipeline: Pipeline): Promise<Letter[]> {
   return JSON.parse(stdout) as Letter[];
 }
 
-/** What `dlq replay` says. */
+/** The output of `dlq replay`. */
 async function replay(pipeline: Pipeline, exitCode: number): Promise<object> {
   const result = await pipeline.run("dlq", "replay", "--json");
   expect(result.exitCode, result.stderr).toBe(exitCode);
@@ -43,7 +44,7 @@ async function limitRecords({ name, db }: Pipeline, collection: string, bytes: n
 }
 
 test(
-  "a document that was too large is copied once the topic takes it; until then it stays one dead letter",
+  "a document that is too large stays one dead letter, and is copied when the topic's limit is raised",
   { timeout: 300_000 },
   async () => {
     const pipeline = await freshPipeline({ collections: { items: {} } });
@@ -71,7 +72,7 @@ test(
 );
 
 test(
-  "a document of another _id type is mended by giving it another _id; one that no key can name stays open",
+  "a document with a wrong _id type is replayed with a new _id; one whose _id is no valid key stays open",
   { timeout: 300_000 },
   async () => {
     const pipeline = await freshPipeline({ collections: { items: { idType: "integer" } } });
@@ -80,7 +81,7 @@ test(
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
     expect(await list(pipeline)).toMatchObject([{ code: "ID_TYPE_MISMATCH", attempts: 1 }]);
 
-    // Nobody runs that could read it again: the signal waits.
+    // No producer runs that could read it again, so the signal waits.
     await items.deleteOne({ _id: "two" });
     await items.insertOne({ _id: 2 });
     expect(await replay(pipeline, 1)).toMatchObject({ replayed: 0, needsSnapshot: 1 });

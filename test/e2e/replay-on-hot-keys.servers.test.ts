@@ -6,7 +6,7 @@ import { freshPipeline } from "../support/pipeline.ts";
 import { printedSeed, seededRandom } from "../support/random.ts";
 
 test(
-  "a replay of dead letters on keys that are written and deleted meanwhile resurrects nothing and overwrites nothing",
+  "a replay of dead letters neither resurrects deleted rows nor overwrites newer ones",
   async () => {
     const pipeline = await freshPipeline({
       collections: { items: {} },

@@ -1,5 +1,5 @@
-// SIGKILL at the moments in a process's life at which it matters what has been done and what it knows of it. A proxy
-// sees such a moment go by.
+// SIGKILL at critical moments: before or after a step that the process may or may not know to be done. A proxy detects
+// the moment.
 import { expect, test } from "vitest";
 import type { HeadraceProcess } from "../../dev/headrace-process.ts";
 import { apiKeys } from "../support/kafka-proxy.ts";
@@ -7,9 +7,9 @@ import type { ProtocolProxy } from "../support/protocol-proxy.ts";
 import { faultyPipeline } from "./faulty-pipeline.ts";
 import type { FaultyPipeline, Proxies } from "./faulty-pipeline.ts";
 
-/** A moment, and at which of its occurrences in a process's life the process is killed. */
+/** A moment, and the number of its occurrence at which the process is killed. */
 interface CrashPoint {
-  /** Calls `isReached` whenever the moment has come, and lets nothing more through where it says so. */
+  /** Calls `isReached` whenever the moment comes. If it returns true, drops the message. */
   readonly watch: (proxies: Proxies, isReached: () => boolean) => void;
   readonly occurrence: number;
 }
@@ -37,7 +37,7 @@ const mongodbResponse = (command: string, occurrence: number): CrashPoint => ({
   occurrence,
 });
 
-// The first transaction holds a session's marker, the later ones events.
+// The first transaction has the session's marker, later ones have events.
 const producerPoints: CrashPoints = {
   "a schema has been registered": {
     watch: ({ registry }, isReached) => catchAll(registry.setVerdict, (kind) => kind.startsWith("POST"))(isReached),
@@ -70,7 +70,7 @@ const consumerPoints: CrashPoints = {
   "a dead letter has been written": kafkaResponse(apiKeys.produce, 2),
 };
 
-/** Runs a process through the proxies and kills it when the moment has come. */
+/** Runs a process through the proxies and kills it at the moment. */
 async function crashAt({ through, proxies }: FaultyPipeline, command: string, point: CrashPoint): Promise<void> {
   const reached = Promise.withResolvers<void>();
   let left = point.occurrence;
@@ -92,12 +92,12 @@ async function crashAt({ through, proxies }: FaultyPipeline, command: string, po
 
 async function crashAtAll(faulty: FaultyPipeline, command: string, points: CrashPoints): Promise<void> {
   for (const [name, point] of Object.entries(points)) {
-    process.stderr.write(`${command} is killed when ${name}\n`);
+    process.stderr.write(`kill ${command}: ${name}\n`);
     await crashAt(faulty, command, point);
   }
 }
 
-test("a producer may be killed at any moment", async () => {
+test("a producer that is killed at a critical moment loses and repeats nothing", async () => {
   const faulty = await faultyPipeline();
   const { pipeline, whileWriting, expectEqual } = faulty;
   pipeline.start("consume");
@@ -106,10 +106,10 @@ test("a producer may be killed at any moment", async () => {
   await expectEqual();
 });
 
-test("a consumer may be killed at any moment", async () => {
+test("a consumer that is killed at a critical moment loses and repeats nothing", async () => {
   const faulty = await faultyPipeline();
   const { pipeline, pool, whileWriting, expectEqual } = faulty;
-  // So that there are dead letters.
+  // Causes dead letters.
   await pool.query("ALTER TABLE typed ADD CONSTRAINT poison CHECK (n % 5 <> 0)");
   pipeline.start("produce");
   await whileWriting(() => crashAtAll(faulty, "consume", consumerPoints));

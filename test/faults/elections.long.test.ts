@@ -13,7 +13,7 @@ const MINUTES = 60_000;
 const mongodb = useOwnMongodb(THREE_MEMBERS);
 
 test(
-  "it goes on by itself when another member of the replica set becomes primary, as one steps down or dies",
+  "continues after elections, whether the primary steps down or crashes",
   async () => {
     const database = uniqueName("elections");
     const db = mongodb.client.db(database);

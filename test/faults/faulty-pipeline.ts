@@ -1,4 +1,4 @@
-// A pipeline whose processes can be led through proxies, written to without pause by a writer that keeps a model.
+// A pipeline whose processes can use proxies, and a writer that writes without pause and keeps a model.
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished } from "vitest";
 import { auditViolations, createAuditedTables, rowDifferences } from "../support/audit-trail.ts";
@@ -32,7 +32,7 @@ export async function startProxies() {
 
 export type Proxies = Awaited<ReturnType<typeof startProxies>>;
 
-/** Something for the snapshot is there; nothing runs yet. */
+/** Has documents for the snapshot. No process runs yet. */
 export async function faultyPipeline() {
   const proxies = await startProxies();
   const pipeline = await freshPipeline({
@@ -47,11 +47,11 @@ export async function faultyPipeline() {
   onTestFinished(() => writer.close());
   for (let step = 0; step < 300; step++) await writer.step();
 
-  /** Writes while `work` goes on. */
+  /** Writes while `work` runs. */
   const whileWriting = async (work: () => Promise<void>): Promise<void> => {
     let isDone = false;
     const working = work().finally(() => (isDone = true));
-    // Looked at below; here only kept from being unhandled.
+    // Prevents an unhandled rejection; awaited below.
     working.catch(() => {});
     while (!isDone) {
       await writer.step();
@@ -60,7 +60,7 @@ export async function faultyPipeline() {
     await working;
   };
 
-  /** PostgreSQL is equal to MongoDB and to the model, and no row has ever shown what its document was not. */
+  /** The tables equal MongoDB and the model, and every state of a row was a state of its document. */
   const expectEqual = async (): Promise<void> => {
     const { exitCode, stdout, stderr } = await pipeline.run("verify", "--wait", WAIT_SECONDS);
     expect(exitCode, stdout + stderr).toBe(0);

@@ -4,7 +4,7 @@ import type { Pipeline } from "../support/pipeline.ts";
 
 const MINUTES = 60_000;
 
-/** Starts a producer over and over, and kills it each time that a topic has grown to the next number of records. */
+/** Starts a producer again and again. Kills it each time the topic reaches the next number of records. */
 export async function killAt(pipeline: Pipeline, topic: string, counts: readonly number[]): Promise<void> {
   const admin = testKafka().admin();
   await admin.connect();

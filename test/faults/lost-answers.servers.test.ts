@@ -1,5 +1,4 @@
-// What was asked for has been done, and whoever asked does not get to know: the connection breaks in the middle of the
-// answer.
+// The server executes a request, but the connection breaks in the middle of its response.
 import { expect, test } from "vitest";
 import { apiKeys } from "../support/kafka-proxy.ts";
 import type { ProtocolProxy } from "../support/protocol-proxy.ts";
@@ -8,7 +7,7 @@ import type { Proxies } from "./faulty-pipeline.ts";
 
 type Lose = (proxies: Proxies, times: number) => Promise<void>;
 
-/** Resolves when so many answers have been lost. */
+/** Resolves when `times` responses are lost. */
 async function loseNext<Kind>(
   proxy: Pick<ProtocolProxy<Kind>, "setVerdict">,
   isMeant: (kind: Kind) => boolean,
@@ -50,22 +49,22 @@ const answers: Readonly<Record<string, Lose>> = {
   "a transaction of PostgreSQL committed": ofPostgres("COMMIT"),
 };
 
-test("lost answers of any server lose nothing, and no row steps back", async () => {
+test("lost responses of any server lose no change, and no row steps back", async () => {
   const { proxies, through, whileWriting, expectEqual } = await faultyPipeline();
   const processes = ["produce", "consume"].map((command) => through.start(command));
   const unexpectedEnd = Promise.race(processes.map((each) => each.unexpectedEnd()));
-  // Looked at below; after the test the processes are ended on purpose.
+  // Prevents an unhandled rejection: the processes are killed after the test.
   unexpectedEnd.catch(() => {});
   await whileWriting(async () => {
     for (const [name, lose] of Object.entries(answers)) {
-      process.stderr.write(`lose the answer: ${name}\n`);
+      process.stderr.write(`lose the response: ${name}\n`);
       await Promise.race([lose(proxies, 2), unexpectedEnd]);
     }
   });
   await expectEqual();
 });
 
-test("dead letters whose acknowledgement is lost count once, and are replayed", async () => {
+test("a dead letter whose acknowledgement is lost exists once and can be replayed", async () => {
   const { pipeline, proxies, pool, through, whileWriting, expectEqual } = await faultyPipeline();
   await pool.query("ALTER TABLE typed ADD CONSTRAINT poison CHECK (n % 5 <> 0)");
   pipeline.start("produce");

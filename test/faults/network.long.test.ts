@@ -8,7 +8,7 @@ const MINUTES = 60_000;
 
 type Way = Proxies[keyof Proxies];
 
-/** How long a disturbance lasts: longer than what it takes to notice, shorter than a session of the group. */
+/** Duration of a disturbance: long enough to be noticed, shorter than a session timeout. */
 const LASTING_MS = 3_000;
 
 const disturbances: Readonly<Record<string, (way: Way) => Promise<void>>> = {
@@ -22,7 +22,7 @@ const disturbances: Readonly<Record<string, (way: Way) => Promise<void>>> = {
     await sleep(LASTING_MS);
     way.restore();
   },
-  "is cut over and over": async (way) => {
+  "is cut repeatedly": async (way) => {
     for (let times = 0; times < 10; times++) {
       way.cut();
       await sleep(50);
@@ -30,12 +30,12 @@ const disturbances: Readonly<Record<string, (way: Way) => Promise<void>>> = {
       await sleep(LASTING_MS / 10);
     }
   },
-  "is half-open, and goes on": async (way) => {
+  "is half-open and recovers": async (way) => {
     way.pauseResponses();
     await sleep(LASTING_MS);
     way.resume();
   },
-  "is half-open, and breaks": async (way) => {
+  "is half-open and breaks": async (way) => {
     way.pauseResponses();
     await sleep(LASTING_MS);
     way.cut();
@@ -53,7 +53,7 @@ const disturbances: Readonly<Record<string, (way: Way) => Promise<void>>> = {
 };
 
 test.each(["mongodb", "kafka", "registry", "postgres"] as const)(
-  "whatever the way to a server (%s) does, nothing is lost and the pipeline goes on by itself",
+  "the pipeline survives every disturbance of the connection to %s",
   async (server) => {
     const { pool, proxies, through, whileWriting, expectEqual } = await faultyPipeline();
     const processes = ["produce", "consume"].map((command) => through.start(command));
@@ -66,7 +66,7 @@ test.each(["mongodb", "kafka", "registry", "postgres"] as const)(
     await whileWriting(async () => {
       await Promise.race([goesOn(), unexpectedEnd]);
       for (const [name, disturb] of Object.entries(disturbances)) {
-        process.stderr.write(`the way to ${server} ${name}\n`);
+        process.stderr.write(`the connection to ${server} ${name}\n`);
         await disturb(proxies[server]);
         await Promise.race([goesOn(), unexpectedEnd]);
       }

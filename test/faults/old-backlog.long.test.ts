@@ -1,4 +1,4 @@
-// On a mongod of its own: how long that keeps its snapshots is set for all of it.
+// On a separate mongod, because the snapshot window is a setting of the whole server.
 import type { Db, Timestamp } from "mongodb";
 import { expect, test, vi } from "vitest";
 import { versionOf } from "../../src/schemas/change-event.ts";
@@ -25,7 +25,7 @@ const MINUTES = 60_000;
 const mongodb = useOwnMongodb({});
 
 test(
-  "a backlog of 500,000 changes that is older than the server's snapshots ends in equality, in order, with producers that are killed",
+  "copies a backlog of 500,000 changes that is older than the snapshot window, in order, while producers are killed",
   async () => {
     const random = seededRandom(printedSeed());
     const database = uniqueName("backlog");
@@ -49,11 +49,11 @@ test(
     const counts = Array.from({ length: KILLS }, (_, kill) => KEYS * (1 + (kill + random()) / 2));
     await killAt(pipeline, topic, counts);
     pipeline.start("run");
-    // Until all of it is there.
+    // Waits until everything is applied.
     const { exitCode, stdout, stderr } = await pipeline.run("verify", "--wait", "600");
     expect(exitCode, stdout + stderr).toBe(0);
     const { versions, fallen } = await orderIn(topic);
-    // Read at a later time than that of any change.
+    // Their version is later than the last change.
     const resolved = versions.filter((version) => version > end).length;
     process.stderr.write(`${changes} changes, ${versions.length} records in Kafka, ${resolved} resolved\n${stdout}\n`);
     expect(fallen).toEqual([]);
@@ -62,7 +62,7 @@ test(
   30 * MINUTES,
 );
 
-/** Each key is changed over and over; some are deleted, and some of those come back. Gives how many changes that are. */
+/** Changes each key repeatedly, deletes some and inserts some of these again. Resolves to the number of changes. */
 async function makeBacklog(db: Db): Promise<number> {
   const items = db.collection<Item>("items");
   let changes = 0;
@@ -81,7 +81,7 @@ async function clusterTime(db: Db): Promise<Timestamp> {
   return operationTime;
 }
 
-/** Makes the server forget what it was at a time. */
+/** Makes reads at this time impossible. */
 async function makeUnreadable(db: Db, atClusterTime: Timestamp): Promise<void> {
   const setWindow = (seconds: number) =>
     mongodb.client.db("admin").command({ setParameter: 1, minSnapshotHistoryWindowInSeconds: seconds });
@@ -94,11 +94,11 @@ async function makeUnreadable(db: Db, atClusterTime: Timestamp): Promise<void> {
     },
     { timeout: MINUTES, interval: 50 },
   );
-  // The changes made from now on can be read as they were.
+  // From now on, the server keeps its snapshots again.
   await setWindow(300);
 }
 
-/** The versions of a topic's records, and those whose version is lower than one before of their key. */
+/** The versions of a topic's records, and those that are lower than an earlier one of the same key. */
 async function orderIn(topic: string): Promise<{ versions: bigint[]; fallen: string[] }> {
   const registry = createSchemaRegistry({ url: servers().schemaRegistryUrl });
   const newest = new Map<string, bigint>();

@@ -18,7 +18,7 @@ const KILLS = 10;
 const MINUTES = 60_000;
 
 test(
-  "a snapshot of a million documents, killed ten times, reads hardly a document twice, and has the changes made meanwhile",
+  "a snapshot of a million documents that is killed ten times reads at most 10 % twice and has all changes",
   async () => {
     const random = seededRandom(printedSeed());
     const pipeline = await freshPipeline({ collections: { items: {} } });
@@ -26,7 +26,7 @@ test(
     await insertMany(db);
     await profileSnapshot(db);
     const changes = changeUntil(db, random);
-    // Somewhere in each tenth; each kill loses the chunks that were read ahead.
+    // One kill at random in each tenth. Each kill loses the chunks that were read ahead.
     const counts = Array.from({ length: KILLS }, (_, kill) => ((kill + random()) / KILLS) * 0.95 * DOCUMENTS);
     await killAt(pipeline, topicOf(name, db.databaseName, "items"), counts);
     pipeline.start("run");
@@ -51,7 +51,7 @@ async function insertMany(db: Db): Promise<void> {
   }
 }
 
-/** MongoDB itself writes down every read along the index, which is how snapshots read. */
+/** Makes MongoDB's profiler record every read with a hint, which is how snapshots read. */
 async function profileSnapshot(db: Db): Promise<void> {
   await db.createCollection("system.profile", { capped: true, size: 256 * 1024 * 1024 });
   await db.command({ profile: 2, filter: { ns: `${db.databaseName}.items`, "command.hint": { $exists: true } } });
@@ -67,7 +67,7 @@ async function documentsRead(db: Db): Promise<{ read: number; reads: number }> {
   return found ?? { read: 0, reads: 0 };
 }
 
-/** Changes all over the collection, one after the other. */
+/** Random changes in the whole collection, one after the other. */
 function changeUntil(db: Db, random: Random): { end: () => Promise<number> } {
   const items = db.collection<Item>("items");
   let isEnding = false;

@@ -1,4 +1,4 @@
-// A trigger that keeps every state a row has ever shown, and the check of that trail against the writer's model.
+// A trigger that records every state of every row, and the comparison of these states with the writer's model.
 import { escapeIdentifier, type Pool } from "pg";
 import type { Fields, ModelHistory } from "./model-history.ts";
 
@@ -6,11 +6,11 @@ interface AuditEntry {
   readonly relation: string;
   readonly key: string;
   readonly version: string;
-  /** null: the row, of that version, was deleted. */
+  /** Null: the row, with this version, was deleted. */
   readonly row: Record<string, unknown> | null;
 }
 
-/** Makes the tables as Headrace would, with the trigger on them from the first row on. */
+/** Creates the tables like Headrace, with the trigger before the first row. */
 export async function createAuditedTables(pool: Pool, tables: Record<string, string>): Promise<void> {
   await pool.query(
     "CREATE TABLE audit (seq bigserial PRIMARY KEY, relation text, key text, version bigint, row jsonb)",
@@ -31,18 +31,18 @@ export async function createAuditedTables(pool: Pool, tables: Record<string, str
   }
 }
 
-/** Makes the row (without `_id` and `_version`) that a document should have in a table. */
+/** The row that a document should have in a table, without `_id` and `_version`. */
 export type RowOf = (table: string, key: string, fields: Fields) => Record<string, unknown>;
 
-/** How many states rows have shown so far. */
+/** Number of states that rows have had so far. */
 export async function auditEntries(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ count: string }>("SELECT count(*) FROM audit");
   return Number(rows[0]?.count);
 }
 
 /**
- * Every way in which the trail differs from the model: a version that fell, a row that was not what the document was
- * at the row's version, or one that vanished without a reason.
+ * Every difference between the recorded states and the model: a version that went back, a row that differs from the
+ * document at the row's version, or a row that vanished without a reason.
  */
 export async function auditViolations(
   pool: Pool,
@@ -64,7 +64,7 @@ export async function auditViolations(
     last.set(id, version);
     if (entry.row === null) {
       if (!model.vanishesAfter(entry.relation, entry.key, version))
-        violations.push(`${id}: vanished at ${version}, and the document was not deleted after that`);
+        violations.push(`${id}: vanished at ${version}, but the document was not deleted after that`);
       continue;
     }
     const fields = model.fieldsAt(entry.relation, entry.key, version);
@@ -76,7 +76,7 @@ export async function auditViolations(
   return { entries: rows.length, stepsBack, violations };
 }
 
-/** Every way in which a table differs from what the model says that its collection holds now. */
+/** Every difference between a table and the current documents of its collection in the model. */
 export async function rowDifferences(pool: Pool, model: ModelHistory, table: string, rowOf: RowOf): Promise<string[]> {
   const { rows } = await pool.query<{ key: string; row: Record<string, unknown> }>(
     `SELECT _id AS key, to_jsonb(t) - '_id' - '_version' AS row FROM ${escapeIdentifier(table)} AS t`,

@@ -1,4 +1,4 @@
-/** The cells of a change (`Change.cells`) that say this. */
+/** The cells of a change (`Change.cells`) with these texts. */
 export function cellsOf(texts: readonly (string | null)[]): Buffer {
   return Buffer.concat(
     texts.flatMap((text) => {

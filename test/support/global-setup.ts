@@ -10,7 +10,7 @@ declare module "vitest" {
   }
 }
 
-/** Gives the tests of the project `servers` one stack; addresses in the environment replace its servers. */
+/** Starts one stack for all tests with servers. Addresses in the environment replace its servers. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stack = await startStack({ report: (line) => process.stderr.write(`${line}\n`) });
   const { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl } = stack;

@@ -2,11 +2,11 @@ import { startProtocolProxy } from "./protocol-proxy.ts";
 import type { Protocol, ProtocolProxy } from "./protocol-proxy.ts";
 
 /**
- * A proxy in front of a server of HTTP/1.1 without TLS. Kinds are methods and paths (`POST /subjects/a/versions`), of
- * a response that of its request. Clients must wait for each answer, as all usual ones do.
+ * A proxy in front of an HTTP/1.1 server without TLS. Kinds are methods and paths (`POST /subjects/a/versions`); a
+ * response has the one of its request. Clients must not pipeline requests.
  */
 export interface HttpProxy extends ProtocolProxy<string> {
-  /** To give to a client. */
+  /** The proxy's address for clients. */
   readonly url: string;
 }
 

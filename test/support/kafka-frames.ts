@@ -1,4 +1,4 @@
-/** The head of a request frame. */
+/** The header of a request frame. */
 export function requestHead(frame: Buffer): { readonly apiKey: number; readonly correlationId: number } {
   return { apiKey: frame.readInt16BE(4), correlationId: frame.readInt32BE(8) };
 }
@@ -9,8 +9,8 @@ export function responseCorrelationId(frame: Buffer): number {
 }
 
 /**
- * Replaces, in place, the port wherever an address stands in a response: its host as text, then its port (int32).
- * No size changes. A topic's name cannot look like that, having no zero bytes. Returns how many were replaced.
+ * Replaces the port of an address everywhere in a response, in place. An address is the host as text and the port as
+ * int32, so no size changes. A topic's name cannot look like an address, because it has no zero bytes. Returns the count.
  */
 export function replacePort(frame: Buffer, host: string, from: number, to: number): number {
   const address = Buffer.alloc(host.length + 4);

@@ -17,15 +17,15 @@ export const apiKeys = {
   endTxn: 26,
 } as const;
 
-/** A proxy in front of a single broker. Kinds are api keys, of a response that of its request. */
+/** A proxy in front of a single broker. Kinds are api keys; a response has the one of its request. */
 export interface KafkaProxy extends ProtocolProxy<number> {
-  /** Its address, to give to a client: all its connections then go through the proxy. */
+  /** The proxy's address for clients. All their connections go through the proxy. */
   readonly brokers: string;
 }
 
 /**
- * Starts a proxy in front of the one broker `host:port`. The addresses that the broker tells clients (in Metadata and
- * FindCoordinator responses) are replaced by the proxy's; so the broker must advertise itself as `host:port`.
+ * Starts a proxy in front of the one broker `host:port`, which must be its advertised address. In Metadata and
+ * FindCoordinator responses, replaces this address by the proxy's.
  */
 export async function startKafkaProxy(broker: string): Promise<KafkaProxy> {
   const [host = "", portText = ""] = broker.split(":");
@@ -34,9 +34,9 @@ export async function startKafkaProxy(broker: string): Promise<KafkaProxy> {
   const redirect = (apiKey: number, frame: Buffer): void => {
     if (apiKey !== apiKeys.metadata && apiKey !== apiKeys.findCoordinator) return;
     const replaced = replacePort(frame, host, port, proxy.port);
-    // Otherwise clients would go past the proxy unnoticed.
+    // Otherwise clients would bypass the proxy unnoticed.
     if (apiKey === apiKeys.metadata && replaced === 0) {
-      throw new Error(`The broker does not advertise itself as ${broker}: its clients cannot be led through a proxy.`);
+      throw new Error(`The broker does not advertise the address ${broker}. Its clients would bypass the proxy.`);
     }
   };
 
@@ -55,7 +55,7 @@ export async function startKafkaProxy(broker: string): Promise<KafkaProxy> {
         responseFrames.push(chunk).map((bytes) => {
           const correlationId = responseCorrelationId(bytes);
           const kind = inFlight.get(correlationId);
-          if (kind === undefined) throw new Error(`The broker answered ${correlationId}, which nobody has asked.`);
+          if (kind === undefined) throw new Error(`The broker answered the unknown request ${correlationId}.`);
           inFlight.delete(correlationId);
           redirect(kind, bytes);
           return { bytes, kind };

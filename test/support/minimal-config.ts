@@ -1,4 +1,4 @@
-/** The least that a headrace.yaml says. */
+/** A headrace.yaml with only the required settings. */
 export const MINIMAL_CONFIG = {
   name: "shop",
   mongodb: { uri: "mongodb://localhost:27017", database: "shop" },

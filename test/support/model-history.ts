@@ -1,14 +1,14 @@
-/** A document of the model; `_id` apart. */
+/** A document of the model, without `_id`. */
 export type Fields = Record<string, unknown>;
 
 interface State {
   /** Cluster time of the write, as a version. */
   readonly version: bigint;
-  /** The document from then on; null: there is none. */
+  /** The document from then on. Null: it does not exist. */
   readonly fields: Fields | null;
 }
 
-/** Everything that collections have ever held: what to compare with. */
+/** All states that the documents ever had: the model to compare with. */
 export class ModelHistory {
   readonly #states = new Map<string, State[]>();
   readonly #replacements = new Map<string, bigint[]>();
@@ -21,7 +21,7 @@ export class ModelHistory {
     this.#states.set(id, states);
   }
 
-  /** The collection was dropped, renamed away or replaced by another: it has these documents, by key, and no others. */
+  /** The collection was dropped, renamed or replaced. Now it has exactly these documents, by key. */
   replace(collection: string, version: bigint, documents: ReadonlyMap<string, Fields>): void {
     for (const key of this.documentsIn(collection).keys()) {
       if (!documents.has(key)) this.record(collection, key, { version, fields: null });
@@ -30,12 +30,12 @@ export class ModelHistory {
     this.#replacements.set(collection, [...this.replacementsOf(collection), version]);
   }
 
-  /** The versions at which a collection was dropped, renamed away or replaced. */
+  /** The versions at which a collection was dropped, renamed or replaced. */
   replacementsOf(collection: string): readonly bigint[] {
     return this.#replacements.get(collection) ?? [];
   }
 
-  /** What the key's document was at the version; null where it did not exist. */
+  /** The key's document at a version. Null if it did not exist. */
   fieldsAt(collection: string, key: string, version: bigint): Fields | null {
     const states = this.#states.get(`${collection}/${key}`) ?? [];
     let [low, high] = [0, states.length];
@@ -47,12 +47,12 @@ export class ModelHistory {
     return states[low - 1]?.fields ?? null;
   }
 
-  /** What the key's document is now. */
+  /** The key's current document. Null if it does not exist. */
   fieldsOf(collection: string, key: string): Fields | null {
     return this.#states.get(`${collection}/${key}`)?.at(-1)?.fields ?? null;
   }
 
-  /** The documents that a collection holds now, by key. */
+  /** The current documents of a collection, by key. */
   documentsIn(collection: string): Map<string, Fields> {
     const documents = new Map<string, Fields>();
     for (const [id, states] of this.#states) {
@@ -62,7 +62,7 @@ export class ModelHistory {
     return documents;
   }
 
-  /** Whether there is a reason for the row of a key's state to vanish: a delete, or a replacement of the collection. */
+  /** Whether a row of this version may vanish: the key was deleted or the collection replaced later. */
   vanishesAfter(collection: string, key: string, version: bigint): boolean {
     const states = this.#states.get(`${collection}/${key}`) ?? [];
     return (

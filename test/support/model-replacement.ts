@@ -1,4 +1,4 @@
-// What ends a collection as it was, without an event for each of its documents.
+// Replaces whole collections, without an event for each document.
 import type { ClientSession, Db } from "mongodb";
 import type { Fields } from "./model-history.ts";
 import type { Random } from "./random.ts";
@@ -6,22 +6,22 @@ import type { Random } from "./random.ts";
 /** The documents of a collection, by key. */
 export type Documents = ReadonlyMap<string, Fields>;
 
-/** A collection that is to be replaced. */
+/** A collection to replace. */
 interface Target {
   readonly db: Db;
   readonly session: ClientSession;
   readonly collection: string;
-  /** What it holds. */
+  /** The current documents. */
   readonly before: Documents;
-  /** What it may hold afterwards, with more keys than none. */
+  /** The documents afterwards, at least one; some replacements ignore them. */
   readonly after: Documents;
 }
 
-/** Makes the replacement with its last write in the session, and gives what the collection then holds. */
+/** Replaces the collection with the session's last write. Resolves to its new documents. */
 type Replacement = (target: Target) => Promise<Documents>;
 
 const NOTHING: Documents = new Map();
-/** Collections that nobody replicates. */
+/** Collections that are not replicated. */
 const STAGING = "staging";
 const ATTIC = "attic";
 
@@ -64,10 +64,10 @@ async function fill(db: Db, documents: Documents): Promise<void> {
 }
 
 const ofAny: readonly Replacement[] = [renameOnto, outOfAnother];
-/** One without documents may not exist. */
+/** Not for empty collections, which may not exist. */
 const ofFilled: readonly Replacement[] = [...ofAny, drop, renameAway, outOfItself];
 
-/** Replaces a collection in a random way: the session's last write is what does it. Gives what it then holds. */
+/** Replaces a collection in a random way with the session's last write. Resolves to its new documents. */
 export async function replaceCollection(target: Target, random: Random): Promise<Documents> {
   const possible = target.before.size === 0 ? ofAny : ofFilled;
   const replacement = possible[Math.floor(random() * possible.length)] ?? renameOnto;

@@ -1,15 +1,15 @@
-// How the collections of a model are mapped: in columns where the name begins with `typed`, else as whole documents.
+// The mapping of the model's collections: with columns if the name starts with `typed`, else as whole documents.
 import type { Fields } from "./model-history.ts";
 
 const isTyped = (collection: string): boolean => collection.startsWith("typed");
 
-/** What a pipeline's config says of a collection. */
+/** The config of a collection. */
 export function mappingOf(collection: string): Record<string, unknown> {
   if (!isTyped(collection)) return {};
   return { columns: { n: "bigint", text: "text", a: { path: "nested.a", type: "integer" } } };
 }
 
-/** Definitions of the table's columns, Headrace's own two left out. */
+/** The definitions of the table's columns, without `_id` and `_version`. */
 export function columnsOf(table: string): string {
   return isTyped(table) ? "n bigint, text text, a integer, _extra jsonb" : "doc jsonb";
 }

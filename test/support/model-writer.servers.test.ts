@@ -25,13 +25,13 @@ function versionOf({ clusterTime }: ChangeStreamDocument): bigint {
   return (BigInt(clusterTime!.t) << 32n) | BigInt(clusterTime!.i);
 }
 
-/** The collections that an event ends as they were. */
+/** The collections that an event replaces. */
 function replacedBy(event: ChangeStreamDocument): string[] {
   if (event.operationType === "drop") return [event.ns.coll];
   return event.operationType === "rename" ? [event.ns.coll, event.to.coll] : [];
 }
 
-test("the model has what the collections hold, and the times at which they were replaced", async () => {
+test("the model has the documents of the collections, and the versions of the replacements", async () => {
   const { client, db } = await freshMongoDatabase();
   const random = seededRandom(printedSeed());
   const writer = new ModelWriter({ client, db, random, collections: COLLECTIONS, keys: 10, replacements: 0.1 });

@@ -1,4 +1,4 @@
-// Random writes on few keys, with the history of every key as the model to compare with.
+// Random writes to few keys. Keeps the history of every key as the model to compare with.
 import type { ClientSession, Collection, Db, MongoClient } from "mongodb";
 import { ModelHistory } from "./model-history.ts";
 import type { Fields } from "./model-history.ts";
@@ -15,13 +15,13 @@ interface ModelWriterOptions {
   readonly db: Db;
   readonly random: Random;
   readonly collections: readonly string[];
-  /** How many in each collection. */
+  /** Number of keys per collection. */
   readonly keys: number;
   /** The share of steps that drop, rename or replace a whole collection. Default: none. */
   readonly replacements?: number;
 }
 
-/** Writes in sequence, so that every key's history is known exactly. */
+/** Writes one after the other, so that the history of every key is known exactly. */
 export class ModelWriter {
   operations = 0;
   readonly history = new ModelHistory();
@@ -92,7 +92,7 @@ export class ModelWriter {
     this.operations++;
   }
 
-  /** Mostly any key; now and then the same one many times in a row. */
+  /** Usually a random key; sometimes the same key many times in a row. */
   #pickKey(): { collection: string; id: string } {
     if (this.#burst !== undefined && this.#burst.left-- > 0) return this.#burst;
     const collection = this.#collections[this.#below(this.#collections.length)] ?? "";
@@ -109,7 +109,7 @@ export class ModelWriter {
     return { key, target, id, ...this.#mutation(target, id, current) };
   }
 
-  /** A delete and a new document of the same key, at one time. */
+  /** A delete and an insert of the same key, at the same time. */
   #withInsert({ key, target, id, write }: Change): Change {
     const fields = this.#randomFields(this.operations);
     const both = async (session: ClientSession): Promise<unknown> => {
@@ -180,7 +180,7 @@ interface Change extends Mutation {
   readonly id: string;
 }
 
-/** A transaction changes each key once, so that each has one state at its time. */
+/** A transaction changes each key once, so that each key has one state at that time. */
 function distinct(changes: readonly Change[]): Change[] {
   return [...new Map(changes.map((change) => [change.key, change])).values()];
 }

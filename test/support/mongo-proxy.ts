@@ -3,28 +3,28 @@ import type { FrameFormat } from "../../src/kafka/wire/frame-splitter.ts";
 import { startProtocolProxy } from "./protocol-proxy.ts";
 import type { Protocol, ProtocolProxy } from "./protocol-proxy.ts";
 
-/** A size (int32, little-endian, its own included) and the rest. */
+/** A size (int32, little-endian, includes itself) and the content. */
 const FRAME: FrameFormat = { headBytes: 4, lengthOf: (head) => head.readInt32LE(0) };
 const OP_MSG = 2013;
 
 /**
- * Proxies in front of all members of a replica set, which do the same together. Kinds are the names of commands; of a
- * response that of its request.
+ * Proxies in front of all members of a replica set, controlled as one. Kinds are the names of commands; a response has
+ * the one of its request.
  */
 export interface MongoProxy extends Omit<ProtocolProxy<string>, "host" | "port"> {
-  /** Its address, to give to a client: all its connections then go through the proxies. */
+  /** The proxies' address for clients. All their connections go through the proxies. */
   readonly uri: string;
 }
 
 /**
- * Starts a proxy for each member that the URI names. Where a member tells a client of addresses, those are replaced by
- * the proxies'; so the URI must name all members as they name each other, with ports of five digits.
+ * Starts a proxy for each member of the URI. In responses, replaces the addresses of members by those of the proxies. So
+ * the URI must have the addresses that the members use for each other, with ports of five digits.
  */
 export async function startMongoProxy(uri: string): Promise<MongoProxy> {
   const url = /^(mongodb:\/\/(?:[^@/]*@)?)([^/?]+)(.*)$/.exec(uri);
-  if (url === null) throw new Error("The URI does not name the members.");
+  if (url === null) throw new Error("The URI has no list of members.");
   const [, scheme = "", hosts = "", rest = ""] = url;
-  /** As BSON has them: with a NUL behind. */
+  /** As in BSON, with a NUL at the end. */
   const addresses: { readonly from: Buffer; readonly to: Buffer }[] = [];
   const proxies: ProtocolProxy<string>[] = [];
   for (const member of hosts.split(",")) {
@@ -32,7 +32,7 @@ export async function startMongoProxy(uri: string): Promise<MongoProxy> {
     const proxy = await startProtocolProxy({ host, port: Number(port) }, () => createProtocol(addresses));
     const [from, to] = [Buffer.from(`${member}\0`), Buffer.from(`${proxy.host}:${proxy.port}\0`)];
     if (from.length !== to.length)
-      throw new Error(`The address ${member} cannot be replaced by one of another length.`);
+      throw new Error(`The address ${member} and the one of its proxy have different lengths.`);
     addresses.push({ from, to });
     proxies.push(proxy);
   }
@@ -78,7 +78,7 @@ function createProtocol(addresses: readonly { readonly from: Buffer; readonly to
       responseFrames.push(chunk).map((bytes) => {
         for (const { from, to } of addresses) replaceAll(bytes, from, to);
         const responseTo = bytes.readInt32LE(8);
-        // Of a streamed `hello`, later responses answer the ones before.
+        // The later responses of a streamed `hello` answer the earlier ones.
         const kind = inFlight.get(responseTo) ?? "hello";
         inFlight.delete(responseTo);
         return { bytes, kind };

@@ -1,4 +1,4 @@
-// A replica set of a test file's own, where what the test does would disturb others.
+// A separate replica set for one test file, because the test would disturb others.
 import { MongoClient } from "mongodb";
 import { afterAll, beforeAll } from "vitest";
 import { cacheFolder } from "../../dev/stack/local/cache.ts";
@@ -9,11 +9,11 @@ import type { MongodbSettings } from "../../dev/stack/server-settings.ts";
 export interface OwnMongodb {
   readonly uri: string;
   readonly client: MongoClient;
-  /** Crashes the primary, and starts it again with its data; resolves once the set is complete. */
+  /** Crashes the primary and starts it again with its data. Resolves when the replica set is complete. */
   restart(): Promise<void>;
 }
 
-/** To be called at the top of a file. */
+/** Call it at the top of a test file. */
 export function useOwnMongodb(settings: Partial<MongodbSettings>): OwnMongodb {
   let started: { readonly url: string; readonly restart: () => Promise<void> };
   let client: MongoClient;

@@ -1,4 +1,4 @@
-// A pipeline of its own for a test: a config file, a source database, a target schema, and the commands as processes.
+// A new pipeline for a test: a config file, a source database, a target schema, and the commands as processes.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,13 +9,13 @@ import { HeadraceProcess, headrace, type CommandResult } from "../../dev/headrac
 import type { ServerUrls } from "../../dev/stack/server-urls.ts";
 import { freshMongoDatabase, freshPostgresSchema, servers, uniqueName } from "./servers.ts";
 
-/** The broker's least session timeout: a killed consumer's partitions are free again after this. */
+/** Short, because the partitions of a killed consumer are free only after this. */
 const sessionTimeoutMs = 6_000;
 
 /** The commands of a pipeline, on one config file. */
 export interface Commands {
   readonly configFile: string;
-  /** Starts `headrace …` in the background; it is ended after the test. */
+  /** Starts `headrace …` in the background. It is killed after the test. */
   start(...args: string[]): HeadraceProcess;
   /** Runs `headrace …` to its end. */
   run(...args: string[]): Promise<CommandResult>;
@@ -27,7 +27,7 @@ export interface Pipeline extends Commands {
   readonly db: Db;
   readonly pool: Pool;
   readonly schema: string;
-  /** The same pipeline for processes that are to reach some servers by other addresses. */
+  /** The same pipeline with other addresses of some servers, for example of proxies. */
   through(urls: Partial<ServerUrls>): Promise<Commands>;
 }
 
@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 /**
- * @param config is merged over the addresses and the name, section by section.
+ * @param config merged with the addresses and the name, section by section
  */
 export async function freshPipeline(config: Record<string, Record<string, unknown>> = {}): Promise<Pipeline> {
   const name = uniqueName("pipeline");

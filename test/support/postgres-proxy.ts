@@ -3,17 +3,17 @@ import type { FrameFormat } from "../../src/kafka/wire/frame-splitter.ts";
 import { startProtocolProxy } from "./protocol-proxy.ts";
 import type { Piece, Protocol, ProtocolProxy } from "./protocol-proxy.ts";
 
-/** A type (one byte), a size (int32, big-endian, its own included) and the rest. */
+/** A type (1 byte), a size (int32, big-endian, includes itself) and the content. */
 const FRAME: FrameFormat = { headBytes: 5, lengthOf: (head) => 1 + head.readInt32BE(1) };
 const QUERY = 0x51;
 const COMMAND_COMPLETE = 0x43;
 
 /**
  * A proxy in front of PostgreSQL, for clients without TLS. The kind of a request is the text of a simple query
- * (`COMMIT`), that of a response the first word of what is complete (`COMMIT`, `INSERT`).
+ * (`COMMIT`). The kind of a response is the first word of CommandComplete (`COMMIT`, `INSERT`).
  */
 export interface PostgresProxy extends ProtocolProxy<string> {
-  /** To give to a client. */
+  /** The proxy's address for clients. */
   readonly url: string;
 }
 
@@ -30,7 +30,7 @@ function createProtocol(): Protocol<string> {
   let hasStarted = false;
   return {
     request: (chunk) => {
-      // The first message has no type; the server's answer is waited for after it.
+      // The first message has no type. The client waits for an answer before it sends more.
       if (!hasStarted) {
         hasStarted = true;
         return [{ bytes: chunk }];

@@ -1,10 +1,10 @@
 import { startProxy } from "./tcp-proxy.ts";
 import type { ConnectionFilter, TcpProxy } from "./tcp-proxy.ts";
 
-/** Some bytes of one direction: a whole message, or what says nothing about itself. */
+/** Bytes of one direction: one whole message, or bytes without a kind. */
 export interface Piece<Kind> {
   readonly bytes: Buffer;
-  /** Of a request: what is asked for. Of a response: what had been asked for, or what has been done. */
+  /** Of a request: its type. Of a response: the type of its request, or what was done. */
   readonly kind?: Kind | undefined;
 }
 
@@ -15,8 +15,8 @@ export interface Protocol<Kind> {
 }
 
 /**
- * What happens to a message: `drop` loses it, `cut` loses it and resets its connection, `break` passes half of it before
- * that.
+ * What happens to a message. `drop` loses it. `cut` loses it and resets the connection. `break` passes half of it and
+ * resets the connection.
  */
 export type Verdict = "pass" | "drop" | "cut" | "break";
 
@@ -24,13 +24,13 @@ type Judge<Kind> = (kind: Kind) => Verdict;
 
 /** A proxy that understands what goes through it. */
 export interface ProtocolProxy<Kind> extends TcpProxy {
-  /** Decides about every response from now on: what it answers has been done. At first all pass. */
+  /** Decides about every response from now on. The server has already executed the request. Default: all pass. */
   readonly setVerdict: (verdict: Judge<Kind>) => void;
-  /** The same for requests: what is lost here is not done. */
+  /** The same for requests. The server does not execute a lost request. */
   readonly setRequestVerdict: (verdict: Judge<Kind>) => void;
-  /** How many requests of a kind have come. */
+  /** Number of requests of a kind. */
   requestCount(kind: Kind): number;
-  /** How many responses of a kind have been lost. */
+  /** Number of lost responses of a kind. */
   lostCount(kind: Kind): number;
 }
 
@@ -55,7 +55,7 @@ export async function startProtocolProxy<Kind>(
         if (outcome === "cut") cut();
         if (outcome !== "break") return Buffer.alloc(0);
         isBroken = true;
-        // A reset throws away what is not on its way yet.
+        // A reset would discard bytes that are not sent yet.
         setTimeout(cut, 20);
         return bytes.subarray(0, bytes.length >>> 1);
       });

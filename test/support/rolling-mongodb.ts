@@ -1,4 +1,4 @@
-// A mongod of a test's own whose oplog is small, so that it can really be rolled over.
+// A separate mongod with a small oplog, which a test can really roll over.
 import { randomBytes } from "node:crypto";
 import type { MongoClient, Timestamp } from "mongodb";
 import { versionOf } from "../../src/schemas/change-event.ts";
@@ -8,19 +8,19 @@ import { useOwnMongodb } from "./own-mongodb.ts";
 export interface RollingMongodb {
   readonly uri: string;
   readonly client: MongoClient;
-  /** Writes a part of what the oplog holds, elsewhere. */
+  /** Fills a part of the oplog with writes to another database. */
   fillOplog(): Promise<void>;
-  /** Does so until the oplog no longer holds what is newer than what was written up to now. */
+  /** Fills the oplog until it has lost everything that was written up to now. */
   rollOplog(): Promise<void>;
   /** The time of the oplog's first entry. */
   oplogStart(): Promise<Version>;
 }
 
 const SETTINGS = { oplogSizeMb: 8, syncSeconds: 1 };
-/** The oplog was cut while it was being read. */
+/** MongoDB truncated the oplog during the read. */
 const CAPPED_POSITION_LOST = 136;
 
-/** To be called at the top of a file. */
+/** Call it at the top of a test file. */
 export function useRollingMongodb(): RollingMongodb {
   const mongodb = useOwnMongodb(SETTINGS);
   const oplogStart = async (): Promise<Version> => {

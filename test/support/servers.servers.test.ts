@@ -24,7 +24,7 @@ test("fail points can be set", async () => {
   expect(await client.db("admin").command(off)).toMatchObject({ ok: 1 });
 });
 
-test("tables made through a fresh schema's pool lie in that schema", async () => {
+test("the pool of a fresh schema creates tables in that schema", async () => {
   const { pool, schema } = await freshPostgresSchema();
   await pool.query("CREATE TABLE things (a int)");
   const { rows } = await pool.query("SELECT schemaname FROM pg_tables WHERE tablename = 'things' AND schemaname = $1", [
@@ -33,7 +33,7 @@ test("tables made through a fresh schema's pool lie in that schema", async () =>
   expect(rows).toEqual([{ schemaname: schema }]);
 });
 
-test("names differ", () => {
+test("names are unique", () => {
   expect(uniqueName("a")).not.toBe(uniqueName("a"));
   expect(uniqueName("a")).toMatch(/^a_[0-9a-f]{12}$/);
 });

@@ -1,4 +1,5 @@
-// What tests with servers need. To be imported at the top of a test file: what it makes is removed after that file.
+// Databases, schemas and names for tests with servers. Import it at the top of a test file: everything that it creates
+// is removed after that file.
 import { randomBytes } from "node:crypto";
 import { MongoClient } from "mongodb";
 import type { Db } from "mongodb";
@@ -17,7 +18,7 @@ export function servers(): ServerUrls {
   return inject("servers");
 }
 
-/** A name that no other test has, fit for a topic, a database, a collection, a schema and an Avro namespace. */
+/** A unique name. Valid for a topic, a database, a collection, a schema and an Avro namespace. */
 export function uniqueName(prefix: string): string {
   return `${prefix}_${randomBytes(6).toString("hex")}`;
 }
@@ -46,9 +47,9 @@ export async function freshMongoDatabase(): Promise<FreshMongoDatabase> {
 export interface FreshPostgresSchema {
   readonly url: string;
   readonly schema: string;
-  /** Connections whose search path is the schema alone. */
+  /** Connections with the schema as search path. */
   readonly pool: Pool;
-  /** Drops the schema before the end of the test file; to call it is not needed. */
+  /** Drops the schema. Optional: otherwise it is dropped after the test file. */
   drop(): Promise<void>;
 }
 
@@ -67,7 +68,7 @@ export async function freshPostgresSchema(): Promise<FreshPostgresSchema> {
   return { url, schema, pool, drop };
 }
 
-/** A user that may log in, and nothing more. */
+/** A user with no rights but LOGIN. */
 export async function freshPostgresUser(): Promise<{ readonly name: string; readonly url: string }> {
   const name = uniqueName("user");
   const url = new URL(servers().postgresUrl);

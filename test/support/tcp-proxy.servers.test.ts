@@ -37,7 +37,7 @@ async function freshTopic(): Promise<string> {
   return topic;
 }
 
-/** Values in the topic, read past the proxy. */
+/** Values in the topic, read without the proxy. */
 async function valuesIn(topic: string, atLeast: number): Promise<string[]> {
   return await consume(servers().kafkaBrokers, topic, atLeast);
 }
@@ -57,7 +57,7 @@ async function consume(brokers: string, topic: string, atLeast: number): Promise
   return values;
 }
 
-test("a Kafka client reaches the broker through the proxy only", async () => {
+test("a Kafka client uses only the proxy", async () => {
   const proxy = await kafkaProxy();
   const topic = await freshTopic();
   const producer = client(proxy.brokers, 5).producer();
@@ -72,7 +72,7 @@ test("a Kafka client reaches the broker through the proxy only", async () => {
 });
 
 test.each(["drop", "cut"] as const)(
-  "lost produce responses (%s) make the client fail after the write",
+  "a lost Produce response (%s) fails in the client, but the record is written",
   async (verdict) => {
     const proxy = await kafkaProxy();
     const topic = await freshTopic();
@@ -95,7 +95,7 @@ test.each(["drop", "cut"] as const)(
   },
 );
 
-test("a frame of many megabytes goes through", async () => {
+test("passes a frame of many megabytes", async () => {
   const proxy = await kafkaProxy();
   const topic = await freshTopic();
   const producer = client(proxy.brokers, 5).producer();
@@ -123,7 +123,7 @@ test("a cut proxy resets its connections until it is restored", async () => {
   await vi.waitFor(ping, { timeout: 10_000 });
 });
 
-test("paused responses hold back the answer, not the request", async () => {
+test("pauseResponses delays the response, not the request", async () => {
   const { hosts } = new MongoClient(servers().mongodbUri).options;
   const proxy = await startProxy({ targetHost: hosts[0]?.host ?? "", targetPort: hosts[0]?.port ?? 0 });
   closers.push(() => proxy.close());

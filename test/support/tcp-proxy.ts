@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Sees, and may change, the bytes of one connection. What it returns is passed on instead. */
+/** Gets the bytes of one connection, and returns the bytes to pass on. */
 export interface ConnectionFilter {
   readonly request: (chunk: Buffer) => Buffer;
   readonly response: (chunk: Buffer) => Buffer;
@@ -13,25 +13,25 @@ export interface ConnectionFilter {
 interface ProxyOptions {
   readonly targetHost: string;
   readonly targetPort: number;
-  /** Called for every connection; `cut` resets it on both sides. */
+  /** Called for every connection. `cut` resets the connection on both sides. */
   readonly filter?: (cut: () => void) => ConnectionFilter;
 }
 
-/** A proxy in front of a server, for making the network fail. */
+/** A proxy in front of a server that simulates network failures. */
 export interface TcpProxy {
   readonly host: string;
   readonly port: number;
   /** Resets all connections, and every new one until `restore`. */
   cut(): void;
   restore(): void;
-  /** Lets every read of either side wait before it is passed on; so it limits throughput too. */
+  /** Delays every chunk of both directions. So it limits the throughput too. */
   setLatencyMs(latencyMs: number): void;
-  /** Half-open: the server gets everything, its answers stay here until `resume`. */
+  /** Half-open: the server gets all requests, but its responses wait until `resume`. */
   pauseResponses(): void;
   /** The server gets nothing until `resume`; connections stay open. */
   pauseRequests(): void;
   resume(): void;
-  /** Resets all connections and ends the proxy. Rejects with the first error that a filter has thrown. */
+  /** Resets all connections and ends the proxy. @throws the first error of a filter */
   close(): Promise<void>;
 }
 
@@ -74,7 +74,7 @@ export async function startProxy({ targetHost, targetPort, filter }: ProxyOption
       pipeline(client, transform("request", request), target),
       pipeline(target, transform("response", response), client),
     ];
-    // Whatever breaks on one side breaks on the other.
+    // If one side breaks, so does the other.
     for (const direction of directions) direction.catch(cut);
     void Promise.allSettled(directions).then(() => connections.delete(cut));
   });

@@ -44,7 +44,7 @@ export const mongodbFaults: readonly Fault[] = [
   {
     kind: "primary steps down",
     touches: ["mongodbUri"],
-    // The writer would not know which of its writes had been made, and when.
+    // Without a pause, the writer would not know which of its writes were applied, and when.
     inject: ({ mongodb, writing }, random) =>
       writing.paused(async () => {
         const admin = mongodb.db("admin");

@@ -13,10 +13,10 @@ const servers = {
   postgresUrl: "PostgreSQL",
 } as const;
 
-/** One proxy, or several that do the same. */
+/** The controls of a proxy. */
 type Way = Omit<TcpProxy, "host" | "port">;
 
-/** What can be done to the way to a server. */
+/** Disturbances of the connection to a server. */
 const disturbances: Readonly<Record<string, (proxy: Way, random: Random) => Promise<void>>> = {
   cut: async (proxy, random) => {
     proxy.cut();
@@ -49,7 +49,7 @@ const disturbances: Readonly<Record<string, (proxy: Way, random: Random) => Prom
   },
 };
 
-/** Processes that start meanwhile wait for it, or give up and are started again. */
+/** Processes that start meanwhile wait for the server, or give up and are restarted. */
 function startWithout(server: keyof typeof servers): Fault {
   return {
     kind: `start without ${servers[server]}`,
@@ -66,7 +66,7 @@ function startWithout(server: keyof typeof servers): Fault {
   };
 }
 
-/** What was held back arrives late, or never. */
+/** The delayed bytes arrive late, or never. */
 async function endPause(proxy: Way, random: Random): Promise<void> {
   const isLost = random() < 0.5;
   if (isLost) proxy.cut();
@@ -94,7 +94,7 @@ const kafkaRequests = {
   EndTxn: apiKeys.endTxn,
 };
 
-/** The request was carried out, and its sender does not know. */
+/** The server executes the requests, but the client gets no responses. */
 async function loseResponses<Kind>(proxy: Pick<ProtocolProxy<Kind>, "setVerdict">, lost: Kind, random: Random) {
   const share = between(random, 0.3, 1);
   proxy.setVerdict((kind) => (kind === lost && random() < share ? "cut" : "pass"));

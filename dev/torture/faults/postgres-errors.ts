@@ -11,7 +11,7 @@ import type { Fault, TortureContext } from "../fault.ts";
  */
 const PASSING_STATES = ["40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "57P03"];
 
-/** Triggers that fail now and then: with the statement, or only with the COMMIT. */
+/** Triggers that fail at random: with the statement, or only at COMMIT. */
 const triggers = {
   statements: "TRIGGER failing AFTER INSERT OR UPDATE OR DELETE ON $table FOR EACH STATEMENT",
   commits: "CONSTRAINT TRIGGER failing AFTER INSERT OR UPDATE ON $table DEFERRABLE INITIALLY DEFERRED FOR EACH ROW",
@@ -38,17 +38,17 @@ async function failSometimes(
   }
 }
 
-/** The sink's sessions begin anew, so that they have what is set for their user. */
+/** Ends the user's sessions, so that new sessions get the new settings of the user. */
 export async function terminateBackends(postgres: Pool, user: string): Promise<void> {
   await postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [user]);
 }
 
-/** Changes something of the user that Headrace's processes log in as. */
+/** Alters the user of Headrace's processes. */
 async function alterUser({ postgres, postgresUser }: TortureContext, change: string): Promise<void> {
   await postgres.query(`ALTER ROLE ${escapeIdentifier(postgresUser)} ${change}`);
 }
 
-/** Holds the rows of a table until somebody waits for them, and then asks for what that one holds. */
+/** Locks the rows of a table until Headrace waits for them, and then requests what Headrace has locked. */
 async function deadlock({ postgres, postgresUser, tables }: TortureContext, random: Random): Promise<void> {
   const table = escapeIdentifier(pick(random, tables).name);
   const client = await postgres.connect();
@@ -58,7 +58,7 @@ async function deadlock({ postgres, postgresUser, tables }: TortureContext, rand
     for (let tries = 0; tries < 50 && !(await isWaitedFor(postgres, postgresUser)); tries++) await sleep(100);
     await client.query("SELECT 1 FROM headrace.progress WHERE starts_with(topic, $1) FOR UPDATE", [`${postgresUser}.`]);
   } catch (error) {
-    // It may be the one that PostgreSQL chooses to end.
+    // PostgreSQL may choose this session as the victim.
     const { code } = error as { code?: unknown };
     if (code !== "40P01" && code !== "55P03") throw error;
   } finally {
@@ -96,7 +96,7 @@ export const postgresErrorFaults: readonly Fault[] = [
         await terminateBackends(context.postgres, context.postgresUser);
         await sleep(between(random, 1_000, 8_000));
       } finally {
-        // Sessions that have begun meanwhile keep it.
+        // Sessions that started meanwhile keep the setting.
         await alterUser(context, "RESET default_transaction_read_only");
       }
     },

@@ -6,7 +6,7 @@ import type { Fault, TortureContext } from "../fault.ts";
 import { backupFault } from "./backup.ts";
 import { postgresErrorFaults, terminateBackends } from "./postgres-errors.ts";
 
-/** Refuses some records of a random table for as long as `meanwhile` takes. */
+/** Makes a random table refuse some records while `meanwhile` runs. */
 async function withPoison(
   { postgres, tables }: TortureContext,
   random: Random,
@@ -15,7 +15,7 @@ async function withPoison(
   const { name, number } = pick(random, tables);
   const table = escapeIdentifier(name);
   const divisor = Math.floor(between(random, 3, 20));
-  // Not valid: the rows that are there may stay.
+  // NOT VALID leaves existing rows alone.
   await postgres.query(`ALTER TABLE ${table} ADD CONSTRAINT poison CHECK (${number} % ${divisor} <> 0) NOT VALID`);
   try {
     await meanwhile();

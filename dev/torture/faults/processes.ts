@@ -8,12 +8,12 @@ const parts = { produce: "producer", consume: "consumer" } as const;
 const commands: readonly Command[] = ["produce", "consume"];
 /** Longer than the group's session timeout, so that frozen processes become zombies. */
 const FROZEN_MS = [7_000, 14_000] as const;
-/** How long a process may need to notice that another has its place. */
+/** How long a process may take to notice that another one has taken its place. */
 const NOTICE_MS = 120_000;
 
 /**
- * Starts a second producer; the first has to end. Where that was still starting, it may come last and end the
- * second, which is then started again.
+ * Starts a second producer; the first one has to end. If the first one was still starting, it may fence the second one
+ * instead, which is then restarted.
  */
 async function takeOver(fleet: Fleet, meanwhile: () => Promise<void>): Promise<void> {
   const first = fleet.main("produce");

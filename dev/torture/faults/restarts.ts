@@ -1,13 +1,13 @@
 import type { Fault, Part, TortureContext } from "../fault.ts";
 
-/** Not the registry: the stack's own keeps its schemas in memory only. */
+/** Without the registry, because the one of the stack keeps its schemas in memory only. */
 const servers = {
   mongodbUri: { kind: "crash MongoDB", others: [] },
   kafkaBrokers: { kind: "crash Kafka", others: ["deadLetters"] },
   postgresUrl: { kind: "crash PostgreSQL", others: ["deadLetters"] },
 } as const satisfies Partial<Record<Part, { kind: string; others: readonly Part[] }>>;
 
-/** Crashes of the servers that the stack has started itself. Nothing is written meanwhile: no write's outcome is in doubt. */
+/** Crashes servers that the stack started. Pauses the writes for MongoDB, so that the outcome of each one is known. */
 export function restartFaults(restarts: TortureContext["restarts"]): Fault[] {
   return (Object.keys(servers) as (keyof typeof servers)[]).flatMap((server) => {
     const restart = restarts[server];

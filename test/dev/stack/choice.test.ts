@@ -10,18 +10,18 @@ const all = {
 };
 
 test.each([
-  ["no address is given: Docker where it can, else local processes", {}, "docker, else local"],
-  ["some addresses are given: local processes for the others", one, "env, else local"],
-  ["all addresses are given: they are used", all, "env"],
-] as const)("without HEADRACE_STACK, %s", (_, given, choice) => {
+  ["no address: Docker if possible, else local processes", {}, "docker, else local"],
+  ["some addresses: local processes for the other servers", one, "env, else local"],
+  ["all addresses: no server is started", all, "env"],
+] as const)("without HEADRACE_STACK and with %s", (_, given, choice) => {
   expect(chooseStack("", given)).toBe(choice);
 });
 
-test.each(["env", "local", "docker"])("HEADRACE_STACK=%s is followed whatever is given", (choice) => {
+test.each(["env", "local", "docker"])("HEADRACE_STACK=%s wins over the addresses", (choice) => {
   for (const given of [{}, one, all]) expect(chooseStack(choice, given)).toBe(choice);
 });
 
-test("another value is refused with what is allowed", () => {
+test("the error for another value lists the allowed ones", () => {
   const choose = (): unknown => chooseStack("podman", all);
   expect(choose).toThrow('HEADRACE_STACK is "podman": use env, docker or local, or leave it unset.');
 });

@@ -14,19 +14,19 @@ const urls = {
   postgresUrl: addresses.POSTGRES_URL,
 };
 
-test.each(["", "env"])("four given addresses are used and nothing is started (HEADRACE_STACK=%j)", async (choice) => {
+test.each(["", "env"])("uses four given addresses and starts nothing (HEADRACE_STACK=%j)", async (choice) => {
   const stack = await startStack({ env: { ...addresses, HEADRACE_STACK: choice } });
   expect(stack).toMatchObject({ kind: "env", ...urls });
   await stack.stop();
 });
 
-test("HEADRACE_STACK=env names the addresses that are missing", async () => {
+test("HEADRACE_STACK=env names the missing addresses", async () => {
   const { KAFKA_BROKERS, POSTGRES_URL } = addresses;
   const start = startStack({ env: { KAFKA_BROKERS, POSTGRES_URL, MONGODB_URI: "", HEADRACE_STACK: "env" } });
   await expect(start).rejects.toThrow("set MONGODB_URI, SCHEMA_REGISTRY_URL too.");
 });
 
-test.each(["ENV", "podman"])("HEADRACE_STACK=%s is refused with what is allowed", async (choice) => {
+test.each(["ENV", "podman"])("refuses HEADRACE_STACK=%s and lists the allowed values", async (choice) => {
   const start = startStack({ env: { ...addresses, HEADRACE_STACK: choice } });
   await expect(start).rejects.toThrow("use env, docker or local, or leave it unset");
 });

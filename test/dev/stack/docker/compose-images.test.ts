@@ -9,7 +9,7 @@ const services = {
   postgres: { image: "postgres:18" },
 };
 
-test("the servers' images are those of their services", () => {
+test("reads each server's image from its service", () => {
   expect(imagesIn(stringify({ services: { ...services, producer: { build: "." } } }))).toEqual({
     mongodbUri: "mongo:8.0",
     kafkaBrokers: "apache/kafka:4.1.0",
@@ -18,13 +18,13 @@ test("the servers' images are those of their services", () => {
   });
 });
 
-test("services that are missing or have no image are all named", () => {
+test("the error names all services that are missing or have no image", () => {
   const { mongodb, postgres } = services;
   const file = stringify({ services: { mongodb, kafka: { build: "." }, postgres } });
-  expect(() => imagesIn(file)).toThrow("docker-compose.yml names no image for kafka, schema-registry");
+  expect(() => imagesIn(file)).toThrow("docker-compose.yml has no image for kafka, schema-registry");
   expect(() => imagesIn("")).toThrow("mongodb, kafka, schema-registry, postgres");
 });
 
-test("the project's own docker-compose.yml names each server's image, with a version", async () => {
+test("docker-compose.yml has an image with a version for each server", async () => {
   for (const image of Object.values(await composeImages())) expect(image).toMatch(/^[^:]+:[^:]*\d/);
 });

@@ -7,7 +7,7 @@ function frame(stream: 1 | 2, bytes: Buffer): Buffer {
   return Buffer.concat([header, bytes]);
 }
 
-test("a log's text is that of all its frames in order, also where one ends within a character", () => {
+test("joins the text of all frames, even if a frame ends within a character", () => {
   const line = Buffer.from("größer\n");
   const frames = [frame(1, Buffer.from("first\n")), frame(2, line.subarray(0, 3)), frame(2, line.subarray(3))];
   expect(textOf(Buffer.concat(frames))).toBe("first\ngrößer\n");

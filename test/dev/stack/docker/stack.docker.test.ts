@@ -14,7 +14,7 @@ const { signal } = new AbortController();
 const options = { signal, report: () => {}, hasElections: true };
 
 describe("the stack in Docker", () => {
-  test("its servers crash and come back where they were, with their data; stopped, it leaves nothing", async () => {
+  test("crashed servers restart at the same address with their data, and stop() leaves nothing", async () => {
     const stack = await startDockerStack(options);
     onTestFinished(() => stack.stop());
     const own = await madeFor(stack);
@@ -31,18 +31,18 @@ describe("the stack in Docker", () => {
     expect(await leftOf(own)).toEqual({ containers: [], volumes: [] });
   });
 
-  test("an abort ends a start, and nothing is left of it", async () => {
+  test("an aborted start leaves nothing", async () => {
     const before = await stacks();
     const interrupted = new AbortController();
     const start = startDockerStack({ ...options, signal: interrupted.signal });
     await sleep(1000);
     interrupted.abort(new Error("enough"));
     await expect(start).rejects.toThrow("enough");
-    // Another test file may have a stack of its own for a while.
+    // Another test file may have its own stack for a while.
     await vi.waitFor(async () => expect(before).toEqual(expect.arrayContaining(await stacks())), { timeout: 120_000 });
   });
 
-  test("a container that fails to start shows the end of its log", async () => {
+  test("the error of a container that does not start includes the end of its log", async () => {
     const { mongodbUri: image } = await composeImages();
     const containers = new Containers(await prepareEngine(await engine(), [image], options), () => {});
     onTestFinished(() => containers.stop());
@@ -52,7 +52,7 @@ describe("the stack in Docker", () => {
     await expect(failure).rejects.toThrow(/^MongoDB did not start: exit code \d+\. The end of its log:\n[^]*nonsense/);
   });
 
-  test("an image that is not there and cannot be pulled is named", async () => {
+  test("the error names an image that cannot be pulled", async () => {
     const image = "localhost:1/headrace/none:0";
     const prepare = prepareEngine(await engine(), [image], options);
     await expect(prepare).rejects.toThrow(EngineUnusable);

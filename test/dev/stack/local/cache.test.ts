@@ -12,7 +12,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(cache, { recursive: true }));
 
-test("the cache is where the environment says", () => {
+test("the environment chooses the folder", () => {
   expect(cacheFolder({ HEADRACE_CACHE_DIR: "/a", XDG_CACHE_HOME: "/b" })).toBe("/a");
   expect(cacheFolder({ HEADRACE_CACHE_DIR: "", XDG_CACHE_HOME: "/b" })).toBe("/b/headrace");
   expect(cacheFolder({})).toMatch(/\/\.cache\/headrace$/);
@@ -30,7 +30,7 @@ test("an entry is filled once", async () => {
   expect(await readFile(join(first, "file"), "utf8")).toBe("content");
 });
 
-test("a failed fill leaves nothing and is done again", async () => {
+test("a failed fill leaves nothing, and the next one succeeds", async () => {
   const failing = cached(cache, "thing-1", async (folder) => {
     await writeFile(join(folder, "half"), "");
     throw new Error("no network");
@@ -42,7 +42,7 @@ test("a failed fill leaves nothing and is done again", async () => {
   expect(await isCached(cache, "thing-1")).toBe(true);
 });
 
-test("of two that fill at once both get a complete entry and one copy stays", async () => {
+test("two concurrent fills both get a complete entry, and one copy stays", async () => {
   const barrier = Promise.withResolvers<void>();
   let waiting = 0;
   const fill = async (folder: string): Promise<void> => {
@@ -56,7 +56,7 @@ test("of two that fill at once both get a complete entry and one copy stays", as
   expect(await readdir(one)).toEqual(["file"]);
 });
 
-test("what a killed fill has left goes after a day, another entry's and a fresh one stay", async () => {
+test("removes what a killed fill left after a day, but not of another entry", async () => {
   for (const name of ["thing-1.old", "thing-1.new", "thing-2.old"]) await mkdir(join(cache, name));
   const longAgo = new Date(Date.now() - 25 * 3600 * 1000);
   for (const name of ["thing-1.old", "thing-2.old"]) await utimes(join(cache, name), longAgo, longAgo);

@@ -1,4 +1,4 @@
-// Started by supervisor.test.ts, to be killed: starts a server that ignores polite signals, and tells its pid.
+// Started and killed by supervisor.test.ts: starts a server that ignores SIGINT and SIGHUP, and sends its pid.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Supervisor } from "../../../../dev/stack/local/supervisor.ts";

@@ -43,7 +43,7 @@ async function fileThere(path: string): Promise<void> {
   if (!existsSync(path)) throw new Error("not yet");
 }
 
-test("a server is ready when a client says so, and stop ends it, its folder too", async () => {
+test("waits until `ready` resolves; stop ends the server and removes its folder", async () => {
   let folder = "";
   await supervised(async (supervisor) => {
     folder = supervisor.folder;
@@ -55,7 +55,7 @@ test("a server is ready when a client says so, and stop ends it, its folder too"
   expect(folder).not.toBe("");
 });
 
-test("a restarted server is another process that is ready again, and nobody hears of a server that ended by itself", async () => {
+test("a restart starts a new process, waits for `ready` and reports no unexpected end", async () => {
   await supervised(async (supervisor, lines) => {
     const pids = join(supervisor.folder, "pids");
     const startedOnce = async (times: number): Promise<number[]> => {
@@ -74,7 +74,7 @@ test("a restarted server is another process that is ready again, and nobody hear
   });
 });
 
-test("a server that ends before it is ready fails with the end of its log", async () => {
+test("if a server ends before it is ready, the error includes the end of its log", async () => {
   await supervised(async (supervisor) => {
     const server = shell(supervisor, "echo first; echo 'disk full' >&2; exit 7");
     const start = supervisor.serve(server, signal, () => fileThere("/nowhere"));
@@ -82,24 +82,24 @@ test("a server that ends before it is ready fails with the end of its log", asyn
   });
 });
 
-test("a program that is not there fails", async () => {
+test("a missing program is an error", async () => {
   await supervised(async (supervisor) => {
     const server = { ...shell(supervisor, ""), command: "/nowhere/server" };
     await expect(supervisor.run(server, signal)).rejects.toThrow("ENOENT");
   });
 });
 
-test("a server that ends by itself later is told", async () => {
+test("reports a server that ends unexpectedly", async () => {
   await supervised(async (supervisor, lines) => {
     const server = shell(supervisor, "touch up; until [ -e end ]; do sleep 0.02; done; exit 3");
     await supervisor.serve(server, signal, () => fileThere(join(supervisor.folder, "up")));
     expect(lines).toEqual([]);
     await writeFile(join(supervisor.folder, "end"), "");
-    await vi.waitFor(() => expect(lines).toEqual(["Server ended by itself: exit code 3"]));
+    await vi.waitFor(() => expect(lines).toEqual(["Server ended unexpectedly: exit code 3"]));
   });
 });
 
-test("an abort cuts a start short", async () => {
+test("an abort ends a start", async () => {
   const controller = new AbortController();
   await supervised(async (supervisor) => {
     const start = supervisor.serve(shell(supervisor, "exec sleep 1000"), controller.signal, () =>
@@ -110,7 +110,7 @@ test("an abort cuts a start short", async () => {
   });
 });
 
-test("after SIGKILL of the process that started them, servers end and their folder goes", async () => {
+test("if the starting process is killed, its servers end and their folder is removed", async () => {
   const parent = fork(fileURLToPath(new URL("supervisor-parent.ts", import.meta.url)), { execArgv: [] });
   const [{ folder, pid }] = (await once(parent, "message")) as [{ folder: string; pid: number }];
   expect(isRunning(pid)).toBe(true);
@@ -125,7 +125,7 @@ test("after SIGKILL of the process that started them, servers end and their fold
   );
 });
 
-test("free ports are distinct and can be listened on", async () => {
+test("free ports differ and can be used", async () => {
   const ports = await freePorts(5);
   expect(new Set(ports).size).toBe(5);
   for (const port of ports) {
@@ -140,7 +140,7 @@ test.each([
   "Error: listen EADDRINUSE: address already in use 127.0.0.1:1",
   'setup bind :: caused by :: Address already in use","port":1',
   "Port 41599 seems to be in use by another process.",
-])("a start whose port was taken is tried on other ports: %s", async (log) => {
+])("retries on other ports if one is taken: %s", async (log) => {
   const tried: number[] = [];
   const result = await onFreePorts(1, async ([port = 0]) => {
     tried.push(port);
@@ -151,7 +151,7 @@ test.each([
   expect(new Set(tried).size).toBe(3);
 });
 
-test("a start that fails otherwise is not tried again", async () => {
+test("does not retry after another failure", async () => {
   let tries = 0;
   const start = onFreePorts(1, async () => {
     tries++;

