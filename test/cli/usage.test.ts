@@ -54,7 +54,7 @@ describe.concurrent("headrace", () => {
 
   test("a missing config file exits with code 2", async () => {
     const { exitCode, stderr } = await run("run", "-c", join(folder, "no.yaml"));
-    expect(stderr).toContain("there is no such file");
+    expect(stderr).toContain("the file does not exist");
     expect(exitCode).toBe(2);
   });
 });
