@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 const { HEADRACE_TEST_REPORT: reportFile, HEADRACE_STACK } = process.env;
-/** Tests of the stack in Docker itself. */
+/** Tests of the Docker stack itself run only if it is chosen explicitly. */
 const dockerTests = HEADRACE_STACK === "docker" ? ["test/**/*.docker.test.ts"] : [];
 
 export default defineConfig({
@@ -26,7 +26,7 @@ export default defineConfig({
         },
       },
       {
-        // What takes minutes: not part of `npm test`.
+        // Tests that take minutes. `npm test` leaves them out.
         test: {
           name: "long",
           include: ["test/**/*.long.test.ts"],

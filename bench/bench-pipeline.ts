@@ -16,15 +16,15 @@ export interface CollectionColumns {
 }
 
 export interface BenchPipelineOptions {
-  /** The database to read; left out: one of its own, which ends with it. */
+  /** The database to read. Default: a new one, which is dropped at the end. */
   readonly database?: string;
-  /** By collection; left out: every collection of the database. */
+  /** By collection. Default: every collection of the database. */
   readonly collections?: Readonly<Record<string, CollectionColumns>>;
   readonly partitions?: number;
   readonly consumers?: number;
 }
 
-/** What one process has used from its start to its end. */
+/** What one process used from its start to its end. */
 export interface Usage {
   readonly cpuSeconds: number;
   readonly peakMemoryMb: number;
@@ -32,17 +32,17 @@ export interface Usage {
 
 export interface PipelineUsage {
   readonly produce: Usage;
-  /** Of several consumers: the sum of the CPU, the highest memory. */
+  /** Of all consumers: the sum of the CPU times, the highest memory. */
   readonly consume: Usage;
 }
 
 const POLL_MS = 25;
 const PARTITIONS = 4;
-/** What users run. */
+/** The compiled command, as users run it. */
 const program = new URL("../dist/cli/main.js", import.meta.url).pathname;
 const usageReport = new URL("usage-report.mjs", import.meta.url).href;
 
-/** A pipeline of its own on the stack's servers: source database, topics and target schema have its name. */
+/** A new pipeline on the stack's servers. Its source database, topics and target schema have its name. */
 export class BenchPipeline implements AsyncDisposable {
   readonly name = `headrace_bench_${randomBytes(4).toString("hex")}`;
   readonly stack: Stack;
@@ -121,7 +121,7 @@ export class BenchPipeline implements AsyncDisposable {
     if (exitCode !== 0) throw new Error(`headrace ${args.join(" ")} ended with ${exitCode}:\n${stderr}`);
   }
 
-  /** Drains and ends the processes. */
+  /** Stops the processes with SIGTERM. Resolves to what they used. */
   async stop(): Promise<PipelineUsage> {
     const running = this.#running;
     this.#running = [];
@@ -140,12 +140,12 @@ export class BenchPipeline implements AsyncDisposable {
     };
   }
 
-  /** Waits until a table has so many rows. Looks at the stored progress first, as counting costs the server time. */
+  /** Waits until a table has so many rows. Checks the stored progress first, because counting is expensive. */
   async untilRows(collection: string, rows: number): Promise<void> {
     await this.until(async () => (await this.progress(collection)) >= rows && (await this.count(collection)) === rows);
   }
 
-  /** Waits for a condition, or for the end of a process. */
+  /** Waits until the condition holds. @throws Error if a process ends */
   async until(condition: () => Promise<boolean>): Promise<void> {
     const failed = new AbortController();
     const ends = this.#running.map((each) => each.process.unexpectedEnd());
@@ -160,7 +160,7 @@ export class BenchPipeline implements AsyncDisposable {
     }
   }
 
-  /** How many offsets of a collection's topic are behind the consumers. */
+  /** Number of offsets of a collection's topic that are applied. */
   async progress(collection: string): Promise<number> {
     const topic = topicOf(this.name, this.#databaseName, collection);
     return await this.#number("SELECT sum(next_offset) AS n FROM headrace.progress WHERE topic = $1", [topic]);

@@ -1,4 +1,4 @@
-// What the servers themselves can do, measured beside each figure of the pipeline.
+// What the servers do without Headrace, measured in the same run as each figure of the pipeline.
 import { Kafka, logLevel } from "kafkajs";
 import type { Collection, Timestamp } from "mongodb";
 import { Client } from "pg";
@@ -6,22 +6,22 @@ import type { Pool } from "pg";
 import type { Stack } from "../dev/stack/types.ts";
 
 const BATCHES = [1_000, 2_000, 5_000];
-/** Rows that find the best batch. */
+/** Rows per trial to find the best batch size. */
 const TRIAL_ROWS = 30_000;
-/** Of the parameters, which the client makes into one text. */
+/** Limit for the parameters of a statement, which the client joins to one text. */
 const MOST_STATEMENT_BYTES = 64 * 1024 * 1024;
-/** Rows of the measurement, at most. */
+/** Limit for the rows of the measurement. */
 const MOST_ROWS = 300_000;
 
 interface CopiedTable {
   readonly pool: Pool;
   /** Quoted. */
   readonly table: string;
-  /** Quoted; is made and dropped. */
+  /** Quoted. Created and dropped here. */
   readonly copy: string;
 }
 
-/** Rows a second of upserts of a table's rows into another like it, by one plain connection at its best batch. */
+/** Rows per second that one plain connection upserts from a table into a copy of it, with the best batch size. */
 export async function upsertLimit({ pool, table, copy }: CopiedTable): Promise<number> {
   const { rows: columns } = await pool.query<{ name: string; type: string }>(
     `SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
@@ -43,7 +43,7 @@ export async function upsertLimit({ pool, table, copy }: CopiedTable): Promise<n
   return rate;
 }
 
-/** At least one. */
+/** The batch sizes whose statements are not too large; at least one. */
 async function batchesThatFit(pool: Pool, table: string): Promise<readonly number[]> {
   const { rows } = await pool.query<{ bytes: number }>(
     `SELECT max(octet_length(few::text)) AS bytes FROM (SELECT * FROM ${table} LIMIT 10) AS few`,
@@ -61,7 +61,7 @@ interface Upserts {
   readonly most: number;
 }
 
-/** Only the upserts are timed, not the reading of what is upserted. */
+/** Times the upserts, not the reading. */
 async function upsertAll(pool: Pool, { table, copy, columns, batch, most }: Upserts): Promise<number> {
   const reader = await pool.connect();
   const writer = await pool.connect();
@@ -94,9 +94,9 @@ async function upsertAll(pool: Pool, { table, copy, columns, batch, most }: Upse
   return (rows / elapsedMs) * 1_000;
 }
 
-/** Events a second of a plain change stream without look-ups, from a time until so many events have come. */
+/** Events per second of a plain change stream without look-ups. Reads `events` events from the time `since` on. */
 export async function changeStreamLimit(collection: Collection, since: Timestamp, events: number): Promise<number> {
-  // Not watch(), which looks into each event for its token.
+  // Not watch(), which reads the resume token of each event.
   const options = { batchSize: 4_000, raw: true };
   const stream = collection.aggregate([{ $changeStream: { startAtOperationTime: since } }], options);
   const began = performance.now();
@@ -108,7 +108,7 @@ export async function changeStreamLimit(collection: Collection, since: Timestamp
   return (events / (performance.now() - began)) * 1_000;
 }
 
-/** ms that one update of a row by a commit of its own takes, plus one acknowledged produce request; one after the other. */
+/** Times in ms: for each key, one acknowledged Produce request and then one committed update of its row. */
 export async function writeLimit(stack: Stack, table: string, keys: readonly string[]): Promise<number[]> {
   const topic = `headrace_bench_limit_${Date.now()}`;
   const kafka = new Kafka({ brokers: stack.kafkaBrokers.split(","), logLevel: logLevel.NOTHING });

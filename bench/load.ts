@@ -3,7 +3,7 @@ import type { Collection, Document } from "mongodb";
 const BATCH_DOCUMENTS = 2_000;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-/** Inserts `count` documents made one after the other. */
+/** Inserts the documents `make(0)` to `make(count - 1)`. */
 export async function load(
   collection: Collection,
   count: number,

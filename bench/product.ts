@@ -2,7 +2,7 @@ import { Decimal128, Double, Int32, Long, ObjectId } from "mongodb";
 import type { Document } from "mongodb";
 import { pick, seededRandom } from "../test/support/random.ts";
 
-/** The product document of the bench: 14 fields, about 534 bytes of BSON. Everything in it comes from its number. */
+/** The product document of the bench: 14 fields, about 534 bytes of BSON. The same number gives the same document. */
 export function product(number: number): Document {
   const random = seededRandom(number);
   const words = (count: number): string => Array.from({ length: count }, () => pick(random, WORDS)).join(" ");
@@ -24,7 +24,7 @@ export function product(number: number): Document {
   };
 }
 
-/** The columns of its table, as the config has them. */
+/** Its columns in the config. */
 export const PRODUCT_COLUMNS = {
   sku: "text",
   title: "text",
@@ -41,7 +41,7 @@ export const PRODUCT_COLUMNS = {
   updatedAt: "timestamptz",
 } as const;
 
-/** Ascending with the number. */
+/** A higher number gives a higher id. */
 export function objectId(number: number): ObjectId {
   return new ObjectId(`65f0c0ff${number.toString(16).padStart(16, "0")}`);
 }

@@ -2,12 +2,12 @@ import type { Stack } from "../dev/stack/types.ts";
 
 export interface BenchContext {
   readonly stack: Stack;
-  /** Each figure is the median of so many. */
+  /** Number of runs. Each figure is their median. */
   readonly runs: number;
-  /** 1: all of it; less for a quick look. */
+  /** Factor for the numbers of documents. 1 is the whole bench. */
   readonly scale: number;
   readonly report: (line: string) => void;
 }
 
-/** Measures one thing; its figures go into the result under its name. */
+/** Measures one thing. Resolves to its figures. */
 export type Scenario = (context: BenchContext) => Promise<object>;

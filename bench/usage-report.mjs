@@ -1,5 +1,5 @@
-// Preloaded into a process under measurement: as it ends, it writes what it has used to the file named by the environment.
-// JavaScript, since Node would load its TypeScript compiler for it, in the time that is measured.
+// Preloaded into a measured process. At its end, writes what the process used to the file HEADRACE_BENCH_USAGE.
+// JavaScript, because loading Node's TypeScript compiler would count as part of the measurement.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const file = process.env["HEADRACE_BENCH_USAGE"];
@@ -9,7 +9,7 @@ process.once("exit", () => {
   if (file !== undefined) writeFileSync(file, JSON.stringify(usage));
 });
 
-/** Linux counts the memory of whoever started a process into `maxRSS` (`setmax_mm_hiwater_rss` in fs/exec.c). */
+/** Linux adds the parent's memory to a process's `maxRSS` (`setmax_mm_hiwater_rss` in fs/exec.c). */
 function peakMemoryKb() {
   if (process.platform !== "linux") return process.resourceUsage().maxRSS;
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);

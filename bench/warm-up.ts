@@ -4,12 +4,12 @@ import { measureCopy, products } from "./scenarios/snapshot.ts";
 
 const DOCUMENTS = 300_000;
 
-/** Until figures no longer rise. */
+/** After so many copies, the figures no longer rise. */
 const COPIES = 3;
 
 /**
- * A round that is not counted. Servers that have just been started are slower than those of any user: the broker's code
- * is not compiled yet (p50 at 200 updates/s was 26 ms, and 15 ms after this round), and PostgreSQL makes its WAL's files.
+ * A round that is not counted. Servers that have just started are slower than those of users: Java has not compiled the
+ * broker's code yet, and PostgreSQL has to create its WAL files (docs/performance.md has the figures).
  */
 export async function warmUp(context: Omit<BenchContext, "runs" | "scale">): Promise<void> {
   const quiet = { ...context, report: () => {} };

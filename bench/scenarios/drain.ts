@@ -9,10 +9,10 @@ import { median, rounded } from "../statistics.ts";
 
 const CHANGES = 100_000;
 const COLLECTION = "products";
-/** A run's own range of new numbers. */
+/** Size of the range of document numbers that each run inserts. */
 const RUN_NUMBERS = 1_000_000;
 
-/** Changes that were made while the pipeline was down: 60 % updates, each of another key, 25 % inserts, 15 % deletes. */
+/** Changes made while the pipeline is down: 60 % updates (each of a different key), 25 % inserts, 15 % deletes. */
 export async function drain(context: BenchContext): Promise<object> {
   const { stack, runs, scale, report } = context;
   const changes = Math.round(CHANGES * scale);
@@ -55,7 +55,7 @@ export async function drain(context: BenchContext): Promise<object> {
   };
 }
 
-/** Each kind in turn, as they would come mixed. Gives the time before the first. */
+/** Mixes the three kinds. Resolves to the cluster time before the first change. */
 async function makeChanges(collection: Collection, changes: number, run: number): Promise<Timestamp> {
   const { operationTime } = await collection.db.command({ ping: 1 });
   const kept = Math.round(changes * 0.65);
@@ -79,7 +79,7 @@ async function makeChanges(collection: Collection, changes: number, run: number)
   return operationTime as Timestamp;
 }
 
-/** Whether all of a run's changes are visible. */
+/** Whether PostgreSQL shows all changes of a run. */
 async function isDone(
   pipeline: BenchPipeline,
   run: number,

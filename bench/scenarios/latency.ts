@@ -13,14 +13,14 @@ import type { Latency } from "../statistics.ts";
 
 const COLLECTION = "products";
 const DOCUMENTS = 20_000;
-/** Of these the visible state is watched; no other update touches them. */
+/** The first so many documents are watched. No other update touches them. */
 const PROBED = 1_000;
 const RATES = [200, 2_000];
 const DURATION_MS = 30_000;
 const WARM_UP_MS = 3_000;
 const LIMIT_WRITES = 500;
 
-/** From the acknowledgement of an update to its being visible, while so many updates a second are made. */
+/** The time from an update's acknowledgement until PostgreSQL shows it, at several rates of updates. */
 export async function latency(context: BenchContext): Promise<object> {
   const { stack, scale, report } = context;
   await using pipeline = await BenchPipeline.create(stack, {
@@ -57,7 +57,7 @@ async function measure(probe: Probe, rate: number, durationMs: number): Promise<
   return times;
 }
 
-/** Updates of random documents, as many as are due at each moment. */
+/** Updates random documents at a steady rate. */
 async function update(collection: Collection, rate: number, until: number): Promise<void> {
   const random = seededRandom(rate);
   const began = performance.now();
@@ -94,8 +94,8 @@ async function watchSingleUpdates({ collection, pool, table }: Probe, until: num
 }
 
 /**
- * Looks once a millisecond, each time with a new snapshot. Within the server, as a look over the network takes a
- * hundredth of a core's time for each of so many in a second, which the pipeline would lack.
+ * Polls once per millisecond, each time with a new snapshot. It polls inside the server, because polling over the network
+ * would take CPU time from the pipeline.
  */
 function untilVisible(table: string): string {
   return `CREATE OR REPLACE FUNCTION pg_temp.until_visible(id text, wanted int) RETURNS void LANGUAGE plpgsql AS $$

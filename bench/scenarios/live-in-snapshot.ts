@@ -12,19 +12,19 @@ const COLLECTION = "products";
 const DOCUMENTS = 500_000;
 const UPDATES_PER_SECOND = 50;
 const IDLE_MS = 15_000;
-/** Time between two looks at PostgreSQL. */
+/** Time between two polls of PostgreSQL. */
 const LOOK_MS = 2;
 
 interface Run {
   readonly idle: Latency;
   readonly snapshot: Latency;
-  /** While updates were made, and without any. */
+  /** With updates at the same time, and without. */
   readonly rowsPerSecond: { readonly live: number; readonly alone: number };
 }
 
 /**
- * From the acknowledgement of an update to its being visible, with nothing else to do and while all of its collection is
- * copied. The ratios are of times that lie close together, since the machine may have other work, too.
+ * The time from an update's acknowledgement until PostgreSQL shows it: in an idle pipeline, and while the whole
+ * collection is copied. Each ratio compares two measurements in direct succession, because the machine's load may change.
  */
 export async function liveInSnapshot({ stack, scale, runs: count, report }: BenchContext): Promise<object> {
   await using pipeline = await BenchPipeline.create(stack, {
@@ -71,7 +71,7 @@ class Probe {
     this.#documents = documents;
   }
 
-  /** Updates random documents at a steady rate until `signal` aborts; how long each took to be visible, in ms. */
+  /** Updates random documents at a steady rate until `signal` aborts. Resolves to the times until each was visible, in ms. */
   async run(signal: AbortSignal): Promise<number[]> {
     const began = performance.now();
     const updates: Promise<number>[] = [];

@@ -52,7 +52,7 @@ export async function tiny(context: BenchContext): Promise<object> {
   return await measureCopy(context, { documents, make, collection: { columns: { a: "integer", b: "text" } } });
 }
 
-/** All updates on ten keys, made while the pipeline is down. */
+/** Updates of only ten keys, made while the pipeline is down. */
 export async function hotKeys(context: BenchContext): Promise<object> {
   const { stack, scale, report } = context;
   const updates = Math.round(50_000 * scale);
@@ -101,7 +101,7 @@ export async function collections(context: BenchContext): Promise<object> {
   return { collections: names.length, rowsPerSecond, peakMemoryMb };
 }
 
-/** Rows a second and memory as the collection grows, and with more partitions and consumers. */
+/** Speed and memory for larger collections, and for more partitions and consumers. */
 export async function growth(context: BenchContext): Promise<object> {
   const once = { ...context, runs: 1 };
   const byDocuments: Record<string, object> = {};

@@ -8,7 +8,7 @@ import { PRODUCT_COLUMNS, product } from "../product.ts";
 import type { BenchContext } from "../scenario.ts";
 import { median, rounded } from "../statistics.ts";
 
-/** What is copied, and how. */
+/** What to copy, and how. */
 export interface Copy {
   readonly documents: number;
   readonly make: (number: number) => Document;
@@ -19,11 +19,11 @@ export interface Copy {
 
 export interface SnapshotFigures {
   readonly documents: number;
-  /** From the start of the processes to the last row visible. */
+  /** From the start of the processes until PostgreSQL shows the last row. */
   readonly rowsPerSecond: number;
   readonly limitRowsPerSecond: number;
   readonly ratio: number;
-  /** Of producer and consumer together. */
+  /** Producer and consumer together. */
   readonly cpuMicrosPerRow: number;
   readonly producerCpuMicrosPerRow: number;
   readonly consumerCpuMicrosPerRow: number;
