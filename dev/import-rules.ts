@@ -93,6 +93,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS, "operations"],
     packages: ["mongodb/types", "kafkajs/types", "@kafkajs/confluent-schema-registry/types"],
   },
+  "operations/dead-letters": {
+    may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...CONSUMERS, "operations"],
+    packages: ["kafkajs/types"],
+  },
   "operations/propose-config.ts": {
     may: ["operations/propose-columns.ts", ...["collections", "errors"].map((file) => `producers/mongodb/${file}.ts`)],
     packages: ["mongodb/types", "yaml"],

@@ -67,7 +67,7 @@ export function printFatal(error: unknown): void {
   const { code, message, remedy, causes = [], at = [] } = describeError(error);
   const lines = [
     `error: ${code === undefined ? "" : `${code}: `}${message ?? "unknown"}`,
-    ...causes.map((cause) => `  caused by ${[cause.type, cause.code, cause.message].filter(Boolean).join(" ")}`),
+    ...causes.map(({ type, code: of, message: text }) => `  caused by ${[type, of, text].filter(Boolean).join(": ")}`),
     ...at.map((frame) => `  ${frame}`),
     ...(remedy === undefined ? [] : [`  ${remedy}`]),
   ];

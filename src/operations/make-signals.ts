@@ -5,7 +5,7 @@ import { readChunk } from "../producers/mongodb/snapshot-reader.ts";
 import { canonicalKey } from "../schemas/keys/document-key.ts";
 import { collectionIdType } from "../schemas/keys/id-type.ts";
 import { registeredIdType } from "../schemas/registry/registry.ts";
-import { encodeSignal, readSignalId, signalIdOf } from "../schemas/signal.ts";
+import { readFilter, readSignalId, signalIdOf } from "../schemas/signal.ts";
 import type { Signal, SnapshotSignal } from "../schemas/signal.ts";
 import { topicOf } from "../schemas/topics.ts";
 import { schemaRegistry } from "./connections.ts";
@@ -13,6 +13,10 @@ import type { Context } from "./context.ts";
 import { replicatedCollections, requireReplicated, withDatabase } from "./source-database.ts";
 
 const TRIAL_DOCUMENTS = 20;
+const FILTER_REMEDY =
+  `Give a MongoDB query in Extended JSON, for example '{"n":{"$gte":18}}', without operators like $near and $text, which ` +
+  "need another index.";
+const ID_REMEDY = `Give each _id in Extended JSON and with the type of the collection's _ids: 7, '"abc"', '{"$oid":"…"}'.`;
 
 /** A request to read a collection again: all of it, what a filter finds, or the documents of some `_id`s. */
 export interface SnapshotRequest {
@@ -32,14 +36,13 @@ export async function snapshotSignal(
   context: Context,
   { collection, filter, ids }: SnapshotRequest,
 ): Promise<SnapshotSignal> {
+  if (filter !== undefined) checkFilter(filter);
   const signal: SnapshotSignal = {
     type: "snapshot",
     collection,
     filter,
     ids: ids && (await checkedIds(context, collection, ids)),
   };
-  // Throws where the filter is no JSON.
-  encodeSignal(signal);
   await withDatabase(context.config.mongodb, async (db) => {
     await requireReplicated(context, db, collection);
     if (filter !== undefined) await tryFilter(db, signal, context.signal);
@@ -83,10 +86,17 @@ async function checkedIds(
       canonicalKey(idType ?? "mixed", readSignalId(id));
       return { id };
     } catch (error) {
-      if (!(error instanceof HeadraceError)) throw error;
-      throw invalid(`An _id cannot be read: ${error.message}`, error);
+      throw invalid(error, ID_REMEDY);
     }
   });
+}
+
+function checkFilter(filter: string): void {
+  try {
+    readFilter(filter);
+  } catch (error) {
+    throw invalid(error, FILTER_REMEDY);
+  }
 }
 
 /** Reads a few documents with the filter, in the way the producer reads them. */
@@ -97,10 +107,14 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
     await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
   } catch (error) {
     if (errorKind(error) !== "poison") throw error;
-    throw invalid("MongoDB cannot use this filter in a read along the _id index", error);
+    const message = "MongoDB refuses the filter, or cannot use it in a read along the _id index.";
+    throw new HeadraceError("SIGNAL_INVALID", { message, remedy: FILTER_REMEDY }, error);
   }
 }
 
-function invalid(problem: string, cause: unknown): HeadraceError {
-  return new HeadraceError("SIGNAL_INVALID", { message: problem }, cause);
+/** The same error with a remedy for the person who gave the value, if the value is the reason. */
+function invalid(error: unknown, remedy: string): unknown {
+  if (!(error instanceof HeadraceError)) return error;
+  const cause = error.code === "SIGNAL_INVALID" ? error.cause : error;
+  return new HeadraceError("SIGNAL_INVALID", { message: error.message, remedy }, cause);
 }

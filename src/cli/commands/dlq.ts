@@ -1,21 +1,12 @@
 import { Command } from "commander";
-import { discardDeadLetters, listDeadLetters, showDeadLetter } from "../../consumers/dead-letters/queries.ts";
-import { replayDeadLetters } from "../../consumers/dead-letters/replay.ts";
-import type { ReplayCounts } from "../../consumers/dead-letters/replay.ts";
-import { createKafkaDeadLetterWriter } from "../../consumers/dead-letters/topic.ts";
-import type { LogRecord } from "../../consumers/ports.ts";
-import { PATIENCE, taskId } from "../../consumers/run-consumer.ts";
-import { errorKind, HeadraceError } from "../../errors/error.ts";
+import { discardDeadLetters, listDeadLetters } from "../../consumers/dead-letters/queries.ts";
 import { openDeadLetterAccess } from "../../operations/dead-letter-access.ts";
 import type { DeadLetterAccess } from "../../operations/dead-letter-access.ts";
-import { SnapshotReplays } from "../../operations/replay-documents.ts";
-import type { SnapshotReplay } from "../../operations/replay-documents.ts";
+import { decodeDeadLetter } from "../../operations/dead-letters/decode-dead-letter.ts";
+import { replayAndReread } from "../../operations/dead-letters/replay-dead-letters.ts";
+import type { ReplayResults } from "../../operations/dead-letters/replay-dead-letters.ts";
 import { tableOf } from "../../operations/tables.ts";
 import { EXIT_DONE, EXIT_FATAL, EXIT_USAGE } from "../../runtime/lifecycle.ts";
-import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
-import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
-import type { Change } from "../../schemas/row-schema.ts";
-import { deadLetterTopic } from "../../schemas/topics.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
 import { filterOf, isFiltered, withFilters } from "../options.ts";
@@ -49,13 +40,9 @@ function showCommand(): Command {
     .option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, signal }) => {
     const [id = ""] = command.args;
-    const details = await showDeadLetter(access, id, { signal });
-    if (details === null) throw unknownDeadLetter(id);
-    const { record } = details;
-    const change = details.letter.needsSnapshot ? null : await readable(access.registry, record);
-    const shown = { details, change, key: await access.keyOf(record) };
+    const decoded = await decodeDeadLetter(access, id, { signal });
     const { json } = command.opts<{ json?: true }>();
-    print(json === true ? jsonText(shownJson(shown)) : shownText(shown));
+    print(json === true ? jsonText(shownJson(decoded)) : shownText(decoded));
     return EXIT_DONE;
   });
 }
@@ -67,33 +54,11 @@ function replayCommand(): Command {
       .argument("[id...]", "ids as `headrace dlq list` prints them"),
   ).option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, ...context }) => {
-    const { config, logger, signal } = context;
-    const { name } = config;
-    const snapshots = new SnapshotReplays(context, access);
-    const target = { kafka: access.kafka, topic: deadLetterTopic(name) };
-    const writer = createKafkaDeadLetterWriter({ ...target, pipeline: name, taskId: taskId() });
-    try {
-      const replayed = await replayDeadLetters({
-        ...access,
-        decode: ({ key, value }) => decodeRecord(access.registry, key, value),
-        writer,
-        tableOf: (topic) => tableOf(config, topic),
-        filter: filterOf(command, command.args),
-        patience: PATIENCE,
-        logger,
-        onResult: async (letter, result, record) => {
-          if (result === "needsSnapshot") await snapshots.add(letter, record);
-        },
-        signal,
-      });
-      const counts = withSnapshots(replayed, await snapshots.run());
-      const { json } = command.opts<{ json?: true }>();
-      print(json === true ? jsonText(counts) : replayText(counts));
-      const { failed, needsSnapshot, unaskable, unknownTopic } = counts;
-      return failed + needsSnapshot + unaskable + unknownTopic > 0 ? EXIT_FATAL : EXIT_DONE;
-    } finally {
-      await writer.close();
-    }
+    const results = await replayAndReread(context, access, filterOf(command, command.args));
+    const { json } = command.opts<{ json?: true }>();
+    print(json === true ? jsonText(results) : replayText(results));
+    const { failed, needsSnapshot, unaskable, unknownTopic } = results;
+    return failed + needsSnapshot + unaskable + unknownTopic > 0 ? EXIT_FATAL : EXIT_DONE;
   });
 }
 
@@ -132,25 +97,7 @@ function onDeadLetters(
   });
 }
 
-/** Null if the record cannot be decoded. */
-async function readable(registry: SchemaRegistry, { key, value }: LogRecord): Promise<Change | null> {
-  try {
-    return await decodeRecord(registry, key, value);
-  } catch (error) {
-    if (errorKind(error) !== "poison") throw error;
-    return null;
-  }
-}
-
-/** `dlq replay --json` prints this shape, so it must not change. */
-type AllCounts = ReplayCounts & SnapshotReplay;
-
-function withSnapshots(counts: ReplayCounts, snapshots: SnapshotReplay): AllCounts {
-  const { replayed, failed } = counts;
-  return { ...counts, ...snapshots, replayed: replayed + snapshots.replayed, failed: failed + snapshots.failed };
-}
-
-function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, unknownTopic }: AllCounts): string {
+function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, unknownTopic }: ReplayResults): string {
   const lines = [
     `${replayed} replayed.`,
     ...(superseded > 0 ? [`${superseded} superseded: the table already has newer data.`] : []),
@@ -166,12 +113,6 @@ function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, un
     ...(unknownTopic > 0 ? [`${unknownTopic} still open: the config does not replicate their collections.`] : []),
   ];
   return `${lines.join("\n")}\n`;
-}
-
-function unknownDeadLetter(id: string): HeadraceError {
-  return new HeadraceError("UNKNOWN_DEAD_LETTER", {
-    message: `There is no dead letter ${JSON.stringify(id)}.`,
-  });
 }
 
 function jsonText(value: unknown): string {

@@ -1,4 +1,5 @@
-import type { DeadLetter, DeadLetterDetails } from "../../consumers/dead-letters/queries.ts";
+import type { DeadLetter } from "../../consumers/dead-letters/queries.ts";
+import type { DecodedDeadLetter } from "../../operations/dead-letters/decode-dead-letter.ts";
 import { cellTexts } from "../../schemas/decoding/cells.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import { textTable } from "./text-table.ts";
@@ -33,16 +34,7 @@ export function deadLetterTable(letters: readonly DeadLetter[]): string {
   return textTable(["id", "table", "error", "attempts", "failed at"], rows);
 }
 
-/** A dead letter with the content of its record. */
-export interface ShownDeadLetter {
-  readonly details: DeadLetterDetails;
-  /** As the `_id` column has it; null if it cannot be read. */
-  readonly key: string | null;
-  /** Null if the record cannot be read, or has only a key. */
-  readonly change: Change | null;
-}
-
-export function shownJson({ details, key, change }: ShownDeadLetter): object {
+export function shownJson({ details, key, change }: DecodedDeadLetter): object {
   return {
     ...deadLetterJson(details.letter),
     outcome: details.outcome,
@@ -60,7 +52,7 @@ export function shownJson({ details, key, change }: ShownDeadLetter): object {
   };
 }
 
-export function shownText({ details, key, change }: ShownDeadLetter): string {
+export function shownText({ details, key, change }: DecodedDeadLetter): string {
   const { letter, outcome, history } = details;
   const lines = [
     `id        ${letter.id}`,
