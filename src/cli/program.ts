@@ -41,7 +41,7 @@ const [asked = ""] = process.argv.slice(2);
 const wanted = Object.entries(COMMANDS).filter(([name]) => name === asked || !Object.hasOwn(COMMANDS, asked));
 for (const [, load] of wanted) program.addCommand(inherit(await load(), program));
 
-/** commander passes on settings, such as the exit codes, only to subcommands that it creates itself. */
+/** commander passes on its settings, for example the exit codes, only to subcommands that it creates itself. */
 function inherit(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent);
   for (const inner of command.commands) inherit(inner, command);

@@ -1,5 +1,5 @@
 import type { Db } from "mongodb";
-import { errorKind, HeadraceError } from "../errors/error.ts";
+import { HeadraceError, isPoison } from "../errors/error.ts";
 import { clusterTimes } from "../producers/mongodb/client.ts";
 import { readChunk } from "../producers/mongodb/snapshot-reader.ts";
 import { canonicalKey } from "../schemas/keys/document-key.ts";
@@ -106,7 +106,7 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
   try {
     await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
   } catch (error) {
-    if (errorKind(error) !== "poison") throw error;
+    if (!isPoison(error)) throw error;
     const message = "MongoDB refuses the filter, or cannot use it in a read along the _id index.";
     throw new HeadraceError("SIGNAL_INVALID", { message, remedy: FILTER_REMEDY }, error);
   }

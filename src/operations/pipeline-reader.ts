@@ -31,7 +31,7 @@ export async function openPipelineReader(
   const kafka = await kafkaClient(config, logger);
   const postgres = shared ?? postgresClient(config);
   let watch: PositionWatch | undefined;
-  const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchWhereStarted(kafka, name));
+  const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchIfStarted(kafka, name));
   return {
     position: async () => (await watching())?.latest() ?? null,
     settledPosition: async () => (await watching())?.latestSettled() ?? null,
@@ -73,9 +73,9 @@ const PRODUCER = "The producer (headrace produce)";
 export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
   const { timeoutMs, signal } = options;
   const deadline = performance.now() + timeoutMs;
-  const until = async <T>(what: string, look: () => Promise<T | false>): Promise<T> => {
+  const until = async <T>(what: string, poll: () => Promise<T | false>): Promise<T> => {
     for (;;) {
-      const found = await look();
+      const found = await poll();
       if (found !== false) return found;
       if (performance.now() > deadline) throw timedOut(what, timeoutMs);
       await pause(POLL_MS, signal);
@@ -103,7 +103,7 @@ function isComplete(
   return [...Object.keys(snapshots), ...collections].every((name) => snapshots[name]?.state === "done");
 }
 
-async function watchWhereStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {
+async function watchIfStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {
   const topics = await listTopics(kafka, (topic) => topic === positionsTopic(name));
   return topics.length === 0 ? undefined : watchPosition(kafka, name);
 }

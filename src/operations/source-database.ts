@@ -22,8 +22,8 @@ export async function withDatabase<T>({ uri, database }: MongoOptions, use: (db:
 }
 
 /**
- * The collections that the pipeline replicates. Where it replicates a whole database, this includes collections that
- * were dropped but still have a topic.
+ * The collections that the pipeline replicates. If it replicates a whole database, this includes dropped collections
+ * that still have a topic.
  * @throws HeadraceError UNKNOWN_COLLECTION, COLLECTION_CAPPED, COLLECTION_UNFIT, or what reading gives
  */
 export async function replicatedCollections({ config, logger }: Context, db: Db): Promise<readonly string[]> {
@@ -41,7 +41,7 @@ export async function requireReplicated(context: Context, db: Db, collection: st
   if (!(await replicatedCollections(context, db)).includes(collection)) throw notReplicated(collection);
 }
 
-/** For a command that was given a collection of another name than those that the pipeline replicates. */
+/** The error for a collection name that the pipeline does not replicate. */
 export function notReplicated(collection: string): HeadraceError {
   return new HeadraceError("COLLECTION_NOT_REPLICATED", {
     message: `The pipeline does not replicate a collection ${JSON.stringify(collection)}.`,

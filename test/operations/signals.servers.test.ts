@@ -108,6 +108,8 @@ test("a signal can be sent before the pipeline has ever run", async () => {
   expect((await pipeline.pool.query("SELECT _id FROM things")).rows).toEqual([{ _id: "1" }]);
 });
 
+const A_FILTER = /SIGNAL_INVALID: .*\n(.*\n)* +Give a MongoDB query/;
+const AN_ID = /SIGNAL_INVALID: .*\n(.*\n)* +Give each _id/;
 const NEAR = '{"at":{"$near":{"$geometry":{"type":"Point","coordinates":[1,2]}}}}';
 
 describe("wrong usage", () => {
@@ -128,14 +130,10 @@ describe("wrong usage", () => {
       ["resync", "--collection", "other"],
       "COLLECTION_NOT_REPLICATED",
     ],
-    ["a filter that is not JSON", ["snapshot", "--collection", "things", "--filter", "{n:1}"], "SIGNAL_INVALID"],
-    ["a filter that needs another index", ["snapshot", "--collection", "things", "--filter", NEAR], "SIGNAL_INVALID"],
-    ["an id that is not JSON", ["snapshot", "--collection", "things", "--ids", "abc"], "SIGNAL_INVALID"],
-    [
-      "an id of another type than the collection's",
-      ["snapshot", "--collection", "things", "--ids", '"1"'],
-      "SIGNAL_INVALID",
-    ],
+    ["a filter that is not JSON", ["snapshot", "--collection", "things", "--filter", "{n:1}"], A_FILTER],
+    ["a filter that needs another index", ["snapshot", "--collection", "things", "--filter", NEAR], A_FILTER],
+    ["an id that is not JSON", ["snapshot", "--collection", "things", "--ids", "abc"], AN_ID],
+    ["an id of another type than the collection's", ["snapshot", "--collection", "things", "--ids", '"1"'], AN_ID],
     [
       "both ids and a filter",
       ["snapshot", "--collection", "things", "--ids", "1", "--filter", "{}"],
@@ -144,7 +142,7 @@ describe("wrong usage", () => {
     ["a resync without a collection", ["resync"], "--collection NAME or --all"],
   ])("is refused: %s", async (_what, args, message) => {
     const { exitCode, stderr } = await pipeline.run(...args);
-    expect(stderr).toContain(message);
+    expect(stderr).toMatch(message);
     expect(exitCode).toBe(2);
   });
 });

@@ -1,7 +1,7 @@
 import { showDeadLetter } from "../../consumers/dead-letters/queries.ts";
 import type { DeadLetterDetails } from "../../consumers/dead-letters/queries.ts";
 import type { LogRecord } from "../../consumers/ports.ts";
-import { errorKind, HeadraceError } from "../../errors/error.ts";
+import { HeadraceError, isPoison } from "../../errors/error.ts";
 import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import type { Change } from "../../schemas/row-schema.ts";
@@ -40,7 +40,7 @@ async function decodable(registry: SchemaRegistry, { key, value }: LogRecord): P
   try {
     return await decodeRecord(registry, key, value);
   } catch (error) {
-    if (errorKind(error) !== "poison") throw error;
+    if (!isPoison(error)) throw error;
     return null;
   }
 }
