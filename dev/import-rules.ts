@@ -86,7 +86,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
 
   operations: {
-    may: [...GROUND, "config", "kafka", "kafka/wire", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS],
+    may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS],
     packages: ["mongodb/types", "kafkajs"],
   },
   "operations/checks": {

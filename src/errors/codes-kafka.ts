@@ -4,86 +4,102 @@ import type { ErrorTable } from "./error-table.ts";
 export const KAFKA_ERRORS = {
   KAFKA_UNAVAILABLE: {
     kind: "retryable",
-    meaning: "No broker can be reached, or Kafka does not answer in time.",
-    remedy: "Check that the brokers run and can be reached; Headrace goes on by itself once they do.",
+    meaning: "Headrace cannot reach a broker, or Kafka does not answer in time.",
+    remedy: "Check that the brokers run and can be reached; Headrace resumes once they do.",
   },
   KAFKA_LOGIN_FAILED: {
     kind: "fatal",
-    meaning: "Kafka refuses the user.",
-    remedy: "Check the user, the password and the SASL mechanism.",
+    meaning: "Kafka refuses the login.",
+    remedy: "Correct the user, the password or the SASL mechanism in kafka.sasl.",
   },
   KAFKA_FORBIDDEN: {
     kind: "fatal",
-    meaning: "Kafka does not let the user do what the message names.",
-    remedy: "Grant this user the rights on the pipeline's topics, group and transactional id.",
+    meaning: "The Kafka user lacks the right for what the message names.",
+    remedy: "Grant this user the rights on the pipeline's topics, consumer group and transactional id.",
   },
   KAFKA_MESSAGE_TOO_LARGE: {
     kind: "fatal",
-    meaning: "Kafka refuses a record of Headrace's own topics (positions, signals, dead letters) for its size.",
+    meaning:
+      "Kafka refuses a record of one of Headrace's own topics (positions, signals, dead letters) because of its size.",
     remedy: "Raise max.message.bytes of the topic.",
   },
   KAFKA_BATCH_REFUSED: {
     kind: "retryable",
-    meaning: "Kafka refused records of the producer as too large for their topic.",
+    meaning: "Kafka refuses records of the producer because they are too large for their topic.",
     remedy:
-      "Nothing: Headrace sends smaller batches, and the key of a record that is too large by itself goes to the dead letters. To have it taken, raise max.message.bytes of the topic, start the producer again, and replay it.",
+      "Nothing: Headrace sends smaller batches. If a single record is too large, its key goes to the dead letters. To replicate it, raise max.message.bytes of the topic, restart the producer and replay the dead letter.",
   },
   KAFKA_TOPIC_MISSING: {
     kind: "retryable",
     meaning: "A topic of the pipeline does not exist.",
-    remedy: "The producer makes the pipeline's topics: start it, or find out who deleted the topic.",
+    remedy: "Start the producer, which creates the pipeline's topics. If the topic existed, find out who deleted it.",
   },
   KAFKA_SESSION_LOST: {
     kind: "retryable",
     meaning:
-      "Kafka no longer takes the producer's transaction: it took too long, its coordinator moved, or a second producer of the name was started.",
-    remedy: "Nothing: Headrace begins a new session, and stops if a second producer of this name runs.",
+      "Kafka no longer accepts the producer's transaction: it took too long, its coordinator moved, or a second producer with the same name started.",
+    remedy: "Nothing: Headrace opens a new session. It stops if a second producer with this name runs.",
   },
   KAFKA_UNEXPECTED: {
     kind: "fatal",
-    meaning: "Kafka or its client answered something that Headrace does not know.",
-    remedy: "Look at the cause and into the broker's log, mend it, and start again.",
+    meaning: "Kafka or its client returned an error that Headrace does not know.",
+    remedy: "Look at the cause and at the broker's log, fix the problem, and start again.",
+  },
+  KAFKA_TOO_OLD: {
+    kind: "fatal",
+    meaning: "The broker is older than Kafka 2.3, or a topic holds records in the format from before Kafka 0.11.",
+    remedy: "Use brokers of Kafka 2.3 or later, and topics that Headrace created.",
+  },
+  KAFKA_RESPONSE_UNREADABLE: {
+    kind: "fatal",
+    meaning: "Headrace cannot decode a response of a broker, or records in it.",
+    remedy: "Check the broker's log and disk for damage, and what else writes to the topic. Otherwise report it.",
+  },
+  KAFKA_CLIENT_UNKNOWN: {
+    kind: "fatal",
+    meaning: "The installed kafkajs is not the version whose internals Headrace relies on.",
+    remedy: "Install Headrace's dependencies again with `npm ci`.",
   },
   FENCED: {
     kind: "fatal",
-    meaning: "A second producer of the same pipeline name has been started and has taken over.",
-    remedy: "Run one producer of each name; give a second pipeline another name.",
+    meaning: "A second producer of the same pipeline has started and taken over.",
+    remedy: "Run one producer per pipeline name. Give a second pipeline another name.",
   },
   TOPIC_NOT_CREATED: {
     kind: "fatal",
-    meaning: "A topic of the pipeline does not exist and could not be created.",
-    remedy: "Check kafka.replicationFactor against the number of brokers, and this user's right to create topics.",
+    meaning: "A topic of the pipeline does not exist, and Headrace could not create it.",
+    remedy: "Compare kafka.replicationFactor with the number of brokers, and check that this user may create topics.",
   },
   TOPIC_DELETED: {
     kind: "fatal",
     meaning:
-      "A topic of the pipeline was deleted while the producer ran. Records in it that were not applied are lost.",
+      "Somebody deleted a topic of the pipeline while the producer was running. Its records that were not applied yet are lost.",
     remedy:
-      "Of a collection's topic: stop the consumers, delete the topic's rows from headrace.progress, start the producer, which makes the topic anew, have the collection copied anew with `headrace resync --collection`, and start the consumers. Of the positions topic: start the producer, which copies everything anew.",
+      "If it is a collection's topic: stop the consumers, delete the topic's rows from headrace.progress, start the producer (it creates the topic), run `headrace resync --collection NAME`, and start the consumers. If it is the positions topic: start the producer, which copies everything again.",
   },
   TOPIC_PARTITIONS: {
     kind: "fatal",
-    meaning: "A topic has another number of partitions than the config says.",
+    meaning: "A topic has a different number of partitions than the config says.",
     remedy:
-      "Set kafka.partitions to what the collections' topics have (with another number, keys would move between partitions); Headrace's own topics have one.",
+      "Set kafka.partitions to the number that the collections' topics have: another number would move keys between partitions. Headrace's own topics have one partition.",
   },
   TOO_FEW_BROKERS: {
     kind: "fatal",
-    meaning: "Topics are to have more copies than Kafka has brokers.",
+    meaning: "kafka.replicationFactor is higher than the number of brokers.",
     remedy: "Lower kafka.replicationFactor or add brokers.",
   },
   TOPIC_RECREATED: {
     kind: "fatal",
     meaning:
-      "A partition ends before the offset up to which it has been applied: the topic was deleted and made anew, has lost records, or is another Kafka's.",
+      "A partition ends before the offset up to which PostgreSQL has its records: somebody deleted and recreated the topic, the topic lost records, or this is another Kafka cluster.",
     remedy:
-      "Check that this is the right Kafka. If the topic was made anew or has lost records, have its collection copied anew (`headrace resync`), and let the consumer read it from its start: the statement for that is in the error.",
+      "Check that this is the right Kafka cluster. If the topic was recreated or lost records, copy its collection again (`headrace resync`), and let the consumer read the topic from its start with the statement that the error shows.",
   },
   HISTORY_LOST_IN_KAFKA: {
     kind: "fatal",
     meaning:
-      "Kafka has deleted records of a topic before they were applied: the consumer stood for longer than the topic's retention, and `kafka.onHistoryLost` is `fail`.",
+      "Kafka deleted records before the consumer applied them: the consumer was stopped for longer than the topic's retention, and `kafka.onHistoryLost` is `fail`.",
     remedy:
-      "Start the consumer with `kafka.onHistoryLost: resnapshot`: it has the producer copy the collection anew, and then delete the rows whose documents are gone. Give the topic a longer retention (`kafka.retentionMs`).",
+      "Start the consumer with `kafka.onHistoryLost: resnapshot`. The producer then copies the collection again, and the consumer deletes the rows whose documents are gone. Raise `kafka.retentionMs`.",
   },
 } as const satisfies ErrorTable;

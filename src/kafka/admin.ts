@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Admin, Kafka } from "kafkajs";
 import { partitionKey } from "../schemas/partitions.ts";
-import type { PartitionOffset, LogBounds } from "../schemas/partitions.ts";
+import type { LogBounds, PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
 import { answered, kafkaError } from "./errors.ts";
 
 /**
- * An admin client lives for one question: it asks again for every topic that it was ever asked about, and fails
- * once one of those is deleted.
+ * Connects an admin client for one question. A longer life would do harm: kafkajs requests the metadata of every topic
+ * that the client was ever used for, and fails once one of these topics is deleted.
+ * @param doing for error messages: `reading the topics`
  * @throws HeadraceError
  */
 export async function withAdmin<T>(kafka: Kafka, doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
@@ -23,13 +24,19 @@ export async function withAdmin<T>(kafka: Kafka, doing: string, use: (admin: Adm
   }
 }
 
-/** What all partitions of the topics hold, by `partitionKey`. @throws HeadraceError */
-export function fetchLogBounds(kafka: Kafka, topics: readonly string[]): Promise<ReadonlyMap<string, LogBounds>> {
+export type PartitionBounds = TopicPartition & LogBounds;
+
+/**
+ * The bounds of all partitions of the topics, by `partitionKey`. `high` is the end for read_committed readers, the last
+ * stable offset: kafkajs asks for that by default (its src/protocol/requests/listOffsets/index.js).
+ * @throws HeadraceError
+ */
+export function fetchLogBounds(kafka: Kafka, topics: readonly string[]): Promise<ReadonlyMap<string, PartitionBounds>> {
   return withAdmin(kafka, "reading the topics' offsets", async (admin) => {
-    const bounds = new Map<string, LogBounds>();
+    const bounds = new Map<string, PartitionBounds>();
     for (const topic of new Set(topics)) {
       for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-        bounds.set(partitionKey({ topic, partition }), { low: BigInt(low), high: BigInt(high) });
+        bounds.set(partitionKey({ topic, partition }), { topic, partition, low: BigInt(low), high: BigInt(high) });
       }
     }
     return bounds;
@@ -37,24 +44,16 @@ export function fetchLogBounds(kafka: Kafka, topics: readonly string[]): Promise
 }
 
 /**
- * Where the topics end now for those who read committed records, as targets of a run that is to end there. Kafka
- * answers a commit before its markers are written: a transaction that was committed a moment ago counts only once its
- * producer has begun another one.
+ * The current ends of the topics for read_committed readers, as targets of a run that stops there. Kafka acknowledges a
+ * commit before it writes the markers: the last transaction counts only once its producer has begun another one.
  * @throws HeadraceError
  */
-export function fetchEndOffsets(kafka: Kafka, topics: readonly string[]): Promise<PartitionOffset[]> {
-  return withAdmin(kafka, "reading the topics' end", async (admin) => {
-    const ends: PartitionOffset[] = [];
-    for (const topic of new Set(topics)) {
-      for (const { partition, high } of await admin.fetchTopicOffsets(topic)) {
-        ends.push({ topic, partition, offset: BigInt(high) });
-      }
-    }
-    return ends;
-  });
+export async function fetchEndOffsets(kafka: Kafka, topics: readonly string[]): Promise<PartitionOffset[]> {
+  const bounds = await fetchLogBounds(kafka, topics);
+  return Array.from(bounds.values(), ({ topic, partition, high }) => ({ topic, partition, offset: high }));
 }
 
-/** @throws HeadraceError */
+/** @returns the names that `wanted` accepts, sorted @throws HeadraceError */
 export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Promise<string[]> {
   return withAdmin(kafka, "listing the topics", async (admin) => {
     const topics = await answered(admin.listTopics());
@@ -62,7 +61,7 @@ export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Pr
   });
 }
 
-/** How many partitions a topic has now. @throws HeadraceError */
+/** @returns the number of partitions that the topic has now @throws HeadraceError */
 export function countPartitions(kafka: Kafka, topic: string): Promise<number> {
   return withAdmin(kafka, "counting the topic's partitions", async (admin) => {
     const { topics } = await answered(admin.fetchTopicMetadata({ topics: [topic] }));
@@ -78,7 +77,7 @@ export function hasMembers(kafka: Kafka, groupId: string): Promise<boolean> {
   });
 }
 
-/** The groups whose id satisfies `wanted`. @throws HeadraceError */
+/** @returns the ids of the groups that `wanted` accepts @throws HeadraceError */
 export function listGroups(kafka: Kafka, wanted: (groupId: string) => boolean): Promise<readonly string[]> {
   return withAdmin(kafka, "listing the consumer groups", async (admin) => {
     const { groups } = await admin.listGroups();
@@ -89,12 +88,12 @@ export function listGroups(kafka: Kafka, wanted: (groupId: string) => boolean): 
 /** @throws HeadraceError */
 export async function deleteGroups(kafka: Kafka, groupIds: readonly string[]): Promise<void> {
   if (groupIds.length === 0) return;
-  await withAdmin(kafka, "deleting the consumer group", (admin) => admin.deleteGroups([...groupIds]));
+  await withAdmin(kafka, "deleting consumer groups", (admin) => admin.deleteGroups([...groupIds]));
 }
 
 const POLL_MS = 100;
 
-/** Resolves when they are gone, so that topics of the same names can be made. @throws HeadraceError */
+/** Resolves when they are gone: then topics of the same names can be created. @throws HeadraceError */
 export async function deleteTopics(kafka: Kafka, topics: readonly string[]): Promise<void> {
   if (topics.length === 0) return;
   await withAdmin(kafka, "deleting topics", async (admin) => {
@@ -103,10 +102,10 @@ export async function deleteTopics(kafka: Kafka, topics: readonly string[]): Pro
   });
 }
 
-/** Deletes what stands before an offset in the only partition of a topic. @throws HeadraceError */
+/** Deletes the records before an offset in partition 0 of a topic. @throws HeadraceError */
 export function deleteRecordsBefore(kafka: Kafka, topic: string, offset: bigint): Promise<void> {
   return withAdmin(kafka, "deleting records", async (admin) => {
-    // kafkajs knows only the topics that it was asked about.
+    // kafkajs finds the leaders of those topics only whose metadata it has fetched.
     await admin.fetchTopicMetadata({ topics: [topic] });
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(offset) }] });
   });

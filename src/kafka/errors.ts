@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../errors/codes.ts";
 import { HeadraceError } from "../errors/error.ts";
 
-/** The fields of kafkajs's errors that say what they are. Read structurally: this folder does not import kafkajs. */
+/** The fields of kafkajs's errors that this file reads. Its types lack some of them. */
 interface KafkaErrorShape {
   readonly name?: unknown;
   /** The protocol's own name of the error. */
@@ -10,7 +10,7 @@ interface KafkaErrorShape {
   readonly cause?: unknown;
 }
 
-/** By the protocol's error name. Those that are not here go by the `retriable` that Kafka itself gives them. */
+/** By the protocol's error name. For other names kafkajs's `retriable` decides. */
 const BY_TYPE: Readonly<Record<string, ErrorCode>> = {
   TOPIC_AUTHORIZATION_FAILED: "KAFKA_FORBIDDEN",
   GROUP_AUTHORIZATION_FAILED: "KAFKA_FORBIDDEN",
@@ -24,7 +24,7 @@ const BY_TYPE: Readonly<Record<string, ErrorCode>> = {
   UNKNOWN_TOPIC_OR_PARTITION: "KAFKA_TOPIC_MISSING",
 };
 
-/** By kafkajs's class; these say `retriable: false` though only the single call must not be repeated. */
+/** By the name of kafkajs's class. These have `retriable: false`, though only the same call must not be repeated. */
 const BY_NAME: Readonly<Record<string, ErrorCode>> = {
   KafkaJSSASLAuthenticationError: "KAFKA_LOGIN_FAILED",
   KafkaJSGroupCoordinatorNotFound: "KAFKA_UNAVAILABLE",
@@ -34,8 +34,8 @@ const BY_NAME: Readonly<Record<string, ErrorCode>> = {
 };
 
 /**
- * Classifies by name and type, never by message. kafkajs wraps what it gave up on (`KafkaJSNumberOfRetriesExceeded`,
- * `KafkaJSNonRetriableError`): then the cause decides.
+ * Classifies by name and type, never by message. Where kafkajs gave up after retries (`KafkaJSNumberOfRetriesExceeded`,
+ * `KafkaJSNonRetriableError`), the cause decides.
  */
 function classifyKafkaError(error: unknown): ErrorCode {
   const { name, type, retriable, cause } = (error ?? {}) as KafkaErrorShape;
@@ -46,29 +46,35 @@ function classifyKafkaError(error: unknown): ErrorCode {
 }
 
 /**
- * What kafkajs answers to a question about the cluster. Where the connection breaks before the broker's answer, its
- * `listTopics`, `fetchTopicMetadata` and `describeCluster` (2.2.4) fail at a field of null.
- * @throws HeadraceError KAFKA_UNAVAILABLE then
+ * Wraps kafkajs's `listTopics`, `fetchTopicMetadata` and `describeCluster`: when the connection breaks before the
+ * broker's answer, kafkajs 2.2.4 reads a field of null.
+ * @throws HeadraceError KAFKA_UNAVAILABLE instead of that TypeError
  */
 export async function answered<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new HeadraceError(
-      "KAFKA_UNAVAILABLE",
-      { message: "No broker has answered a question about the cluster" },
-      error,
-    );
+    throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "No broker answered a metadata request." }, error);
   }
 }
 
-/** @param doing what was being done, for the message: `reading the topics`. */
+/**
+ * Classifies an error of kafkajs. A HeadraceError inside it, as our decoder throws it into kafkajs, is returned itself.
+ * @param doing what failed, for the message: `reading the topics`
+ */
 export function kafkaError(error: unknown, doing: string): HeadraceError {
-  if (error instanceof HeadraceError) return error;
+  const own = headraceErrorIn(error);
+  if (own !== undefined) return own;
   const { name, type } = (error ?? {}) as KafkaErrorShape;
   const what = typeof type === "string" ? type : typeof name === "string" ? name : "an unknown error";
   return new HeadraceError(classifyKafkaError(error), { message: `Kafka failed at ${doing}: ${what}` }, error);
+}
+
+function headraceErrorIn(error: unknown): HeadraceError | undefined {
+  if (error instanceof HeadraceError) return error;
+  const { cause } = (error ?? {}) as KafkaErrorShape;
+  return cause === undefined || cause === error ? undefined : headraceErrorIn(cause);
 }
 
 function lookUp(table: Readonly<Record<string, ErrorCode>>, key: unknown): ErrorCode | undefined {
@@ -76,9 +82,9 @@ function lookUp(table: Readonly<Record<string, ErrorCode>>, key: unknown): Error
 }
 
 /**
- * What the broker answers to a producer whose transaction or epoch is not the current one any more: a second
- * producer of the name, but also a transaction that took too long or a coordinator that moved. Which one it was,
- * the next session sees in the positions topic.
+ * The broker's errors for a producer whose transaction or epoch is no longer the current one. The reason may be a second
+ * producer of the name, a transaction that took too long, or a coordinator that moved. The next session finds out
+ * which, in the positions topic.
  */
 const SESSION_LOST: ReadonlySet<unknown> = new Set([
   "INVALID_PRODUCER_EPOCH",
@@ -89,11 +95,11 @@ const SESSION_LOST: ReadonlySet<unknown> = new Set([
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
   "TRANSACTION_COORDINATOR_FENCED",
   "CONCURRENT_TRANSACTIONS",
-  // UNKNOWN_SERVER_ERROR, -1. Seen as the coordinator's answer to EndTxn while another producer took over.
+  // UNKNOWN_SERVER_ERROR (-1): the coordinator's answer to EndTxn, seen while another producer took over.
   "UNKNOWN",
 ]);
 
-/** As `kafkaError`, for the transactional producer. */
+/** Like `kafkaError`, for the transactional producer. */
 export function producerError(error: unknown, doing: string): HeadraceError {
   if (error instanceof HeadraceError) return error;
   const type = protocolType(error);
@@ -101,7 +107,7 @@ export function producerError(error: unknown, doing: string): HeadraceError {
   return new HeadraceError(
     "KAFKA_SESSION_LOST",
     {
-      message: `Kafka no longer takes this producer's transaction at ${doing}: ${String(type)}`,
+      message: `Kafka no longer accepts this producer's transaction at ${doing}: ${String(type)}`,
     },
     error,
   );
@@ -113,8 +119,15 @@ export function isTooLarge(error: unknown): boolean {
   return type === "MESSAGE_TOO_LARGE" || type === "RECORD_LIST_TOO_LARGE";
 }
 
-/** The protocol's name of the innermost error; kafkajs wraps what it gave up on. */
+/** The protocol's name of the innermost error. */
 function protocolType(error: unknown): unknown {
   const { type, cause } = (error ?? {}) as { type?: unknown; cause?: unknown };
   return typeof type === "string" ? type : cause === undefined || cause === error ? undefined : protocolType(cause);
+}
+
+/** For an acknowledged record without the offset that the protocol promises. */
+export function withoutOffset(topic: string): HeadraceError {
+  return new HeadraceError("KAFKA_UNEXPECTED", {
+    message: `Kafka acknowledged a record of the topic ${topic} without its offset.`,
+  });
 }

@@ -1,11 +1,7 @@
-import { readFile } from "node:fs/promises";
-import { Kafka, logLevel } from "kafkajs";
-import type { KafkaConfig } from "kafkajs";
+import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { PostgresClient } from "../consumers/postgres/client.ts";
-import { HeadraceError } from "../errors/error.ts";
-import { kafkaSocket } from "../kafka/wire/socket.ts";
-import { registerZstd } from "../kafka/wire/zstd.ts";
+import { createKafka } from "../kafka/client.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createSchemaRegistry } from "../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../schemas/registry/registry.ts";
@@ -27,27 +23,12 @@ export function postgresClient({ postgres }: Config): PostgresClient {
 }
 
 /**
- * @param retries how often kafkajs itself tries again to connect
+ * @param retries how often kafkajs itself repeats a failed connection
  * @throws HeadraceError TLS_FILE_UNREADABLE
  */
-export async function kafkaClient({ name, kafka }: Config, logger: Logger, retries = 5): Promise<Kafka> {
-  registerZstd();
-  const ssl = typeof kafka.ssl === "boolean" ? kafka.ssl : await readTlsFiles(kafka.ssl);
-  return new Kafka({
-    clientId: `headrace-${name}`,
-    brokers: kafka.brokers,
-    ssl,
-    ...(kafka.sasl === undefined ? {} : { sasl: kafka.sasl as NonNullable<KafkaConfig["sasl"]> }),
-    connectionTimeout: CONNECT_TIMEOUT_MS,
-    socketFactory: kafkaSocket,
-    retry: { retries },
-    logLevel: logLevel.WARN,
-    // What it fails at is thrown and logged by whoever asked; here are only the steps on the way.
-    logCreator:
-      () =>
-      ({ namespace, log: { message } }) =>
-        logger.debug({ kafkajs: namespace }, message),
-  });
+export function kafkaClient({ name, kafka }: Config, logger: Logger, retries?: number): Promise<Kafka> {
+  const { brokers, ssl, sasl } = kafka;
+  return createKafka({ clientId: `headrace-${name}`, brokers, ssl, sasl, retries, logger });
 }
 
 export function schemaRegistry({ schemaRegistry: { url, auth } }: Config): SchemaRegistry {
@@ -70,24 +51,4 @@ function postgresAddress(url: string): string {
   if (!URL.canParse(url)) return url.replace(/^[a-z]+:\/\/(?:.*@)?/, "").replace(/[/?].*$/, "");
   const { host, pathname } = new URL(url);
   return `${host}${pathname}`;
-}
-
-type TlsFiles = Exclude<Config["kafka"]["ssl"], boolean>;
-
-async function readTlsFiles(files: TlsFiles): Promise<object> {
-  const [ca, cert, key] = await Promise.all([files.caFile, files.certFile, files.keyFile].map(readTlsFile));
-  return {
-    ...(ca === undefined ? {} : { ca: [ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  };
-}
-
-async function readTlsFile(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    throw new HeadraceError("TLS_FILE_UNREADABLE", { message: `The file ${file} cannot be read` }, error);
-  }
 }

@@ -1,6 +1,6 @@
 import { Partitioners } from "kafkajs";
 import type { Kafka } from "kafkajs";
-import { kafkaError } from "../kafka/errors.ts";
+import { kafkaError, withoutOffset } from "../kafka/errors.ts";
 import { encodeSignal } from "../schemas/signal.ts";
 import type { Signal } from "../schemas/signal.ts";
 import { signalsTopic } from "../schemas/topics.ts";
@@ -18,12 +18,14 @@ export async function sendSignals(kafka: Kafka, name: string, signals: readonly 
     retry: { initialRetryTime: 200, retries: 3 },
   });
   const values = signals.map(encodeSignal);
+  const topic = signalsTopic(name);
   let offset = -1n;
   try {
     await producer.connect();
     for (const value of values) {
-      const sent = await producer.send({ topic: signalsTopic(name), acks: -1, messages: [{ value, partition: 0 }] });
-      offset = BigInt(sent[0]?.baseOffset ?? -1);
+      const [sent] = await producer.send({ topic, acks: -1, messages: [{ value, partition: 0 }] });
+      if (sent?.baseOffset === undefined) throw withoutOffset(topic);
+      offset = BigInt(sent.baseOffset);
     }
     return offset;
   } catch (error) {

@@ -26,6 +26,6 @@ async function setUpKafkaSessions(): Promise<SessionsUnderTest> {
             return { topic, partition: 0, key, value: key, timestampMs: Date.now() };
           }),
       }),
-    published: async () => (await readTopic(topic)).map(({ message }) => BigInt(String(message.key))),
+    published: async () => (await readTopic(topic)).map(({ key }) => BigInt(String(key))),
   };
 }

@@ -104,8 +104,8 @@ async function orderIn(topic: string): Promise<{ versions: bigint[]; fallen: str
   const newest = new Map<string, bigint>();
   const fallen: string[] = [];
   const versions: bigint[] = [];
-  for (const { partition, message } of await readTopic(topic)) {
-    const change = await decodeRecord(registry, message.key, message.value);
+  for (const { partition, key, value } of await readTopic(topic)) {
+    const change = await decodeRecord(registry, key, value);
     if (change === null) continue;
     versions.push(change.version);
     const id = `${partition}/${change.key}`;

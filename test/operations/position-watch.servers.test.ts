@@ -1,10 +1,10 @@
-import { Kafka, logLevel } from "kafkajs";
 import { expect, test } from "vitest";
 import { watchPosition } from "../../src/operations/position-watch.ts";
 import type { Position } from "../../src/schemas/change-event.ts";
 import { encodePosition, POSITION_KEY } from "../../src/schemas/position.ts";
 import { positionsTopic } from "../../src/schemas/topics.ts";
-import { servers, uniqueName } from "../support/servers.ts";
+import { connectKafka } from "../consumers/kafka/fixture.ts";
+import { uniqueName } from "../support/servers.ts";
 
 const at = (clusterTime: bigint): Position => ({
   resumeToken: null,
@@ -16,7 +16,7 @@ const at = (clusterTime: bigint): Position => ({
 });
 
 test("gives the last committed position, past markers, open and aborted transactions, and follows it", async () => {
-  const kafka = new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
+  const kafka = connectKafka();
   const name = uniqueName("watch");
   const topic = positionsTopic(name);
   const admin = kafka.admin();
@@ -61,7 +61,7 @@ test("gives the last committed position, past markers, open and aborted transact
 });
 
 test("gives a position while newer ones are written without a pause", async () => {
-  const kafka = new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
+  const kafka = connectKafka();
   const name = uniqueName("watch");
   const topic = positionsTopic(name);
   const admin = kafka.admin();

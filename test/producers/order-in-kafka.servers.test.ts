@@ -48,8 +48,8 @@ test("in each partition the versions of a key never fall and match MongoDB's his
   for (const { collection, writer } of writers) {
     const changes: Change[] = [];
     const newest = new Map<string, bigint>();
-    for (const { message } of await readTopic(topicOf(name, db.databaseName, collection))) {
-      const change = await decodeRecord(registry, message.key, message.value);
+    for (const record of await readTopic(topicOf(name, db.databaseName, collection))) {
+      const change = await decodeRecord(registry, record.key, record.value);
       if (change === null) continue;
       changes.push(change);
       const { key, version, cells } = change;

@@ -77,8 +77,8 @@ export class ProducerUnderTest {
   /** The records of a collection that readers see, each partition in order, without Kafka's tombstones. */
   async changes(collection: string): Promise<Change[]> {
     const changes: Change[] = [];
-    for (const { message } of await readTopic(topicOf(this.name, this.db.databaseName, collection))) {
-      const change = await decodeRecord(this.registry, message.key, message.value);
+    for (const record of await readTopic(topicOf(this.name, this.db.databaseName, collection))) {
+      const change = await decodeRecord(this.registry, record.key, record.value);
       if (change !== null) changes.push(change);
     }
     return changes;

@@ -1,7 +1,7 @@
 import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
 import { fetchLogBounds } from "../../kafka/admin.ts";
 import { kafkaError } from "../../kafka/errors.ts";
-import type { FetchedMessage } from "../../kafka/wire/record-batch.ts";
+import type { FetchedRecord } from "../../kafka/wire/record-batch.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { logRetries, retry } from "../../runtime/retry.ts";
 import { untilAborted } from "../../runtime/waiting.ts";
@@ -14,7 +14,6 @@ import type { Assignment } from "./assignment.ts";
 import { FetchQueue } from "./fetch-queue.ts";
 import type { Fetched } from "./fetch-queue.ts";
 import { GroupOffsets } from "./group-offsets.ts";
-import { toLogRecord } from "./log-record.ts";
 
 export interface GroupSessionOptions {
   readonly kafka: Kafka;
@@ -193,7 +192,8 @@ export class GroupSession {
     const { topic, partition } = batch;
     await withHeartbeats(payload, this.#options.heartbeatIntervalMs / 2, this.#assignment.ready);
     if (payload.isStale() || !payload.isRunning()) return;
-    const records = (batch.messages as FetchedMessage[]).map((message) => toLogRecord(topic, partition, message));
+    // What our Fetch decoder puts in the place of kafkajs's messages.
+    const records = batch.messages as unknown as readonly FetchedRecord[];
     this.#queue.push({
       topic,
       partition,

@@ -1,8 +1,6 @@
 import type { Kafka } from "kafkajs";
 import { errorKind } from "../../errors/error.ts";
 import { listTopics } from "../../kafka/admin.ts";
-import { replaceFetchDecoder } from "../../kafka/wire/fetch-response.ts";
-import { registerZstd } from "../../kafka/wire/zstd.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { retry } from "../../runtime/retry.ts";
 import { pause, untilAborted } from "../../runtime/waiting.ts";
@@ -13,8 +11,6 @@ import type { GroupSessionOptions } from "./group-session.ts";
 const TOPIC_POLL_MS = 5_000;
 /** The same while they are still to come: whoever starts both sides at once waits for this. */
 const FIRST_TOPIC_POLL_MS = 250;
-
-replaceFetchDecoder();
 
 interface TopicSelection {
   /** Whether a topic of the cluster is one of the pipeline's. */
@@ -51,7 +47,6 @@ export interface KafkaConsumerOptions {
  * when topics come or go, and when Kafka was away.
  */
 export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
-  registerZstd();
   return {
     run(callbacks, { signal }) {
       const session = async (): Promise<void> =>

@@ -1,6 +1,6 @@
 /** Castagnoli's polynomial, reflected. */
 const POLYNOMIAL = 0x82f63b78;
-/** Eight tables of 256: bytes are taken eight at a time, which is 2.7 times as fast as one by one. */
+/** Eight tables of 256 entries, to take eight bytes at a time. */
 const TABLES = tables();
 
 function tables(): Int32Array {
@@ -19,7 +19,7 @@ function tables(): Int32Array {
 
 /**
  * The checksum of Kafka's record batches (CRC-32C, RFC 3720), which node:zlib does not have.
- * @param before of the bytes that stand before these
+ * @param before the checksum of the bytes in front of these
  */
 export function crc32c(bytes: Uint8Array, before = 0): number {
   let crc = ~before;

@@ -1,6 +1,10 @@
+import { HeadraceError } from "../../errors/error.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
+import { kafkajsMessages } from "./kafkajs-arrays.ts";
+import type { KafkajsMessages, LogPart } from "./kafkajs-arrays.ts";
+import { kafkajsRequest } from "./kafkajs-internals.ts";
 import { isAbort, readBatch, readRecords } from "./record-batch.ts";
-import type { FetchedMessage, RecordBatch } from "./record-batch.ts";
-import { kafkajsRequest } from "./request-table.ts";
+import type { FetchedRecord, RecordBatch } from "./record-batch.ts";
 
 /** What of a Fetch request is needed to read the response. */
 export interface FetchRequest {
@@ -10,13 +14,14 @@ export interface FetchRequest {
   }[];
 }
 
-/** What kafkajs wants of a decoded response. */
+/** A decoded response with the fields that kafkajs reads. */
 export interface FetchResponse {
-  /** As the broker has not throttled this request, but wants us to wait. */
+  /** 0: the broker has not delayed this response; `clientSideThrottleTime` (ms) is what the client has to wait. */
   readonly throttleTime: 0;
   readonly clientSideThrottleTime: number;
   readonly errorCode: number;
   readonly sessionId: number;
+  /** Empty where the broker throttles the client. */
   readonly responses: { readonly topicName: string; readonly partitions: readonly PartitionResponse[] }[];
 }
 
@@ -24,25 +29,16 @@ export interface PartitionResponse {
   readonly partition: number;
   readonly errorCode: number;
   readonly highWatermark: string;
+  /** Where the first open transaction begins, else the high watermark: read_committed readers come no further. */
   readonly lastStableOffset: string;
   readonly lastStartOffset: string;
   /** Their records are left out already. */
   readonly abortedTransactions: readonly never[];
   readonly preferredReadReplica: number;
-  readonly messages: RawMessages;
-}
-
-/** What kafkajs's Batch does with messages: it filters those before the offset that was asked for, then control records. */
-interface RawMessages {
-  readonly length: number;
-  filter(): MessagesWithinOffset;
-}
-
-type MessagesWithinOffset = readonly Bound[] & { filter(): readonly FetchedMessage[] };
-
-interface Bound {
-  readonly offset: string;
-  readonly isControlRecord: boolean;
+  /** For kafkajs. */
+  readonly messages: KafkajsMessages;
+  /** The same for us. */
+  readonly part: LogPart;
 }
 
 interface AbortedTransaction {
@@ -50,14 +46,14 @@ interface AbortedTransaction {
   readonly firstOffset: bigint;
 }
 
-interface RawPartition extends Omit<PartitionResponse, "abortedTransactions" | "messages"> {
+interface RawPartition extends Omit<PartitionResponse, "abortedTransactions" | "messages" | "part"> {
   readonly aborted: readonly AbortedTransaction[];
   readonly batches: Buffer;
 }
 
 /**
- * Reads a response to a Fetch request of version 11 (https://kafka.apache.org/protocol).
- * @throws Error where it is none
+ * Decodes the response to a Fetch request of version 11 (https://kafka.apache.org/protocol).
+ * @throws HeadraceError KAFKA_RESPONSE_UNREADABLE, KAFKA_TOO_OLD
  */
 export async function decodeFetchResponse({ topics }: FetchRequest, bytes: Buffer): Promise<FetchResponse> {
   const reader = new ResponseReader(bytes);
@@ -69,9 +65,9 @@ export async function decodeFetchResponse({ topics }: FetchRequest, bytes: Buffe
     partitions: reader.array(() => readPartition(reader)),
   }));
   const responses = raw.map(async ({ topicName, partitions }) => {
-    const asked = topics.find(({ topic }) => topic === topicName)?.partitions;
-    const offsetOf = (wanted: number) => asked?.find(({ partition }) => partition === wanted)?.fetchOffset ?? 0;
-    const decoded = partitions.map((each) => decodePartition(each, BigInt(offsetOf(each.partition))));
+    const wanted = topics.find(({ topic }) => topic === topicName)?.partitions;
+    const offsetOf = (partition: number) => wanted?.find((each) => each.partition === partition)?.fetchOffset ?? 0;
+    const decoded = partitions.map((each) => decodePartition(topicName, each, BigInt(offsetOf(each.partition))));
     return { topicName, partitions: await Promise.all(decoded) };
   });
   return { throttleTime: 0, clientSideThrottleTime, errorCode, sessionId, responses: await Promise.all(responses) };
@@ -91,19 +87,25 @@ function readPartition(reader: ResponseReader): RawPartition {
 }
 
 async function decodePartition(
+  topic: string,
   { aborted, batches, ...head }: RawPartition,
   fetchOffset: bigint,
 ): Promise<PartitionResponse> {
-  return { ...head, abortedTransactions: [], messages: await readMessages(batches, fetchOffset, aborted) };
+  const place = { topic, partition: head.partition };
+  const part = await readPart(place, batches, fetchOffset, aborted).catch((error: unknown) => {
+    throw error instanceof HeadraceError ? error : unreadable(`The records of ${topic}/${head.partition}`, error);
+  });
+  return { ...head, abortedTransactions: [], messages: kafkajsMessages(part), part };
 }
 
-/** Leaves out what was aborted, control records, and records before `fetchOffset`, which its batch may begin with. */
-async function readMessages(
+/** @param fetchOffset its batch may begin with records before it */
+async function readPart(
+  place: TopicPartition,
   bytes: Buffer,
   fetchOffset: bigint,
   aborted: readonly AbortedTransaction[],
-): Promise<RawMessages> {
-  const messages: FetchedMessage[] = [];
+): Promise<LogPart> {
+  const records: FetchedRecord[] = [];
   const transactions = new AbortedTransactions(aborted);
   let first: bigint | undefined;
   let last = fetchOffset;
@@ -112,12 +114,12 @@ async function readMessages(
     if (batch.lastOffset < fetchOffset) continue;
     first ??= batch.firstOffset > fetchOffset ? batch.firstOffset : fetchOffset;
     last = batch.lastOffset;
-    if (!batch.isControl && !isAborted) await readRecords(batch, fetchOffset, messages);
+    if (!batch.isControl && !isAborted) await readRecords(place, batch, fetchOffset, records);
   }
-  return first === undefined ? NO_MESSAGES : rawMessages(first, last, messages);
+  return { records, bounds: first === undefined ? null : { first, last } };
 }
 
-/** The aborted transactions that batches belong to, which are to be asked for in their order. */
+/** Says which batches belong to aborted transactions. Takes the batches in the order of the log. */
 class AbortedTransactions {
   readonly #coming: AbortedTransaction[];
   readonly #producers = new Set<bigint>();
@@ -137,20 +139,7 @@ class AbortedTransactions {
   }
 }
 
-const NO_MESSAGES: RawMessages = { length: 0, filter: () => Object.assign([], { filter: () => [] }) };
-
-/**
- * Answers kafkajs's filters with what comes out of them: by itself it makes numbers of each offset's text. Of the
- * messages with control records it only looks at the two ends.
- */
-function rawMessages(first: bigint, last: bigint, messages: readonly FetchedMessage[]): RawMessages {
-  const isControlRecord = messages.length === 0;
-  const bounds = [first, last].map((offset) => ({ offset: String(offset), isControlRecord }));
-  const withinOffset = Object.assign(bounds, { filter: () => messages });
-  return { length: bounds.length, filter: () => withinOffset };
-}
-
-/** Kafka's simple types, one after the other. */
+/** Reads Kafka's simple types, one after the other. @throws HeadraceError KAFKA_RESPONSE_UNREADABLE at the end */
 class ResponseReader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -160,25 +149,22 @@ class ResponseReader {
   }
 
   int16(): number {
-    this.#at += 2;
-    return this.#bytes.readInt16BE(this.#at - 2);
+    return this.#bytes.readInt16BE(this.#advance(2));
   }
 
   int32(): number {
-    this.#at += 4;
-    return this.#bytes.readInt32BE(this.#at - 4);
+    return this.#bytes.readInt32BE(this.#advance(4));
   }
 
   int64(): bigint {
-    this.#at += 8;
-    return this.#bytes.readBigInt64BE(this.#at - 8);
+    return this.#bytes.readBigInt64BE(this.#advance(8));
   }
 
   string(): string {
     return String(this.#take(this.int16()));
   }
 
-  /** None where they are null. */
+  /** Empty where they are null. */
   bytes(): Buffer {
     return this.#take(this.int32());
   }
@@ -189,14 +175,24 @@ class ResponseReader {
   }
 
   #take(length: number): Buffer {
-    const start = this.#at;
-    this.#at += Math.max(length, 0);
-    if (this.#at > this.#bytes.length) throw new RangeError("A response of Kafka ends within a value.");
+    const start = this.#advance(Math.max(length, 0));
     return this.#bytes.subarray(start, this.#at);
+  }
+
+  /** @returns where it was before */
+  #advance(count: number): number {
+    const start = this.#at;
+    this.#at += count;
+    if (this.#at > this.#bytes.length) throw unreadable("A Fetch response, which ends within a value,");
+    return start;
   }
 }
 
-/** That of every broker since Kafka 2.3, and kafkajs's latest. */
+function unreadable(what: string, cause?: unknown): HeadraceError {
+  return new HeadraceError("KAFKA_RESPONSE_UNREADABLE", { message: `${what} cannot be decoded.` }, cause);
+}
+
+/** Every broker since Kafka 2.3 has it, and kafkajs has no later one. */
 const VERSION = 11;
 
 interface FetchExchange {
@@ -204,15 +200,14 @@ interface FetchExchange {
 }
 
 /**
- * Has all of kafkajs's consumers in the process use our decoder, whose messages are `FetchedMessage`s. kafkajs's own
- * takes 1.2 µs more of CPU time for a record, a twelfth of the consumer's.
- * @throws Error where kafkajs is not the version whose inside is known
+ * Makes all consumers of the process decode with `decodeFetchResponse`; their messages are `FetchedRecord`s then.
+ * @throws HeadraceError KAFKA_CLIENT_UNKNOWN
  */
 export function replaceFetchDecoder(): void {
   const definition = kafkajsRequest<FetchRequest, FetchExchange>("Fetch");
   const { protocol } = definition;
   definition.protocol = (options) => {
-    if (options.version !== VERSION) throw new Error("Headrace needs Kafka 2.3 or later.");
+    if (options.version !== VERSION) throw tooOld(`speaks version ${options.version} of Fetch, not ${VERSION}`);
     const define = protocol(options);
     return (request) => {
       const exchange = define(request);
@@ -220,4 +215,8 @@ export function replaceFetchDecoder(): void {
       return { ...exchange, response: { ...exchange.response, decode } };
     };
   };
+}
+
+function tooOld(what: string): HeadraceError {
+  return new HeadraceError("KAFKA_TOO_OLD", { message: `The broker ${what}: it is older than Kafka 2.3.` });
 }

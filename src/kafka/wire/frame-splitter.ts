@@ -1,6 +1,6 @@
-/** Where a frame says how long it is. */
+/** How to find the length of a frame. */
 export interface FrameFormat {
-  /** How many of its first bytes tell the length. */
+  /** The number of bytes at its beginning that hold the length. */
   readonly headBytes: number;
   /** The length of the whole frame, from its first `headBytes` bytes. */
   readonly lengthOf: (head: Buffer) => number;
@@ -16,7 +16,7 @@ export class FrameSplitter {
     this.#format = format;
   }
 
-  /** Takes the next bytes and gives the frames that are complete now. */
+  /** Adds the next bytes. @returns the frames that they complete */
   push(chunk: Buffer): Buffer[] {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
@@ -32,7 +32,7 @@ export class FrameSplitter {
     }
   }
 
-  /** Bytes up to the end of the frame that has begun; those of its head while even that is not known. */
+  /** The length of the first frame; while its head is incomplete, the length of the head. */
   #neededLength(): number {
     const { headBytes, lengthOf } = this.#format;
     if (this.#length < headBytes) return headBytes;

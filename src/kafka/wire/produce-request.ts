@@ -1,11 +1,12 @@
 import kafkajs from "kafkajs";
 import type { CompressionTypes, Message } from "kafkajs";
+import { HeadraceError } from "../../errors/error.ts";
 import { BATCH_HEAD_BYTES, BATCH_LENGTH_FROM, BATCH_MAGIC, CODEC_MASK, IS_TRANSACTIONAL } from "./batch-format.ts";
 import { crc32c } from "./crc32c.ts";
+import { kafkajsRequest } from "./kafkajs-internals.ts";
 import { RecordWriter } from "./record-writer.ts";
-import { kafkajsRequest } from "./request-table.ts";
 
-/** What kafkajs hands to the encoder of a Produce request. */
+/** What kafkajs passes to the encoder of a Produce request. */
 export interface ProduceRequest {
   readonly acks: number;
   /** ms */
@@ -26,27 +27,30 @@ interface TopicData {
 interface PartitionData {
   readonly partition: number;
   readonly firstSequence: number;
-  readonly messages: readonly Message[];
+  readonly messages: readonly TimedMessage[];
 }
 
-/** What kafkajs wants of an encoded request: a part of its own Encoder. */
+/** A message of kafkajs, or one of ours, which gives its time as a number. */
+type TimedMessage = Message & {
+  /** ms since 1970; counts more than `timestamp`. */
+  readonly timestampMs?: number;
+};
+
+/** An encoded request with the fields of kafkajs's Encoder that kafkajs reads. */
 interface EncodedRequest {
   readonly buf: Buffer;
   readonly buffer: Buffer;
 }
 
-/** Where the batch's checksum begins to count. */
+/** The batch's checksum covers everything from here on. */
 const CRC_FROM = 21;
-/**
- * Less is sent as it is: for each piece zstd sets up a megabyte of tables, which under 200 transactions a second kept the
- * garbage collector busy for a seventh of the time.
- */
+/** Smaller batches are not compressed: see docs/performance.md. */
 const LEAST_COMPRESSED_BYTES = 8 * 1024;
 
-/** Kept for the next request. */
+/** Its buffer is used again by the next request. */
 let spareWriter: RecordWriter | undefined;
 
-/** A Produce request of the versions 3 to 7, which have the same format (https://kafka.apache.org/protocol). */
+/** Encodes a Produce request of the versions 3 to 7, which are the same (https://kafka.apache.org/protocol). */
 export async function encodeProduceRequest(request: ProduceRequest): Promise<EncodedRequest> {
   const { transactionalId, acks, timeout, topicData } = request;
   const writer = spareWriter ?? new RecordWriter();
@@ -87,10 +91,10 @@ async function encodePartition(
   return [int32(partition), int32(head.length + records.length), head, records];
 }
 
-/** In ms; that of a message without one is now. */
-function timesOf(messages: readonly Message[]): { first: number; last: number; all: readonly number[] } {
+/** In ms. A message without a time gets the current one. */
+function timesOf(messages: readonly TimedMessage[]): { first: number; last: number; all: readonly number[] } {
   const now = Date.now();
-  const all = messages.map(({ timestamp }) => Number(timestamp || now));
+  const all = messages.map(({ timestampMs, timestamp }) => timestampMs ?? Number(timestamp || now));
   let first = Infinity;
   let last = -Infinity;
   for (const time of all) {
@@ -100,10 +104,10 @@ function timesOf(messages: readonly Message[]): { first: number; last: number; a
   return { first, last, all };
 }
 
-// kafkajs has some of its exports only where Node does not see them by name.
+// Node finds only some of kafkajs's exports by name.
 const { CompressionCodecs, CompressionTypes: Compression } = kafkajs;
 
-/** @returns bytes of their own */
+/** @returns bytes that the writer does not overwrite */
 async function compress(compression: CompressionTypes, buffer: Buffer): Promise<Buffer> {
   if (compression === Compression.None) return Buffer.from(buffer);
   return await (CompressionCodecs[compression] as () => Codec)().compress({ buffer });
@@ -139,16 +143,16 @@ interface ProduceExchange {
 }
 
 /**
- * Has all of kafkajs's producers in the process use our encoder: a record of 600 bytes takes 3 µs of CPU time, most of
- * them for zstd, and with kafkajs's own 8.
- * @throws Error where kafkajs is not the version whose inside is known
+ * Makes all producers of the process encode with `encodeProduceRequest`.
+ * @throws HeadraceError KAFKA_CLIENT_UNKNOWN
  */
 export function replaceProduceEncoder(): void {
   const definition = kafkajsRequest<ProduceRequest, ProduceExchange>("Produce");
   const { protocol } = definition;
   definition.protocol = (options) => {
+    const { version } = options;
+    if (version < FIRST_VERSION || version > LAST_VERSION) throw otherVersion(version);
     const define = protocol(options);
-    if (options.version < FIRST_VERSION || options.version > LAST_VERSION) return define;
     return (request) => {
       const exchange = define(request);
       return { ...exchange, request: { ...exchange.request, encode: () => encodeProduceRequest(request) } };
@@ -156,11 +160,8 @@ export function replaceProduceEncoder(): void {
   };
 }
 
-/**
- * kafkajs (2.2.4) groups by partition in a `reduce` that copies a partition's messages for each of them: 5 µs a record
- * where there are 2,000. This array answers with what comes out of it.
- */
-export function groupedByPartition(messages: Message[]): Message[] {
-  const ofPartitions = Object.fromEntries(Map.groupBy(messages, ({ partition = 0 }) => partition));
-  return Object.assign(messages, { reduce: () => ofPartitions });
+function otherVersion(version: number): HeadraceError {
+  return new HeadraceError("KAFKA_TOO_OLD", {
+    message: `The broker speaks version ${version} of Produce: it is older than Kafka 0.11.`,
+  });
 }

@@ -1,5 +1,7 @@
 import kafkajs from "kafkajs";
+import { HeadraceError } from "../../errors/error.ts";
 import { AvroReader } from "../../schemas/formats/avro-reader.ts";
+import type { TopicPartition } from "../../schemas/partitions.ts";
 import {
   BATCH_HEAD_BYTES,
   BATCH_LENGTH_FROM,
@@ -10,34 +12,34 @@ import {
   IS_TRANSACTIONAL,
 } from "./batch-format.ts";
 
-/** A record batch (https://kafka.apache.org/documentation/#recordbatch), its records not read yet. */
+/** A record batch (https://kafka.apache.org/documentation/#recordbatch) whose records are not read yet. */
 export interface RecordBatch {
   readonly firstOffset: bigint;
-  /** Compaction leaves the batch's own bounds as they were, whatever it takes out. */
+  /** Compaction removes records, but changes neither the first nor the last offset of their batch. */
   readonly lastOffset: bigint;
   readonly producerId: bigint;
   readonly isTransactional: boolean;
-  /** Its one record says how a transaction ended. */
+  /** Its only record says how a transaction ended. */
   readonly isControl: boolean;
   readonly codec: number;
   /** ms */
   readonly firstTime: number;
-  /** ms, of all records, where the topic has the times of their arrival. */
+  /** ms, the same for all records: in topics with `message.timestamp.type=LogAppendTime`. */
   readonly arrivalTime: number | undefined;
   readonly count: number;
-  /** Compressed by `codec`. */
+  /** Compressed with `codec`. */
   readonly records: Buffer;
   /** Where the next batch begins. */
   readonly end: number;
 }
 
 /**
- * @returns undefined where the bytes end within the batch: the broker cuts the last one off where a fetch is full
- * @throws Error for batches as they were before Kafka 0.11
+ * @returns undefined where the bytes end within the batch: the broker cuts the last batch off when a response is full
+ * @throws HeadraceError KAFKA_TOO_OLD for the format from before Kafka 0.11
  */
 export function readBatch(bytes: Buffer, start: number): RecordBatch | undefined {
   if (start + BATCH_HEAD_BYTES > bytes.length) return undefined;
-  if (bytes[start + 16] !== BATCH_MAGIC) throw new Error("There are records as Kafka before 0.11 kept them.");
+  if (bytes[start + 16] !== BATCH_MAGIC) throw oldFormat(bytes[start + 16]);
   const end = start + BATCH_LENGTH_FROM + bytes.readInt32BE(start + 8);
   if (end > bytes.length) return undefined;
   const firstOffset = bytes.readBigInt64BE(start);
@@ -57,38 +59,31 @@ export function readBatch(bytes: Buffer, start: number): RecordBatch | undefined
   };
 }
 
-/** A name that stands there several times has all its values. */
-export type Headers = Readonly<Record<string, Buffer | Buffer[]>>;
-
-/** A record as kafkajs has it. What kafkajs keeps as text is made when it is asked for. */
-export class FetchedMessage {
-  readonly attributes = 0;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: Headers;
-  /** `offset` as a number. */
-  readonly position: bigint;
-  readonly timestampMs: number;
-
-  constructor(fields: Pick<FetchedMessage, "key" | "value" | "headers" | "position" | "timestampMs">) {
-    this.key = fields.key;
-    this.value = fields.value;
-    this.headers = fields.headers;
-    this.position = fields.position;
-    this.timestampMs = fields.timestampMs;
-  }
-
-  get offset(): string {
-    return String(this.position);
-  }
-
-  get timestamp(): string {
-    return String(this.timestampMs);
-  }
+function oldFormat(magic: number | undefined): HeadraceError {
+  return new HeadraceError("KAFKA_TOO_OLD", {
+    message: `A topic holds records in the format ${magic} from before Kafka 0.11.`,
+  });
 }
 
-/** Pushes the batch's records from the offset `from` on to `messages`. */
-export async function readRecords(batch: RecordBatch, from: bigint, messages: FetchedMessage[]): Promise<void> {
+/** A record as it stands in Kafka. Its bytes are part of the whole response, which stays in memory with them. */
+export interface FetchedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  /** Of a name with several values the last one. */
+  readonly headers: Readonly<Record<string, Buffer | undefined>>;
+  readonly timestampMs: number;
+}
+
+/** Appends the batch's records from the offset `from` on to `records`. @throws HeadraceError KAFKA_RESPONSE_UNREADABLE; TypeError */
+export async function readRecords(
+  { topic, partition }: TopicPartition,
+  batch: RecordBatch,
+  from: bigint,
+  records: FetchedRecord[],
+): Promise<void> {
   const { firstOffset, firstTime, arrivalTime, count } = batch;
   const bytes = await decompress(batch);
   // Kafka's varints are Avro's longs.
@@ -100,19 +95,19 @@ export async function readRecords(batch: RecordBatch, from: bigint, messages: Fe
     reader.readLong();
     const timestampMs = arrivalTime ?? firstTime + reader.number;
     reader.readLong();
-    const position = firstOffset + BigInt(reader.number);
-    if (position < from) {
+    const offset = firstOffset + BigInt(reader.number);
+    if (offset < from) {
       reader.skip(end - reader.position);
       continue;
     }
     const key = readBytes(reader);
     const value = readBytes(reader);
-    messages.push(new FetchedMessage({ key, value, headers: readHeaders(reader), position, timestampMs }));
+    records.push({ topic, partition, offset, key, value, headers: readHeaders(reader), timestampMs });
   }
   reader.end();
 }
 
-/** What a control batch says: whether its producer's transaction was aborted. */
+/** Whether a control batch ends its transaction with an abort. */
 export function isAbort({ records }: RecordBatch): boolean {
   const reader = new AvroReader();
   reader.begin(records, 0);
@@ -134,21 +129,18 @@ function readBytes(reader: AvroReader): Buffer | null {
   return reader.bytes.subarray(start, reader.position);
 }
 
-const NO_HEADERS: Headers = {};
+const NO_HEADERS: FetchedRecord["headers"] = {};
 
-function readHeaders(reader: AvroReader): Headers {
+function readHeaders(reader: AvroReader): FetchedRecord["headers"] {
   const count = reader.readLength();
   if (count === 0) return NO_HEADERS;
-  const values = new Map<string, Buffer[]>();
-  for (let index = 0; index < count; index++) {
-    const name = String(readBytes(reader));
-    const value = readBytes(reader) as Buffer;
-    values.set(name, [...(values.get(name) ?? []), value]);
-  }
-  return Object.fromEntries(Array.from(values, ([name, all]) => [name, all.length === 1 ? (all[0] as Buffer) : all]));
+  // A name may be `__proto__`.
+  const values = new Map<string, Buffer | undefined>();
+  for (let index = 0; index < count; index++) values.set(String(readBytes(reader)), readBytes(reader) ?? undefined);
+  return Object.fromEntries(values);
 }
 
-// kafkajs has some of its exports only where Node does not see them by name.
+// Node finds only some of kafkajs's exports by name.
 const { CompressionCodecs } = kafkajs;
 
 interface Codec {
@@ -158,6 +150,12 @@ interface Codec {
 async function decompress({ codec, records }: RecordBatch): Promise<Buffer> {
   if (codec === 0 || records.length === 0) return records;
   const found = CompressionCodecs[codec as keyof typeof CompressionCodecs] as (() => Codec) | undefined;
-  if (found === undefined) throw new Error(`There are records of a compression that there is not: ${codec}.`);
+  if (found === undefined) throw unknownCodec(codec);
   return await found().decompress(records);
+}
+
+function unknownCodec(codec: number): HeadraceError {
+  return new HeadraceError("KAFKA_RESPONSE_UNREADABLE", {
+    message: `A topic holds records with the unknown compression ${codec}.`,
+  });
 }

@@ -2,29 +2,26 @@ import type { IHeaders, Message } from "kafkajs";
 import { copyBytes } from "../../schemas/formats/bytes.ts";
 
 const INITIAL_BYTES = 256 * 1024;
-/** The largest buffer that is kept for the next batch: batches are smaller but for single huge records. */
+/** The largest buffer that is kept for the next batch. Only a single huge record makes a batch larger. */
 const KEPT_BYTES = 2 * 1024 * 1024;
-/** Most bytes of the length in front of a record. */
+/** The most bytes that a record's length, which stands in front of it, can take. */
 const LENGTH_BYTES = 5;
 
 type Header = readonly [name: Buffer, value: Buffer | null];
 
 const NO_HEADERS: readonly Header[] = [];
 
-/**
- * Kafka's records (https://kafka.apache.org/documentation/#record), back to back in one buffer that is used again and
- * again.
- */
+/** Writes Kafka's records (https://kafka.apache.org/documentation/#record) one after the other into a buffer of its own. */
 export class RecordWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #length = 0;
 
-  /** What was written; good until the next `reset`. */
+  /** The records written since the last `reset`, which makes these bytes invalid. */
   get records(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Begins anew, and gives back what a huge record has taken. */
+  /** Empties the buffer, and makes it small again after a huge record. */
   reset(): void {
     this.#length = 0;
     if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
@@ -39,7 +36,7 @@ export class RecordWriter {
     for (const [name, text] of headers) size += bytesSize(name) + bytesSize(text);
     this.#ensure(LENGTH_BYTES + size);
     this.#writeVarint(size);
-    // Attributes: there are none yet.
+    // Attributes: Kafka defines none yet.
     this.#bytes[this.#length++] = 0;
     this.#writeVarint(timestampDelta);
     this.#writeVarint(offsetDelta);
@@ -79,7 +76,7 @@ function toBytes(value: Buffer | string | null | undefined): Buffer | null {
   return typeof value === "string" ? Buffer.from(value) : (value ?? null);
 }
 
-/** A name with several values is as many headers. */
+/** A name with several values becomes several headers. */
 function toHeaders(headers: IHeaders): readonly Header[] {
   return Object.entries(headers).flatMap(([name, values]) =>
     (Array.isArray(values) ? values : [values]).map((value) => [Buffer.from(name), toBytes(value)] as const),

@@ -5,7 +5,7 @@ import type { ConnectionOptions } from "node:tls";
 import { FrameSplitter } from "./frame-splitter.ts";
 import type { FrameFormat } from "./frame-splitter.ts";
 
-/** Kafka's: a size (int32, big-endian) and that many bytes. */
+/** Kafka's frames: a size (int32, big-endian), then that many bytes. */
 export const KAFKA_FRAME: FrameFormat = { headBytes: 4, lengthOf: (head) => 4 + head.readInt32BE(0) };
 
 const KEEP_ALIVE_MS = 60_000;
@@ -19,19 +19,19 @@ interface SocketOptions {
 }
 
 /**
- * What kafkajs's own socketFactory makes, but for this: it hands on whole responses only. kafkajs (2.2.4) keeps the
- * beginning of a response whose connection breaks, takes what the next connection brings for the rest of it, and waits
- * for ever.
+ * Makes the same sockets as kafkajs's own socketFactory, but these pass on whole responses only. kafkajs 2.2.4 keeps the
+ * beginning of a response when its connection breaks, takes the next connection's first bytes for the rest of it, and
+ * then waits for ever.
  */
 export function kafkaSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
   const socket = ssl
     ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
     : connect({ host, port }, onConnect);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  return handOnFrames(socket);
+  return passOnFrames(socket);
 }
 
-function handOnFrames(socket: Socket): Socket {
+function passOnFrames(socket: Socket): Socket {
   const frames = new FrameSplitter(KAFKA_FRAME);
   const emit: (event: string | symbol, ...values: unknown[]) => boolean = socket.emit.bind(socket);
   const emitFrames = (event: string | symbol, ...values: unknown[]): boolean => {

@@ -1,7 +1,8 @@
 import type { Admin, ITopicMetadata } from "kafkajs";
 import type { Config } from "../../config/config-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
-import { answered, kafkaError } from "../../kafka/errors.ts";
+import { withAdmin } from "../../kafka/admin.ts";
+import { answered } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { checkTopicNames, topicOf } from "../../schemas/topics.ts";
 import { kafkaClient } from "../connections.ts";
@@ -18,26 +19,25 @@ export async function* checkKafka(
   logger: Logger,
 ): AsyncGenerator<CheckResult> {
   const kafka = await kafkaClient(config, logger, 2);
-  const admin = kafka.admin();
   const topics = collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
-  try {
-    const reachable = await runCheck("kafka", "is reachable", () => asking("connecting", () => admin.connect()));
-    yield reachable;
-    if (reachable.problem !== null) return;
-    yield await runCheck("kafka", "can tell the topics of all collections apart", async () =>
-      checkTopicNames(config.name, config.mongodb.database, collections),
-    );
-    yield await runCheck("kafka", "has enough brokers for the replication factor", () => checkBrokers(admin, config));
-    yield await runCheck("kafka", "has no topic with the wrong number of partitions", () =>
-      checkPartitions(admin, config, topics),
-    );
-  } finally {
-    await admin.disconnect();
-  }
+  const reachable = await runCheck("kafka", "is reachable", () =>
+    withAdmin(kafka, "connecting", () => Promise.resolve()),
+  );
+  yield reachable;
+  if (reachable.problem !== null) return;
+  yield await runCheck("kafka", "can tell the topics of all collections apart", async () =>
+    checkTopicNames(config.name, config.mongodb.database, collections),
+  );
+  yield await runCheck("kafka", "has enough brokers for the replication factor", () =>
+    withAdmin(kafka, "describing the cluster", (admin) => checkBrokers(admin, config)),
+  );
+  yield await runCheck("kafka", "has no topic with the wrong number of partitions", () =>
+    withAdmin(kafka, "describing the topics", (admin) => checkPartitions(admin, config, topics)),
+  );
 }
 
 async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Config): Promise<void> {
-  const { brokers } = await asking("describing the cluster", () => answered(admin.describeCluster()));
+  const { brokers } = await answered(admin.describeCluster());
   if (brokers.length >= replicationFactor) return;
   throw new HeadraceError("TOO_FEW_BROKERS", {
     message: `kafka.replicationFactor is ${replicationFactor}, but the number of brokers is ${brokers.length}.`,
@@ -45,12 +45,10 @@ async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Conf
 }
 
 async function checkPartitions(admin: Admin, { kafka }: Config, topics: readonly string[]): Promise<void> {
-  const existing = new Set(await asking("listing the topics", () => answered(admin.listTopics())));
+  const existing = new Set(await answered(admin.listTopics()));
   const known = topics.filter((topic) => existing.has(topic));
   if (known.length === 0) return;
-  const { topics: metadata } = await asking("describing the topics", () =>
-    answered(admin.fetchTopicMetadata({ topics: known })),
-  );
+  const { topics: metadata } = await answered(admin.fetchTopicMetadata({ topics: known }));
   const others = metadata.filter(({ partitions }) => partitions.length !== kafka.partitions);
   if (others.length > 0) throw otherPartitions(others, kafka.partitions);
 }
@@ -62,12 +60,4 @@ function otherPartitions(others: readonly ITopicMetadata[], wanted: number): Hea
     remedy:
       "Set kafka.partitions to the number that the topics have. With another number, keys would move to other partitions.",
   });
-}
-
-async function asking<T>(doing: string, ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    throw kafkaError(error, doing);
-  }
 }

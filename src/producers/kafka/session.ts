@@ -1,9 +1,8 @@
 import kafkajs from "kafkajs";
-import type { CompressionTypes, Kafka, Message, Producer, TopicMessages, Transaction } from "kafkajs";
+import type { Kafka, Message, Producer, ProducerBatch, Transaction } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
-import { isTooLarge, producerError } from "../../kafka/errors.ts";
-import { groupedByPartition, replaceProduceEncoder } from "../../kafka/wire/produce-request.ts";
-import { zstdCodec } from "../../kafka/wire/zstd.ts";
+import { isTooLarge, producerError, withoutOffset } from "../../kafka/errors.ts";
+import { groupedByPartition } from "../../kafka/wire/kafkajs-arrays.ts";
 import type { ChangeEvent, Position, Version } from "../../schemas/change-event.ts";
 import { encodePosition, MARKER_KEY, POSITION_KEY } from "../../schemas/position.ts";
 import { positionsTopic, transactionalId } from "../../schemas/topics.ts";
@@ -14,7 +13,7 @@ import { readPositions } from "./positions.ts";
 import type { Instance, PositionsFound } from "./positions.ts";
 import { findDeleted } from "./topics.ts";
 
-/** Makes the records of events; whatever can fail for a reason of their own fails here, before a transaction. */
+/** Makes records of events, before the transaction begins: an event that cannot become a record fails here. */
 export type MakeRecords = (events: readonly ChangeEvent[]) => Promise<readonly TopicRecord[]>;
 
 export interface SessionOptions {
@@ -30,21 +29,18 @@ export interface SessionOptions {
 }
 
 /**
- * Consecutive transactions wait for each other's end, one in 25 at 200 updates a second: with first waits of 5 ms the p95
- * of the latency is 17 ms, with these 13.
+ * A transaction often has to wait for the end of the one before (CONCURRENT_TRANSACTIONS), so the first waits (ms) are
+ * short: see docs/performance.md.
  */
 const RETRY = { initialRetryTime: 1, multiplier: 1.5, maxRetryTime: 1_000, retries: 34 };
 
-// kafkajs has some of its exports only where Node does not see them by name.
-const { CompressionCodecs, CompressionTypes: Compression } = kafkajs;
-CompressionCodecs[Compression.ZSTD] = () => zstdCodec;
-replaceProduceEncoder();
+// Node finds only some of kafkajs's exports by name.
+const { CompressionTypes: Compression } = kafkajs;
 
 /**
- * Opens the sessions of one process, one after the other. Each has a kafkajs producer of its own: after a
- * transaction that has not ended in an acknowledged commit, kafkajs's sequence numbers are wrong, and the broker
- * would take the next batch for a duplicate and drop it.
- * @throws HeadraceError FENCED (fatal) where a younger process produces under the same name
+ * Opens the sessions of one process, one after the other. Each has its own kafkajs producer: after a transaction without
+ * an acknowledged commit, kafkajs's sequence numbers are wrong, and the broker would drop the next batch as a duplicate.
+ * @throws HeadraceError FENCED (fatal) if a younger process produces under the same name
  */
 export function kafkaSessions(options: SessionOptions): OpenSession {
   const { instance } = options;
@@ -111,7 +107,7 @@ class KafkaSession implements Session {
     }
   }
 
-  /** Kafka acknowledges a commit before readers see it, but begins a transaction only once the one before is seen. */
+  /** Publishes the last position once more: Kafka begins that transaction only when readers can see the one before. */
   async close(): Promise<void> {
     try {
       if (!this.#hasEnded && this.#published !== null) await this.publish([], this.#published);
@@ -123,10 +119,10 @@ class KafkaSession implements Session {
   async #end(): Promise<void> {
     this.#hasEnded = true;
     try {
-      // Readers wait for a transaction that is left open; the broker aborts it only after a minute.
+      // Readers would wait for an open transaction, which the broker aborts only after a minute.
       if (this.#transaction?.isActive() === true) await this.#transaction.abort();
     } catch {
-      // The next session, or the broker, aborts it.
+      // The next session aborts it, or the broker does.
     } finally {
       await this.#producer.disconnect();
     }
@@ -140,18 +136,18 @@ function createProducer({ kafka, name }: SessionOptions): Producer {
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
     retry: RETRY,
-    // The records say their partition.
+    // Each record has its partition.
     createPartitioner: () => partitionOfMessage,
   });
 }
 
-/** Beginning the transaction is what fences other producers of the name. Gives the marker's offset. */
+/** The begin of the transaction fences the other producers of the name. @returns the marker's offset */
 async function commitMarker(producer: Producer, topic: string, instance: Instance): Promise<bigint> {
   const transaction = await producer.transaction();
   const marker = { key: MARKER_KEY, value: JSON.stringify(instance), partition: 0 };
   const [sent] = await transaction.send({ topic, messages: [marker] });
   await transaction.commit();
-  if (sent?.baseOffset === undefined) throw new Error("the broker did not say the marker's offset");
+  if (sent?.baseOffset === undefined) throw withoutOffset(topic);
   return BigInt(sent.baseOffset);
 }
 
@@ -166,14 +162,12 @@ async function findPosition(
   { kafka, name }: SessionOptions,
   { marker, since, instance, signal }: FindOptions,
 ): Promise<PositionsFound> {
-  const topic = positionsTopic(name);
-  const groupId = `${transactionalId(name)}.positions.${instance.id}`;
-  const found = await readPositions(kafka, { topic, groupId, marker, since, signal });
+  const found = await readPositions(kafka, { topic: positionsTopic(name), marker, since, signal });
   if (found.instances.some((other) => isYounger(other, instance))) throw fenced(name);
   return found;
 }
 
-/** One rule for both sides of a quarrel, so that exactly one goes on. */
+/** Both producers of a name decide by the same rule, so that exactly one of them stops. */
 function isYounger(a: Instance, b: Instance): boolean {
   return a.startedAtMs === b.startedAtMs ? a.id > b.id : a.startedAtMs > b.startedAtMs;
 }
@@ -188,17 +182,13 @@ function positionRecord(name: string, position: Position): TopicRecord {
   };
 }
 
-function toRequest(records: readonly TopicRecord[]): { compression: CompressionTypes; topicMessages: TopicMessages[] } {
-  const topicMessages = [...Map.groupBy(records, ({ topic }) => topic)].map(([topic, ofTopic]) => ({
+/** The records go to kafkajs as its messages: our encoder reads their `timestampMs`. */
+function toRequest(records: readonly TopicRecord[]): ProducerBatch {
+  const topicMessages = [...Map.groupBy(records, ({ topic }) => topic)].map(([topic, messages]) => ({
     topic,
-    messages: groupedByPartition(ofTopic.map(toMessage)),
+    messages: groupedByPartition(messages),
   }));
   return { compression: Compression.ZSTD, topicMessages };
-}
-
-function toMessage({ partition, key, value, headers, timestampMs }: TopicRecord): Message {
-  const message = { partition, key, value, timestamp: String(timestampMs) };
-  return headers === undefined ? message : { ...message, headers };
 }
 
 function partitionOfMessage({ message }: { message: Message }): number {
@@ -207,7 +197,7 @@ function partitionOfMessage({ message }: { message: Message }): number {
 
 function fenced(name: string): HeadraceError {
   return new HeadraceError("FENCED", {
-    message: `A second producer of the pipeline ${JSON.stringify(name)} has been started and has taken over.`,
+    message: `A second producer of the pipeline ${JSON.stringify(name)} has started and taken over.`,
   });
 }
 
@@ -216,7 +206,5 @@ function batchRefused(cause: unknown): HeadraceError {
 }
 
 function positionWentBack(): HeadraceError {
-  return new HeadraceError("POSITION_WENT_BACK", {
-    message: "The source gave a position before one that is stored already.",
-  });
+  return new HeadraceError("POSITION_WENT_BACK", { message: "The source returned a position before the stored one." });
 }

@@ -1,11 +1,13 @@
-import { randomUUID } from "node:crypto";
-import type { Kafka, KafkaMessage } from "kafkajs";
+import type { Kafka } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
-import { kafkaError } from "../../kafka/errors.ts";
+import { fetchLogBounds } from "../../kafka/admin.ts";
+import { followPartition } from "../../kafka/topic-reader.ts";
+import type { FetchedRecord } from "../../kafka/wire/record-batch.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
 import { decodeSignal } from "../../schemas/signal.ts";
 import type { Signal } from "../../schemas/signal.ts";
-import { signalsTopic, transactionalId } from "../../schemas/topics.ts";
+import { signalsTopic } from "../../schemas/topics.ts";
 import type { LoggedSignal, OpenSignals, SignalLog } from "../ports.ts";
 
 export interface KafkaSignalsOptions {
@@ -15,20 +17,20 @@ export interface KafkaSignalsOptions {
   readonly logger: Logger;
 }
 
-const READING = "reading the signals";
-
-/** The signals topic of a pipeline. A record that is no signal is logged, and given as none. */
+/** The signals topic of a pipeline. A record that is no signal is logged, and `take` returns it without a signal. */
 export function kafkaSignals(options: KafkaSignalsOptions): SignalLog {
   return { open: (offset) => openSignals(options, offset) };
 }
 
 async function openSignals(options: KafkaSignalsOptions, offset: bigint): Promise<OpenSignals> {
   const { kafka, name, logger } = options;
-  const { low, high } = await bounds(kafka, signalsTopic(name));
+  const topic = signalsTopic(name);
+  const bounds = (await fetchLogBounds(kafka, [topic])).get(partitionKey({ topic, partition: 0 }));
+  const { low, high } = bounds ?? { low: 0n, high: 0n };
   const start = offset < low || offset > high ? low : offset;
   if (start !== offset) {
     const lost = { expected: String(offset), found: String(low) };
-    logger.warn(lost, "signals were deleted from their topic before they were carried out; going on at its start");
+    logger.warn(lost, "Kafka deleted signals before the producer carried them out; resuming at the topic's start");
   }
   return new KafkaSignals(options, start, high);
 }
@@ -37,115 +39,79 @@ class KafkaSignals implements OpenSignals {
   readonly start: bigint;
   readonly end: bigint;
   readonly #options: KafkaSignalsOptions;
-  readonly #consumer;
-  readonly #started: Promise<void>;
+  readonly #closing = new AbortController();
+  readonly #reading: Promise<void>;
   readonly #arrived: LoggedSignal[] = [];
   #next: bigint;
-  #isPaused = false;
-  #failure: Error | null = null;
-  #tell: () => void = () => {};
+  #failure: { readonly error: unknown } | undefined;
+  #wakeTaker: () => void = () => {};
+  #wakeReader: () => void = () => {};
 
   constructor(options: KafkaSignalsOptions, start: bigint, end: bigint) {
     this.start = start;
     this.end = end;
     this.#options = options;
     this.#next = start;
-    this.#consumer = options.kafka.consumer({
-      // kafkajs reads only as a member of a group; this one stores no offsets.
-      groupId: `${transactionalId(options.name)}.signals.${randomUUID()}`,
-      allowAutoTopicCreation: false,
-      // Closing waits for the request under way.
-      maxWaitTimeInMs: 250,
-      retry: {
-        initialRetryTime: 200,
-        maxRetryTime: 2_000,
-        retries: 15,
-        restartOnFailure: () => Promise.resolve(false),
-      },
-    });
-    this.#consumer.on(this.#consumer.events.CRASH, ({ payload }) => this.#fail(payload.error));
-    this.#started = this.#read().catch((error: unknown) => this.#fail(error));
+    this.#reading = this.#read();
   }
 
   take(): LoggedSignal | null {
     const signal = this.#arrived.shift();
-    if (signal === undefined && this.#failure !== null) throw this.#failure;
-    if (this.#isPaused && this.#arrived.length === 0) {
-      this.#isPaused = false;
-      this.#consumer.resume([this.#topic]);
-    }
+    if (signal === undefined && this.#failure !== undefined) throw this.#failure.error;
+    if (this.#arrived.length === 0) this.#wakeReader();
     return signal ?? null;
   }
 
   arrival(): Promise<void> {
     return new Promise((resolve) => {
-      this.#tell = resolve;
-      if (this.#arrived.length > 0 || this.#failure !== null) resolve();
+      this.#wakeTaker = resolve;
+      if (this.#arrived.length > 0 || this.#failure !== undefined) resolve();
     });
   }
 
   async close(): Promise<void> {
-    await this.#started;
-    await this.#consumer.disconnect();
+    this.#closing.abort();
+    this.#wakeReader();
+    await this.#reading;
   }
 
-  get #topic(): { readonly topic: string } {
-    return { topic: signalsTopic(this.#options.name) };
-  }
-
+  /** Reads on only when everything was taken: no more than one response is in memory. */
   async #read(): Promise<void> {
-    const consumer = this.#consumer;
-    await consumer.connect();
-    await consumer.subscribe({ ...this.#topic, fromBeginning: true });
-    const running = consumer.run({
-      autoCommit: false,
-      eachBatch: async ({ batch }) => {
-        for (const message of batch.messages) this.#receive(message);
-        // What has not been taken is all that is kept in memory.
-        this.#isPaused = this.#arrived.length > 0;
-        if (this.#isPaused) consumer.pause([this.#topic]);
-      },
-    });
-    // At once: a consumer that has crashed meanwhile would refuse it, and hide the crash's cause.
-    consumer.seek({ ...this.#topic, partition: 0, offset: String(this.start) });
-    await running;
+    const { kafka, name } = this.#options;
+    const { signal } = this.#closing;
+    const place = { topic: signalsTopic(name), partition: 0, from: this.start };
+    try {
+      for await (const { records } of followPartition(kafka, { ...place, signal, doing: "reading the signals" })) {
+        for (const record of records) this.#receive(record);
+        while (this.#arrived.length > 0 && !signal.aborted) await this.#untilTaken();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#failure = { error };
+      this.#wakeTaker();
+    }
   }
 
-  #receive({ offset: text, value }: KafkaMessage): void {
-    const offset = BigInt(text);
-    // After it has joined its group again, the consumer reads from the start.
+  #untilTaken(): Promise<void> {
+    return new Promise((resolve) => (this.#wakeReader = resolve));
+  }
+
+  #receive({ offset, value }: FetchedRecord): void {
+    // A topic that was recreated begins with lower offsets.
     if (offset < this.#next) return;
     this.#next = offset + 1n;
     this.#arrived.push({ offset, signal: readSignal(offset, value, this.#options.logger) });
-    this.#tell();
-  }
-
-  #fail(error: unknown): void {
-    this.#failure ??= kafkaError(error, READING);
-    this.#tell();
+    this.#wakeTaker();
   }
 }
 
-/** Null, and a word in the log, for what is none: it must not stop the producer at every start. */
+/** Null for a record that is no signal. It is only logged: an error would stop the producer at every start. */
 function readSignal(offset: bigint, value: Buffer | null, logger: Logger): Signal | null {
   try {
     return decodeSignal(String(value));
   } catch (error) {
     if (!(error instanceof HeadraceError)) throw error;
-    logger.error({ err: error, offset: String(offset) }, "a record of the signals topic is skipped");
+    logger.error({ err: error, offset: String(offset) }, "skipping a record of the signals topic that is no signal");
     return null;
-  }
-}
-
-async function bounds(kafka: Kafka, topic: string): Promise<{ low: bigint; high: bigint }> {
-  const admin = kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
-  try {
-    await admin.connect();
-    const [partition] = await admin.fetchTopicOffsets(topic);
-    return { low: BigInt(partition?.low ?? 0), high: BigInt(partition?.high ?? 0) };
-  } catch (error) {
-    throw kafkaError(error, READING);
-  } finally {
-    await admin.disconnect();
   }
 }

@@ -1,7 +1,8 @@
 import kafkajs from "kafkajs";
 import type { Admin, ITopicConfig, Kafka } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
-import { answered, kafkaError } from "../../kafka/errors.ts";
+import { listTopics, withAdmin } from "../../kafka/admin.ts";
+import { answered } from "../../kafka/errors.ts";
 import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
 import type { CollectionTopic, TopicCatalog } from "../ports.ts";
 import { BatchLimits } from "../records/batch-limits.ts";
@@ -10,7 +11,7 @@ export interface TopicSettings {
   /** Of each collection's topic. */
   readonly partitions: number;
   readonly replicationFactor: number;
-  /** -1: for ever. */
+  /** -1: Kafka deletes nothing. */
   readonly retentionMs: number;
 }
 
@@ -21,12 +22,12 @@ export interface KafkaTopicsOptions extends TopicSettings {
   readonly database: string;
 }
 
-/** A document of 16 MB as JSON can be longer than as BSON. */
+/** A document of 16 MB in BSON can be longer as JSON. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
 const HOUR_MS = 60 * 60 * 1_000;
 const SIGNAL_RETENTION_MS = 30 * 24 * HOUR_MS;
 
-/** Makes the pipeline's topics and looks at those that are there already. */
+/** Creates the pipeline's topics and checks those that exist. */
 export class KafkaTopics implements TopicCatalog {
   readonly #options: KafkaTopicsOptions;
   readonly #known = new Map<string, CollectionTopic>();
@@ -37,13 +38,13 @@ export class KafkaTopics implements TopicCatalog {
     this.#options = options;
   }
 
-  /** Makes the topics that every pipeline has. @throws HeadraceError TOPIC_PARTITIONS, TOPIC_NOT_CREATED or Kafka's */
+  /** Creates the topics that every pipeline has. @throws HeadraceError TOPIC_PARTITIONS, TOPIC_NOT_CREATED or Kafka's */
   async prepareInternal(): Promise<void> {
     const { name, retentionMs } = this.#options;
     await this.#ensure([
       this.#definition(positionsTopic(name), 1, {
         "cleanup.policy": "compact",
-        // A reader looks for the last position at the end: old ones go soon, but not before a second producer is seen.
+        // Readers need only the last position, and the markers of the last minute, which show a second producer.
         "segment.bytes": 16 * 1024 * 1024,
         "segment.ms": HOUR_MS,
         "min.cleanable.dirty.ratio": 0.1,
@@ -55,14 +56,14 @@ export class KafkaTopics implements TopicCatalog {
         "max.message.bytes": MAX_MESSAGE_BYTES,
       }),
       this.#definition(signalsTopic(name), 1, {
-        // A signal waits for a producer that does not run, and is read again by one that goes on with it.
+        // Signals wait for a stopped producer, and a restarted one reads the signal in work again.
         "retention.ms": retentionMs === -1 ? -1 : Math.max(retentionMs, SIGNAL_RETENTION_MS),
         "max.message.bytes": MAX_MESSAGE_BYTES,
       }),
     ]);
   }
 
-  /** @throws HeadraceError as `prepareInternal`; HeadraceError NAME_COLLISION */
+  /** Creates and checks the topics of collections. @throws HeadraceError as `prepareInternal`, or NAME_COLLISION */
   async prepare(collections: readonly string[]): Promise<void> {
     const { name, database, partitions, retentionMs } = this.#options;
     const wanted = collections.filter((collection) => !this.#known.has(collection));
@@ -81,7 +82,7 @@ export class KafkaTopics implements TopicCatalog {
   async topicOf(collection: string): Promise<CollectionTopic> {
     await this.prepare([collection]);
     const topic = this.#known.get(collection);
-    if (topic === undefined) throw new Error("a topic that was made is not known");
+    if (topic === undefined) throw new Error(`the topic of ${collection} was prepared but is not known`);
     return topic;
   }
 
@@ -92,7 +93,7 @@ export class KafkaTopics implements TopicCatalog {
   /** The `max.message.bytes` that the collections' topics have now. @throws HeadraceError */
   async messageLimits(): Promise<ReadonlyMap<string, number>> {
     const topics = [...this.#known.values()].map(({ topic }) => topic);
-    return await this.#asking("reading the topics' limits", (admin) => messageLimits(admin, topics));
+    return await withAdmin(this.#options.kafka, "reading the topics' limits", (admin) => messageLimits(admin, topics));
   }
 
   #definition(topic: string, partitions: number, config: Readonly<Record<string, string | number>>): ITopicConfig {
@@ -104,9 +105,9 @@ export class KafkaTopics implements TopicCatalog {
     };
   }
 
-  /** Gives the `max.message.bytes` of each topic, as an operator may have changed it. */
+  /** Creates the missing ones. @returns the `max.message.bytes` of each topic, which an operator may have changed */
   async #ensure(wanted: readonly ITopicConfig[]): Promise<ReadonlyMap<string, number>> {
-    return await this.#asking("preparing the topics", async (admin) => {
+    return await withAdmin(this.#options.kafka, "preparing the topics", async (admin) => {
       const existing = new Set(await answered(admin.listTopics()));
       const missing = wanted.filter(({ topic }) => !existing.has(topic));
       if (missing.length > 0) await createTopics(admin, missing);
@@ -114,18 +115,6 @@ export class KafkaTopics implements TopicCatalog {
       const topics = wanted.map(({ topic }) => topic);
       return await messageLimits(admin, topics);
     });
-  }
-
-  async #asking<T>(doing: string, ask: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = this.#options.kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
-    try {
-      await admin.connect();
-      return await ask(admin);
-    } catch (error) {
-      throw kafkaError(error, doing);
-    } finally {
-      await admin.disconnect();
-    }
   }
 }
 
@@ -135,7 +124,7 @@ async function createTopics(admin: Admin, topics: readonly ITopicConfig[]): Prom
   } catch (error) {
     const { errors = [error] } = error as { errors?: readonly unknown[] };
     const failures = errors as readonly { readonly type?: string; readonly topic?: string }[];
-    // Another process may have been faster.
+    // Another process may have created a topic in between.
     const others = failures.filter(({ type }) => type !== "TOPIC_ALREADY_EXISTS");
     const [first] = others;
     if (first === undefined) return;
@@ -153,11 +142,10 @@ async function checkPartitions(admin: Admin, wanted: readonly ITopicConfig[]): P
     ({ topic, numPartitions }) => `${topic} has ${found.get(topic) ?? 0} partitions, not ${numPartitions}`,
   );
   throw new HeadraceError("TOPIC_PARTITIONS", {
-    message: `Topics have other partitions than they should: ${texts.join("; ")}.`,
+    message: `Topics have the wrong number of partitions: ${texts.join("; ")}.`,
   });
 }
 
-/** As an operator may have changed them. */
 async function messageLimits(admin: Admin, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
@@ -176,19 +164,20 @@ function notCreated(topic: string, why: string, cause: unknown): HeadraceError {
   return new HeadraceError(
     "TOPIC_NOT_CREATED",
     {
-      message: `The topic ${topic} could not be created: ${why}.`,
+      message: `Headrace could not create the topic ${topic}: ${why}.`,
     },
     cause,
   );
 }
 
-/** What kafkajs makes of a topic that is gone. */
+/** kafkajs fails with one of these when a topic is gone. */
 const SUSPICIOUS: ReadonlySet<string> = new Set(["KAFKA_TOPIC_MISSING", "KAFKA_UNEXPECTED"]);
 
 /**
- * Whether topics that existed are gone, after publishing to them has failed with `failure`. To make them anew would
- * hide that records which nobody has applied are gone with them.
+ * Finds out whether topics are gone that existed, after publishing to them has failed with `failure`. Headrace does not
+ * create them again: that would hide the loss of their records that nobody has applied.
  * @returns `failure`, or TOPIC_DELETED with it as cause
+ * @throws HeadraceError
  */
 export async function findDeleted(
   kafka: Kafka,
@@ -196,19 +185,12 @@ export async function findDeleted(
   failure: HeadraceError,
 ): Promise<HeadraceError> {
   if (!SUSPICIOUS.has(failure.code)) return failure;
-  const admin = kafka.admin({ retry: { initialRetryTime: 200, retries: 4 } });
-  try {
-    await admin.connect();
-    const existing = new Set(await answered(admin.listTopics()));
-    const missing = topics.filter((topic) => !existing.has(topic));
-    return missing.length === 0 ? failure : deleted(missing, failure);
-  } catch (error) {
-    throw kafkaError(error, "looking for the topics");
-  } finally {
-    await admin.disconnect();
-  }
+  const existing = await listTopics(kafka, (topic) => topics.includes(topic));
+  const missing = topics.filter((topic) => !existing.includes(topic));
+  return missing.length === 0 ? failure : deleted(missing, failure);
 }
 
 function deleted(topics: readonly string[], cause: HeadraceError): HeadraceError {
-  return new HeadraceError("TOPIC_DELETED", { message: `Kafka has no topic ${topics.join(", ")} any more.` }, cause);
+  const message = `Kafka no longer has ${topics.length === 1 ? "the topic" : "the topics"} ${topics.join(", ")}.`;
+  return new HeadraceError("TOPIC_DELETED", { message }, cause);
 }

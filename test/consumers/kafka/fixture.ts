@@ -1,7 +1,8 @@
 // Topics and producers of a test's own, on the stack's Kafka.
-import { Kafka, logLevel } from "kafkajs";
-import type { Admin, Message, Producer } from "kafkajs";
+import { logLevel } from "kafkajs";
+import type { Admin, Kafka, Message, Producer } from "kafkajs";
 import { afterAll, beforeAll } from "vitest";
+import { newKafka } from "../../../src/kafka/client.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
 
 export interface KafkaFixture {
@@ -18,7 +19,7 @@ export interface KafkaFixture {
 }
 
 export function connectKafka(brokers = servers().kafkaBrokers): Kafka {
-  return new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING });
+  return newKafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING });
 }
 
 /** To be called at the top of a file or a describe. Topics under the prefix are deleted at its end. */

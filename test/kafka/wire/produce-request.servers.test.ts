@@ -1,18 +1,27 @@
 // What a real broker makes of our Produce requests.
 import { randomBytes } from "node:crypto";
-import kafkajs from "kafkajs";
-import type { CompressionTypes, IHeaders, Message, Producer, ProducerConfig } from "kafkajs";
+import kafkajs, { Kafka, logLevel } from "kafkajs";
+import type { CompressionTypes, IHeaders, KafkaMessage, Message, Producer, ProducerConfig } from "kafkajs";
 import { expect, test } from "vitest";
-// Puts our encoder into kafkajs.
-import "../../../src/producers/kafka/session.ts";
-import { pipelineName, readTopic, testKafka } from "../../producers/kafka/pipeline-topics.ts";
+import { replaceProduceEncoder } from "../../../src/kafka/wire/produce-request.ts";
+import { registerZstd } from "../../../src/kafka/wire/zstd.ts";
+import { pipelineName } from "../../producers/kafka/pipeline-topics.ts";
+import { servers, uniqueName } from "../../support/servers.ts";
+
+// Our encoder alone: what it wrote is decoded by kafkajs.
+registerZstd();
+replaceProduceEncoder();
 
 const { CompressionTypes: Compression } = kafkajs;
 const PARTITIONS = 3;
 
+function plainKafka(): Kafka {
+  return new Kafka({ brokers: servers().kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
+}
+
 async function createTopic(): Promise<string> {
   const topic = `${pipelineName()}.sent`;
-  const admin = testKafka().admin();
+  const admin = plainKafka().admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }], waitForLeaders: true });
   await admin.disconnect();
@@ -21,7 +30,7 @@ async function createTopic(): Promise<string> {
 
 async function withProducer(config: ProducerConfig, use: (producer: Producer) => Promise<unknown>): Promise<void> {
   const createPartitioner = () => partitionOf;
-  const producer = testKafka().producer({ allowAutoTopicCreation: false, createPartitioner, ...config });
+  const producer = plainKafka().producer({ allowAutoTopicCreation: false, createPartitioner, ...config });
   await producer.connect();
   await use(producer);
   await producer.disconnect();
@@ -61,6 +70,44 @@ function comparableHeaders(headers: IHeaders = {}): Record<string, readonly stri
   return Object.fromEntries(
     Object.entries(headers).map(([name, values]) => [name, (Array.isArray(values) ? values : [values]).map(String)]),
   );
+}
+
+interface ReadMessage {
+  readonly partition: number;
+  readonly message: KafkaMessage;
+}
+
+/** All records of a topic up to its end, read_committed. */
+async function readTopic(topic: string): Promise<ReadMessage[]> {
+  const kafka = plainKafka();
+  const admin = kafka.admin();
+  await admin.connect();
+  const ends = new Map((await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, BigInt(high)]));
+  await admin.disconnect();
+  const messages: ReadMessage[] = [];
+  const waiting = new Set([...ends].filter(([, high]) => high > 0n).map(([partition]) => partition));
+  const consumer = kafka.consumer({ groupId: uniqueName("reader"), maxWaitTimeInMs: 100 });
+  const done = Promise.withResolvers<void>();
+  consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(payload.error));
+  // Control records give no batch to the callback, only this event.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
+    if (BigInt(lastOffset) + 1n >= (ends.get(partition) ?? 0n)) waiting.delete(partition);
+    if (waiting.size === 0) done.resolve();
+  });
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch }) => {
+        for (const message of batch.messages) messages.push({ partition: batch.partition, message });
+      },
+    });
+    await done.promise;
+  } finally {
+    await consumer.disconnect();
+  }
+  return messages;
 }
 
 /** Each partition's records, in the order sent. */

@@ -4,10 +4,13 @@ import * as fc from "fast-check";
 import kafkajs from "kafkajs";
 import type { IHeaders, Message } from "kafkajs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { encodeProduceRequest, groupedByPartition } from "../../../src/kafka/wire/produce-request.ts";
+import { groupedByPartition } from "../../../src/kafka/wire/kafkajs-arrays.ts";
+import { encodeProduceRequest, replaceProduceEncoder } from "../../../src/kafka/wire/produce-request.ts";
 import type { ProduceRequest } from "../../../src/kafka/wire/produce-request.ts";
-// Puts our encoder into kafkajs.
-import "../../../src/producers/kafka/session.ts";
+import { registerZstd } from "../../../src/kafka/wire/zstd.ts";
+
+registerZstd();
+replaceProduceEncoder();
 
 const require = createRequire(import.meta.url);
 const { CompressionTypes: Compression } = kafkajs;
@@ -172,6 +175,14 @@ test("a batch's times are its first and last, however many digits they have, and
   expect(await timesOf(undefined)).toEqual([BigInt(now), BigInt(now)]);
 });
 
+test("a record whose time is a number is encoded like a message of kafkajs with the same time as text", async () => {
+  const records = [5, 7, 3].map((timestampMs) => ({ value: `at ${timestampMs}`, timestampMs }));
+  const messages = records.map(({ value, timestampMs }) => ({ value, timestamp: String(timestampMs) }));
+  expect(await ourBytes(single(Compression.None, records))).toEqual(
+    await kafkajsBytes(single(Compression.None, messages)),
+  );
+});
+
 test("a header without a value, which kafkajs cannot write, is null", async () => {
   const bytes = await ourBytes(single(Compression.None, [{ value: null, headers: { name: undefined } }]));
   // Attributes, time and offset; no key, no value; one header with a name of four bytes and no value.
@@ -219,9 +230,18 @@ test("kafkajs takes messages grouped by partition as they are", () => {
   );
 });
 
-test("kafkajs's inside is that which the encoder was made for", () => {
+test("a broker older than Kafka 0.11 is refused", () => {
+  const { requests } = require("kafkajs/src/protocol/requests/index.js") as {
+    requests: { Produce: { protocol: (options: { version: number }) => unknown } };
+  };
+  expect(() => requests.Produce.protocol({ version: 2 })).toThrow(
+    expect.objectContaining({ code: "KAFKA_TOO_OLD", kind: "fatal" }) as Error,
+  );
+});
+
+test("kafkajs's internals are those that the encoder was written for", () => {
   const { version } = require("kafkajs/package.json") as { version: string };
-  expect(version, "read src/kafka/wire/produce-request.ts again against the new kafkajs").toBe("2.2.4");
+  expect(version, "compare src/kafka with the new kafkajs").toBe("2.2.4");
   const { versions } = require("kafkajs/src/protocol/requests/produce/index.js") as { versions: string[] };
   expect(versions.map(Number)).toEqual([0, 1, 2, ...VERSIONS]);
 });

@@ -1,15 +1,12 @@
-import { Kafka, logLevel } from "kafkajs";
-import type { KafkaMessage } from "kafkajs";
-import { afterAll } from "vitest";
 // Kafka for the producer's tests: topics of an own pipeline, and what a read_committed reader sees in them.
-import { registerZstd } from "../../../src/kafka/wire/zstd.ts";
+import { logLevel } from "kafkajs";
+import type { Kafka } from "kafkajs";
+import { afterAll } from "vitest";
+import { newKafka } from "../../../src/kafka/client.ts";
+import { scanTopic } from "../../../src/kafka/topic-reader.ts";
+import type { FetchedRecord } from "../../../src/kafka/wire/record-batch.ts";
 import { KafkaTopics } from "../../../src/producers/kafka/topics.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
-
-export interface ReadRecord {
-  readonly partition: number;
-  readonly message: KafkaMessage;
-}
 
 const pipelines: string[] = [];
 
@@ -25,7 +22,7 @@ afterAll(async () => {
 });
 
 export function testKafka(brokers: string = servers().kafkaBrokers): Kafka {
-  return new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING });
+  return newKafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING });
 }
 
 /** A name of a pipeline whose topics are removed after the test file. */
@@ -47,39 +44,9 @@ export function pipelineTopics(name: string, database: string): KafkaTopics {
 }
 
 /** All records of a topic up to its end, read_committed. */
-export async function readTopic(topic: string): Promise<ReadRecord[]> {
-  const kafka = testKafka();
-  const admin = kafka.admin();
-  await admin.connect();
-  const ends = new Map((await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, BigInt(high)]));
-  await admin.disconnect();
-  const records: ReadRecord[] = [];
-  const waiting = new Set([...ends].filter(([, high]) => high > 0n).map(([partition]) => partition));
-  if (waiting.size === 0) return records;
-  registerZstd();
-  const consumer = kafka.consumer({ groupId: uniqueName("reader"), maxWaitTimeInMs: 100 });
-  const done = Promise.withResolvers<void>();
-  const reached = (partition: number, next: bigint): void => {
-    if (next >= (ends.get(partition) ?? 0n)) waiting.delete(partition);
-    if (waiting.size === 0) done.resolve();
-  };
-  consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(payload.error));
-  // Control records give no batch to the callback, only this event.
-  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) =>
-    reached(payload.partition, BigInt(payload.lastOffset) + 1n),
-  );
-  try {
-    await consumer.connect();
-    await consumer.subscribe({ topic, fromBeginning: true });
-    await consumer.run({
-      autoCommit: false,
-      eachBatch: async ({ batch }) => {
-        for (const message of batch.messages) records.push({ partition: batch.partition, message });
-      },
-    });
-    await done.promise;
-  } finally {
-    await consumer.disconnect();
-  }
+export async function readTopic(topic: string): Promise<FetchedRecord[]> {
+  const records: FetchedRecord[] = [];
+  const options = { topic, signal: new AbortController().signal, doing: "reading a topic" };
+  await scanTopic(testKafka(), options, (record) => void records.push(record));
   return records;
 }

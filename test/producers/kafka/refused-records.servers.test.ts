@@ -47,11 +47,11 @@ async function lowerLimit(topic: string, maxMessageBytes: number): Promise<void>
 
 async function deadLetterKeys(name: string): Promise<string[]> {
   const letters = await readTopic(deadLetterTopic(name));
-  for (const { message } of letters) {
-    expect(message.value).toBeNull();
-    expect(parseDeadLetter(message.headers ?? {})).toMatchObject({ code: "DOCUMENT_UNENCODABLE" });
+  for (const { value, headers } of letters) {
+    expect(value).toBeNull();
+    expect(parseDeadLetter(headers)).toMatchObject({ code: "DOCUMENT_UNENCODABLE" });
   }
-  return letters.map(({ message }) => /[a-z]+ \d+/.exec(String(message.key))?.[0] ?? "").sort();
+  return letters.map(({ key }) => /[a-z]+ \d+/.exec(String(key))?.[0] ?? "").sort();
 }
 
 test("a topic whose limit is below the size of a batch gets all documents that are below it", async () => {
@@ -129,7 +129,7 @@ test("a broker that takes less than the topic's configuration says is learnt, re
     }
   };
   while (!(await publish()));
-  const published = (await readTopic(topic)).map(({ message }) => Number(message.key));
+  const published = (await readTopic(topic)).map(({ key }) => Number(key));
   const expected = [...sizes.keys()].filter((index) => (sizes[index] ?? 0) < 10_000);
   expect(published.toSorted((a, b) => a - b)).toEqual(expected);
 });

@@ -41,7 +41,7 @@ async function takeAll(signals: OpenSignals, count: number): Promise<LoggedSigna
   return taken;
 }
 
-test("signals are read in their order, before and after they are opened, and again from where it is asked", async () => {
+test("signals are read in their order, also those sent after opening, and again from a given offset", async () => {
   const { name, open } = await freshLog();
   expect(await sendSignals(testKafka(), name, [resync, snapshot])).toBe(1n);
   const signals = await open(0n);
@@ -60,7 +60,7 @@ test("signals are read in their order, before and after they are opened, and aga
   await again.close();
 });
 
-test("a record that is no signal is given as none, with a word in the log", async () => {
+test("a record that is no signal is taken as null, and logged", async () => {
   const { name, words, open } = await freshLog();
   const producer = testKafka().producer();
   await producer.connect();
@@ -76,7 +76,7 @@ test("a record that is no signal is given as none, with a word in the log", asyn
   await signals.close();
 });
 
-test("where signals were deleted before they were carried out, it goes on at the start, with a word in the log", async () => {
+test("resumes at the start of the topic where Kafka has deleted signals, and logs it", async () => {
   const { name, words, open } = await freshLog();
   await sendSignals(testKafka(), name, [resync, snapshot, resync]);
   const admin = testKafka().admin();
@@ -95,13 +95,13 @@ test("where signals were deleted before they were carried out, it goes on at the
   await recreated.close();
 });
 
-test("a signal is not sent that would be skipped", async () => {
+test("an invalid signal is not sent", async () => {
   const { name } = await freshLog();
   const invalid: Signal = { type: "snapshot", collection: "a", ids: [{ id: "{" }] };
   await expect(sendSignals(testKafka(), name, [invalid])).rejects.toMatchObject({ code: "SIGNAL_INVALID" });
 });
 
-test("a running producer carries a signal out, and one that runs once those that stand in the topic", async () => {
+test("a running producer carries out new signals, and one that runs once those already in the topic", async () => {
   const producer = await ProducerUnderTest.create();
   const items = producer.db.collection<{ _id: number; n: number }>("items");
   await items.insertMany([1, 2, 3].map((_id) => ({ _id, n: _id })));
@@ -125,11 +125,11 @@ test("a running producer carries a signal out, and one that runs once those that
   await running.stop();
 });
 
-test("a group that cannot be joined is a passing failure, whatever comes of it", async () => {
+test("signals that cannot be read are a retryable failure", async () => {
   const proxy = await startKafkaProxy(servers().kafkaBrokers);
   const name = pipelineName();
   await pipelineTopics(name, "db").prepareInternal();
-  proxy.setVerdict((apiKey) => (apiKey === apiKeys.joinGroup ? "cut" : "pass"));
+  proxy.setVerdict((apiKey) => (apiKey === apiKeys.fetch ? "cut" : "pass"));
   const kafka = testKafka(proxy.brokers);
   const signals = await kafkaSignals({ kafka, name, logger: silentLogger }).open(0n);
   await signals.arrival();
@@ -137,5 +137,17 @@ test("a group that cannot be joined is a passing failure, whatever comes of it",
   expect(() => signals.take()).toThrow(
     expect.objectContaining({ code: "KAFKA_UNAVAILABLE", kind: "retryable" }) as Error,
   );
+  await proxy.close();
+});
+
+test("reading signals needs no consumer group", async () => {
+  const proxy = await startKafkaProxy(servers().kafkaBrokers);
+  const name = pipelineName();
+  await pipelineTopics(name, "db").prepareInternal();
+  await sendSignals(testKafka(), name, [resync]);
+  const signals = await kafkaSignals({ kafka: testKafka(proxy.brokers), name, logger: silentLogger }).open(0n);
+  expect(await takeAll(signals, 1)).toEqual([{ offset: 0n, signal: resync }]);
+  await signals.close();
+  expect(proxy.requestCount(apiKeys.joinGroup) + proxy.requestCount(apiKeys.findCoordinator)).toBe(0);
   await proxy.close();
 });

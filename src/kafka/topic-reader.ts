@@ -1,0 +1,186 @@
+import type { Kafka } from "kafkajs";
+import { retry } from "../runtime/retry.ts";
+import type { TopicPartition } from "../schemas/partitions.ts";
+import { fetchLogBounds, listTopics } from "./admin.ts";
+import { kafkaError } from "./errors.ts";
+import type { FetchResponse, PartitionResponse } from "./wire/fetch-response.ts";
+import { kafkajsCluster } from "./wire/kafkajs-internals.ts";
+import type { KafkajsCluster } from "./wire/kafkajs-internals.ts";
+import type { FetchedRecord } from "./wire/record-batch.ts";
+
+/** What one response held of a partition. */
+export interface FetchedPart {
+  /** The committed records, in the order of the log. */
+  readonly records: readonly FetchedRecord[];
+  /** Everything before it has been read: records, control records, aborted transactions and what compaction left. */
+  readonly nextOffset: bigint;
+  /**
+   * The last stable offset: where the first open transaction begins, else where the log ends. There is nothing more to
+   * read for now when `nextOffset` has reached it.
+   */
+  readonly stableEnd: bigint;
+  /** The first offset that the log still has. */
+  readonly logStart: bigint;
+}
+
+export interface FollowOptions extends TopicPartition {
+  /** The first offset to read. Where the log no longer has it, reading begins at the log's start. */
+  readonly from: bigint;
+  /** Ends the reading, after the request on its way. */
+  readonly signal: AbortSignal;
+  /** What the caller is doing, for error messages: `reading the signals`. */
+  readonly doing: string;
+}
+
+/** How long a broker waits for new records before it answers without any; an abort takes as long. */
+const WAIT_MS = 250;
+/** Of compressed records in one response. A single larger batch is returned all the same. */
+const MAX_BYTES = 1024 * 1024;
+/** How long a failing request is repeated, as while another broker becomes the leader. */
+const PATIENCE_MS = 30_000;
+const MAX_RETRY_DELAY_MS = 2_000;
+
+/**
+ * Reads one partition as a read_committed reader, and waits for more at its end. It is no member of a consumer group, so
+ * it needs no rights on groups, waits for no rebalance and leaves no group behind (docs/adr/0006). Every response is
+ * one part, also an empty one, four a second while nothing is written. The next request is sent when the caller wants
+ * the next part. Connections are closed when the caller leaves the loop.
+ * @param kafka made by `newKafka` or `createKafka`, whose Fetch decoder it needs
+ * @throws the signal's reason; HeadraceError: a retryable one after 30 s of retries
+ */
+export async function* followPartition(kafka: Kafka, options: FollowOptions): AsyncGenerator<FetchedPart, never> {
+  const { signal } = options;
+  const fetcher = new PartitionFetcher(kafka, options);
+  let next = options.from;
+  try {
+    for (;;) {
+      const part = await retry(() => fetcher.fetch(next), {
+        signal,
+        maxElapsedMs: PATIENCE_MS,
+        maxDelayMs: MAX_RETRY_DELAY_MS,
+      });
+      signal.throwIfAborted();
+      next = part.nextOffset;
+      yield part;
+    }
+  } finally {
+    await fetcher.close();
+  }
+}
+
+export type ScanOptions = Pick<FollowOptions, "signal" | "doing"> & { readonly topic: string };
+
+/**
+ * Visits every committed record of a topic, one after the other, partition by partition, up to the ends (last stable
+ * offsets) that the partitions have at the call. A topic that does not exist has no records.
+ * @param visit the next record waits for it
+ * @throws what `visit` throws; the signal's reason; HeadraceError
+ */
+export async function scanTopic(
+  kafka: Kafka,
+  { topic, signal, doing }: ScanOptions,
+  visit: (record: FetchedRecord) => Promise<void> | void,
+): Promise<void> {
+  if ((await listTopics(kafka, (each) => each === topic)).length === 0) return;
+  for (const { partition, low, high } of (await fetchLogBounds(kafka, [topic])).values()) {
+    if (low === high) continue;
+    for await (const { records, nextOffset } of followPartition(kafka, {
+      topic,
+      partition,
+      from: low,
+      signal,
+      doing,
+    })) {
+      for (const record of records) {
+        if (record.offset >= high) break;
+        await visit(record);
+        signal.throwIfAborted();
+      }
+      if (nextOffset >= high) break;
+    }
+  }
+}
+
+/** Fetches from a partition's leader, with a new connection after each failure: the leader may be another broker then. */
+class PartitionFetcher {
+  readonly #kafka: Kafka;
+  readonly #partition: TopicPartition;
+  readonly #doing: string;
+  #cluster: KafkajsCluster<FetchResponse> | undefined;
+
+  constructor(kafka: Kafka, { topic, partition, doing }: FollowOptions) {
+    this.#kafka = kafka;
+    this.#partition = { topic, partition };
+    this.#doing = doing;
+  }
+
+  /** @throws HeadraceError */
+  async fetch(offset: bigint): Promise<FetchedPart> {
+    try {
+      const cluster = (this.#cluster ??= await this.#connect());
+      return await this.#fetchFrom(cluster, offset);
+    } catch (error) {
+      await this.close();
+      throw kafkaError(error, this.#doing);
+    }
+  }
+
+  /** Waits for the request on its way. */
+  async close(): Promise<void> {
+    const cluster = this.#cluster;
+    this.#cluster = undefined;
+    await cluster?.disconnect();
+  }
+
+  async #connect(): Promise<KafkajsCluster<FetchResponse>> {
+    const cluster = kafkajsCluster<FetchResponse>(this.#kafka);
+    try {
+      await cluster.connect();
+      await cluster.addTargetTopic(this.#partition.topic);
+      return cluster;
+    } catch (error) {
+      await cluster.disconnect();
+      throw error;
+    }
+  }
+
+  async #fetchFrom(cluster: KafkajsCluster<FetchResponse>, offset: bigint): Promise<FetchedPart> {
+    const { topic, partition } = this.#partition;
+    const metadata = cluster.findTopicPartitionMetadata(topic).find(({ partitionId }) => partitionId === partition);
+    const broker = await cluster.findBroker({ nodeId: metadata?.leader ?? NO_LEADER });
+    try {
+      const { responses } = await broker.fetch({
+        maxWaitTime: WAIT_MS,
+        minBytes: 1,
+        maxBytes: MAX_BYTES,
+        topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: MAX_BYTES }] }],
+      });
+      const response = responses[0]?.partitions[0];
+      // The broker throttles this client; kafkajs delays the next request.
+      if (response === undefined) return await this.#fetchFrom(cluster, offset);
+      return fetchedPart(response, offset);
+    } catch (error) {
+      if ((error as { type?: unknown }).type !== "OFFSET_OUT_OF_RANGE") throw error;
+      return await this.#fetchFrom(cluster, await this.#logStart(cluster));
+    }
+  }
+
+  async #logStart(cluster: KafkajsCluster<FetchResponse>): Promise<bigint> {
+    const { topic, partition } = this.#partition;
+    const [found] = await cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning: true }]);
+    return BigInt(found?.partitions[0]?.offset ?? 0);
+  }
+}
+
+/** Kafka's id for no broker; kafkajs finds none of it, which is a retryable error. */
+const NO_LEADER = -1;
+
+function fetchedPart({ part, lastStableOffset, lastStartOffset }: PartitionResponse, offset: bigint): FetchedPart {
+  const { records, bounds } = part;
+  return {
+    records,
+    nextOffset: bounds === null ? offset : bounds.last + 1n,
+    stableEnd: BigInt(lastStableOffset),
+    logStart: BigInt(lastStartOffset),
+  };
+}
