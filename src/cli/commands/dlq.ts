@@ -108,7 +108,9 @@ function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, un
         ]
       : []),
     ...(unaskable > 0
-      ? [`${unaskable} still open: MongoDB cannot find their documents by _id. See \`headrace dlq show ID\`.`]
+      ? [
+          `${unaskable} still open: the document cannot be read again by its _id (\`headrace dlq show ID\`). Correct it in MongoDB, then run \`headrace dlq discard ID\`.`,
+        ]
       : []),
     ...(unknownTopic > 0 ? [`${unknownTopic} still open: the config does not replicate their collections.`] : []),
   ];

@@ -14,8 +14,15 @@ export function verifyReport({ equal, caughtUp, collections }: VerifyResult): st
       "The pipeline did not catch up in time, so these keys may only be late. Check `headrace status`, or allow more time with --wait SECONDS.",
     );
   }
-  lines.push(equal ? "Equal: every document was compared with its row." : "Not equal.");
+  lines.push(verdict(equal, collections));
   return `${lines.join("\n")}\n`;
+}
+
+function verdict(equal: boolean, collections: readonly CollectionResult[]): string {
+  if (!equal) return "Not equal.";
+  return collections.some(({ deadLetteredCount }) => deadLetteredCount > 0)
+    ? "Equal, except the keys with an open dead letter."
+    : "Equal: every document was compared with its row.";
 }
 
 function countsTable(collections: readonly CollectionResult[]): string {
@@ -42,7 +49,11 @@ function keyLines(result: CollectionResult): string[] {
     ...keyList(`Missing in ${table}`, result.missing, result.missingCount),
     ...keyList(`Extra in ${table}, not in the collection ${collection}`, result.extra, result.extraCount),
     ...keyList(`Different in ${table} (${columns.join(", ")})`, result.different, result.differentCount),
-    ...keyList(`Not equal to ${collection}, with an open dead letter`, result.deadLettered, result.deadLetteredCount),
+    ...keyList(
+      `Not up to date in ${table}, because of an open dead letter`,
+      result.deadLettered,
+      result.deadLetteredCount,
+    ),
   ];
 }
 

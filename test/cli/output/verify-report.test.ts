@@ -46,9 +46,15 @@ test("the report shows the counts, the keys and whether all is equal", () => {
   expect(report).toContain('Extra in public.cities, not in the collection cities:\n  "two\\nlines"\n');
   expect(report).toContain("Different in public.cities (price 30):\n  key 0\n");
   expect(report).toContain("  … and 10 more\n");
-  expect(report).toContain("with an open dead letter:\n  dead\n");
+  expect(report).toContain("because of an open dead letter:\n  dead\n");
   expect(report).toContain("--wait");
   expect(report).toMatch(/Not equal\.\n$/);
+});
+
+test("the report of equal tables does not hide keys with a dead letter", () => {
+  const collection = result((tally) => tally.add("d", { kind: "missing" }, true));
+  const report = verifyReport({ equal: true, caughtUp: true, collections: [collection] });
+  expect(report).toMatch(/:\n {2}d\n\nEqual, except the keys with an open dead letter\.\n$/);
 });
 
 test("the report of equal tables lists no keys", () => {
