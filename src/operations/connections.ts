@@ -8,10 +8,10 @@ import type { SchemaRegistry } from "../schemas/registry/registry.ts";
 
 /** How long one attempt to reach a server may take. */
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A process that hangs inside a transaction must not hold its locks for ever. */
+/** After this time PostgreSQL ends the transaction of a process that hangs, and frees its locks. */
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
 
-/** Connects at its first query; to be closed. */
+/** A client that connects with its first query. The caller must close it. */
 export function postgresClient({ postgres }: Config): PostgresClient {
   return new PostgresClient({
     url: postgres.url,
@@ -23,6 +23,7 @@ export function postgresClient({ postgres }: Config): PostgresClient {
 }
 
 /**
+ * A client of the brokers.
  * @param retries how often kafkajs itself repeats a failed connection
  * @throws HeadraceError TLS_FILE_UNREADABLE
  */
@@ -31,11 +32,12 @@ export function kafkaClient({ name, kafka }: Config, logger: Logger, retries?: n
   return createKafka({ clientId: `headrace-${name}`, brokers, ssl, sasl, retries, logger });
 }
 
+/** A client of the schema registry. */
 export function schemaRegistry({ schemaRegistry: { url, auth } }: Config): SchemaRegistry {
   return createSchemaRegistry({ url, auth });
 }
 
-/** What to call each server in messages: its address without credentials. */
+/** The name and address of each server for messages, without credentials. */
 export function serverNames({ mongodb, kafka, schemaRegistry, postgres }: Config): Record<ServerKind, string> {
   return {
     mongodb: `MongoDB at ${mongodb.uri.replace(/^[a-z+]+:\/\/(?:[^/?]*@)?/, "").replace(/[/?].*$/, "")}`,
@@ -45,6 +47,7 @@ export function serverNames({ mongodb, kafka, schemaRegistry, postgres }: Config
   };
 }
 
+/** The servers of a pipeline, as the config names them. */
 export type ServerKind = "mongodb" | "kafka" | "schemaRegistry" | "postgres";
 
 function postgresAddress(url: string): string {

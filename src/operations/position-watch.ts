@@ -9,12 +9,12 @@ import { positionsTopic } from "../schemas/topics.ts";
 
 /** The producer's committed position, followed as it moves. */
 export interface PositionWatch {
-  /** The newest one; null where none was ever committed. @throws HeadraceError */
+  /** The newest one; null if none was ever committed. @throws HeadraceError */
   latest(): Promise<Position | null>;
   /**
-   * The newest one with another record behind it; null where there is none. Kafka shows a transaction in one partition
+   * The newest one with another record after it; null if there is none. Kafka shows a transaction in one partition
    * earlier than in another, but begins the next transaction only when it shows all of it. So the topics' ends, fetched
-   * after this call, are behind everything that was published up to the position. @throws HeadraceError
+   * after this call, are after everything that was published up to the position. @throws HeadraceError
    */
   latestSettled(): Promise<Position | null>;
   close(): Promise<void>;

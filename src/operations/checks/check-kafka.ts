@@ -1,4 +1,4 @@
-import type { Admin, ITopicMetadata } from "kafkajs";
+import type { Admin, ITopicMetadata, Kafka } from "kafkajs";
 import type { Config } from "../../config/config-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { withAdmin } from "../../kafka/admin.ts";
@@ -18,13 +18,15 @@ export async function* checkKafka(
   collections: readonly string[],
   logger: Logger,
 ): AsyncGenerator<CheckResult> {
-  const kafka = await kafkaClient(config, logger, 2);
   const topics = collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
-  const reachable = await runCheck("kafka", "is reachable", () =>
-    withAdmin(kafka, "connecting", () => Promise.resolve()),
-  );
+  let client: Kafka | undefined;
+  const reachable = await runCheck("kafka", "is reachable", async () => {
+    client = await kafkaClient(config, logger, 2);
+    await withAdmin(client, "connecting", () => Promise.resolve());
+  });
   yield reachable;
-  if (reachable.problem !== null) return;
+  if (client === undefined || reachable.problem !== null) return;
+  const kafka = client;
   yield await runCheck("kafka", "can tell the topics of all collections apart", async () =>
     checkTopicNames(config.name, config.mongodb.database, collections),
   );

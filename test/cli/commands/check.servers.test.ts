@@ -56,6 +56,18 @@ describe("headrace check", () => {
     expect(stdout + stderr).not.toContain("hunter2");
   });
 
+  test("lists an unreadable TLS file beside the results of the other servers", async () => {
+    const pipeline = await freshPipeline({
+      kafka: { ssl: { caFile: "/nowhere/ca.pem" } },
+      collections: { things: {} },
+    });
+    await pipeline.db.createCollection("things");
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toMatch(/✗ is reachable\n +TLS_FILE_UNREADABLE: .*\/nowhere\/ca\.pem/);
+    expect(stdout).toContain("✓ accepts writes");
+    expect(exitCode).toBe(1);
+  });
+
   test("refuses a standalone MongoDB and says how to make it a replica set", async () => {
     const signal = AbortSignal.timeout(120_000);
     const provide = await findMongod(cacheFolder(process.env), signal);
