@@ -5,7 +5,7 @@ import { findCollections, readIdEnds } from "../../producers/mongodb/collections
 import { mongoError } from "../../producers/mongodb/errors.ts";
 import { readOplogWindow, windowMs } from "../../producers/mongodb/oplog.ts";
 import type { OplogWindow } from "../../producers/mongodb/oplog.ts";
-import { idTypeOf } from "../../schemas/keys/document-key.ts";
+import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
@@ -54,7 +54,7 @@ async function checkDatabase(
     ({ names, missing } = await findCollections(db, wanted, (name) => dropped.has(name)));
   });
   const readable = await runCheck("mongodb", "allows the user to read the collections", async () => {
-    for (const name of names) idTypes.set(name, idTypeOf(await readIdEnds(db, name)));
+    for (const name of names) idTypes.set(name, idTypeOfDocuments(await readIdEnds(db, name)));
   });
   const streamable = await runCheck("mongodb", "allows the user to open a change stream on the database", () =>
     checkChangeStream(db),

@@ -1,6 +1,6 @@
 import { createEventEncoder } from "../../schemas/encoding/event-encoder.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
-import { idTypeOf } from "../../schemas/keys/document-key.ts";
+import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import { collectionIdType } from "../../schemas/keys/id-type.ts";
 import type { CollectionOrigin } from "../../schemas/mapping/collection-schema.ts";
 import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
@@ -64,7 +64,7 @@ export class CollectionEncoders {
     return collectionIdType({
       declared,
       registered: () => registeredIdType(registry, this.#origin(collection).topic),
-      found: async () => idTypeOf(await idEnds(collection)) ?? idTypeOf(first),
+      found: async () => idTypeOfDocuments(await idEnds(collection)) ?? idTypeOfDocuments(first),
     });
   }
 

@@ -18,7 +18,7 @@ interface IdElement {
  * @param ends raw BSON documents
  * @returns undefined if there are none
  */
-export function idTypeOf(ends: readonly Uint8Array[]): IdType | undefined {
+export function idTypeOfDocuments(ends: readonly Uint8Array[]): IdType | undefined {
   const types = new Set(ends.map((end) => ownIdType(findId(end))));
   const [type] = types;
   return types.size > 1 ? "mixed" : type;

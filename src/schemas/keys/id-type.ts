@@ -6,7 +6,7 @@ export interface IdTypeSources {
   readonly declared: IdType | undefined;
   /** The key schema in the registry (`registeredIdType`). */
   readonly registered: () => Promise<IdType | undefined>;
-  /** The collection's documents (`idTypeOf`). */
+  /** The collection's documents (`idTypeOfDocuments`). */
   readonly found: () => Promise<IdType | undefined>;
 }
 

@@ -1,7 +1,7 @@
 import { BSONSymbol, Binary, Decimal128, Double, EJSON, Int32, Long, ObjectId, UUID, serialize } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { canonicalKey, idTypeOf, keyColumnType, keyToId } from "../../../src/schemas/keys/document-key.ts";
+import { canonicalKey, idTypeOfDocuments, keyColumnType, keyToId } from "../../../src/schemas/keys/document-key.ts";
 import { ID_TYPES, type IdType } from "../../../src/schemas/mapping/mapping.ts";
 import { anyId, documentOf, numberId } from "./id-arbitraries.ts";
 
@@ -155,7 +155,7 @@ describe("the key of a collection with one type", () => {
   });
 
   it("is the same for two numbers if and only if it is in a mixed collection", () => {
-    const integer = numberId.filter((id) => idTypeOf([documentOf(id)]) === "integer");
+    const integer = numberId.filter((id) => idTypeOfDocuments([documentOf(id)]) === "integer");
     fc.assert(
       fc.property(integer, integer, (left, right) => {
         expect(key("integer", left) === key("integer", right)).toBe(mixed(left) === mixed(right));
@@ -166,7 +166,7 @@ describe("the key of a collection with one type", () => {
   it("can be turned into an _id with the same key", () => {
     fc.assert(
       fc.property(anyId, fc.constantFrom(...ID_TYPES), (id, idType) => {
-        fc.pre(idTypeOf([documentOf(id)]) === idType);
+        fc.pre(idTypeOfDocuments([documentOf(id)]) === idType);
         const text = key(idType, id);
         expect(key(idType, keyToId(idType, text))).toBe(text);
       }),
@@ -192,7 +192,7 @@ describe("an invalid key", () => {
 
 describe("the _id type by the first and last document", () => {
   it("is undefined for an empty collection", () => {
-    expect(idTypeOf([])).toBeUndefined();
+    expect(idTypeOfDocuments([])).toBeUndefined();
   });
 
   it.each<[IdType, unknown, unknown]>([
@@ -209,7 +209,7 @@ describe("the _id type by the first and last document", () => {
     ["mixed", new Date(0), new Date(1)],
     ["mixed", UUID_ID, new Binary(Buffer.alloc(16), 0)],
   ])("is %s for %s and %s", (idType, first, last) => {
-    expect(idTypeOf([documentOf(first), documentOf(last)])).toBe(idType);
+    expect(idTypeOfDocuments([documentOf(first), documentOf(last)])).toBe(idType);
   });
 
   it("determines the column's type", () => {
