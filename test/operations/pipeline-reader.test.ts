@@ -21,7 +21,7 @@ function at(clusterTime: bigint, snapshot: SnapshotState = { state: "done", at: 
   };
 }
 
-/** A pipeline that is further at each look; the last state stays. Tells in which order it was looked at. */
+/** A pipeline that moves one state further with each read, up to the last one. `looks` has the order of the reads. */
 function pipeline(positions: readonly (Position | null)[], offsets: readonly bigint[], signalsEnd = 0n) {
   const looks: string[] = [];
   const next = <T>(states: readonly T[], what: string): T => {

@@ -11,7 +11,7 @@ interface Thing {
   n: number;
 }
 
-/** Twenty documents, in their table. */
+/** A pipeline that has replicated twenty documents. */
 async function replicated(config: Record<string, Record<string, unknown>> = {}): Promise<Pipeline> {
   const pipeline = await freshPipeline(config);
   await pipeline.db.collection<Thing>("things").insertMany(Array.from({ length: 20 }, (_, _id) => ({ _id, n: _id })));
@@ -20,7 +20,7 @@ async function replicated(config: Record<string, Record<string, unknown>> = {}):
   return pipeline;
 }
 
-/** As a bug or a person would do it. */
+/** Changes every row and adds one, as a bug or a person could. */
 async function spoil({ pool }: Pipeline): Promise<void> {
   await pool.query(`UPDATE things SET doc = '{"spoiled": true}'`);
   await pool.query("INSERT INTO things (_id, _version, doc) VALUES (1000, 1, '{}')");

@@ -9,14 +9,14 @@ import type { CollectionResult, VerifyResult } from "../../src/verify/result.ts"
 import { freshMongoDatabase, freshPostgresSchema } from "../support/servers.ts";
 import type { FreshMongoDatabase, FreshPostgresSchema } from "../support/servers.ts";
 
-/** A collection and a table, both called `things`, and nothing between them: tests write both by hand. */
+/** A collection and a table, both called `things`, without a pipeline: tests write to both. */
 export interface Comparison {
   readonly source: FreshMongoDatabase;
   readonly target: FreshPostgresSchema;
   insert(documents: readonly Document[]): Promise<void>;
   sql(text: string, values?: readonly unknown[]): Promise<void>;
   compare(overrides?: Partial<ComparedPipeline>): Promise<VerifyResult>;
-  /** The same, of the one collection. */
+  /** The result of the collection. */
   compareThings(overrides?: Partial<ComparedPipeline>): Promise<CollectionResult>;
 }
 
@@ -70,7 +70,7 @@ export async function freshComparison(
   };
 }
 
-/** What a result says of the keys. */
+/** The lists of keys of a result. */
 export function findings(result: CollectionResult): object {
   const { missing, extra, different, differentColumns } = result;
   return { missing: missing.toSorted(), extra: extra.toSorted(), different: different.toSorted(), differentColumns };

@@ -58,7 +58,7 @@ describe("keys of one type", () => {
     await insertRow(comparison, "-9223372036854775808", '{"_id": -9223372036854775808}');
     await insertRow(comparison, "4611686018427387904", '{"_id": 4611686018427387904}');
     await insertRow(comparison, "8", '{"_id": 8.00}');
-    // A double's own text has fewer digits than its exact value; jsonb has the former, the key the latter.
+    // jsonb has the double's shortest text, the key all digits of its value.
     expect(findings(await comparison.compareThings())).toEqual({
       ...nothing,
       different: ["4611686018427387904"],

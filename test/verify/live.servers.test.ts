@@ -13,7 +13,7 @@ beforeEach(async () => {
   await comparison.sql("INSERT INTO things SELECT i, i FROM generate_series(0, 99) i");
 });
 
-/** A cluster time that has everything that was written before. */
+/** A cluster time after everything that was written before. */
 async function now(): Promise<bigint> {
   return (await clusterTimes(comparison.source.db)).majority;
 }
@@ -55,7 +55,7 @@ test("a key counts only if it differs in every round", async () => {
   const result = await comparison.compareThings({
     async waitUntilCaughtUp() {
       round++;
-      // Key 1 is behind until the third round, key 2 wrong for good, key 3 is equal at once.
+      // Key 1 differs until the third round, key 2 in every round, and key 3 never.
       await update(1, round);
       await comparison.sql("UPDATE things SET n = $1 WHERE _id = 1", [round === 3 ? 3 : -1]);
       await comparison.sql("UPDATE things SET n = 3 WHERE _id = 3");
@@ -71,7 +71,7 @@ test("documents are compared as of the time up to which the pipeline has caught 
   const time = await now();
   for (const id of [1, 2]) await update(id, -1);
   const result = await comparison.compareThings({ waitUntilCaughtUp: async () => time });
-  // Key 2's row says what is true now, and is right at the first look; at the time in question key 1's was.
+  // Key 2's row matches the current document, so it is equal at once. Key 1's row matches its document as of `time`.
   expect(findings(result)).toEqual(nothing);
 
   await comparison.sql("UPDATE things SET n = -2 WHERE _id IN (1, 2)");

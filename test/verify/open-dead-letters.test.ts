@@ -40,7 +40,7 @@ const failure: Failure = {
   attempts: 1,
 };
 
-/** As the producer writes them: no place of origin. */
+/** A dead letter as the producer writes it: without an origin. */
 function byProducer(headers: Readonly<Record<string, string>>): void {
   const none = {
     partition: null,

@@ -9,12 +9,12 @@ interface Numbered {
   _id: number;
 }
 
-/** Made while nothing runs: what has not come into the table when a pipeline is seen to be behind. */
+/** Changes while no pipeline runs: they are not in the table yet. */
 async function insertLate({ db }: Pipeline): Promise<void> {
   await db.collection<Numbered>("cities").insertOne({ _id: 10_000 });
 }
 
-/** A row too many, and nothing runs. */
+/** A table with an extra row, while no pipeline runs. */
 async function spoiledCities(): Promise<Pipeline> {
   const pipeline = await freshPipeline();
   await pipeline.db.collection<Numbered>("cities").insertOne({ _id: 1 });
@@ -35,7 +35,7 @@ test("repair corrects rows that somebody changed in the tables", async () => {
   await pool.query("DELETE FROM cities WHERE _id IN (3, 2000)");
   await pool.query("INSERT INTO cities (_id, _version) VALUES (-1, 1), (-2, NULL)");
   await pool.query("INSERT INTO carts (_id, doc) VALUES ('no ObjectId', '{}')");
-  // Verify has caught up only when both processes work.
+  // Without both processes verify would not catch up.
   await insertLate(pipeline);
 
   pipeline.start("produce");

@@ -34,7 +34,7 @@ async function insertCities(pipeline: Pipeline, count: number): Promise<void> {
   await cities.insertMany(all);
 }
 
-/** Few keys, so that their documents are ahead of their rows all the time; some come and go. */
+/** Writes all the time to few keys, so that documents are always ahead of their rows. Some are deleted and inserted. */
 async function writeWithoutPause(pipeline: Pipeline, salt: number, signal: AbortSignal): Promise<void> {
   const cities = pipeline.db.collection<{ _id: number; n: number }>("cities");
   for (let i = 0; !signal.aborted; i++) {

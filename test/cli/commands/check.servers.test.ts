@@ -12,7 +12,7 @@ import { startHttpProxy } from "../../support/http-proxy.ts";
 import { freshPipeline } from "../../support/pipeline.ts";
 import { freshPostgresUser, servers } from "../../support/servers.ts";
 
-// Whatever mongod the stack runs on will do.
+// Any version of mongod that the stack has is good enough.
 process.env["MONGOMS_SYSTEM_BINARY_VERSION_CHECK"] = "false";
 
 const cleanups: (() => Promise<unknown>)[] = [];

@@ -10,7 +10,7 @@ interface Thing {
   _id: number | string;
 }
 
-/** Two collections in their tables, each with a document that cannot be a row, and one that was deleted. */
+/** A pipeline with two replicated collections. Each has a document that cannot be a row, and a deleted document. */
 async function replicated(): Promise<Pipeline> {
   const pipeline = await freshPipeline({ collections: { one: { idType: "integer" }, two: { idType: "integer" } } });
   for (const name of ["one", "two"]) {

@@ -5,7 +5,7 @@ import type { Comparison } from "../fixture.ts";
 
 const count = 4_000;
 
-/** One row's INSERT is written here by hand, with PostgreSQL's own functions: nothing of the pipeline is used. */
+/** The INSERT of a row, written with PostgreSQL's own functions, so that no code of the pipeline is used. */
 const columns = {
   title: "text",
   code: "varchar(12)",
@@ -86,7 +86,7 @@ const insertRows = `INSERT INTO things
       'misfit', 'not a column ' || i)
   FROM generate_series($1::int, $2::int) i`;
 
-/** Every way to change row k in one column, that verify has to see. */
+/** Changes of one column of row k that verify must find. */
 const changes: readonly [column: string, sql: string][] = [
   ["title", "title = title || ' '"],
   ["code", "code = upper(code)"],

@@ -26,7 +26,7 @@ function compare(mapping: CollectionMapping, document: object, row: Row): readon
   return differingColumns(mapping, readBson(serialize({ _id: 1, ...document }), "\ufffd"), row);
 }
 
-/** A date that JavaScript can't hold. */
+/** A date beyond the range of JavaScript. */
 function compareDate(type: string, ms: bigint, row: Row): readonly string[] {
   const raw = serialize({ v: new Date(0) });
   Buffer.from(raw.buffer, raw.byteOffset).writeBigInt64LE(ms, 7);

@@ -2,8 +2,8 @@ import * as fc from "fast-check";
 import { Client } from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
-// What the producer's encoder writes and what verify expects are two readings of the same rules. PostgreSQL stands
-// between them, as it does in a pipeline.
+// The producer's encoder and verify implement the same rules independently. The encoder writes to a real PostgreSQL, and
+// verify reads from it.
 import type { CollectionMapping, ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import { TableReader } from "../../../src/verify/table-reader.ts";
 import { readBson } from "../../../src/verify/values/bson.ts";
@@ -15,7 +15,7 @@ import { documentBytes, field } from "../../schemas/formats/bson-model.ts";
 import type { Field } from "../../schemas/formats/bson-model.ts";
 import { freshPostgresSchema, servers } from "../../support/servers.ts";
 
-// Without shrinking, that is `endOnFailure`: each step would write hundreds of rows. The message has the document.
+// `endOnFailure` switches off shrinking: each step would write hundreds of rows. The message has the document.
 const { schema, pool } = await freshPostgresSchema();
 const client = new Client({ connectionString: servers().postgresUrl });
 await client.connect();
