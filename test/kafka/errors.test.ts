@@ -76,7 +76,7 @@ test.each([
   expect(producerError(cause, "testing")).toMatchObject({ code: "KAFKA_SESSION_LOST", kind: "retryable", cause });
 });
 
-test("what kafkajs gave up on is classified by its cause", () => {
+test("an error that kafkajs wraps after its retries is classified by its cause", () => {
   const cause = protocolError("PRODUCER_FENCED");
   const wrapped = Object.assign(new KafkaJSNonRetriableError("gave up"), { cause });
   expect(producerError(wrapped, "testing").code).toBe("KAFKA_SESSION_LOST");
@@ -84,7 +84,7 @@ test("what kafkajs gave up on is classified by its cause", () => {
   expect(producerError(exceeded, "testing").code).toBe("KAFKA_SESSION_LOST");
 });
 
-test("other errors are Kafka's as for the consumer, and those of Headrace stay", () => {
+test("other errors are classified as for the consumer, and a HeadraceError stays as it is", () => {
   expect(producerError(protocolError("TOPIC_AUTHORIZATION_FAILED"), "testing").code).toBe("KAFKA_FORBIDDEN");
   const error = new HeadraceError("FENCED", { message: "a" });
   expect(producerError(error, "testing")).toBe(error);

@@ -15,7 +15,7 @@ const at = (clusterTime: bigint): Position => ({
   signals: { offset: 0n, after: null },
 });
 
-test("gives the last committed position, past markers, open and aborted transactions, and follows it", async () => {
+test("finds the last committed position behind markers, open and aborted transactions, and follows it", async () => {
   const kafka = connectKafka();
   const name = uniqueName("watch");
   const topic = positionsTopic(name);
@@ -60,7 +60,7 @@ test("gives the last committed position, past markers, open and aborted transact
   }
 });
 
-test("gives a position while newer ones are written without a pause", async () => {
+test("finds a position while newer ones are written without a pause", async () => {
   const kafka = connectKafka();
   const name = uniqueName("watch");
   const topic = positionsTopic(name);

@@ -14,10 +14,10 @@ export function headersOfDeadLetter(
   { error, stage, table, attempts }: Failure,
   { pipeline, taskId }: DeadLetterSource,
   failedAt: Date,
-): Record<string, Buffer> {
-  const headers: Record<string, Buffer> = {};
+): Record<string, Buffer | undefined> {
+  const headers: Record<string, Buffer | undefined> = {};
   for (const [name, value] of Object.entries(given)) {
-    if (value !== undefined && !isDeadLetterHeader(name)) headers[name] = value;
+    if (!isDeadLetterHeader(name)) headers[name] = value;
   }
   const info = deadLetterHeaders({
     ...describeError(error),

@@ -134,8 +134,7 @@ export function recordCopier(
   });
   return {
     async copy({ key, value, partition, timestampMs }, headers) {
-      const known = Object.entries(headers).flatMap(([name, bytes]) => (bytes === undefined ? [] : [[name, bytes]]));
-      const message = { key, value, partition, timestamp: String(timestampMs), headers: Object.fromEntries(known) };
+      const message = { key, value, partition, timestamp: String(timestampMs), headers: { ...headers } };
       try {
         await producer.connect();
         await producer.send({ topic, acks: -1, messages: [message] });

@@ -2,15 +2,15 @@ import type { EachBatchPayload } from "kafkajs";
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { TopicPartition } from "../../schemas/partitions.ts";
 
-/** What a member of the group has between two rebalances. */
+/** A member's state between two rebalances of the group. */
 export interface Assignment {
-  /** Aborts when the next assignment begins, or the session ends. */
+  /** Is aborted when the next assignment begins or the session ends. */
   readonly controller: AbortController;
-  /** The stored offset of each partition, once it is known. */
+  /** The stored offset of each partition, by `partitionKey`, once it is known. */
   readonly offsets: Map<string, bigint>;
-  /** Where each partition was read again because of a gap. */
+  /** The offset at which each partition was read again because of a gap, by `partitionKey`. */
   readonly readAgain: Map<string, bigint>;
-  /** Resolves once the offsets are sought. */
+  /** Resolves once the consumer has sought the stored offsets. */
   ready: Promise<void>;
 }
 
@@ -18,7 +18,7 @@ export function newAssignment(): Assignment {
   return { controller: new AbortController(), offsets: new Map(), readAgain: new Map(), ready: Promise.resolve() };
 }
 
-/** @throws Error where it is not known: a bug */
+/** @throws Error for a partition without an offset: a bug */
 export function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicPartition): bigint {
   const offset = offsets.get(partitionKey(partition));
   if (offset === undefined) throw new Error(`no stored offset for ${partitionKey(partition)}`);
@@ -26,9 +26,8 @@ export function offsetIn(offsets: ReadonlyMap<string, bigint>, partition: TopicP
 }
 
 /**
- * Waits for some work while the group's coordinator is told that this member lives: kafkajs does so only between
- * batches.
- * @throws the error of a heartbeat that failed, as when the group is being rebalanced
+ * Waits for `work` and sends heartbeats to the group's coordinator meanwhile: kafkajs sends them only between batches.
+ * @throws the error of a failed heartbeat, for example because the group is being rebalanced
  */
 export async function withHeartbeats(
   payload: Pick<EachBatchPayload, "heartbeat">,

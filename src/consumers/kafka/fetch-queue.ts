@@ -2,19 +2,20 @@ import { partitionKey } from "../../schemas/partitions.ts";
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { LogRecord } from "../ports.ts";
 
-/** What was fetched of a partition, without a gap. */
+/** Consecutive records that were fetched from one partition. */
 export interface Fetched extends TopicPartition {
   readonly firstOffset: bigint;
   readonly nextOffset: bigint;
   readonly highWatermark: bigint;
   readonly records: readonly LogRecord[];
-  /** Of keys and values. */
+  /** The size of keys and values. */
   readonly bytes: number;
 }
 
 /**
- * What is fetched and not processed yet: partitions in parallel, each in order. What has come of a partition while the
- * one before was in work is processed together: batches grow with the load by themselves.
+ * The batches that are fetched but not processed yet. Processes partitions in parallel, and the batches of one partition
+ * in order. Batches that arrive while an earlier one of their partition is processed are joined to one: so batches grow
+ * with the load.
  */
 export class FetchQueue {
   readonly #process: (fetched: Fetched) => Promise<void>;
@@ -39,12 +40,12 @@ export class FetchQueue {
     if (!this.#working.has(key)) this.#working.set(key, this.#work(key));
   }
 
-  /** Resolves once no more than so many bytes are waiting or in work. */
+  /** Resolves once at most `mostBytes` are waiting or being processed. */
   async untilHolds(mostBytes: number): Promise<void> {
     while (this.#bytes > mostBytes) await this.#changed.promise;
   }
 
-  /** Forgets what waits of a partition; by default, of all of them. What is in work is left to end. */
+  /** Drops the waiting batches of a partition, by default of all. Does not stop what is being processed. */
   drop(key?: string): void {
     for (const dropped of key === undefined ? [...this.#waiting.keys()] : [key]) {
       for (const { bytes } of this.#waiting.get(dropped) ?? []) this.#release(bytes);
@@ -52,7 +53,7 @@ export class FetchQueue {
     }
   }
 
-  /** Takes nothing any more, and resolves when what is in work has ended. */
+  /** Accepts no more batches. Resolves when the processing has ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.drop();

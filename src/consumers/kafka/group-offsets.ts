@@ -3,12 +3,12 @@ import type { Logger } from "../../runtime/logger.ts";
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
 
-/** How long the group's offsets may be behind. */
+/** How far the group's offsets may lag. */
 const COMMIT_MS = 1_000;
 
 /**
- * The group's committed offsets, for Kafka's tools to see: what counts is stored with the rows. So nothing waits for
- * these, and one that could not be committed comes with the next.
+ * Commits the group's offsets, for Kafka's tools only: the offsets that count are stored with the rows. So nothing waits
+ * for a commit, and a failed one is repeated with the next.
  */
 export class GroupOffsets {
   readonly #consumer: Pick<Consumer, "commitOffsets">;
@@ -28,14 +28,14 @@ export class GroupOffsets {
     this.#timer ??= setTimeout(() => void this.commit(), COMMIT_MS);
   }
 
-  /** Of partitions that may be another member's by now. */
+  /** Drops the waiting offsets: the partitions may belong to another member by now. */
   forget(): void {
     this.#behind.clear();
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Also a commit that is on its way is not repeated any more. */
+  /** After this not even a commit that is on its way is repeated. */
   close(): void {
     this.#isClosed = true;
     this.forget();
@@ -48,7 +48,7 @@ export class GroupOffsets {
     try {
       await this.#consumer.commitOffsets(offsets.map((each) => ({ ...each, offset: String(each.offset) })));
     } catch (err) {
-      this.#logger.info({ err }, "the group's offsets could not be committed, they are with the next commit");
+      this.#logger.info({ err }, "committing the group's offsets failed; the next commit includes them");
       for (const offset of offsets) if (!this.#behind.has(partitionKey(offset))) this.moved(offset);
     }
   }

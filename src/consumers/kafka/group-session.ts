@@ -18,30 +18,30 @@ import { GroupOffsets } from "./group-offsets.ts";
 export interface GroupSessionOptions {
   readonly kafka: Kafka;
   readonly groupId: string;
-  /** The coordinator gives the partitions away when it has heard nothing for so long. */
+  /** After this time without a heartbeat the coordinator gives the partitions to other members. */
   readonly sessionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
-  /** How long a rebalance waits for members that still work on a batch. */
+  /** How long a rebalance waits for members that are still processing a batch. */
   readonly rebalanceTimeoutMs: number;
-  /** How long a fetch waits for records; a seek takes effect after it. */
+  /** How long a fetch waits for records. A seek takes effect only after that. */
   readonly maxWaitMs: number;
-  /** Of one fetch, compressed. A single larger record passes. */
+  /** Of one fetch, compressed. A single larger record is fetched all the same. */
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
-  /** The next fetch is made while no more than this is fetched and not applied yet, not compressed. */
+  /** The next fetch starts only while at most this much is fetched but not applied, uncompressed. */
   readonly readAheadBytes: number;
   readonly logger: Logger;
 }
 
-/** Batches of one fetch that kafkajs hands over at once; each only waits. */
+/** How many batches of one fetch kafkajs passes to us at the same time. They only wait in the queue. */
 const BATCHES_AT_ONCE = 100;
 
-/** After that the session ends, and another begins. */
+/** How long to wait for a partition to get a leader; then a new session begins. */
 const LEADERS_PATIENCE_MS = 5_000;
 
 /**
- * One kafkajs consumer, from joining the group to leaving it, over topics that exist. Its own notion of where to
- * read is overruled: after each join the stored offsets are sought.
+ * One kafkajs consumer of existing topics, from joining the group to leaving it. After each join it seeks to the stored
+ * offsets; the offsets that the group has committed do not count.
  */
 export class GroupSession {
   readonly #options: GroupSessionOptions;
@@ -68,7 +68,7 @@ export class GroupSession {
       metadataMaxAge: 30_000,
       readUncommitted: false,
       allowAutoTopicCreation: false,
-      // A crash ends the session; the caller makes another.
+      // A crash ends the session; the caller opens another one.
       retry: { initialRetryTime: 200, retries: 5, restartOnFailure: () => Promise.resolve(false) },
     });
     this.#groupOffsets = new GroupOffsets(this.#consumer, options.logger);
@@ -99,7 +99,7 @@ export class GroupSession {
 
   async #start(topics: readonly string[]): Promise<void> {
     const { events } = this.#consumer;
-    // Without this a crashed consumer would leave the process up and idle.
+    // Otherwise the process would stay up but do nothing after a crash of the consumer.
     this.#consumer.on(events.CRASH, ({ payload }) => this.#fail(kafkaError(payload.error, "reading records")));
     this.#consumer.on(events.GROUP_JOIN, ({ payload }) => this.#assign(payload.memberAssignment));
     this.#consumer.on(events.END_BATCH_PROCESS, ({ payload }) => {
@@ -124,8 +124,8 @@ export class GroupSession {
     try {
       await this.#consumer.disconnect();
     } catch (err) {
-      // All is stored; the coordinator gives the partitions away after the session's timeout.
-      this.#options.logger.warn({ err }, "the consumer group could not be left in order");
+      // Everything is stored. The coordinator gives the partitions to others after the session timeout.
+      this.#options.logger.warn({ err }, "leaving the consumer group failed");
     }
   }
 
@@ -136,8 +136,8 @@ export class GroupSession {
   }
 
   /**
-   * What is fetched before the stored offsets are known is left: to pause would cost kafkajs half a second, which it
-   * sleeps where there is nothing to fetch.
+   * Records that are fetched before the stored offsets are known are dropped. Pausing the partitions instead would cost
+   * half a second: with nothing to fetch, kafkajs sleeps that long.
    */
   #assign(assigned: Readonly<Record<string, readonly number[]>>): void {
     this.#assignment.controller.abort(new Error("the group was rebalanced"));
@@ -155,7 +155,7 @@ export class GroupSession {
     assignment.ready = this.#guard(signal, () => this.#seek(assignment, partitions, signal));
   }
 
-  /** Goes on at the stored offsets. What was fetched before is left. */
+  /** Seeks to the stored offsets, and drops what was fetched before. */
   async #seek(assignment: Assignment, partitions: readonly TopicPartition[], signal: AbortSignal): Promise<void> {
     const offsets = await this.#startOffsets(partitions, signal);
     for (const partition of partitions) {
@@ -167,18 +167,18 @@ export class GroupSession {
     }
   }
 
-  /** The stored offsets, once they lie within the logs. */
+  /** @returns the stored offsets, once all of them lie within the logs */
   async #startOffsets(
     partitions: readonly TopicPartition[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, bigint>> {
     for (;;) {
       const offsets = await this.#callbacks.startOffsets(partitions, signal);
-      // Of a topic that was made a moment ago the brokers may not know who leads it.
+      // The brokers may not know the leader of a new topic yet.
       const lost = await retry(() => this.#lostRecords(partitions, offsets), {
         signal,
         maxElapsedMs: LEADERS_PATIENCE_MS,
-        onRetry: logRetries(this.#options.logger, "reading where the topics begin"),
+        onRetry: logRetries(this.#options.logger, "reading the bounds of the topics"),
       });
       signal.throwIfAborted();
       if (lost.length === 0) return offsets;
@@ -186,13 +186,13 @@ export class GroupSession {
     }
   }
 
-  /** kafkajs fetches more while this is processed, which begins at once. */
+  /** Queues a batch; kafkajs fetches the next ones while it is processed. */
   async #eachBatch(payload: EachBatchPayload): Promise<void> {
     const { batch } = payload;
     const { topic, partition } = batch;
     await withHeartbeats(payload, this.#options.heartbeatIntervalMs / 2, this.#assignment.ready);
     if (payload.isStale() || !payload.isRunning()) return;
-    // What our Fetch decoder puts in the place of kafkajs's messages.
+    // Our Fetch decoder has put its records in place of kafkajs's messages.
     const records = batch.messages as unknown as readonly FetchedRecord[];
     this.#queue.push({
       topic,
@@ -204,7 +204,7 @@ export class GroupSession {
       bytes: records.reduce((bytes, { key, value }) => bytes + (key?.length ?? 0) + (value?.length ?? 0), 0),
     });
     payload.resolveOffset(batch.lastOffset());
-    // What ends this wait goes to kafkajs, which knows its own errors: it joins the group again, or connects again.
+    // An error of a heartbeat goes to kafkajs, which then joins the group or connects again.
     await withHeartbeats(
       payload,
       this.#options.heartbeatIntervalMs / 2,
@@ -212,7 +212,7 @@ export class GroupSession {
     );
   }
 
-  /** kafkajs passes these by itself, but the stored offset must not stay behind: retention would seem to lose history. */
+  /** kafkajs skips these, but the stored offset must pass them: otherwise retention would seem to delete unread records. */
   #passControlRecords({ topic, partition, firstOffset, lastOffset, highWatermark }: BatchEvent): void {
     this.#queue.push({
       topic,
@@ -248,8 +248,9 @@ export class GroupSession {
   }
 
   /**
-   * Whether there are no records between: compaction leaves such holes. Out of range, kafkajs jumps to the log's start
-   * without a word; and what it fetched in the moment of a seek begins elsewhere. So a gap has to be seen twice.
+   * Whether the log has no records between the stored offset and the fetched ones: compaction leaves such holes. There
+   * are two other reasons for a gap. kafkajs jumps to the log's start when its offset is out of range, without an error;
+   * and a fetch that was on its way during a seek begins elsewhere. So a gap counts as a hole when it is seen twice.
    */
   async #isHole(assignment: Assignment, fetched: Fetched, startOffset: bigint): Promise<boolean> {
     const key = partitionKey(fetched);
@@ -268,7 +269,7 @@ export class GroupSession {
     const topics = partitions.map(({ topic }) => topic);
     const bounds = await fetchLogBounds(this.#options.kafka, topics);
     return partitions.flatMap((partition) => {
-      // A partition without bounds was deleted between; kafkajs will say so.
+      // A partition without bounds was deleted meanwhile; kafkajs reports that.
       const logBounds = bounds.get(partitionKey(partition));
       return logBounds === undefined ? [] : (lostRecords(partition, offsetIn(offsets, partition), logBounds) ?? []);
     });

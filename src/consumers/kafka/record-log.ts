@@ -9,13 +9,13 @@ import { GroupSession } from "./group-session.ts";
 import type { GroupSessionOptions } from "./group-session.ts";
 
 const TOPIC_POLL_MS = 5_000;
-/** The same while they are still to come: whoever starts both sides at once waits for this. */
+/** The same until the expected topics exist: at a first start the consumer waits for the producer to create them. */
 const FIRST_TOPIC_POLL_MS = 250;
 
 interface TopicSelection {
-  /** Whether a topic of the cluster is one of the pipeline's. */
+  /** Whether a topic of the cluster belongs to the pipeline. */
   readonly includes: (topic: string) => boolean;
-  /** Which topics are known to come, for the log. */
+  /** Topics that the producer will create if they are missing. */
   readonly expected: readonly string[];
 }
 
@@ -24,27 +24,27 @@ export interface KafkaConsumerOptions {
   readonly groupId: string;
   readonly topics: TopicSelection;
   readonly logger: Logger;
-  /** Default 30,000. Longer than any pause in which this process cannot send heartbeats. */
+  /** Default 30,000. Must be longer than any pause in which this process cannot send heartbeats. */
   readonly sessionTimeoutMs?: number;
-  /** Default a tenth of the session's timeout. */
+  /** Default: a tenth of the session timeout. */
   readonly heartbeatIntervalMs?: number;
   /** Default 60,000. */
   readonly rebalanceTimeoutMs?: number;
   /** Default 500. */
   readonly maxWaitMs?: number;
-  /** Compressed, of a fetch from one broker. Default 1 MB: more is no faster, and a live change may be behind it. */
+  /** Of one fetch from one broker, compressed. Default 1 MB: more is no faster, and delays the changes behind it. */
   readonly maxBytes?: number;
   /** Default 256 KB. */
   readonly maxBytesPerPartition?: number;
   /** Default 8 MB. */
   readonly readAheadBytes?: number;
-  /** How often new topics are looked for. Default 5,000. */
+  /** How often to look for new topics. Default 5,000. */
   readonly topicPollMs?: number;
 }
 
 /**
- * Reads the pipeline's topics as a member of the consumer group, in one session after the other: a new one begins
- * when topics come or go, and when Kafka was away.
+ * Reads the pipeline's topics as a member of the consumer group, in one session after the other. A new session begins
+ * when topics are created or deleted, and when Kafka is available again after an outage.
  */
 export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
   return {
@@ -58,7 +58,7 @@ export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
   };
 }
 
-/** Ends when `signal` aborts, when the topics change, or when Kafka went away after the group had been joined. */
+/** Ends when `signal` aborts, when the topics change, or when Kafka becomes unavailable after the member has joined. */
 async function runSession(
   topics: readonly string[],
   callbacks: RecordLogCallbacks,
@@ -73,14 +73,14 @@ async function runSession(
     await session.run(topics, either);
   } catch (err) {
     if (errorKind(err) !== "retryable" || !session.hasJoined) throw err;
-    options.logger.warn({ err }, "the consumer lost Kafka and joins again");
+    options.logger.warn({ err }, "Kafka is unavailable; the consumer joins its group again");
   } finally {
     ended.abort();
     await watching;
   }
 }
 
-/** Those that are known to come are waited for as long as more come: for each that came later, all would join again. */
+/** Waits for the expected topics while new ones appear: each later one would make all members join again. */
 async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal): Promise<readonly string[]> {
   const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
   let before: readonly string[] = [];
@@ -88,13 +88,13 @@ async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal)
     const found = await listTopics(kafka, topics.includes);
     const isComplete = topics.expected.every((topic) => found.includes(topic));
     if (found.length > 0 && (isComplete || found.length === before.length)) return found;
-    if (polls === 0) logger.info({ topics: topics.expected }, "waiting for the producer to make the topics");
+    if (polls === 0) logger.info({ topics: topics.expected }, "waiting for the producer to create the topics");
     before = found;
     await pause(Math.min(topicPollMs, FIRST_TOPIC_POLL_MS), signal);
   }
 }
 
-/** Resolves when there are other topics than before, or when `signal` aborts. kafkajs looks at them only once. */
+/** Resolves when topics were created or deleted, or when `signal` aborts. kafkajs itself looks for them only once. */
 function watchTopics(known: readonly string[], options: KafkaConsumerOptions, signal: AbortSignal): Promise<void> {
   const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
   return untilAborted(signal, async () => {
@@ -103,14 +103,14 @@ function watchTopics(known: readonly string[], options: KafkaConsumerOptions, si
       await pause(topicPollMs, signal);
       found = await retrying(() => listTopics(kafka, topics.includes), options, signal);
     }
-    logger.info({ topics: found }, "the topics have changed, joining again");
+    logger.info({ topics: found }, "topics were created or deleted; the consumer joins its group again");
   });
 }
 
 function retrying<T>(operation: () => Promise<T>, { logger }: KafkaConsumerOptions, signal: AbortSignal): Promise<T> {
   return retry(operation, {
     signal,
-    onRetry: (err, attempt, delayMs) => logger.warn({ err, attempt, delayMs }, "Kafka is away, trying again"),
+    onRetry: (err, attempt, delayMs) => logger.warn({ err, attempt, delayMs }, "Kafka is unavailable; trying again"),
   });
 }
 

@@ -72,7 +72,7 @@ export interface FetchedRecord {
   readonly offset: bigint;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  /** Of a name with several values the last one. */
+  /** Of a name with several values the last one; undefined: a header without a value. */
   readonly headers: Readonly<Record<string, Buffer | undefined>>;
   readonly timestampMs: number;
 }

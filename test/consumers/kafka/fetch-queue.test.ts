@@ -41,7 +41,7 @@ function heldQueue() {
   return { queue, begun, spans, endFirst };
 }
 
-test("what comes of a partition while a batch is in work is the next batch, whole and in order", async () => {
+test("batches of a partition that arrive during processing are joined to one, in order", async () => {
   const { queue, begun, spans, endFirst } = heldQueue();
   queue.push(fetched(0, 0, 2));
   queue.push(fetched(0, 2, 3));
@@ -58,7 +58,7 @@ test("what comes of a partition while a batch is in work is the next batch, whol
   expect(spans()).toHaveLength(3);
 });
 
-test("what does not follow without a gap is a batch of its own", async () => {
+test("batches with a gap between them are not joined", async () => {
   const { queue, spans, endFirst } = heldQueue();
   queue.push(fetched(0, 0, 2));
   queue.push(fetched(0, 2, 3));
@@ -80,7 +80,7 @@ test("partitions do not wait for each other", () => {
   expect(begun.map(({ partition }) => partition)).toEqual([0, 1]);
 });
 
-test("what is dropped is not processed and holds nothing; what is in work ends", async () => {
+test("dropped batches are not processed and free their bytes; the one in processing ends", async () => {
   const { queue, spans, endFirst } = heldQueue();
   queue.push(fetched(0, 0, 2));
   queue.push(fetched(0, 2, 9));
@@ -96,7 +96,7 @@ test("what is dropped is not processed and holds nothing; what is in work ends",
   ]);
 });
 
-test("more is waited for until little enough is held", async () => {
+test("untilHolds waits until few enough bytes are held", async () => {
   const { queue, endFirst } = heldQueue();
   let hasRoom = false;
   queue.push(fetched(0, 0, 5));
@@ -109,7 +109,7 @@ test("more is waited for until little enough is held", async () => {
   expect(hasRoom).toBe(true);
 });
 
-test("it is closed when what is in work has ended, and takes nothing after", async () => {
+test("closing waits for the batch in processing, and nothing is accepted afterwards", async () => {
   const { queue, spans, endFirst } = heldQueue();
   queue.push(fetched(0, 0, 2));
   queue.push(fetched(0, 2, 3));

@@ -32,7 +32,7 @@ test("the newest offset of each partition is committed, all together and within 
   expect(commits).toHaveLength(1);
 });
 
-test("what could not be committed comes with the next commit, unless there is a newer one", async () => {
+test("offsets of a failed commit are in the next commit, unless there are newer ones", async () => {
   const failures = [new Error("rebalancing")];
   const { commits, offsets } = recorded(async () => {
     const failure = failures.shift();
@@ -50,7 +50,7 @@ test("what could not be committed comes with the next commit, unless there is a 
   ]);
 });
 
-test("after its end nothing is committed, though a commit fails only then", async () => {
+test("nothing is committed after closing, even if a commit fails only then", async () => {
   const failing = Promise.withResolvers<void>();
   const { commits, offsets } = recorded(() => failing.promise);
   offsets.moved(at(0, 5n));

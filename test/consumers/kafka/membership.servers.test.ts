@@ -11,7 +11,7 @@ const fixture = useKafka();
 const { startReading, freshTopic } = useReader(fixture);
 const ASSIGNED = "partitions assigned";
 
-test("a batch that takes longer than the session's timeout does not cost the membership", async () => {
+test("a member stays in the group while a batch takes longer than the session timeout", async () => {
   const topic = await freshTopic();
   await fixture.publish(topic, [{ value: "a" }]);
   const progress = new MemoryProgress();
@@ -31,7 +31,7 @@ test("a batch that takes longer than the session's timeout does not cost the mem
   expect(reading.count(ASSIGNED)).toBe(1);
 });
 
-test("stored offsets that cannot be read for longer than the session's timeout do not cost the membership", async () => {
+test("a member stays in the group while reading the stored offsets takes longer than the session timeout", async () => {
   const topic = await freshTopic();
   await fixture.publish(topic, [{ value: "a" }]);
   const progress = new MemoryProgress();
@@ -50,7 +50,7 @@ test("stored offsets that cannot be read for longer than the session's timeout d
   expect(reading.count(ASSIGNED)).toBe(1);
 });
 
-test("partitions that move between members are read without a loss and without a step back", async () => {
+test("no records are lost, and no offset falls, when partitions move between members", async () => {
   const topic = await freshTopic(4);
   const groupId = `${fixture.prefix}.${uniqueName("group")}`;
   // What both store in, as they do in one database.
@@ -86,7 +86,7 @@ test("partitions that move between members are read without a loss and without a
   }
 });
 
-test("the loss of the connections to Kafka is overcome", async () => {
+test("reading resumes after all connections to Kafka broke", async () => {
   const proxy = await startKafkaProxy(servers().kafkaBrokers);
   onTestFinished(() => proxy.close());
   const topic = await freshTopic();
@@ -121,7 +121,7 @@ async function loseMembership() {
   return { proxy, topic, progress, reading, batch, release };
 }
 
-test("a batch that is done after the membership was lost, and cannot be committed to the group, is no failure", async () => {
+test("a batch that ends after the member has left the group does not fail the run", async () => {
   const { proxy, topic, progress, release } = await loseMembership();
   release.resolve();
   await until(() => expect(progress.values()).toEqual(["a"]));
@@ -130,7 +130,7 @@ test("a batch that is done after the membership was lost, and cannot be committe
   await until(() => expect(progress.values()).toEqual(["a", "b"]));
 });
 
-test("a stop while offsets are read after the membership was lost is no failure", async () => {
+test("a stop while offsets are read after the member has left the group is no failure", async () => {
   const { progress, reading, batch, release } = await loseMembership();
   const asked = Promise.withResolvers<void>();
   progress.startOffsets = (_partitions, within) => {

@@ -11,8 +11,8 @@ const fixture = useKafka();
 const { prefix } = fixture;
 const { startReading, freshTopic, groupOffset } = useReader(fixture);
 
-describe("what is read", () => {
-  test("committed transactions in order, and the offsets reach the end of the log past the control records", async () => {
+describe("what it reads", () => {
+  test("reads committed transactions in order, and its offsets pass the control records at the end", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }, { value: "b" }]);
     await fixture.publish(topic, [{ value: "never" }], "abort");
@@ -25,7 +25,7 @@ describe("what is read", () => {
     await until(async () => expect(await groupOffset(groupId, topic)).toBe(end));
   });
 
-  test("control records that are fetched alone are passed too", async () => {
+  test("passes control records that are fetched alone", async () => {
     const topic = await freshTopic();
     const value = randomBytes(100_000);
     await fixture.publish(topic, [{ value }]);
@@ -44,7 +44,7 @@ describe("what is read", () => {
     await until(async () => expect(await groupOffset(groupId, topic)).toBe(end));
   });
 
-  test("keys, values, headers and times as they stand in Kafka", async () => {
+  test("reads keys, values, headers and times as they are in Kafka", async () => {
     const topic = await freshTopic();
     const key = randomBytes(8);
     await fixture.publish(topic, [{ key, value: null, headers: { kind: "tombstone" }, timestamp: "1700000000000" }]);
@@ -62,7 +62,7 @@ describe("what is read", () => {
     });
   });
 
-  test("a record of 16 MB passes though a fetch is far smaller", async () => {
+  test("reads a record of 16 MB, though a fetch is far smaller", async () => {
     const topic = await freshTopic(1, { "max.message.bytes": String(20 * 1024 * 1024) });
     await fixture.publish(topic, [{ value: "before" }]);
     await fixture.publish(topic, [{ value: randomBytes(16 * 1024 * 1024) }]);
@@ -78,7 +78,7 @@ describe("where it starts", () => {
     ["deleted", undefined],
     ["behind", "0"],
     ["ahead", "4"],
-  ])("at the stored offset, the group's being %s", async (_, offset) => {
+  ])("starts at the stored offset, with the group's own offset %s", async (_, offset) => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }, { value: "b" }, { value: "c" }]);
     const groupId = `${prefix}.${uniqueName("group")}`;
@@ -91,7 +91,7 @@ describe("where it starts", () => {
     await until(() => expect(progress.values()).toEqual(["b", "c"]));
   });
 
-  test("at the stored offset again when it was set back while reading", async () => {
+  test("starts again at the stored offset if that was set back during reading", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }, { value: "b" }]);
     const progress = new MemoryProgress();
@@ -102,7 +102,7 @@ describe("where it starts", () => {
     await until(() => expect(progress.values()).toEqual(["a", "b", "b", "c"]));
   });
 
-  test("a stored offset below the log's start is lost history", async () => {
+  test("fails with a stored offset below the log's start", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }, { value: "b" }, { value: "c" }]);
     await fixture.deleteRecords(topic, 2n);
@@ -112,7 +112,7 @@ describe("where it starts", () => {
     expect(progress.received).toEqual([]);
   });
 
-  test("what is lost is told of all partitions at once, and then it goes on at the logs' starts", async () => {
+  test("reports the lost records of all partitions at once, and then resumes at the logs' starts", async () => {
     const topic = await freshTopic(2);
     const both = (text: string) => [0, 1].map((partition) => ({ value: `${text}${partition}`, partition }));
     for (const text of ["a", "b", "c"]) await fixture.publish(topic, both(text));
@@ -124,7 +124,7 @@ describe("where it starts", () => {
     expect(told).toEqual([[0, 1].map((partition) => ({ topic, partition, storedOffset: 0n, logStart: 4n }))]);
   });
 
-  test("a stored offset beyond the log's end is another topic's", async () => {
+  test("fails with a stored offset beyond the log's end", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }]);
     const progress = new MemoryProgress();
@@ -133,7 +133,7 @@ describe("where it starts", () => {
     await expect(running).rejects.toMatchObject({ code: "TOPIC_RECREATED", kind: "fatal" });
   });
 
-  test("history that is lost while a batch is in work is noticed, though kafkajs goes on at the log's start", async () => {
+  test("notices records that Kafka deletes during processing, though kafkajs resumes at the log's start", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: randomBytes(1_000) }]);
     await fixture.publish(topic, [{ value: randomBytes(1_000) }]);
@@ -145,7 +145,7 @@ describe("where it starts", () => {
     expect(progress.received).toHaveLength(1);
   });
 
-  test("and, where it may be lost, nothing that is left is skipped", async () => {
+  test("skips no remaining record when records may be lost", async () => {
     const topic = await freshTopic();
     const values = Array.from({ length: 5 }, (_, n) => `${n}${"x".repeat(1_000)}`);
     for (const value of values) await fixture.publish(topic, [{ value }]);
@@ -159,7 +159,7 @@ describe("where it starts", () => {
     expect(told).toMatchObject([[{ topic, partition: 0, logStart: 6n }]]);
   });
 
-  test("over a hole that compaction has left", async () => {
+  test("passes a hole that compaction has left", async () => {
     const topic = await freshTopic(1, {
       "cleanup.policy": "compact",
       "segment.ms": "100",
@@ -193,7 +193,7 @@ function letGo(progress: MemoryProgress): (readonly LostRecords[])[] {
 }
 
 describe("how it ends", () => {
-  test("a TypeError while a batch is processed ends it with that error", async () => {
+  test("a TypeError during processing ends the run with that error", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }]);
     const progress = new MemoryProgress();
@@ -203,7 +203,7 @@ describe("how it ends", () => {
     await expect(running).rejects.toBe(bug);
   });
 
-  test("an error while the stored offsets are read ends it with that error", async () => {
+  test("an error while reading the stored offsets ends the run with that error", async () => {
     const topic = await freshTopic();
     const progress = new MemoryProgress();
     const bug = new RangeError("no such offset");
@@ -212,7 +212,7 @@ describe("how it ends", () => {
     await expect(running).rejects.toBe(bug);
   });
 
-  test("a stop lets the batch in work end and be committed", async () => {
+  test("a stop lets the batch in processing end and be committed", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }]);
     const progress = new MemoryProgress();
@@ -231,7 +231,7 @@ describe("how it ends", () => {
     expect(await groupOffset(groupId, topic)).toBe(progress.offset({ topic, partition: 0 }));
   });
 
-  test("work that was left off because of a stop is no error", async () => {
+  test("work that a stop interrupts is no error", async () => {
     const topic = await freshTopic();
     await fixture.publish(topic, [{ value: "a" }]);
     const progress = new MemoryProgress();
@@ -246,7 +246,7 @@ describe("how it ends", () => {
     expect(progress.received).toEqual([]);
   });
 
-  test("a broker that is not there is waited for until the stop", async () => {
+  test("a missing broker is waited for until the stop", async () => {
     const progress = new MemoryProgress();
     const { stop, lines } = startReading(progress, "none", { kafka: connectKafka("127.0.0.1:1") });
     await until(() => expect(lines[0]?.fields).toMatchObject({ err: { code: "KAFKA_UNAVAILABLE" } }));
@@ -255,19 +255,19 @@ describe("how it ends", () => {
 });
 
 describe("topics", () => {
-  test("those that are not there yet are waited for, and said once", async () => {
+  test("missing topics are waited for, and logged once", async () => {
     const topic = `${prefix}.shop.${uniqueName("late")}`;
     const progress = new MemoryProgress();
     const { lines } = startReading(progress, topic);
     await until(() => expect(lines).toHaveLength(1));
-    expect(lines[0]).toEqual({ fields: { topics: [topic] }, message: "waiting for the producer to make the topics" });
+    expect(lines[0]).toEqual({ fields: { topics: [topic] }, message: "waiting for the producer to create the topics" });
     await fixture.createTopic(topic);
     await fixture.publish(topic, [{ value: "a" }]);
     await until(() => expect(progress.values()).toEqual(["a"]));
     expect(lines.filter(({ message }) => message.startsWith("waiting"))).toHaveLength(1);
   });
 
-  test("one that is to come and does not is waited for only once", async () => {
+  test("an expected topic that never appears is waited for only once", async () => {
     const name = uniqueName("part");
     const [there, missing] = [`${prefix}.${name}.there`, `${prefix}.${name}.missing`];
     const topics = { includes: (each: string) => each.startsWith(`${prefix}.${name}.`), expected: [there, missing] };
@@ -276,10 +276,10 @@ describe("topics", () => {
     const progress = new MemoryProgress();
     const { lines } = startReading(progress, there, { topics });
     await until(() => expect(progress.values()).toEqual(["a"]));
-    expect(lines[0]?.message).toBe("waiting for the producer to make the topics");
+    expect(lines[0]?.message).toBe("waiting for the producer to create the topics");
   });
 
-  test("those that come later are read too, and one that goes does no harm", async () => {
+  test("topics that are created later are read too, and deleted ones do no harm", async () => {
     const name = uniqueName("many");
     const topics = { includes: (each: string) => each.startsWith(`${prefix}.${name}.`), expected: [] };
     const [first, second] = [`${prefix}.${name}.first`, `${prefix}.${name}.second`];

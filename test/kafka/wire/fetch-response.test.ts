@@ -81,7 +81,7 @@ function comparable(message: KafkaMessage | FetchedRecord): Comparable {
   return { offset: String(offset), timestamp, key, value, headers: all };
 }
 
-test("kafkajs gets what was committed, from the wanted offset on, and the bounds of all of it", async () => {
+test("kafkajs gets the committed records from the wanted offset on, and the offsets of the whole response", async () => {
   await fc.assert(
     fc.asyncProperty(steps, fc.nat(), fc.nat(), fc.boolean(), async (written, skipped, cut, isReversed) => {
       const start = 2n ** 40n;
@@ -164,14 +164,14 @@ test("a header with several values has the last one", async () => {
   expect(messages.map((message) => message.headers)).toEqual([values]);
 });
 
-test("a response without records has none, and does not move", async () => {
+test("a response without records has no records and no bounds", async () => {
   const batch = await decodeBatch(responseBytes(Buffer.alloc(0), []), 5n);
 
   expect(batch.messages).toEqual([]);
   expect(batch.isEmptyDueToFiltering()).toBe(false);
 });
 
-test("records as Kafka kept them before 0.11 are refused", async () => {
+test("records in the format from before Kafka 0.11 are refused", async () => {
   const old = Buffer.alloc(61);
   old[16] = 1;
 

@@ -9,7 +9,7 @@ function frameOf(body: Uint8Array): Buffer {
   return Buffer.concat([size, body]);
 }
 
-test("frames come out whole however the bytes are cut", () => {
+test("frames are returned whole, wherever the bytes are cut", () => {
   fc.assert(
     fc.property(
       fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 10 }),
@@ -30,7 +30,7 @@ test("frames come out whole however the bytes are cut", () => {
   );
 });
 
-test("a frame comes out as soon as its last byte is there", () => {
+test("a frame is returned with its last byte", () => {
   const splitter = new FrameSplitter(KAFKA_FRAME);
   const frame = frameOf(Buffer.from("abc"));
   expect(splitter.push(frame.subarray(0, 6))).toEqual([]);

@@ -127,14 +127,14 @@ const CODECS: [string, CompressionTypes][] = [
   ["zstd", Compression.ZSTD],
 ];
 
-test.each(CODECS)("records come back as they were sent, without idempotence: %s", async (_name, compression) => {
+test.each(CODECS)("records are read as they were sent, without idempotence: %s", async (_name, compression) => {
   const topic = await createTopic();
   const sent = messages(500);
   await withProducer({}, (producer) => producer.send({ topic, compression, messages: sent }));
   await expectInTopic(topic, sent);
 });
 
-test("records of several requests and transactions come back in order, and those of an aborted one never", async () => {
+test("records of several requests and transactions are read in order, without those of an aborted one", async () => {
   const topic = await createTopic();
   const sent = messages(2_000);
   const config = { idempotent: true, maxInFlightRequests: 1, transactionalId: topic };
@@ -154,7 +154,7 @@ test("records of several requests and transactions come back in order, and those
   await expectInTopic(topic, sent);
 });
 
-test("a record without a time has that of its sending", async () => {
+test("a record without a time gets the time of sending", async () => {
   const topic = await createTopic();
   const before = Date.now();
   await withProducer({}, (producer) => producer.send({ topic, messages: [{ value: "now" }] }));

@@ -142,12 +142,12 @@ test.each([Compression.ZSTD, Compression.GZIP])(
   },
 );
 
-test("what is small is not compressed", async () => {
+test("a small batch is not compressed", async () => {
   const sent = [{ value: "v".repeat(4_000) }];
   expect(await ourBytes(single(Compression.ZSTD, sent))).toEqual(await kafkajsBytes(single(Compression.None, sent)));
 });
 
-test("what is decompressed is what is sent without compression", async () => {
+test("a compressed batch decompresses to the bytes that are sent without compression", async () => {
   const sent = Array.from({ length: 1_000 }, (_, index) => ({ key: `k${index}`, value: "v".repeat(index) }));
   const plain = batchOf(await ourBytes(single(Compression.None, sent)));
   const compressed = batchOf(await ourBytes(single(Compression.ZSTD, sent)));
@@ -162,7 +162,7 @@ async function decompress(bytes: Buffer): Promise<Buffer> {
   return await codec().decompress(bytes);
 }
 
-test("a batch's times are its first and last, however many digits they have, and now for records without one", async () => {
+test("a batch's times are the first and the last of its records, and now for records without one", async () => {
   const now = 1_700_000_000_000;
   vi.setSystemTime(now);
   const timesOf = async (...times: (string | undefined)[]): Promise<bigint[]> => {
@@ -183,7 +183,7 @@ test("a record whose time is a number is encoded like a message of kafkajs with 
   );
 });
 
-test("a header without a value, which kafkajs cannot write, is null", async () => {
+test("a header without a value, which kafkajs cannot write, is written as null", async () => {
   const bytes = await ourBytes(single(Compression.None, [{ value: null, headers: { name: undefined } }]));
   // Attributes, time and offset; no key, no value; one header with a name of four bytes and no value.
   expect(batchOf(bytes).subarray(RECORDS_FROM).toString("hex")).toBe("18000000010102086e616d6501");
@@ -197,28 +197,35 @@ test("requests that are encoded at the same time do not disturb each other", asy
   for (const [index, request] of all.entries()) expect(encoded[index]?.equals(await ourBytes(request))).toBe(true);
 });
 
-test.each(VERSIONS)("kafkajs sends version %i with our encoder, and all else is as it was", async (version) => {
-  const { requests, lookup } = require("kafkajs/src/protocol/requests/index.js") as {
-    requests: { Produce: unknown };
-    lookup: (versions: object) => (
-      apiKey: number,
-      definition: unknown,
-    ) => (request: ProduceRequest) => {
-      request: KafkajsRequest;
-      response: unknown;
+test.each(VERSIONS)(
+  "kafkajs sends version %i with our encoder, and the rest of the request is kafkajs's",
+  async (version) => {
+    const { requests, lookup } = require("kafkajs/src/protocol/requests/index.js") as {
+      requests: { Produce: unknown };
+      lookup: (versions: object) => (
+        apiKey: number,
+        definition: unknown,
+      ) => (request: ProduceRequest) => {
+        request: KafkajsRequest;
+        response: unknown;
+      };
     };
-  };
-  const ours = lookup({ 0: { minVersion: 0, maxVersion: version } })(0, requests.Produce);
-  const theirs = kafkajsRequest(version, single(Compression.None, [{ value: null }]));
-  const { request, response } = ours(single(Compression.None, [{ value: null, headers: { name: undefined } }]));
-  expect(response).toBe(require(`kafkajs/src/protocol/requests/produce/v${version}/response.js`));
-  expect({ ...request, encode: null, expectResponse: null }).toEqual({ ...theirs, encode: null, expectResponse: null });
-  expect(request.expectResponse()).toBe(true);
-  // Which only ours can.
-  expect((await request.encode()).buffer.length).toBeGreaterThan(RECORDS_FROM);
-});
+    const ours = lookup({ 0: { minVersion: 0, maxVersion: version } })(0, requests.Produce);
+    const theirs = kafkajsRequest(version, single(Compression.None, [{ value: null }]));
+    const { request, response } = ours(single(Compression.None, [{ value: null, headers: { name: undefined } }]));
+    expect(response).toBe(require(`kafkajs/src/protocol/requests/produce/v${version}/response.js`));
+    expect({ ...request, encode: null, expectResponse: null }).toEqual({
+      ...theirs,
+      encode: null,
+      expectResponse: null,
+    });
+    expect(request.expectResponse()).toBe(true);
+    // Which only ours can.
+    expect((await request.encode()).buffer.length).toBeGreaterThan(RECORDS_FROM);
+  },
+);
 
-test("kafkajs takes messages grouped by partition as they are", () => {
+test("kafkajs groups by partition with our result", () => {
   const group = require("kafkajs/src/producer/groupMessagesPerPartition.js") as (options: object) => object;
   const messages: Message[] = [3, 0, 3, 1, 0].map((partition, index) => ({ partition, value: String(index) }));
   const options = { topic: "topic", partitionMetadata: [{}] };

@@ -4,7 +4,7 @@ import { kafkaSocket } from "../../../src/kafka/wire/socket.ts";
 import { apiKeys, startKafkaProxy } from "../../support/kafka-proxy.ts";
 import { servers } from "../../support/servers.ts";
 
-test("a client of Kafka goes on after a connection that broke in the middle of a response", async () => {
+test("a client resumes after a connection broke in the middle of a response", async () => {
   const proxy = await startKafkaProxy(servers().kafkaBrokers);
   onTestFinished(() => proxy.close());
   const admin = new Kafka({

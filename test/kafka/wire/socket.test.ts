@@ -22,7 +22,7 @@ function frameOf(body: Uint8Array): Buffer {
   return Buffer.concat([size, body]);
 }
 
-test("data comes in whole frames, and what a connection had begun goes with it", async () => {
+test("data is passed on in whole frames, and a connection's incomplete frame is dropped with it", async () => {
   const frames = [Buffer.from("one"), Buffer.from("another"), Buffer.alloc(100_000, "x")].map(frameOf);
   const bytes = Buffer.concat([...frames, frameOf(Buffer.alloc(100)).subarray(0, 50)]);
   const port = await serve((connection) => {

@@ -54,7 +54,7 @@ async function deadLetterKeys(name: string): Promise<string[]> {
   return letters.map(({ key }) => /[a-z]+ \d+/.exec(String(key))?.[0] ?? "").sort();
 }
 
-test("a topic whose limit is below the size of a batch gets all documents that are below it", async () => {
+test("a topic gets all documents below its limit, even if the limit is smaller than a batch", async () => {
   const producer = await ProducerUnderTest.create();
   const { db, name } = producer;
   const items = await db.createCollection<Item>("items");
@@ -70,7 +70,7 @@ test("a topic whose limit is below the size of a batch gets all documents that a
   expect(new Set(await deadLetterKeys(name))).toEqual(new Set(["large 0", "large 1"]));
 });
 
-test("when a limit is lowered while it runs, what is too large becomes a dead letter, and the rest goes on", async () => {
+test("after an operator lowers the limit, larger records become dead letters, and the others are published", async () => {
   const producer = await ProducerUnderTest.create();
   const { db, name } = producer;
   const topic = topicOf(name, db.databaseName, "items");
@@ -94,7 +94,7 @@ test("when a limit is lowered while it runs, what is too large becomes a dead le
   expect(await deadLetterKeys(name)).toEqual(["large 1", "large 2"]);
 });
 
-test("a broker that takes less than the topic's configuration says is learnt, record by record", async () => {
+test("finds the too large records when the broker accepts less than the topic's configuration says", async () => {
   const name = pipelineName();
   const topics = pipelineTopics(name, "db");
   await topics.prepareInternal();
