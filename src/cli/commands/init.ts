@@ -13,13 +13,15 @@ interface InitOptions {
   readonly out: string;
 }
 
+const DEFAULT_FILE = "headrace.yaml";
+
 export function initCommand(): Command {
   const command = new Command("init")
     .description("Write a config for a database, with typed columns that fit a sample of its documents.")
     .requiredOption("-d, --database <name>", "the database to replicate")
     .option("--mongodb-uri <uri>", "connection string (default: the environment variable MONGODB_URI)")
     .option("--sample <documents>", "how many documents of each collection to read", Number, 1_000)
-    .option("-o, --out <file>", "the config file to write; an existing file is never overwritten", "headrace.yaml");
+    .option("-o, --out <file>", "the config file to write; an existing file is never overwritten", DEFAULT_FILE);
   return command.action(async () => {
     const exitCode = await runToExitCode(() => init(command.opts<InitOptions>()), { onFatal: printFatal });
     process.exit(exitCode);
@@ -65,5 +67,10 @@ function report(file: string, collections: readonly SampledCollection[]): string
     ({ name, columns }) =>
       `  ${name} (${columns.length === 0 ? "one jsonb column" : `typed columns: ${columns.length}`})`,
   );
-  return `Wrote ${file}:\n${lines.join("\n")}\nNext: read the file, set MONGODB_URI, KAFKA_BROKERS, SCHEMA_REGISTRY_URL and POSTGRES_URL in the environment, and run headrace check.\n`;
+  const check = file === DEFAULT_FILE ? "headrace check" : `headrace check -c ${file}`;
+  return `Wrote ${file}:
+${lines.join("\n")}
+Next: read the file, set MONGODB_URI, KAFKA_BROKERS, SCHEMA_REGISTRY_URL and POSTGRES_URL in the environment, and run
+${check}
+`;
 }
