@@ -155,13 +155,23 @@ export interface DeadLetterWriter {
   write(record: LogRecord, failure: Failure): Promise<void>;
 }
 
-/** Reads the dead-letter topic. */
+/** Reads the dead-letter topic, which has one partition. */
 export interface DeadLetterReader {
   /**
-   * Visits, one after the other, every record from the topic's start to the end that it has at the call. Rejects with
-   * the error that `visit` throws, with the signal's reason, or with a HeadraceError.
+   * Visits the records of a range, one after the other. Rejects with the error that `visit` throws, with the signal's
+   * reason, or with a HeadraceError.
    */
-  scan(visit: (record: LogRecord) => Promise<void>, options: { signal: AbortSignal }): Promise<void>;
+  scan(visit: (record: LogRecord) => Promise<void> | void, options: DeadLetterRange): Promise<void>;
+  /** The offset after the newest record. @throws HeadraceError */
+  end(): Promise<bigint>;
+}
+
+export interface DeadLetterRange {
+  readonly signal: AbortSignal;
+  /** The first offset to visit. Default: the topic's start. */
+  readonly from?: bigint | undefined;
+  /** The offset after the last one to visit. Default: the end that the topic has at the call. */
+  readonly to?: bigint | undefined;
 }
 
 export interface RecordFailure {

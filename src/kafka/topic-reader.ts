@@ -42,7 +42,7 @@ const MAX_RETRY_DELAY_MS = 2_000;
 
 /**
  * Reads one partition as a read_committed reader, and waits for more at its end. It is no member of a consumer group, so
- * it needs no rights on groups, waits for no rebalance and leaves no group behind (docs/adr/0006). Every response is
+ * it needs no rights on groups, waits for no rebalance and leaves no group behind (docs/adr/0007). Every response is
  * one part, also an empty one, four a second while nothing is written. The next request is sent when the caller wants
  * the next part. Connections are closed when the caller leaves the loop.
  * @param kafka made by `newKafka` or `createKafka`, whose Fetch decoder it needs
@@ -68,7 +68,13 @@ export async function* followPartition(kafka: Kafka, options: FollowOptions): As
   }
 }
 
-export type ScanOptions = Pick<FollowOptions, "signal" | "doing"> & { readonly topic: string };
+export interface ScanOptions extends Pick<FollowOptions, "signal" | "doing"> {
+  readonly topic: string;
+  /** The first offset to visit in each partition. Default: the start of its log. */
+  readonly from?: bigint | undefined;
+  /** The offset after the last one to visit. Default, and at most: the end at the call. */
+  readonly to?: bigint | undefined;
+}
 
 /**
  * Visits every committed record of a topic, one after the other, partition by partition, up to the ends (last stable
@@ -78,25 +84,21 @@ export type ScanOptions = Pick<FollowOptions, "signal" | "doing"> & { readonly t
  */
 export async function scanTopic(
   kafka: Kafka,
-  { topic, signal, doing }: ScanOptions,
+  { topic, from = 0n, to, signal, doing }: ScanOptions,
   visit: (record: FetchedRecord) => Promise<void> | void,
 ): Promise<void> {
   if ((await listTopics(kafka, (each) => each === topic)).length === 0) return;
   for (const { partition, low, high } of (await fetchLogBounds(kafka, [topic])).values()) {
-    if (low === high) continue;
-    for await (const { records, nextOffset } of followPartition(kafka, {
-      topic,
-      partition,
-      from: low,
-      signal,
-      doing,
-    })) {
-      for (const record of records) {
-        if (record.offset >= high) break;
+    const start = from > low ? from : low;
+    const end = to !== undefined && to < high ? to : high;
+    if (start >= end) continue;
+    for await (const part of followPartition(kafka, { topic, partition, from: start, signal, doing })) {
+      for (const record of part.records) {
+        if (record.offset >= end) break;
         await visit(record);
         signal.throwIfAborted();
       }
-      if (nextOffset >= high) break;
+      if (part.nextOffset >= end) break;
     }
   }
 }

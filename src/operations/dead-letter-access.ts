@@ -2,22 +2,24 @@ import type { Config } from "../config/config-schema.ts";
 import { keyOfDeadLetter } from "../consumers/dead-letters/key.ts";
 import type { DeadLetterSources } from "../consumers/dead-letters/queries.ts";
 import { createKafkaDeadLetterReader } from "../consumers/dead-letters/topic.ts";
+import type { DeadLetterReader } from "../consumers/ports.ts";
 import { PostgresSink } from "../consumers/postgres/sink.ts";
 import { countPartitions } from "../kafka/admin.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { SchemaRegistry } from "../schemas/registry/registry.ts";
-import { consumerGroup, deadLetterTopic } from "../schemas/topics.ts";
+import { deadLetterTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
 
 /** A pipeline's dead letters and what became of them. */
 export interface DeadLetterAccess extends DeadLetterSources {
+  readonly reader: DeadLetterReader;
   readonly sink: PostgresSink;
   readonly registry: SchemaRegistry;
   readonly kafka: Awaited<ReturnType<typeof kafkaClient>>;
   close(): Promise<void>;
 }
 
-/** To be closed. */
+/** Connects where it is used; to be closed. */
 export async function openDeadLetterAccess(config: Config, logger: Logger): Promise<DeadLetterAccess> {
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);
@@ -29,12 +31,7 @@ export async function openDeadLetterAccess(config: Config, logger: Logger): Prom
     kafka,
     outcomes: sink,
     keyOf: (record) => keyOfDeadLetter(registry, record),
-    reader: createKafkaDeadLetterReader({
-      kafka,
-      topic: deadLetterTopic(config.name),
-      groupPrefix: `${consumerGroup(config.name)}.dlq`,
-      logger,
-    }),
+    reader: createKafkaDeadLetterReader(kafka, deadLetterTopic(config.name)),
     close: () => client.close(),
   };
 }

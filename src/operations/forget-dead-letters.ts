@@ -6,51 +6,44 @@ import { deadLetterHeaders, parseDeadLetter } from "../schemas/dead-letter.ts";
 
 export interface ForgetOptions {
   readonly kafka: Kafka;
-  /** The DLQ. */
+  /** The dead-letter topic. */
   readonly topic: string;
   readonly reader: DeadLetterReader;
   readonly signal: AbortSignal;
 }
 
 /**
- * Takes the dead letters of one topic out of the DLQ: the others are copied behind its end, and everything before is
- * deleted. Broken off in the middle, some stand there twice, which does no harm: those of one origin count once.
+ * Deletes the dead letters of one collection's topic: copies the others behind the end of the dead-letter topic, then deletes
+ * everything before. After an interruption some are there twice, which does no harm: those of one origin count once.
  */
 export async function forgetDeadLetters(
   ofTopic: string,
   { kafka, topic, reader, signal }: ForgetOptions,
 ): Promise<void> {
-  let end = 0n;
-  let isThere = false;
-  await reader.scan(
-    (record) => {
-      end = record.offset + 1n;
-      isThere ||= isOf(ofTopic, record);
-      return Promise.resolve();
-    },
-    { signal },
-  );
-  if (!isThere) return;
+  let found = false;
+  await reader.scan((record) => void (found ||= isOf(ofTopic, record)), { signal });
+  if (!found) return;
+  const to = await reader.end();
   const copier = recordCopier(kafka, topic);
   try {
     await reader.scan(
       async (record) => {
-        if (record.offset < end && !isOf(ofTopic, record)) await copier.copy(record, placedHeaders(record));
+        if (!isOf(ofTopic, record)) await copier.copy(record, headersOfCopy(record));
       },
-      { signal },
+      { signal, to },
     );
   } finally {
     await copier.close();
   }
-  await deleteRecordsBefore(kafka, topic, end);
+  await deleteRecordsBefore(kafka, topic, to);
 }
 
 function isOf(topic: string, { headers }: LogRecord): boolean {
   return parseDeadLetter(headers).topic === topic;
 }
 
-/** The producer's is named by its place, which changes. */
-function placedHeaders({ headers, offset }: LogRecord): LogRecord["headers"] {
+/** A dead letter of the producer is identified by its offset, which the copy must keep as a header. */
+function headersOfCopy({ headers, offset }: LogRecord): LogRecord["headers"] {
   const { partition, offset: origin, firstOffset } = parseDeadLetter(headers);
   if ((partition !== null && origin !== null) || firstOffset !== null) return headers;
   const place = Object.entries(deadLetterHeaders({ firstOffset: offset }));

@@ -123,8 +123,7 @@ async function remove(
   if (collection !== null) {
     await forgetPosition(kafka, config.name, collection, options.signal);
     const topic = deadLetterTopic(config.name);
-    const groupPrefix = `${consumerGroup(config.name)}.dlq`;
-    const reader = createKafkaDeadLetterReader({ kafka, topic, groupPrefix, logger: options.logger });
+    const reader = createKafkaDeadLetterReader(kafka, topic);
     const ofTopic = topicOf(config.name, config.mongodb.database, collection);
     await forgetDeadLetters(ofTopic, { kafka, topic, reader, signal: options.signal });
   }

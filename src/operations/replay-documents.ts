@@ -10,31 +10,34 @@ import { openPipelineReader } from "./pipeline-reader.ts";
 import { isCarriedOut, send } from "./signals.ts";
 import { tableOf } from "./tables.ts";
 
-/** What became of dead letters that hold only a key. */
+/** What became of dead letters that have only a key. */
 export interface SnapshotReplay {
   readonly replayed: number;
   readonly failed: number;
-  /** Still open: no producer runs that could read their documents. */
+  /** Still open: no producer is running that could read their documents. */
   readonly needsSnapshot: number;
-  /** Still open: their documents cannot be asked for by `_id`. */
+  /** Still open: a signal cannot name their documents by `_id`. */
   readonly unaskable: number;
 }
 
-/** Most ids of one signal. */
+/** The maximum number of ids in one signal. */
 const SIGNAL_IDS = 1_000;
 
-interface AskedDocument {
+interface RequestedDocument {
   readonly collection: string;
   readonly id: string;
-  /** All dead letters of it, that which was tried the most often first. */
+  /** All its dead letters, the one with the most attempts first. */
   readonly letters: readonly [DeadLetter, ...DeadLetter[]];
 }
 
-/** Has the producer read documents again that it could not encode or send, and closes the dead letters of those that it can now. */
+/**
+ * Lets the producer read documents again that it could not encode or send, and closes the dead letters of those that it now
+ * can.
+ */
 export class SnapshotReplays {
   readonly #context: Context;
   readonly #access: DeadLetterAccess;
-  readonly #documents = new Map<string, AskedDocument>();
+  readonly #documents = new Map<string, RequestedDocument>();
   #unaskable = 0;
 
   constructor(context: Context, access: DeadLetterAccess) {
@@ -42,6 +45,7 @@ export class SnapshotReplays {
     this.#access = access;
   }
 
+  /** Adds a dead letter that has only a key, for `run`. @throws HeadraceError of the registry */
   async add(letter: DeadLetter, record: LogRecord): Promise<void> {
     const { name, mongodb } = this.#context.config;
     const collection = collectionOf(name, mongodb.database, letter.topic ?? "");
@@ -56,16 +60,17 @@ export class SnapshotReplays {
     this.#documents.set(key, { collection, id, letters: [first, ...others] });
   }
 
-  /** @throws HeadraceError */
+  /** Requests the documents, waits for the producer, and closes dead letters. @throws HeadraceError */
   async run(): Promise<SnapshotReplay> {
     const unaskable = this.#unaskable;
     const documents = [...this.#documents.values()];
     const letters = documents.flatMap((document) => document.letters);
     if (letters.length === 0) return { replayed: 0, failed: 0, needsSnapshot: 0, unaskable };
+    const end = await this.#access.reader.end();
     if (!(await this.#readAgain(signalsFor(documents)))) {
       return { replayed: 0, failed: 0, needsSnapshot: letters.length, unaskable };
     }
-    const failed = await this.#failedAgain(documents);
+    const failed = await this.#failedAgain(documents, end);
     for (const { letters: ofDocument } of documents) await this.#close(ofDocument, failed);
     return { replayed: letters.length - failed.size, failed: failed.size, needsSnapshot: 0, unaskable };
   }
@@ -81,24 +86,24 @@ export class SnapshotReplays {
     }
   }
 
-  /** The ids of the dead letters that have come back. */
-  async #failedAgain(documents: readonly AskedDocument[]): Promise<ReadonlySet<string>> {
-    const asked = new Map(documents.map(({ letters: [first] }) => [first.id, first.attempts]));
-    const open = await listDeadLetters(this.#access, { ids: [...asked.keys()] }, this.#context);
-    return new Set(open.filter(({ id, attempts }) => attempts > (asked.get(id) ?? 0)).map(({ id }) => id));
+  /** The ids of the dead letters that the producer has written again. @param from where the topic ended before */
+  async #failedAgain(documents: readonly RequestedDocument[], from: bigint): Promise<ReadonlySet<string>> {
+    const ids = documents.map(({ letters: [first] }) => first.id);
+    const again = await listDeadLetters(this.#access, { ids }, { signal: this.#context.signal, from });
+    return new Set(again.map(({ id }) => id));
   }
 
-  /** One stands for the document if it still fails. */
-  async #close([first, ...others]: AskedDocument["letters"], failed: ReadonlySet<string>): Promise<void> {
-    const isMended = !failed.has(first.id);
-    for (const { origin, attempts, topic } of isMended ? [first, ...others] : others) {
+  /** Of a document that failed again, one dead letter stays open. */
+  async #close([first, ...others]: RequestedDocument["letters"], failed: ReadonlySet<string>): Promise<void> {
+    const isReplayed = !failed.has(first.id);
+    for (const { origin, attempts, topic } of isReplayed ? [first, ...others] : others) {
       const table = tableOf(this.#context.config, topic ?? "") ?? null;
-      await this.#access.outcomes.close(origin, attempts + 1, isMended ? "replayed" : "superseded", table);
+      await this.#access.outcomes.close(origin, attempts + 1, isReplayed ? "replayed" : "superseded", table);
     }
   }
 }
 
-function signalsFor(documents: readonly AskedDocument[]): readonly SnapshotSignal[] {
+function signalsFor(documents: readonly RequestedDocument[]): readonly SnapshotSignal[] {
   const byCollection = Map.groupBy(documents, ({ collection }) => collection);
   return [...byCollection].flatMap(([collection, some]) =>
     Array.from({ length: Math.ceil(some.length / SIGNAL_IDS) }, (_, index): SnapshotSignal => {
@@ -108,6 +113,6 @@ function signalsFor(documents: readonly AskedDocument[]): readonly SnapshotSigna
   );
 }
 
-function signalId({ id, letters: [{ origin, attempts }] }: AskedDocument): SignalId {
+function signalId({ id, letters: [{ origin, attempts }] }: RequestedDocument): SignalId {
   return { id, deadLetter: { offset: origin.offset, attempts } };
 }

@@ -27,7 +27,7 @@ export async function openDeadLetters(
     const key = await keyOf(record);
     if (key === null || findings.has(key)) keys.set(originKey(record), key);
   };
-  const noting: DeadLetterReader = {
+  const noting: Pick<DeadLetterReader, "scan"> = {
     scan: (visit, options) =>
       reader.scan(async (record) => {
         await noteKey(record);

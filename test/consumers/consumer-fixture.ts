@@ -58,12 +58,7 @@ export async function freshCollection(
   const log = (fields: object, message: string) =>
     void lines.push({ fields: fields as Record<string, unknown>, message });
   const logger = { debug: log, info: log, warn: log, error: log };
-  const reader = createKafkaDeadLetterReader({
-    kafka: fixture.kafka,
-    topic: dlq,
-    groupPrefix: `${dlq}.reader`,
-    logger,
-  });
+  const reader = createKafkaDeadLetterReader(fixture.kafka, dlq);
 
   const collection = {
     pipeline,

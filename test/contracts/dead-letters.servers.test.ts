@@ -3,21 +3,17 @@ import { expect, onTestFinished, test } from "vitest";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
 import type { LogRecord } from "../../src/consumers/ports.ts";
 import { HeadraceError } from "../../src/errors/error.ts";
-import { connectKafka, useKafka } from "../consumers/kafka/fixture.ts";
-import { apiKeys, startKafkaProxy } from "../support/kafka-proxy.ts";
-import { servers, uniqueName } from "../support/servers.ts";
+import { useKafka } from "../consumers/kafka/fixture.ts";
+import { uniqueName } from "../support/servers.ts";
 import { describeDeadLetters } from "./dead-letters.ts";
 
 const fixture = useKafka();
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const never = new AbortController().signal;
 
 function connect(topic: string) {
   const writer = createKafkaDeadLetterWriter({ kafka: fixture.kafka, topic, pipeline: "shop", taskId: "test" });
   onTestFinished(() => writer.close());
-  const groupPrefix = `${topic}.reader`;
-  const reader = createKafkaDeadLetterReader({ kafka: fixture.kafka, topic, groupPrefix, logger: quiet });
-  return { reader, writer, groupPrefix };
+  return { reader: createKafkaDeadLetterReader(fixture.kafka, topic), writer };
 }
 
 async function freshQueue() {
@@ -80,28 +76,9 @@ test("a scan ends if the DLQ ends with control records, and skips aborted transa
   expect(await values(reader)).toEqual(["by the producer"]);
 });
 
-test("a scan ends even if the answer to the group's last commit is lost", async () => {
-  const { topic, writer } = await freshQueue();
-  for (const value of ["a", "b"]) await writer.write(record({ value: Buffer.from(value) }), failure);
-  const proxy = await startKafkaProxy(servers().kafkaBrokers);
-  onTestFinished(() => proxy.close());
-  proxy.setVerdict((apiKey) => (apiKey === apiKeys.offsetCommit ? "cut" : "pass"));
-  const kafka = connectKafka(proxy.brokers);
-  const reader = createKafkaDeadLetterReader({ kafka, topic, groupPrefix: `${topic}.reader`, logger: quiet });
-  expect(await values(reader)).toEqual(["a", "b"]);
-});
-
 test("a scan begins at the DLQ's start, which retention has moved", async () => {
   const { topic, reader, writer } = await freshQueue();
   for (const value of ["a", "b", "c"]) await writer.write(record({ value: Buffer.from(value) }), failure);
   await fixture.deleteRecords(topic, 2n);
   expect(await values(reader)).toEqual(["c"]);
-});
-
-test("a scan leaves no consumer group behind", async () => {
-  const { reader, writer, groupPrefix } = await freshQueue();
-  await writer.write(record({}), failure);
-  await values(reader);
-  const { groups } = await fixture.admin.listGroups();
-  expect(groups.filter(({ groupId }) => groupId.startsWith(groupPrefix))).toEqual([]);
 });

@@ -80,6 +80,21 @@ export function describeDeadLetters(name: string, make: MakeDeadLetters): void {
       expect(await scanned(reader)).toHaveLength(4);
     });
 
+    test("a scan visits only the records of its range", async () => {
+      const { reader, writer } = await make();
+      for (const offset of [10n, 11n, 12n, 13n]) await writer.write(record(offset), failure());
+      const visited: bigint[] = [];
+      const note = (each: LogRecord) => void visited.push(each.offset);
+      const end = await reader.end();
+      await reader.scan(note, { signal: never, from: end - 3n, to: end - 1n });
+      expect(visited).toEqual([end - 3n, end - 2n]);
+      await reader.scan(note, { signal: never, from: end - 1n });
+      expect(visited).toEqual([end - 3n, end - 2n, end - 1n]);
+      await reader.scan(note, { signal: never, from: end });
+      await reader.scan(note, { signal: never, from: 1n, to: 1n });
+      expect(visited).toHaveLength(3);
+    });
+
     test("an error of the visitor ends the scan", async () => {
       const { reader, writer } = await make();
       await writer.write(record(1n), failure());

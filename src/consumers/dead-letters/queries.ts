@@ -8,34 +8,35 @@ import type {
   DeadLetterOutcomes,
   DeadLetterReader,
   LogRecord,
+  DeadLetterRange,
   TableName,
 } from "../ports.ts";
 
-/** What is known of one dead letter without its record: the newest of those that came back of one origin. */
+/** One dead letter without its record. A record that fails again becomes a new dead letter of the same origin. */
 export interface DeadLetter {
-  /** `topic/partition/offset` of the origin; what a user names it by. */
+  /** `topic/partition/offset` of the origin. Users name the dead letter by it. */
   readonly id: string;
-  /** The record that failed; where there is none, as of the producer's, the place of the first dead letter of it. */
+  /** Where the failed record is. The producer's dead letters have no record: then where the first one of the document is. */
   readonly origin: DeadLetterOrigin;
-  /** The topic that the record came from or was meant for. */
+  /** The topic that the record came from or should go to. */
   readonly topic: string | null;
-  /** Where it stands in the DLQ. */
+  /** Where it is in the dead-letter topic. */
   readonly place: PartitionOffset;
   readonly attempts: number;
   readonly failedAt: Date;
-  /** The producer could not encode or send the document: there is only a key to read it again by. */
+  /** The producer could not encode or send the document: there is only a key, with which to read it again. */
   readonly needsSnapshot: boolean;
   readonly info: DeadLetterInfo;
 }
 
-/** Every condition that is given must hold. */
+/** A dead letter matches where every given condition holds. */
 export interface DeadLetterFilter {
   readonly ids?: readonly string[] | undefined;
   /** `table` or `schema.table`. */
   readonly table?: string | undefined;
   /** Headrace's code or a SQLSTATE. */
   readonly error?: string | undefined;
-  /** When it failed; `since` counts, `until` does not. */
+  /** When it failed: at `since` or later, and before `until`. */
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
   /** As the `_id` column holds it. */
@@ -43,45 +44,45 @@ export interface DeadLetterFilter {
 }
 
 export interface DeadLetterSources {
-  readonly reader: DeadLetterReader;
+  readonly reader: Pick<DeadLetterReader, "scan">;
   readonly outcomes: DeadLetterOutcomes;
-  /** The key that a dead letter is about, as the `_id` column holds it; null where it cannot be read. */
+  /** The key of a dead letter's document, as the `_id` column holds it; null where it cannot be decoded. */
   readonly keyOf: (record: LogRecord) => Promise<string | null>;
 }
 
-/** The open dead letters that match, one of each origin, in the DLQ's order. Holds what their headers say, no record. */
+/**
+ * The open dead letters that match, the newest of each origin, in the topic's order. Keeps their headers in memory, and
+ * no records.
+ */
 export async function listDeadLetters(
   { reader, outcomes, keyOf }: DeadLetterSources,
   filter: DeadLetterFilter,
-  { signal }: { signal: AbortSignal },
+  range: DeadLetterRange,
 ): Promise<readonly DeadLetter[]> {
   const newest = new Map<string, { letter: DeadLetter; isWanted: boolean }>();
-  await reader.scan(
-    async (record) => {
-      const letter = toDeadLetter(record);
-      if (isOlder(letter, newest.get(letter.id)?.letter)) return;
-      const isWanted = matches(letter, filter) && (filter.key === undefined || (await keyOf(record)) === filter.key);
-      newest.delete(letter.id);
-      newest.set(letter.id, { letter, isWanted });
-    },
-    { signal },
-  );
+  await reader.scan(async (record) => {
+    const letter = toDeadLetter(record);
+    if (isOlder(letter, newest.get(letter.id)?.letter)) return;
+    const isWanted = matches(letter, filter) && (filter.key === undefined || (await keyOf(record)) === filter.key);
+    newest.delete(letter.id);
+    newest.set(letter.id, { letter, isWanted });
+  }, range);
   const wanted = [...newest.values()].filter(({ isWanted }) => isWanted).map(({ letter }) => letter);
   const closed = await outcomes.outcomesOf(wanted.map(({ origin }) => origin));
   return wanted.filter(({ id }) => !closed.has(id));
 }
 
-/** One dead letter with its record and all that happened to it. */
+/** One dead letter with its record and its history. */
 export interface DeadLetterDetails {
   readonly letter: DeadLetter;
   readonly record: LogRecord;
-  /** The failures in their order, the newest last. */
+  /** All failures of the record, the newest last. */
   readonly history: readonly DeadLetter[];
   /** Null while it is open. */
   readonly outcome: DeadLetterOutcome | null;
 }
 
-/** @returns null where the DLQ has no such dead letter (any more) */
+/** @returns null where the topic has no such dead letter, or no longer */
 export async function showDeadLetter(
   { reader, outcomes }: Pick<DeadLetterSources, "reader" | "outcomes">,
   id: string,
@@ -92,11 +93,9 @@ export async function showDeadLetter(
   await reader.scan(
     (record) => {
       const letter = toDeadLetter(record);
-      if (letter.id === id) {
-        history.push(letter);
-        if (!isOlder(letter, newest?.letter)) newest = { letter, record };
-      }
-      return Promise.resolve();
+      if (letter.id !== id) return;
+      history.push(letter);
+      if (!isOlder(letter, newest?.letter)) newest = { letter, record };
     },
     { signal },
   );
@@ -105,7 +104,7 @@ export async function showDeadLetter(
   return { ...newest, history, outcome: closed.get(id) ?? null };
 }
 
-/** Closes the open dead letters that match without applying them. @returns those */
+/** Closes the open dead letters that match without applying them. @returns the closed ones */
 export async function discardDeadLetters(
   sources: DeadLetterSources,
   tableOf: (topic: string) => TableName | undefined,
@@ -121,6 +120,7 @@ export async function discardDeadLetters(
   return letters;
 }
 
+/** The consumer may write a dead letter again after a crash, behind a later attempt of a replay. */
 function isOlder(letter: DeadLetter, known: DeadLetter | undefined): boolean {
   return known !== undefined && letter.attempts < known.attempts;
 }

@@ -4,7 +4,6 @@ import { decodeRecords } from "../batches/decode-records.ts";
 import type { DecodeRecord } from "../batches/decode-records.ts";
 import { createRetrier } from "../batches/failure-policy.ts";
 import type { PatienceOptions } from "../batches/failure-policy.ts";
-import { originKey } from "../ports.ts";
 import type { DeadLetterWriter, LogRecord, RecordFailure, ReplayOutcome, Sink, TableName } from "../ports.ts";
 import { listDeadLetters } from "./queries.ts";
 import type { DeadLetter, DeadLetterFilter, DeadLetterSources } from "./queries.ts";
@@ -13,45 +12,47 @@ export interface ReplayOptions extends DeadLetterSources {
   readonly decode: DecodeRecord;
   readonly sink: Pick<Sink, "replay">;
   readonly writer: DeadLetterWriter;
-  /** Undefined where the topic's collection is not replicated (any more). */
+  /** Undefined for a topic whose collection the pipeline does not replicate, or no longer. */
   readonly tableOf: (topic: string) => TableName | undefined;
   readonly filter: DeadLetterFilter;
   readonly patience: PatienceOptions;
   readonly logger: Logger;
-  /** Told of each dead letter and its record as soon as it is known what became of it. */
+  /** Called with each dead letter, its result and its record. The next dead letter waits for it. */
   readonly onResult?: (letter: DeadLetter, result: ReplayResult, record: LogRecord) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
 /**
- * replayed, superseded: closed. failed: back in the DLQ with one attempt more. needsSnapshot: it holds only a key, and
- * stays open until a snapshot of that document. unknownTopic: its topic belongs to no table of the config; it stays open.
+ * replayed, superseded: closed. failed: written again with one more attempt. needsSnapshot: it has only a key, and stays
+ * open until its document was read again. unknownTopic: its topic has no table in the config; it stays open.
  */
 type ReplayResult = ReplayOutcome | "failed" | "needsSnapshot" | "unknownTopic";
 
 export type ReplayCounts = Readonly<Record<ReplayResult, number>>;
 
 /**
- * Applies the open dead letters that match, up to the end that the DLQ has now. None can overwrite newer data: the
- * sink applies only what is strictly newer than what it knows of the key.
+ * Applies the open dead letters that match, up to the present end of the topic. None can overwrite newer data: the sink
+ * applies a record only where it is strictly newer than the stored state of its key. Scans the topic once for their
+ * headers, then the part from the first match to the last one for their records: all records at once may not fit into
+ * memory.
  * @throws HeadraceError
  */
 export async function replayDeadLetters(options: ReplayOptions): Promise<ReplayCounts> {
   const { reader, filter, signal, onResult } = options;
   const counts = { replayed: 0, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 };
   const letters = await listDeadLetters(options, filter, { signal });
-  // A second scan: the records of all of them at once could be larger than the memory.
-  const byPlace = new Map(letters.map((letter) => [originKey(letter.place), letter]));
-  if (byPlace.size === 0) return counts;
+  const [first, last] = [letters[0], letters.at(-1)];
+  if (first === undefined || last === undefined) return counts;
+  const byOffset = new Map(letters.map((letter) => [letter.place.offset, letter]));
   await reader.scan(
     async (record) => {
-      const letter = byPlace.get(originKey(record));
+      const letter = byOffset.get(record.offset);
       if (letter === undefined) return;
       const result = await replayOne(letter, record, options);
       counts[result] += 1;
       await onResult?.(letter, result, record);
     },
-    { signal },
+    { signal, from: first.place.offset, to: last.place.offset + 1n },
   );
   return counts;
 }

@@ -9,10 +9,11 @@ import type {
   DeadLetterWriter,
   Failure,
   LogRecord,
+  DeadLetterRange,
   TableName,
 } from "../../../src/consumers/ports.ts";
 
-/** A DLQ in memory, for tests of what is done with one. */
+/** Dead letters in memory. */
 export class MemoryDeadLetters implements DeadLetterReader, DeadLetterWriter {
   readonly records: LogRecord[] = [];
   readonly #source: DeadLetterSource;
@@ -33,8 +34,15 @@ export class MemoryDeadLetters implements DeadLetterReader, DeadLetterWriter {
     this.records.push({ ...place, key, value, headers, timestampMs: Date.now() });
   }
 
-  async scan(visit: (record: LogRecord) => Promise<void>, { signal }: { signal: AbortSignal }): Promise<void> {
-    for (const record of this.records.slice()) {
+  end(): Promise<bigint> {
+    return Promise.resolve(BigInt(this.records.length));
+  }
+
+  async scan(
+    visit: (record: LogRecord) => Promise<void> | void,
+    { signal, from = 0n, to = BigInt(this.records.length) }: DeadLetterRange,
+  ): Promise<void> {
+    for (const record of this.records.slice(Number(from), Number(to))) {
       signal.throwIfAborted();
       await visit(record);
     }

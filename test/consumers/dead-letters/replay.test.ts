@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { replayDeadLetters } from "../../../src/consumers/dead-letters/replay.ts";
 import type { ReplayOptions } from "../../../src/consumers/dead-letters/replay.ts";
 import type { LogRecord } from "../../../src/consumers/ports.ts";
@@ -73,6 +73,14 @@ test("replays each record unchanged, with its origin and one more attempt", asyn
     { ...origin, offset: 9n, key: "value 9" },
   ]);
   expect(results).toEqual(["shop.shop.products/1/7 replayed", "shop.shop.products/1/9 replayed"]);
+});
+
+test("scans the topic once, and then the part from the first match to the last one", async () => {
+  const { run, letters } = await setUp([record(6), record(7), record(8), record(9), record(10)]);
+  const scan = vi.spyOn(letters, "scan");
+  const ids = [7, 9].map((offset) => `shop.shop.products/1/${offset}`);
+  expect(await run({ filter: { ids } })).toMatchObject({ replayed: 2 });
+  expect(scan.mock.calls.map(([, { from, to }]) => ({ from, to }))).toEqual([{}, { from: 1n, to: 4n }]);
 });
 
 test("replays only dead letters that match the filter", async () => {
