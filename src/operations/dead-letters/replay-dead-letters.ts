@@ -7,9 +7,9 @@ import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
 import { deadLetterTopic } from "../../schemas/topics.ts";
 import type { Context } from "../context.ts";
 import type { DeadLetterAccess } from "../dead-letter-access.ts";
-import { SnapshotReplays } from "../replay-documents.ts";
-import type { SnapshotReplay } from "../replay-documents.ts";
 import { tableOf } from "../tables.ts";
+import { SnapshotReplays } from "./replay-documents.ts";
+import type { SnapshotReplay } from "./replay-documents.ts";
 
 /**
  * How many dead letters had which result. Only those that were replayed or superseded are closed. `headrace dlq replay

@@ -1,14 +1,14 @@
-import { signalIdOfDeadLetter } from "../consumers/dead-letters/key.ts";
-import { listDeadLetters } from "../consumers/dead-letters/queries.ts";
-import type { DeadLetter } from "../consumers/dead-letters/queries.ts";
-import type { LogRecord } from "../consumers/ports.ts";
-import type { SignalId, SnapshotSignal } from "../schemas/signal.ts";
-import { collectionOf } from "../schemas/topics.ts";
-import type { Context } from "./context.ts";
-import type { DeadLetterAccess } from "./dead-letter-access.ts";
-import { openPipelineReader } from "./pipeline-reader.ts";
-import { isCarriedOut, send } from "./signals.ts";
-import { tableOf } from "./tables.ts";
+import { signalIdOfDeadLetter } from "../../consumers/dead-letters/key.ts";
+import { listDeadLetters } from "../../consumers/dead-letters/queries.ts";
+import type { DeadLetter } from "../../consumers/dead-letters/queries.ts";
+import type { LogRecord } from "../../consumers/ports.ts";
+import type { SignalId, SnapshotSignal } from "../../schemas/signal.ts";
+import { collectionOf } from "../../schemas/topics.ts";
+import type { Context } from "../context.ts";
+import type { DeadLetterAccess } from "../dead-letter-access.ts";
+import { openPipelineReader } from "../pipeline-reader.ts";
+import { isCarriedOut, send } from "../signals.ts";
+import { tableOf } from "../tables.ts";
 
 /** What became of dead letters that have only a key. */
 export interface SnapshotReplay {
