@@ -75,7 +75,7 @@ export const KAFKA_ERRORS = {
     meaning:
       "Somebody deleted a topic of the pipeline while the producer was running. Its records that were not applied yet are lost.",
     remedy:
-      "If it is a collection's topic: stop the consumers, delete the topic's rows from headrace.progress, start the producer (it creates the topic), run `headrace resync --collection NAME`, and start the consumers. If it is the positions topic: start the producer, which copies everything again.",
+      "If it is a collection's topic: stop the consumers, delete the topic's rows from headrace.progress and headrace.dead_letters, start the producer (it creates the topic), run `headrace resync --collection NAME`, and start the consumers. If it is the positions topic: start the producer, which copies everything again.",
   },
   TOPIC_PARTITIONS: {
     kind: "fatal",
