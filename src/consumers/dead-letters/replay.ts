@@ -4,6 +4,7 @@ import { decodeRecords } from "../batches/decode-records.ts";
 import type { DecodeRecord } from "../batches/decode-records.ts";
 import { createRetrier } from "../batches/failure-policy.ts";
 import type { PatienceOptions } from "../batches/failure-policy.ts";
+import { originKey } from "../ports.ts";
 import type { DeadLetterWriter, LogRecord, RecordFailure, ReplayOutcome, Sink, TableName } from "../ports.ts";
 import { listDeadLetters } from "./queries.ts";
 import type { DeadLetter, DeadLetterFilter, DeadLetterSources } from "./queries.ts";
@@ -41,18 +42,18 @@ export async function replayDeadLetters(options: ReplayOptions): Promise<ReplayC
   const { reader, filter, signal, onResult } = options;
   const counts = { replayed: 0, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 };
   const letters = await listDeadLetters(options, filter, { signal });
-  const [first, last] = [letters[0], letters.at(-1)];
-  if (first === undefined || last === undefined) return counts;
-  const byOffset = new Map(letters.map((letter) => [letter.place.offset, letter]));
+  if (letters.length === 0) return counts;
+  const byPlace = new Map(letters.map((letter) => [originKey(letter.place), letter]));
+  const offsets = letters.map(({ place }) => place.offset).sort((a, b) => (a < b ? -1 : 1));
   await reader.scan(
     async (record) => {
-      const letter = byOffset.get(record.offset);
+      const letter = byPlace.get(originKey(record));
       if (letter === undefined) return;
       const result = await replayOne(letter, record, options);
       counts[result] += 1;
       await onResult?.(letter, result, record);
     },
-    { signal, from: first.place.offset, to: last.place.offset + 1n },
+    { signal, from: offsets[0], to: (offsets.at(-1) ?? 0n) + 1n },
   );
   return counts;
 }

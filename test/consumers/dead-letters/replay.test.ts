@@ -75,6 +75,24 @@ test("replays each record unchanged, with its origin and one more attempt", asyn
   expect(results).toEqual(["shop.shop.products/1/7 replayed", "shop.shop.products/1/9 replayed"]);
 });
 
+test("replays the dead letters of every partition, if an administrator gave the topic several", async () => {
+  const { letters, run, results } = await setUp([record(7), record(8), record(9)]);
+  // The offsets of two partitions: 5 and 0 in the first, 0 in the second.
+  const places = [
+    { partition: 0, offset: 0n },
+    { partition: 0, offset: 5n },
+    { partition: 1, offset: 0n },
+  ];
+  const placed = letters.records.map((letter, index) => ({ ...letter, ...places[index] }));
+  const reader: ReplayOptions["reader"] = {
+    async scan(visit, { from = 0n, to = 6n }) {
+      for (const each of placed.filter(({ offset }) => offset >= from && offset < to)) await visit(each);
+    },
+  };
+  expect(await run({ reader })).toMatchObject({ replayed: 3 });
+  expect(results).toEqual([7, 8, 9].map((offset) => `shop.shop.products/1/${offset} replayed`));
+});
+
 test("scans the topic once, and then the part from the first match to the last one", async () => {
   const { run, letters } = await setUp([record(6), record(7), record(8), record(9), record(10)]);
   const scan = vi.spyOn(letters, "scan");
