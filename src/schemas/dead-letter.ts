@@ -78,7 +78,7 @@ export function deadLetterHeaders(info: Partial<DeadLetterInfo>): Record<string,
 }
 
 /** What a dead letter says about its error. */
-export function describeError({ name, message, code, details }: HeadraceError): Partial<DeadLetterInfo> {
+export function failureInfo({ name, message, code, details }: HeadraceError): Partial<DeadLetterInfo> {
   return { exceptionClass: name, exceptionMessage: message, code, sqlstate: details["sqlstate"] ?? null };
 }
 

@@ -1,4 +1,4 @@
-import { deadLetterHeaders, describeError, isDeadLetterHeader } from "../../schemas/dead-letter.ts";
+import { deadLetterHeaders, failureInfo, isDeadLetterHeader } from "../../schemas/dead-letter.ts";
 import type { Failure, LogRecord } from "../ports.ts";
 
 export interface DeadLetterSource {
@@ -20,7 +20,7 @@ export function headersOfDeadLetter(
     if (!isDeadLetterHeader(name)) headers[name] = value;
   }
   const info = deadLetterHeaders({
-    ...describeError(error),
+    ...failureInfo(error),
     topic,
     partition,
     offset,

@@ -1,7 +1,7 @@
 import { errorKind, HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../../schemas/change-event.ts";
-import { deadLetterHeaders, describeError, KEY_HEADER } from "../../schemas/dead-letter.ts";
+import { deadLetterHeaders, failureInfo, KEY_HEADER } from "../../schemas/dead-letter.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
 import { deadLetterTopic, partitionOf } from "../../schemas/topics.ts";
@@ -100,7 +100,7 @@ export class EventRecords {
     const { topic } = await topics.topicOf(event.collection);
     const key = this.#encodedKey(event);
     const headers = deadLetterHeaders({
-      ...describeError(error),
+      ...failureInfo(error),
       topic,
       connectorName: name,
       stage: key === null ? "KEY_CONVERTER" : "VALUE_CONVERTER",
