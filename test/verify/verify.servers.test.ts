@@ -153,5 +153,5 @@ test("wrong usage exits with code 2", async () => {
   expect(unknown.stderr).toContain('COLLECTION_NOT_REPLICATED: The pipeline does not replicate a collection "towns".');
   const wait = await pipeline.run("verify", "--wait", "soon");
   expect(wait.exitCode).toBe(2);
-  expect(wait.stderr).toContain("Seconds, 0 to 86400.");
+  expect(wait.stderr).toContain("Give a number of seconds from 0 to 86400.");
 });
