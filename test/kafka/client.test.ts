@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import kafkajs from "kafkajs";
 import { expect, onTestFinished, test } from "vitest";
@@ -48,4 +49,15 @@ test("a TLS file that cannot be read is named", async () => {
     code: "TLS_FILE_UNREADABLE",
     message: expect.stringContaining("/no/such/file"),
   });
+});
+
+test.each([
+  ["creates a client", /new Kafka\(/, "kafka/client.ts"],
+  ["connects an admin client", /kafka\.admin\(/i, "kafka/admin.ts"],
+])("one file of src/ %s", (_, call, file) => {
+  const src = new URL("../../src/", import.meta.url);
+  const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+  const withoutComments = (path: string) =>
+    readFileSync(new URL(path, src), "utf8").replaceAll(/^\s*(\/\/|\/?\*).*$/gm, "");
+  expect(files.filter((path) => call.test(withoutComments(path)))).toEqual([file]);
 });
