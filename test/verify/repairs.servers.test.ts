@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
 
-const REPAIRING = "reads again what differs";
+const REPAIRING = "reads the differing documents again";
 
 interface Numbered {
   _id: number;
