@@ -10,7 +10,7 @@ import type { SchemaRegistry } from "../schemas/registry/registry.ts";
 import { deadLetterTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "./connections.ts";
 
-/** A pipeline's dead letters and what became of them. */
+/** A pipeline's dead letters, their outcomes, and the means to read and replay them. */
 export interface DeadLetterAccess extends DeadLetterSources {
   readonly reader: DeadLetterReader;
   readonly sink: PostgresSink;
@@ -19,7 +19,7 @@ export interface DeadLetterAccess extends DeadLetterSources {
   close(): Promise<void>;
 }
 
-/** Connects where it is used; to be closed. */
+/** Connects when it is used. The caller must close it. @throws HeadraceError TLS_FILE_UNREADABLE */
 export async function openDeadLetterAccess(config: Config, logger: Logger): Promise<DeadLetterAccess> {
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);

@@ -56,7 +56,11 @@ interface Servers {
 /** How long to watch the positions topic: a running producer stores its position every second. */
 const WATCH_MS = 3_000;
 
-/** @param use gets what there is to remove, and a function that removes it */
+/**
+ * Finds everything of a pipeline, or of one of its collections, that can be removed.
+ * @param use gets what there is to remove, and a function that removes it
+ * @throws HeadraceError PIPELINE_RUNNING from that function, or what the servers give
+ */
 export async function withRemoval<T>(
   options: RemovalOptions,
   use: (removal: Removal, remove: () => Promise<void>) => Promise<T>,
@@ -136,13 +140,13 @@ async function remove(
 
 /** @throws HeadraceError PIPELINE_RUNNING */
 async function refuseWhileRunning(kafka: Kafka, name: string, signal: AbortSignal): Promise<void> {
-  if (await hasMembers(kafka, consumerGroup(name))) throw running("a consumer");
+  if (await hasMembers(kafka, consumerGroup(name))) throw running("consumer");
   const positions = await listTopics(kafka, (topic) => topic === positionsTopic(name));
   const [before] = await fetchEndOffsets(kafka, positions);
   if (before === undefined) return;
   await pause(WATCH_MS, signal);
   const [after] = await fetchEndOffsets(kafka, positions);
-  if (after?.offset !== before.offset) throw running("a producer");
+  if (after?.offset !== before.offset) throw running("producer");
 }
 
 /** Removes the collection from the position. Otherwise a later start would not copy it again. */
@@ -167,5 +171,5 @@ async function forgetPosition(kafka: Kafka, name: string, collection: string, si
 }
 
 function running(process: string): HeadraceError {
-  return new HeadraceError("PIPELINE_RUNNING", { message: `The pipeline is running: ${process} is at work.` });
+  return new HeadraceError("PIPELINE_RUNNING", { message: `The pipeline has a running ${process}.` });
 }
