@@ -155,22 +155,22 @@ export interface DeadLetterWriter {
   write(record: LogRecord, failure: Failure): Promise<void>;
 }
 
-/** Reads the dead-letter topic, which has one partition. */
+/** Reads the dead-letter topic. Headrace creates it with one partition. */
 export interface DeadLetterReader {
   /**
    * Visits the records of a range, one after the other. Rejects with the error that `visit` throws, with the signal's
    * reason, or with a HeadraceError.
    */
   scan(visit: (record: LogRecord) => Promise<void> | void, options: DeadLetterRange): Promise<void>;
-  /** The offset after the newest record. @throws HeadraceError */
+  /** The offset after the newest record of partition 0, to which the producer writes. @throws HeadraceError */
   end(): Promise<bigint>;
 }
 
 export interface DeadLetterRange {
   readonly signal: AbortSignal;
-  /** The first offset to visit. Default: the topic's start. */
+  /** The first offset to visit in each partition. Default: the start of its log. */
   readonly from?: bigint | undefined;
-  /** The offset after the last one to visit. Default: the end that the topic has at the call. */
+  /** The offset after the last one to visit in each partition. Default: its end at the call. */
   readonly to?: bigint | undefined;
 }
 

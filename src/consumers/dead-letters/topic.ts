@@ -48,8 +48,8 @@ export function createKafkaDeadLetterReader(kafka: Kafka, topic: string): DeadLe
     scan: (visit, options) => scanTopic(kafka, { ...options, topic, doing: "reading the dead letters" }, visit),
     async end() {
       const found = await listTopics(kafka, (each) => each === topic);
-      const [end] = await fetchEndOffsets(kafka, found);
-      return end?.offset ?? 0n;
+      const ends = await fetchEndOffsets(kafka, found);
+      return ends.find(({ partition }) => partition === 0)?.offset ?? 0n;
     },
   };
 }
