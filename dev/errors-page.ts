@@ -16,7 +16,7 @@ export const ERROR_SECTIONS: Readonly<Record<string, ErrorTable>> = {
 
 const KINDS: Readonly<Record<ErrorKind, string>> = {
   retryable: "retryable",
-  poison: "poison: a dead letter",
+  poison: "poison: only this record or signal fails",
   fatal: "fatal: exit code 1",
   usage: "usage: exit code 2",
 };
@@ -31,8 +31,8 @@ code in the log (\`err.code\`), in the metric \`headrace_retries_total\` (retrya
 
 | kind | what Headrace does |
 | --- | --- |
-| retryable | It tries again after growing pauses, until it succeeds. At startup, and in commands that only answer a question, it gives up after a while and exits with code 1. |
-| poison | The record becomes a dead letter. All other records are applied. |
+| retryable | The commands run, produce and consume try again after growing pauses, until it succeeds; at startup they give up after a minute. Other commands end with exit code 1: try again later. |
+| poison | Only this record or this signal fails. The record becomes a dead letter, and the signal is skipped. All others are handled. |
 | fatal | The process stops with exit code 1 and commits nothing more. What it committed before stays valid. After the remedy, a restart resumes there. |
 | usage | A mistake in the command line or in the config. The process exits with code 2 and has changed nothing. |
 `;
@@ -42,7 +42,7 @@ export function errorsPage(): string {
     const entries = Object.entries(table).map(([code, entry]) => describe(code, entry));
     return [`## ${title}`, ...entries].join("\n\n");
   });
-  return `${[INTRODUCTION, ...sections].join("\n")}\n`.replaceAll("\n\n\n", "\n\n");
+  return `${[INTRODUCTION.trimEnd(), ...sections].join("\n\n")}\n`;
 }
 
 function describe(code: string, { kind, meaning, remedy }: ErrorEntry): string {

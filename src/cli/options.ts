@@ -6,7 +6,7 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_6
 
 /**
  * The time that an option gives.
- * @param text ISO 8601, or an age: a number with s, m, h or d
+ * @param text ISO 8601, or a time ago: a number with s, m, h or d
  * @throws InvalidArgumentError
  */
 export function parseTime(text: string, _previous?: unknown, nowMs = Date.now()): Date {
@@ -14,7 +14,7 @@ export function parseTime(text: string, _previous?: unknown, nowMs = Date.now())
   const date = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
   const time = count === undefined ? date : new Date(nowMs - Number(count) * (UNITS_MS[unit] ?? 0));
   if (Number.isNaN(time.getTime()))
-    throw new InvalidArgumentError("Give a time like 2026-11-24T08:00:00Z, or an age like 30m, 12h or 7d.");
+    throw new InvalidArgumentError("Give a time like 2026-11-24T08:00:00Z, or a time ago: 30m, 12h, 7d.");
   return time;
 }
 
@@ -35,11 +35,11 @@ export function withFilters(command: Command): Command {
     .option("--error <code>", "only those with this error: a code of Headrace, or a SQLSTATE")
     .option(
       "--since <time>",
-      "only those that failed at this time or later; ISO 8601, or an age like 30m, 12h or 7d",
+      "only those that failed at this time or later; ISO 8601, or a time ago: 30m, 12h, 7d",
       parseTime,
     )
     .option("--until <time>", "only those that failed before this time", parseTime)
-    .option("--key <key>", "only those of this document; as in the column _id");
+    .option("--key <key>", "only those of the document with this key, written as in the column _id");
 }
 
 /** The dead letters that the arguments select. @param ids none: of any id */

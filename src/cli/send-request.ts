@@ -11,7 +11,7 @@ export async function sendRequest(
 ): Promise<void> {
   if (wait) {
     await sendAndWait(context, signals, waitOn);
-    process.stdout.write("Done: the tables have everything that was read.\n");
+    process.stdout.write(`Done: the ${signals[0]?.type ?? "request"} is applied to the tables.\n`);
   } else {
     await send(context, signals);
     process.stdout.write("Sent. A running producer starts at once; otherwise the request stays queued in Kafka.\n");

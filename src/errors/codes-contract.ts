@@ -32,13 +32,13 @@ export const CONTRACT_ERRORS = {
   },
   KEY_UNDECODABLE: {
     kind: "poison",
-    meaning: "Headrace did not write the key of a record in a collection's topic.",
+    meaning: "The key of a record in a collection's topic was not written by Headrace.",
     remedy:
       "Find out which other program writes to the topic. Close the dead letter with `headrace dlq discard`, and compare the table with `headrace verify`.",
   },
   RECORD_UNDECODABLE: {
     kind: "poison",
-    meaning: "Headrace did not write a record in a collection's topic.",
+    meaning: "A record in a collection's topic was not written by Headrace.",
     remedy:
       "Find out which other program writes to the topic. Close the dead letter with `headrace dlq discard`, and compare the table with `headrace verify`.",
   },

@@ -14,7 +14,7 @@ export const KAFKA_ERRORS = {
   },
   KAFKA_FORBIDDEN: {
     kind: "fatal",
-    meaning: "The Kafka user lacks the right for what the message names.",
+    meaning: "The Kafka user lacks a right; the message names the resource.",
     remedy: "Grant this user the rights on the pipeline's topics, consumer group and transactional id.",
   },
   KAFKA_MESSAGE_TOO_LARGE: {
@@ -75,7 +75,7 @@ export const KAFKA_ERRORS = {
     meaning:
       "Somebody deleted a topic of the pipeline while the producer was running. Its records that were not applied yet are lost.",
     remedy:
-      "If it is a collection's topic: stop the consumers, delete the topic's rows from headrace.progress and headrace.dead_letters, start the producer (it creates the topic), run `headrace resync --collection NAME`, and start the consumers. If it is the positions topic: start the producer, which copies everything again.",
+      "For a collection's topic: (1) stop the consumers; (2) delete the topic's rows from headrace.progress and headrace.dead_letters; (3) start the producer; (4) run `headrace resync --collection NAME`; (5) start the consumers. For the positions topic: start the producer. It copies everything again.",
   },
   TOPIC_PARTITIONS: {
     kind: "fatal",
@@ -91,7 +91,7 @@ export const KAFKA_ERRORS = {
   TOPIC_RECREATED: {
     kind: "fatal",
     meaning:
-      "A partition ends before the offset up to which PostgreSQL has its records: somebody deleted and recreated the topic, the topic lost records, or this is another Kafka cluster.",
+      "The topic ends at a lower offset than PostgreSQL has already applied. Somebody deleted and recreated the topic, the topic lost records, or this is another Kafka cluster.",
     remedy:
       "Check that this is the right Kafka cluster. If the topic was recreated or lost records, copy its collection again (`headrace resync`), and let the consumer read the topic from its start with the statement that the error shows.",
   },

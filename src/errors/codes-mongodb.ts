@@ -120,8 +120,7 @@ export const MONGODB_ERRORS = {
   },
   SNAPSHOT_KEYS_UNREADABLE: {
     kind: "fatal",
-    meaning:
-      "A snapshot cannot continue: the driver cannot send back the _id of any document of the last chunk, so the next chunk has no start.",
+    meaning: "No _id in the last chunk can be used in a query, so the snapshot cannot find its next chunk.",
     remedy: "Set a larger snapshot.chunkDocuments, or leave the collection out.",
   },
 } as const satisfies ErrorTable;

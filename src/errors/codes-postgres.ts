@@ -76,7 +76,7 @@ export const POSTGRES_ERRORS = {
     kind: "fatal",
     meaning: "An existing table cannot hold the collection, or PostgreSQL refused to create or extend a table.",
     remedy:
-      "Change the columns in the config, or create the table yourself. Headrace uses an existing table as it is where it fits.",
+      "Change the columns in the config, or create the table yourself. Headrace uses an existing table unchanged if its columns fit.",
   },
   TABLE_NOT_OWNED: {
     kind: "fatal",

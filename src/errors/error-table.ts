@@ -1,5 +1,5 @@
 /**
- * retryable: try again later; poison: only this record fails; fatal: stop with exit code 1; usage: the command line or
+ * retryable: try again later; poison: only this record or signal fails; fatal: stop with exit code 1; usage: the command line or
  * the config is wrong, exit code 2.
  */
 export type ErrorKind = "retryable" | "poison" | "fatal" | "usage";

@@ -74,11 +74,17 @@ function countProblem(columns: number): string {
 class Node {
   readonly #types = new Map<string, number>();
   readonly #fields = new Map<string, Node>();
+  /** Arrays without an item, or with nulls only: they fit every type of array. */
+  #emptyArrays = 0;
   #values = 0;
 
   add(value: unknown, depth: number): void {
     if (value === null || value === undefined) return;
     this.#values++;
+    if (isEmptyArray(value)) {
+      this.#emptyArrays++;
+      return;
+    }
     const type = typeOf(value);
     this.#types.set(type, (this.#types.get(type) ?? 0) + 1);
     if (type === "object") this.addFields(value, depth + 1);
@@ -102,7 +108,7 @@ class Node {
       found.push({ path, type: null, why: this.#values === 0 ? "always null" : "rare" });
     } else {
       const type = this.#columnType();
-      found.push({ path, type, why: type === null ? `mixed: ${[...this.#types.keys()].join(", ")}` : "" });
+      found.push({ path, type, why: type === null ? `mixed: ${this.#foundTypes().join(", ")}` : "" });
     }
   }
 
@@ -115,8 +121,13 @@ class Node {
     if (this.#share("object") >= LEAST_SHARE) return "jsonb";
     const numeric = this.#numericType();
     if (numeric !== null) return numeric;
-    const [type] = [...this.#types].find(([, count]) => count / this.#values >= LEAST_SHARE) ?? [];
+    const type = [...this.#types.keys()].find((name) => this.#share(name) >= LEAST_SHARE);
+    if (type === undefined && this.#emptyArrays / this.#values >= LEAST_SHARE) return "jsonb";
     return type === undefined || type === "object" || type === "other" ? null : type;
+  }
+
+  #foundTypes(): readonly string[] {
+    return [...this.#types.keys(), ...(this.#emptyArrays > 0 ? ["empty array"] : [])];
   }
 
   /** One type that holds all kinds of numbers at this path. */
@@ -128,7 +139,9 @@ class Node {
   }
 
   #share(type: string): number {
-    return this.#values === 0 ? 0 : (this.#types.get(type) ?? 0) / this.#values;
+    const found = this.#types.get(type) ?? 0;
+    const isArray = found > 0 && /^jsonb$|\[\]$/.test(type);
+    return this.#values === 0 ? 0 : (found + (isArray ? this.#emptyArrays : 0)) / this.#values;
   }
 }
 
@@ -153,6 +166,10 @@ function isLong(value: unknown): boolean {
 function binaryType({ sub_type: subtype }: Binary): string {
   if (subtype === Binary.SUBTYPE_UUID) return "uuid";
   return subtype === Binary.SUBTYPE_UUID_OLD ? "other" : "bytea";
+}
+
+function isEmptyArray(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => item === null);
 }
 
 /** jsonb holds every array. */

@@ -40,7 +40,7 @@ export async function sampleCollections(db: Db, size: number): Promise<readonly 
  */
 export function configText(database: string, collections: readonly SampledCollection[]): string {
   const name = database.replaceAll(/[^A-Za-z0-9_-]/g, "_");
-  return `# headrace init wrote this file from a sample of the documents. Read it, then run: headrace check && headrace run
+  return `# headrace init wrote this file from a sample of the documents. Read it, then run: npx headrace check
 # docs/configuration.md describes every setting.
 ${stringify({ name })}mongodb: { uri: "\${MONGODB_URI}", database: ${JSON.stringify(database)} }
 kafka: { brokers: "\${KAFKA_BROKERS}", partitions: 4, replicationFactor: 1 } # replicationFactor: 3 in production
@@ -56,7 +56,7 @@ ${collections.map(collectionText).join("")}`;
 function collectionText({ name, sampled, columns, leftOut }: SampledCollection): string {
   const comment = [
     `sampled documents: ${sampled}`,
-    ...(leftOut.length > 0 ? [`in _extra: ${leftOut.join(", ")}`] : []),
+    ...(leftOut.length > 0 && columns.length > 0 ? [`in _extra: ${leftOut.join(", ")}`] : []),
   ];
   const mapping = Object.fromEntries(
     columns.map((column) => [

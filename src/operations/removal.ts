@@ -171,5 +171,5 @@ async function forgetPosition(kafka: Kafka, name: string, collection: string, si
 }
 
 function running(process: string): HeadraceError {
-  return new HeadraceError("PIPELINE_RUNNING", { message: `The pipeline has a running ${process}.` });
+  return new HeadraceError("PIPELINE_RUNNING", { message: `A ${process} is still running.` });
 }

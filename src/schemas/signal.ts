@@ -130,8 +130,16 @@ function parse<T>(what: "filter" | "id", read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw invalidSignal(`The ${what} is not valid Extended JSON`, error);
+    throw invalidSignal(`The ${what} is not valid Extended JSON${placeOf(error)}`, error);
   }
+}
+
+/** Where the parser stopped, without the text around it, which could hold a value. */
+function placeOf(error: unknown): string {
+  const message = error instanceof SyntaxError ? error.message : "";
+  if (message.startsWith("Unexpected end")) return ": it ends too early";
+  const [place] = /\bat position \d+/.exec(message) ?? [];
+  return place === undefined ? "" : `: the mistake is ${place}`;
 }
 
 /** A zod check. Its message never contains the value. */

@@ -29,6 +29,20 @@ describe("the proposed type", () => {
     const mostly = [...Array.from({ length: 99 }, (_, n) => ({ title: `t${n}` })), { title: new Int32(300) }];
     expect(typesOf(mostly)).toEqual({ title: "text" });
   });
+
+  test.for([
+    ["text[]", [["a"], [], [null]]],
+    ["text[]", [[], [], ["a"]]],
+    ["jsonb", [[], [{ b: true }]]],
+    ["jsonb", [[], []]],
+  ] as const)("%s also holds empty arrays", ([type, values]) => {
+    expect(typesOf(values.map((field) => ({ field })))).toEqual({ field: type });
+  });
+
+  test("is none if empty arrays are mixed with other values", () => {
+    const { columns, leftOut } = proposeColumns([{ field: [] }, { field: "a" }]);
+    expect({ columns, leftOut }).toEqual({ columns: [], leftOut: ["field (mixed: text, empty array)"] });
+  });
 });
 
 test("fields of sub-documents get their own columns; a map with many names gets one jsonb column", () => {

@@ -36,6 +36,14 @@ test.each([
   expect(() => decodeSignal(text)).toThrow(expect.objectContaining({ code: "SIGNAL_INVALID", kind: "usage" }));
 });
 
+test.each([
+  ["{status: 1}", "The filter is not valid Extended JSON: the mistake is at position 1."],
+  ['{"status":', "The filter is not valid Extended JSON: it ends too early."],
+  ['{"status":secret}', "The filter is not valid Extended JSON."],
+])("an error says where a filter is wrong if the parser says it: %s", (text, message) => {
+  expect(() => readFilter(text)).toThrow(expect.objectContaining({ message }));
+});
+
 test("an error shows neither filter nor id", () => {
   const text = String.raw`{"type":"snapshot","collection":"a","ids":[{"id":"secret"}]}`;
   expect(() => decodeSignal(text)).toThrow(expect.objectContaining({ message: expect.not.stringContaining("secret") }));

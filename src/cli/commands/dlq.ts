@@ -73,7 +73,7 @@ function discardCommand(): Command {
   return onDeadLetters(command, async ({ access, config, signal }) => {
     const { all, json } = command.opts<{ all?: true; json?: true }>();
     if (all !== true && command.args.length === 0 && !isFiltered(command)) {
-      process.stderr.write("error: give ids, a filter or --all\n");
+      process.stderr.write("error: give ids, --all, or one of --table, --error, --since, --until, --key\n");
       return EXIT_USAGE;
     }
     const filter = filterOf(command, command.args);

@@ -14,6 +14,8 @@ interface InitOptions {
 }
 
 const DEFAULT_FILE = "headrace.yaml";
+/** The config that is written takes the addresses from these. */
+const VARIABLES = ["MONGODB_URI", "KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "POSTGRES_URL"];
 
 export function initCommand(): Command {
   const command = new Command("init")
@@ -67,10 +69,11 @@ function report(file: string, collections: readonly SampledCollection[]): string
     ({ name, columns }) =>
       `  ${name} (${columns.length === 0 ? "one jsonb column" : `typed columns: ${columns.length}`})`,
   );
-  const check = file === DEFAULT_FILE ? "headrace check" : `headrace check -c ${file}`;
+  const check = file === DEFAULT_FILE ? "npx headrace check" : `npx headrace check -c ${file}`;
+  const unset = VARIABLES.filter((name) => (process.env[name] ?? "") === "");
   return `Wrote ${file}:
 ${lines.join("\n")}
-Next: read the file, set MONGODB_URI, KAFKA_BROKERS, SCHEMA_REGISTRY_URL and POSTGRES_URL in the environment, and run
+Next: read the file${unset.length === 0 ? "" : `, set ${unset.join(", ")} in the environment`}, and run
 ${check}
 `;
 }

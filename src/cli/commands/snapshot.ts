@@ -13,7 +13,9 @@ interface SnapshotOptions {
 
 export function snapshotCommand(): Command {
   const command = new Command("snapshot")
-    .description("Read a collection, or some of its documents, again. Deletes only rows of --ids without a document.")
+    .description(
+      "Read a collection, or some of its documents, again. Deletes no rows, except those of --ids whose document is gone.",
+    )
     .requiredOption("--collection <name>", "the collection to read")
     .option("--filter <json>", "only the documents that this MongoDB query finds, in Extended JSON")
     .option("--ids <json...>", `only the documents of these _ids, in Extended JSON: 7, '"abc"', '{"$oid":"…"}'`)

@@ -14,7 +14,7 @@ export function verifyCommand(): Command {
     .option("--collection <name>", "compare only this collection; can be repeated", addName)
     .option(
       "--wait <seconds>",
-      "how long to wait for the pipeline to catch up before a difference counts",
+      "how long to wait for the pipeline to catch up before a difference is reported",
       parseSeconds,
       30,
     );

@@ -27,7 +27,7 @@ export async function* checkKafka(
   yield reachable;
   if (client === undefined || reachable.problem !== null) return;
   const kafka = client;
-  yield await runCheck("kafka", "can tell the topics of all collections apart", async () =>
+  yield await runCheck("kafka", "the collections' topic names do not collide", async () =>
     checkTopicNames(config.name, config.mongodb.database, collections),
   );
   yield await runCheck("kafka", "has enough brokers for the replication factor", () =>

@@ -187,6 +187,6 @@ function filterFailed(error: unknown): HeadraceError {
 
 function noBound(collection: string, count: number): HeadraceError {
   return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", {
-    message: `The snapshot of ${JSON.stringify(collection)} cannot continue: the driver cannot send back the _id of any of ${count} documents (dates outside JavaScript's range, text that is not UTF-8, or a name that occurs twice).`,
+    message: `The snapshot of ${JSON.stringify(collection)} cannot find its next chunk: none of the _ids of the last ${count} documents can be used in a query (dates outside JavaScript's range, text that is not UTF-8, or a name that occurs twice).`,
   });
 }

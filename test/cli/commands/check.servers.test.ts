@@ -187,7 +187,7 @@ describe("headrace check", () => {
     await pipeline.db.createCollection("a.b");
     await pipeline.db.createCollection("a_b");
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toContain("✗ can tell the topics of all collections apart");
+    expect(stdout).toContain("✗ the collections' topic names do not collide");
     expect(exitCode).toBe(1);
   });
 });

@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import { configText } from "../../src/operations/propose-config.ts";
+
+const rare = { name: "carts", sampled: 3, leftOut: ["note (rare)"] };
+
+test("the config names the fields that stay in _extra", () => {
+  const text = configText("shop", [{ ...rare, columns: [{ name: "sku", path: ["sku"], type: "text" }] }]);
+  expect(text).toContain("# in _extra: note (rare)\n");
+});
+
+test("a collection without columns has no _extra, so the config names no fields for it", () => {
+  const text = configText("shop", [{ ...rare, columns: [] }]);
+  expect(text).toContain("  # sampled documents: 3\n  carts: {}\n");
+  expect(text).not.toContain("in _extra:");
+});
