@@ -54,8 +54,8 @@ export interface FetchedBatch extends TopicPartition {
 /** Kafka's side: one member of the consumer group. */
 export interface RecordLog {
   /**
-   * Reads until `signal` aborts; resolves when the batches in work have ended. Rejects with the first error of a
-   * callback, unless that is the reason of the callback's signal, or with a HeadraceError of its own.
+   * Reads until `signal` aborts; then resolves when the batches being applied have ended. Rejects with the first error of
+   * a callback, unless that is the reason of the callback's signal, or with a HeadraceError of its own.
    */
   run(callbacks: RecordLogCallbacks, options: { signal: AbortSignal }): Promise<void>;
 }

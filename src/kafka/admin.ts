@@ -44,8 +44,8 @@ export function fetchLogBounds(kafka: Kafka, topics: readonly string[]): Promise
 }
 
 /**
- * The current ends of the topics for read_committed readers, as targets of a run that stops there. Kafka acknowledges a
- * commit before it writes the markers: the last transaction counts only once its producer has begun another one.
+ * The current ends of the topics for read_committed readers, for a run that stops there. Kafka acknowledges a commit
+ * before it writes the markers, so the last transaction is surely included only after its producer has begun another one.
  * @throws HeadraceError
  */
 export async function fetchEndOffsets(kafka: Kafka, topics: readonly string[]): Promise<PartitionOffset[]> {

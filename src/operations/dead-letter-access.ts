@@ -19,7 +19,7 @@ export interface DeadLetterAccess extends DeadLetterSources {
   close(): Promise<void>;
 }
 
-/** Connects when it is used. The caller must close it. @throws HeadraceError TLS_FILE_UNREADABLE */
+/** Connects on first use. The caller must close it. @throws HeadraceError TLS_FILE_UNREADABLE */
 export async function openDeadLetterAccess(config: Config, logger: Logger): Promise<DeadLetterAccess> {
   const kafka = await kafkaClient(config, logger);
   const client = postgresClient(config);

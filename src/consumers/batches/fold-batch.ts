@@ -34,9 +34,9 @@ export function foldBatch(changes: readonly Change[]): readonly RowGroup[] {
 }
 
 /**
- * The truncate with the highest version; it covers the others. Its place among the changes does not matter: older
- * changes go, before and behind it; newer ones stay. `cutBatch` puts it first all the same, so that rows of a new
- * snapshot do not disappear for a moment.
+ * The truncate with the highest version; it covers the others. Its place among the changes does not matter for the
+ * result: older changes are dropped and newer ones stay. `cutBatch` puts it first so that rows of a new snapshot do not
+ * disappear for a moment.
  */
 export function newestTruncate(changes: readonly Change[]): Change | undefined {
   let newest: Change | undefined;

@@ -16,7 +16,7 @@ import type {
 export interface DeadLetter {
   /** `topic/partition/offset` of the origin. Users name the dead letter by it. */
   readonly id: string;
-  /** Where the failed record is. The producer's dead letters have no record: then where the first one of the document is. */
+  /** Where the failed record is. A dead letter of the producer has no record: then where the document's first one is. */
   readonly origin: DeadLetterOrigin;
   /** The topic that the record came from or should go to. */
   readonly topic: string | null;
@@ -82,7 +82,7 @@ export interface DeadLetterDetails {
   readonly outcome: DeadLetterOutcome | null;
 }
 
-/** @returns null where the topic has no such dead letter, or no longer */
+/** @returns null if the topic does not have this dead letter, or no longer has it */
 export async function showDeadLetter(
   { reader, outcomes }: Pick<DeadLetterSources, "reader" | "outcomes">,
   id: string,

@@ -82,7 +82,7 @@ export class PostgresClient {
       if (connection.getTransactionStatus() !== "I") await session.rollBack();
       return result;
     } catch (error) {
-      // Without asking for the status: the driver throws before it knows the new one.
+      // Rolls back whatever the transaction's status: the driver throws before it knows the new status.
       await session.rollBack().catch(() => session.abandon());
       // The address may lead to another server now, or the server's mode may have changed. This session would not notice.
       if (sqlStateOf(error) === READ_ONLY) session.abandon();

@@ -33,8 +33,8 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   }
 
   /**
-   * Waits until no other transaction writes keys of the partition. A row of `next_offset`; no row where the partition
-   * has no progress.
+   * Waits until no other transaction writes keys of the partition. Returns a row with `next_offset`; no row if the
+   * partition has no progress.
    */
   lockProgress({ topic, partition }: TopicPartition): Query {
     return {

@@ -17,7 +17,7 @@ const LOCK = { text: "SELECT pg_advisory_xact_lock(hashtextextended('headrace', 
 /** Long, because widening a column may rewrite the table. */
 const DDL_TIMEOUT_MS = 60 * 60 * 1000;
 
-/** A session that waits for an exclusive lock blocks all sessions behind it. So it gives up soon and tries again. */
+/** A session that waits for an exclusive lock blocks all sessions behind it. So it stops waiting soon and tries again. */
 const DDL_LIMITS = { text: `SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = ${DDL_TIMEOUT_MS}` };
 
 /** SQLSTATEs of an object that another session, without Headrace's lock, created at the same moment. */

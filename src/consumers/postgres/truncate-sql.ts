@@ -77,9 +77,9 @@ WHERE floor.relation = $1
   }
 
   /**
-   * Looks at the next rows by `_id` and deletes those older than `floor`, except for keys with a newer dead letter. A row of
-   * `last`, the last key that it looked at, as text; no row where there is none behind `after`. By key and not by ctid: a
-   * row keeps its key when another session updates it, and in a partitioned table a ctid is not unique.
+   * Looks at the next rows by `_id` and deletes those older than `floor`, except for keys with a newer dead letter. Returns
+   * one row with `last`, the last key that it looked at, as text; no row if there is no key after `after`. It goes by key
+   * and not by ctid: a row keeps its key when another session updates it, and in a partitioned table a ctid is not unique.
    */
   sweepStep(table: TableName, { floor, after, rows, locked }: SweepStep): Query {
     const name = quoteTable(table);

@@ -10,11 +10,11 @@ const SWEEP_STEP_ROWS = 5_000;
  * consumer that reaches the record marks its partition. With the last mark v becomes the table's floor, and the table is
  * swept: older rows are deleted.
  *
- * From its mark on, a partition drops older changes, wherever they come from: later in the log, delivered again, or
- * replayed. So when all partitions are marked, nothing can write a row older than the floor.
+ * A marked partition drops all older changes: those later in the log, those delivered again, and replays. So when all
+ * partitions are marked, nothing can write a row older than the floor.
  *
- * The sweep spares a row whose key has a dead letter that is not older than the floor: the document exists, but could not
- * be applied. It spares the row also where that letter is closed, because a replay made the row as new as the letter.
+ * The sweep keeps a row whose key has a dead letter that is not older than the floor: the document exists, but could not
+ * be applied. It also keeps the row if that letter is closed, because a replay made the row as new as the letter.
  */
 export class PostgresTruncates {
   readonly #client: PostgresClient;

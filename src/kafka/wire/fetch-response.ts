@@ -6,7 +6,7 @@ import { kafkajsRequest } from "./kafkajs-internals.ts";
 import { isAbort, readBatch, readRecords } from "./record-batch.ts";
 import type { FetchedRecord, RecordBatch } from "./record-batch.ts";
 
-/** What of a Fetch request is needed to read the response. */
+/** The part of a Fetch request that is needed to read the response. */
 export interface FetchRequest {
   readonly topics: readonly {
     readonly topic: string;
@@ -179,11 +179,11 @@ class ResponseReader {
     return this.#bytes.subarray(start, this.#at);
   }
 
-  /** @returns where it was before */
+  /** @returns the place before the bytes that were skipped */
   #advance(count: number): number {
     const start = this.#at;
     this.#at += count;
-    if (this.#at > this.#bytes.length) throw unreadable("A Fetch response, which ends within a value,");
+    if (this.#at > this.#bytes.length) throw unreadable("A Fetch response, which ends in the middle of a value,");
     return start;
   }
 }

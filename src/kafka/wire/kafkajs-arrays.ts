@@ -2,8 +2,8 @@ import type { Message } from "kafkajs";
 import type { FetchedRecord } from "./record-batch.ts";
 
 // kafkajs 2.2.4 calls `reduce` and `filter` on arrays of records and does slow work for each record in the callbacks.
-// The objects here look like those arrays, but the methods return the known result and call nothing. They fit the lines
-// of kafkajs that are named here and nothing else. docs/adr/0005 has what the callbacks cost.
+// The objects here look like those arrays, but the methods return the known result and call nothing. They work
+// only for the lines of kafkajs that are named here. docs/adr/0005 says what the callbacks cost.
 
 /**
  * For src/producer/groupMessagesPerPartition.js:6, where `messages.reduce(…)` copies all records of a partition for each

@@ -65,7 +65,7 @@ function oldFormat(magic: number | undefined): HeadraceError {
   });
 }
 
-/** A record as it stands in Kafka. Its bytes are part of the whole response, which stays in memory with them. */
+/** A record as Kafka stores it. Its bytes are a view of the whole response, which stays in memory as long as they do. */
 export interface FetchedRecord {
   readonly topic: string;
   readonly partition: number;

@@ -4,7 +4,7 @@ import { copyBytes } from "../../schemas/formats/bytes.ts";
 const INITIAL_BYTES = 256 * 1024;
 /** The largest buffer that is kept for the next batch. Only a single huge record makes a batch larger. */
 const KEPT_BYTES = 2 * 1024 * 1024;
-/** The most bytes that a record's length, which stands in front of it, can take. */
+/** The most bytes that the length in front of a record can take. */
 const LENGTH_BYTES = 5;
 
 type Header = readonly [name: Buffer, value: Buffer | null];

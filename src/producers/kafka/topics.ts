@@ -56,7 +56,7 @@ export class KafkaTopics implements TopicCatalog {
         "max.message.bytes": MAX_MESSAGE_BYTES,
       }),
       this.#definition(signalsTopic(name), 1, {
-        // Signals wait for a stopped producer, and a restarted one reads the signal in work again.
+        // Signals wait while the producer is stopped, and a restarted producer reads the unfinished signal again.
         "retention.ms": retentionMs === -1 ? -1 : Math.max(retentionMs, SIGNAL_RETENTION_MS),
         "max.message.bytes": MAX_MESSAGE_BYTES,
       }),

@@ -90,7 +90,7 @@ export class ChangeStream {
       ? await cursor.open(aggregateCommand(this.#at, this.#withDocuments, this.#options))
       : await cursor.more({ batchSize: BATCH_EVENTS, maxTimeMS: maxAwaitTimeMs });
     const batch = streamBatch(reply, this.#at, isFirst);
-    // A cursor ends with an invalidate, and the next one begins behind it.
+    // A cursor ends after an invalidate event, and the next one starts after that event.
     const isDone = cursor.isAtEnd || (!this.#withDocuments && batch.events.length > 0);
     if (isDone) {
       this.#withDocuments = true;

@@ -30,7 +30,7 @@ const STEP_BYTES = 8 * 1024 * 1024;
  * up to it later batches are resolved, too, also after a restart.
  *
  * A batch with large documents gives several steps. The position of all but the last is before the batch, with a horizon
- * that tells a restart what has been published.
+ * from which a restart knows what has been published.
  */
 export class ExactStream implements Endless<StreamStep> {
   readonly #db: Db;
@@ -49,7 +49,7 @@ export class ExactStream implements Endless<StreamStep> {
   }
 
   /**
-   * Reads the next step. The first one has no events: it tells where the stream begins.
+   * Reads the next step. The first one has no events, only the position where the stream begins.
    * @param maxAwaitTimeMs how long the server waits for events before a step without any
    * @throws HeadraceError as `ChangeStream.next` and `meaningOf`
    */

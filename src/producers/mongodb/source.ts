@@ -95,7 +95,7 @@ export class MongoSource implements ChangeSource {
   }
 }
 
-/** If signals were lost, the progress of the signal in work is dropped. */
+/** If signals were lost, the current signal is lost too, so its progress is dropped. */
 function withSignals(position: Position, { start }: OpenSignals): Position {
   return position.signals.offset === start ? position : { ...position, signals: { offset: start, after: null } };
 }

@@ -8,7 +8,7 @@ import type { ChangeEvent, DocumentEvent, Version } from "../../schemas/change-e
 import type { Chunk, ChunkRequest } from "./chunk-reader.ts";
 import type { KeyOf } from "./plan-images.ts";
 
-/** The chunks in work, and the keys that are remembered for them. */
+/** The chunks that are not published yet, and the keys that are remembered for them. */
 export interface ChunksInWork {
   /** The request that is being read. */
   readonly asked: ChunkRequest | null;
@@ -58,7 +58,7 @@ export function countKeys({ remembered }: ChunksInWork): number {
   return remembered.reduce((count, { keys }) => count + keys.size, 0);
 }
 
-/** The chunk's events, without the keys of which the stream has had a newer version. */
+/** The chunk's events, except for keys that had a newer version in the stream. */
 export function eventsOf(
   { collection, documents, absent, deadLetters, version }: Chunk,
   remembered: readonly StreamKeys[],

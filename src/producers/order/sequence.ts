@@ -93,7 +93,7 @@ type Arrival =
   | { readonly kind: "step"; readonly step: StreamStep }
   | { readonly kind: "chunks"; readonly chunks: readonly Chunk[] }
   | { readonly kind: "signal"; readonly signal: LoggedSignal }
-  /** The signal in work cannot be carried out. */
+  /** The current signal cannot be carried out. */
   | { readonly kind: "failed"; readonly error: unknown; readonly offset: bigint }
   /** A held chunk can be published. */
   | { readonly kind: "ready" };
@@ -137,7 +137,7 @@ async function restUntil(time: number): Promise<void> {
   if (restMs > 0) await sleep(restMs);
 }
 
-/** A signal that cannot be read by is skipped. Any other failed read ends the sequence. */
+/** A signal is skipped if MongoDB cannot read by its filter. Any other failed read ends the sequence. */
 function failedRead(error: unknown, { asked }: Timeline): Arrival {
   const offset = asked?.selection?.offset;
   if (offset === undefined || errorKind(error) !== "poison") throw error;

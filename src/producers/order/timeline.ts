@@ -52,7 +52,7 @@ export interface TimelineOptions {
 export interface Timeline extends ChunksInWork {
   /** After everything that has been published. */
   readonly position: Position;
-  /** The selection of the signal in work. Null also for a signal that restarts the collection's own snapshot. */
+  /** The selection of the current signal. A signal that restarts the collection's own snapshot has none. */
   readonly selection: Selection | null;
 }
 
@@ -150,12 +150,12 @@ export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1
 }
 
 /**
- * Begins the next signal; none may be in work. It restarts the collection's own snapshot, or it becomes the selection in
- * work until its last chunk is published.
+ * Starts the next signal; the one before must be finished. It restarts the collection's own snapshot, or it becomes the
+ * current selection until its last chunk is published.
  */
 export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal): Published {
   const { position } = timeline;
-  if (timeline.selection !== null) throw new Error("takeSignal() was called while another signal is in work");
+  if (timeline.selection !== null) throw new Error("takeSignal() was called before the current signal was finished");
   if (signal === null) return passSignal(timeline, offset);
   const { collection } = signal;
   if (signal.type === "snapshot" && (signal.filter !== undefined || signal.ids !== undefined)) {
@@ -176,7 +176,7 @@ export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal)
   );
 }
 
-/** Skips a signal: one in work that failed, or a record that is no valid signal. */
+/** Skips the current signal, which failed, or a record that is not a valid signal. */
 export function passSignal(timeline: Timeline, offset: bigint): Published {
   const { position, held, asked } = timeline;
   return published(

@@ -117,7 +117,7 @@ export class ColumnsWriter {
     }
   }
 
-  /** Appends what no column holds of an open document. @returns whether there is anything */
+  /** Appends the fields of an open document that no column holds. @returns whether there are any */
   #appendRest(document: Buffer, node: PathNode, level: number): boolean {
     const out = this.#out;
     const index = this.#index;

@@ -1,6 +1,6 @@
 /**
  * Writes one BSON value of a column in the column's Avro type. Made once per column and output.
- * @param type the BSON type of the value, which stands in `bytes` from `start` to `end`
+ * @param type the BSON type of the value, which is in `bytes` from `start` to `end`
  * @returns true if PostgreSQL will give the same value back. Otherwise false: the caller drops the bytes written so far
  */
 export type Fit = (bytes: Buffer, type: number, start: number, end: number) => boolean;
