@@ -178,7 +178,7 @@ test("records in the format from before Kafka 0.11 are refused", async () => {
   await expect(decodeBatch(responseBytes(old, []), 5n)).rejects.toMatchObject({ code: "KAFKA_TOO_OLD", kind: "fatal" });
 });
 
-test("a response that ends within a value is refused", async () => {
+test("a response that ends in the middle of a value is refused", async () => {
   const response = responseBytes(Buffer.alloc(100), []);
 
   for (const length of [2, 20, response.length - 1]) {
