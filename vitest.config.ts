@@ -6,6 +6,8 @@ const dockerTests = HEADRACE_STACK === "docker" ? ["test/**/*.docker.test.ts"] :
 
 export default defineConfig({
   test: {
+    // Most of a test with servers is waiting: two at a time keep two cores busy.
+    maxWorkers: 2,
     reporters: reportFile ? ["default", ["json", { outputFile: reportFile }]] : ["default"],
     projects: [
       {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { serverEnvironment } from "./stack/server-urls.ts";
 import type { ServerUrls } from "./stack/server-urls.ts";
 
@@ -28,9 +28,11 @@ export function claimEnvFile(path: string): void {
   }
 }
 
+/** Writes the file so that whoever waits for it finds it whole: it gets its name last. */
 export function writeEnvFile(path: string, urls: ServerUrls): void {
-  rmSync(path, { force: true });
-  writeFileSync(path, formatEnvFile(urls, process.pid), { flag: "wx", mode: 0o600 });
+  const unnamed = `${path}.${process.pid}`;
+  writeFileSync(unnamed, formatEnvFile(urls, process.pid), { flag: "wx", mode: 0o600 });
+  renameSync(unnamed, path);
 }
 
 function readIfThere(path: string): string | undefined {

@@ -22,6 +22,7 @@ const CONSUMERS = [
   "consumers/kafka",
   "consumers/postgres",
   "consumers/dead-letters",
+  "consumers/register",
   "consumers/upkeep",
 ];
 
@@ -35,7 +36,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "schemas/keys": { may: ["errors", "schemas/formats", "schemas/mapping"], packages: ["bson"] },
   schemas: { may: ["errors", "schemas/mapping", "schemas/keys"], packages: ["bson", "zod"] },
   "schemas/registry": {
-    may: ["errors", "schemas/formats", "schemas/mapping"],
+    may: [...GROUND, "schemas/formats", "schemas/mapping"],
     packages: ["@kafkajs/confluent-schema-registry", "avsc"],
   },
   "schemas/encoding": { may: ["errors", ...CONTRACT] },
@@ -43,6 +44,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 
   kafka: { may: [...GROUND, "kafka/wire", "schemas/formats", "schemas/partitions.ts"], packages: ["kafkajs"] },
   "kafka/wire": { may: [...GROUND, "schemas/formats", "schemas/partitions.ts"], packages: ["kafkajs"] },
+
+  postgres: { may: ["errors"] },
 
   config: { may: ["errors", "schemas", "schemas/mapping"], packages: ["zod", "yaml"] },
 
@@ -65,15 +68,33 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "consumers/batches": { may: [...GROUND, ...ALL_SCHEMAS, "consumers/ports.ts"] },
   "consumers/kafka": {
     may: [...GROUND, ...ALL_SCHEMAS, "kafka", "kafka/wire", "consumers/ports.ts", "consumers/batches/log-bounds.ts"],
-    packages: ["kafkajs"],
+    packages: ["kafkajs/types"],
+  },
+  "consumers/register": {
+    may: [
+      ...GROUND,
+      "consumers/ports.ts",
+      ...["catalog", "client", "internal-tables", "table-errors", "upsert-sql"].map(
+        (file) => `consumers/postgres/${file}.ts`,
+      ),
+    ],
   },
   "consumers/postgres": {
-    may: [...GROUND, ...ALL_SCHEMAS, "consumers/ports.ts", "consumers/batches/fold-batch.ts"],
+    may: [...GROUND, ...ALL_SCHEMAS, "postgres", "consumers/ports.ts", "consumers/batches/fold-batch.ts"],
     packages: ["pg"],
   },
   "consumers/dead-letters": {
-    may: [...GROUND, ...ALL_SCHEMAS, "kafka", "consumers/ports.ts", "consumers/batches", "consumers/kafka"],
-    packages: ["kafkajs"],
+    may: [
+      ...GROUND,
+      ...ALL_SCHEMAS,
+      "kafka",
+      "consumers/ports.ts",
+      "consumers/batches",
+      "consumers/kafka",
+      "consumers/postgres/upsert-sql.ts",
+    ],
+    types: ["consumers/postgres/client.ts"],
+    packages: ["kafkajs/types"],
   },
   "consumers/upkeep": {
     may: [...GROUND, ...ALL_SCHEMAS, "consumers/ports.ts", "consumers/batches"],
@@ -86,19 +107,36 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
 
   operations: {
-    may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS],
-    packages: ["mongodb/types", "kafkajs"],
+    may: [...GROUND, "operations/register", "config", "kafka", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS],
+    packages: ["mongodb/types", "kafkajs/types"],
   },
   "operations/checks": {
-    may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...PRODUCERS, ...CONSUMERS, "operations"],
+    may: [
+      ...GROUND,
+      "config",
+      "kafka",
+      ...ALL_SCHEMAS,
+      ...PRODUCERS,
+      ...CONSUMERS,
+      "operations",
+      "operations/register",
+    ],
     packages: ["mongodb/types", "kafkajs/types", "@kafkajs/confluent-schema-registry/types"],
+  },
+  "operations/register": {
+    may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...CONSUMERS, "operations", "producers/mongodb/collections.ts"],
+    packages: ["kafkajs/types"],
   },
   "operations/dead-letters": {
     may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...CONSUMERS, "operations"],
     packages: ["kafkajs/types"],
   },
   "operations/propose-config.ts": {
-    may: ["operations/propose-columns.ts", ...["collections", "errors"].map((file) => `producers/mongodb/${file}.ts`)],
+    may: [
+      "operations/propose-columns.ts",
+      "schemas/collection-names.ts",
+      ...["collections", "errors"].map((file) => `producers/mongodb/${file}.ts`),
+    ],
     packages: ["mongodb/types", "yaml"],
   },
   "operations/propose-columns.ts": { may: ["schemas", "schemas/mapping"], packages: ["mongodb"] },
@@ -108,6 +146,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [
       ...GROUND,
       "config",
+      "postgres",
       "schemas",
       "schemas/mapping",
       "schemas/registry",
@@ -116,7 +155,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...["client", "collections", "errors", "cluster-time"].map((file) => `producers/mongodb/${file}.ts`),
       "consumers/ports.ts",
       "consumers/dead-letters",
-      "consumers/postgres/errors.ts",
+      ...["errors", "stored-key"].map((file) => `consumers/postgres/${file}.ts`),
       ...["connections", "context", "pipeline-reader", "dead-letter-access", "signals", "source-database"].map(
         (file) => `operations/${file}.ts`,
       ),

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { claimEnvFile, writeEnvFile } from "./env-file.ts";
-import { serverEnvironment } from "./stack/server-urls.ts";
+import { serverEnvironment, serverVariables } from "./stack/server-urls.ts";
 import { startStack } from "./stack/stack.ts";
+import type { Stack } from "./stack/types.ts";
 
 const interrupted = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupted.abort());
@@ -27,7 +28,7 @@ async function run(envFile: string): Promise<void> {
     console.log(`\nThe servers are up. Their addresses are also in ${envFile}:\n`);
     for (const [variable, value] of Object.entries(serverEnvironment(stack))) console.log(`  ${variable}=${value}`);
     console.log(`\nIn another shell:  set -a; . ${envFile.includes("/") ? "" : "./"}${envFile}; set +a`);
-    console.log("Ctrl-C stops the servers and removes their data.");
+    console.log(whatEnds(stack, envFile));
     const keepAlive = setInterval(() => {}, 2 ** 31 - 1);
     if (!interrupted.signal.aborted) await once(interrupted.signal, "abort");
     clearInterval(keepAlive);
@@ -36,4 +37,11 @@ async function run(envFile: string): Promise<void> {
     await stack.stop();
     rmSync(envFile, { force: true });
   }
+}
+
+function whatEnds({ restarts }: Stack, envFile: string): string {
+  const started = Object.keys(restarts).length;
+  if (started === 0) return `No server was started here: Ctrl-C only removes ${envFile}.`;
+  const which = started < serverVariables.length ? "servers that were started here" : "servers";
+  return `Ctrl-C stops the ${which} and removes their data.`;
 }

@@ -3,14 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MongoClient } from "mongodb";
 import type { Db, Document } from "mongodb";
 import { REPLICA_SET } from "./server-settings.ts";
-import type { StartedServer } from "./types.ts";
+import type { Restart, StartedServer } from "./types.ts";
 
 /** A mongod that answers. */
 export interface MemberServer {
   /** `host:port`, as clients and the other members reach it. */
   readonly host: string;
-  /** Crashes the member and starts it again. */
-  readonly restart: () => Promise<void>;
+  readonly restart: Restart;
 }
 
 /**
@@ -22,8 +21,8 @@ export async function formReplicaSet(members: readonly MemberServer[], signal: A
   await repeatUntil(signal, () => becomesPrimary(hosts));
   return {
     url: `mongodb://${hosts.join(",")}/?replicaSet=${REPLICA_SET}`,
-    restart: async () => {
-      await members[await primaryOf(hosts)]?.restart();
+    restart: async (whileStopped) => {
+      await members[await primaryOf(hosts)]?.restart(whileStopped);
       await repeatUntil(signal, () => primaryOf(hosts));
     },
   };

@@ -1,10 +1,13 @@
 // Each function resolves if a client can use the server, and rejects as long as it cannot.
-import { Kafka, logLevel } from "kafkajs";
+import { logLevel } from "kafkajs";
+import type { KafkaConfig } from "kafkajs";
 import { Client } from "pg";
+import { newKafka } from "../../src/kafka/client.ts";
 
-export async function kafkaAnswers(broker: string): Promise<void> {
-  const admin = new Kafka({
+export async function kafkaAnswers(broker: string, sasl?: KafkaConfig["sasl"]): Promise<void> {
+  const admin = newKafka({
     brokers: [broker],
+    ...(sasl === undefined ? {} : { sasl }),
     logLevel: logLevel.NOTHING,
     connectionTimeout: 2000,
     requestTimeout: 2000,

@@ -22,9 +22,11 @@ export interface StartOptions {
   readonly hasElections: boolean;
 }
 
+/** Crashes a server and starts it again with its data, at the same address. */
+export type Restart = (whileStopped?: () => Promise<void>) => Promise<void>;
+
 /** A server that answers its clients. */
 export interface StartedServer {
   readonly url: string;
-  /** Crashes the server and starts it again with its data, at the same address. */
-  readonly restart: () => Promise<void>;
+  readonly restart: Restart;
 }

@@ -1,3 +1,4 @@
+import type { Kafka } from "kafkajs";
 import type { MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import type { KafkaProxy } from "../../test/support/kafka-proxy.ts";
@@ -31,6 +32,17 @@ export interface TortureContext {
   readonly tables: readonly { readonly name: string; readonly number: string }[];
   /** Runs `headrace …` on the pipeline's config to its end. */
   readonly run: (...args: string[]) => Promise<CommandResult>;
+  /** Changes the config, for the processes and commands that start from now on. No change: the first config. */
+  readonly configure: (change?: (first: TortureConfig) => object) => Promise<void>;
+  /** Connects to Kafka directly. */
+  readonly kafka: Kafka;
+}
+
+/** The parts of the config that faults change. */
+export interface TortureConfig {
+  readonly name: string;
+  readonly kafka: object;
+  readonly collections: Readonly<Record<string, object>>;
 }
 
 /** What a fault disturbs. Two faults that share a part never run at the same time. */

@@ -9,6 +9,7 @@ import { seededRandom } from "../../test/support/random.ts";
 import { startStack } from "../stack/stack.ts";
 import type { Stack } from "../stack/types.ts";
 import type { TortureContext } from "./fault.ts";
+import { lifeFaults } from "./faults/life.ts";
 import { mongodbFaults } from "./faults/mongodb.ts";
 import { networkFaults } from "./faults/network.ts";
 import { postgresFaults } from "./faults/postgres.ts";
@@ -102,7 +103,7 @@ async function run(pipeline: TorturePipeline, { minutes, seed, kinds }: Options)
   const writing = new Writing(model, random);
   const context: TortureContext = { ...pipeline, fleet, writing };
   const restarts = restartFaults(pipeline.restarts);
-  const all = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults, ...restarts];
+  const all = [...processFaults, ...networkFaults, ...postgresFaults, ...mongodbFaults, ...restarts, ...lifeFaults];
   const faults = all.filter(({ kind }) => kinds.test(kind));
   const schedule: Schedule = new Schedule({ faults, context, report });
   // Also if an interrupt ends this process.

@@ -2,8 +2,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { logLevel } from "kafkajs";
 import { MongoClient } from "mongodb";
 import { Pool, escapeIdentifier } from "pg";
+import { newKafka } from "../../src/kafka/client.ts";
 import { createAuditedTables } from "../../test/support/audit-trail.ts";
 import { startKafkaProxy } from "../../test/support/kafka-proxy.ts";
 import { columnsOf, mappingOf, numberIn } from "../../test/support/model-tables.ts";
@@ -20,10 +22,7 @@ import type { Command } from "./fleet.ts";
 export const collections = ["typed", "typed_hot", "plain", "plain_hot"] as const;
 
 /** A pipeline whose processes reach the servers only through proxies. */
-export interface TorturePipeline
-  extends
-    Pick<TortureContext, "proxies" | "restarts" | "mongodb" | "postgres" | "postgresUser" | "tables" | "run">,
-    AsyncDisposable {
+export interface TorturePipeline extends Omit<TortureContext, "fleet" | "writing">, AsyncDisposable {
   readonly name: string;
   /** Folder of the processes' logs. */
   readonly folder: string;
@@ -48,7 +47,11 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
   const proxies = await startProxies(stack);
   const configFile = join(folder, "headrace.yaml");
   const postgresUrl = await createUser(postgres, name, stack.postgresUrl);
-  await writeFile(configFile, JSON.stringify(configOf(name, { ...stack, postgresUrl }, proxies)), { mode: 0o600 });
+  const first = configOf(name, { ...stack, postgresUrl }, proxies);
+  const configure: TortureContext["configure"] = async (change) => {
+    await writeFile(configFile, JSON.stringify(change?.(first) ?? first), { mode: 0o600 });
+  };
+  await configure();
   let started = 0;
   return {
     name,
@@ -60,6 +63,8 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
     restarts: stack.restarts,
     tables: collections.map((each) => ({ name: each, number: numberIn(each) })),
     run: (...args) => headrace([...args, "-c", configFile], process.env),
+    configure,
+    kafka: newKafka({ brokers: stack.kafkaBrokers.split(","), logLevel: logLevel.NOTHING }),
     createProcess: (command) =>
       new HeadraceProcess({
         args: [command, "-c", configFile],
@@ -68,7 +73,8 @@ export async function makePipeline(stack: Stack): Promise<TorturePipeline> {
       }),
     [Symbol.asyncDispose]: async () => {
       for (const proxy of Object.values(proxies)) await proxy.close();
-      await dropPipeline({ name, stack, source: mongodb, target: postgres });
+      for (const each of [renamed(name), name])
+        await dropPipeline({ name: each, stack, source: mongodb, target: postgres });
       const user = escapeIdentifier(name);
       await postgres.query(`REASSIGN OWNED BY ${user} TO CURRENT_USER; DROP ROLE ${user}`);
       await mongodb.close();
@@ -108,7 +114,10 @@ function throughProxy(url: string, { host, port }: { readonly host: string; read
   return changed;
 }
 
-function configOf(name: string, stack: ServerUrls, proxies: TortureContext["proxies"]): object {
+/** The other name of a pipeline that is renamed for a while. */
+export const renamed = (name: string): string => `${name}_renamed`;
+
+function configOf(name: string, stack: ServerUrls, proxies: TortureContext["proxies"]) {
   return {
     name,
     mongodb: { uri: proxies.mongodbUri.uri, database: name },

@@ -5,8 +5,12 @@ import { HeadraceError } from "../errors/error.ts";
 import type { Context } from "../operations/context.ts";
 import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
 import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
+import type { LoggerOptions } from "../runtime/logger.ts";
+import { configFileOf, configOption } from "./config-option.ts";
+import { exit } from "./exit.ts";
 import { openLiveLine } from "./output/live-line.ts";
 import type { LiveLine } from "./output/live-line.ts";
+import { textLog } from "./output/log-text.ts";
 
 /** What every command gets. `signal` aborts at the first SIGTERM or SIGINT. */
 export interface CommandContext extends Context {
@@ -15,8 +19,8 @@ export interface CommandContext extends Context {
 }
 
 /**
- * `service`: runs until it is stopped; its output is the log. `question`: prints an answer and exits. Its log is quiet: of
- * the default level `info` only warnings and errors are shown.
+ * `service`: runs until it is stopped; its output is the log. `question`: prints an answer and exits. Its log is for people:
+ * texts on stderr, and of the default level `info` only warnings and errors.
  */
 type CommandKind = "service" | "question";
 
@@ -29,11 +33,10 @@ export function onConfig(
   kind: CommandKind,
   run: (context: CommandContext) => Promise<number | void>,
 ): Command {
-  return command.option("-c, --config <file>", "the config file", "headrace.yaml").action(async () => {
-    const { config } = command.opts<{ config: string }>();
-    const exitCode = await runWithConfig(config, kind, run);
+  return command.addOption(configOption()).action(async () => {
+    const exitCode = await runWithConfig(configFileOf(command), kind, run);
     // Some clients keep timers and sockets open for a while. Everything that matters is closed by now.
-    process.exit(exitCode);
+    await exit(exitCode);
   });
 }
 
@@ -54,12 +57,17 @@ async function runWithConfig(
   const logger = createLogger({
     level: kind === "question" && config.log.level === "info" ? "warn" : config.log.level,
     fields: { pipeline: config.name },
-    ...(liveLine === null ? {} : { destination: { write: (line: string) => liveLine.print(line) } }),
+    ...destinationOf(kind, liveLine),
   });
   return runToExitCode((signal) => run({ config, logger, signal, liveLine }), {
     onFatal: (error) => (kind === "service" ? logFatal(logger, error) : printFatal(error)),
     onDrain: (stopSignal) => logger.info({ signal: stopSignal }, "stopping; a second signal exits at once"),
   });
+}
+
+function destinationOf(kind: CommandKind, liveLine: LiveLine | null): Pick<LoggerOptions, "destination"> {
+  if (kind === "question") return { destination: textLog((text) => process.stderr.write(text)) };
+  return liveLine === null ? {} : { destination: { write: (line: string) => liveLine.print(line) } };
 }
 
 /** Prints an error to stderr, with its code, causes and remedy. */

@@ -1,8 +1,15 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=16 --disable-warning=TimeoutNegativeWarning
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=16
 // MALLOC_ARENA_MAX and --max-semi-space-size (MB) limit the memory under load; docs/performance.md has the measurements.
-// The warning is about kafkajs 2.2.4: it sets timers with a negative delay. Node 24 uses 1 ms instead, which is right.
-import { enableCompileCache } from "node:module";
+//
+// This file must load in old versions of Node, so that it can refuse them: it imports no name that they do not have.
+import * as module from "node:module";
+import { nodeComplaint } from "./node-version.ts";
 
+const complaint = nodeComplaint(process.versions.node);
+if (complaint !== null) {
+  process.stderr.write(`error: ${complaint}\n`);
+  process.exit(1);
+}
 // Keeps compiled code in the system's temporary folder, so that every later start is faster.
-enableCompileCache();
+module.enableCompileCache();
 await import("./program.ts");

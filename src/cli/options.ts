@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
+import { closest } from "../config/explain-issues.ts";
 import type { DeadLetterFilter } from "../consumers/dead-letters/queries.ts";
+import { ERRORS } from "../errors/codes.ts";
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -26,20 +28,31 @@ export function parseSeconds(text: string): number {
   return seconds;
 }
 
+/** A code of Headrace, or a SQLSTATE; a trigger may raise any. @throws InvalidArgumentError */
+export function parseErrorCode(text: string): string {
+  if (Object.hasOwn(ERRORS, text) || /^[0-9A-Z]{5}$/.test(text)) return text;
+  const suggestion = closest(text, Object.keys(ERRORS));
+  const meant = suggestion === null ? "" : ` Did you mean ${suggestion}?`;
+  throw new InvalidArgumentError(`Give a code of docs/errors.md, or a SQLSTATE such as 23505.${meant}`);
+}
+
 const FILTERS = ["table", "error", "since", "until", "key"] as const;
 
 /** Adds the filters that `dlq list`, `replay` and `discard` share. */
 export function withFilters(command: Command): Command {
   return command
     .option("--table <name>", "only those of this table; NAME or SCHEMA.NAME")
-    .option("--error <code>", "only those with this error: a code of Headrace, or a SQLSTATE")
+    .option("--error <code>", "only those with this error: a code of Headrace, or a SQLSTATE", parseErrorCode)
     .option(
       "--since <time>",
       "only those that failed at this time or later; ISO 8601, or a time ago: 30m, 12h, 7d",
       parseTime,
     )
     .option("--until <time>", "only those that failed before this time", parseTime)
-    .option("--key <key>", "only those of the document with this key, written as in the column _id");
+    .option(
+      "--key <key>",
+      "only those of the document with this key, as `headrace dlq list` prints it; without a readable key, give the id",
+    );
 }
 
 /** The dead letters that the arguments select. @param ids none: of any id */

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { EXIT_USAGE } from "../runtime/lifecycle.ts";
+import { configOption } from "./config-option.ts";
 import { readPackage } from "./package-info.ts";
 
 const { version, description } = readPackage();
@@ -7,6 +8,9 @@ const { version, description } = readPackage();
 const program = new Command("headrace")
   .description(`${description}.`)
   .version(version)
+  // Before the command, `-c` is an option of the program; behind it, one of the command.
+  .enablePositionalOptions()
+  .addOption(configOption())
   .showHelpAfterError("(add --help to see the arguments and options)")
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
   .addHelpText(
@@ -34,10 +38,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   snapshot: async () => (await import("./commands/snapshot.ts")).snapshotCommand(),
   resync: async () => (await import("./commands/resync.ts")).resyncCommand(),
   dlq: async () => (await import("./commands/dlq.ts")).dlqCommand(),
+  "take-over": async () => (await import("./commands/take-over.ts")).takeOverCommand(),
   remove: async () => (await import("./commands/remove.ts")).removeCommand(),
 };
 
-const [asked = ""] = process.argv.slice(2);
+const [asked = ""] = program.parseOptions(process.argv.slice(2)).operands;
 const wanted = Object.entries(COMMANDS).filter(([name]) => name === asked || !Object.hasOwn(COMMANDS, asked));
 for (const [, load] of wanted) program.addCommand(inherit(await load(), program));
 

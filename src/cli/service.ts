@@ -1,4 +1,5 @@
 import { errorCode } from "../errors/error.ts";
+import { explainForbidden, rolesOf } from "../operations/checks/kafka-rights.ts";
 import { requireServers } from "../operations/checks/run-checks.ts";
 import type { ServerKind } from "../operations/connections.ts";
 import { tableOf } from "../operations/tables.ts";
@@ -9,6 +10,7 @@ import type { Metrics } from "../runtime/metrics.ts";
 import { retriesChannel } from "../runtime/retry.ts";
 import type { RetryMessage } from "../runtime/retry.ts";
 import { versionToMs } from "../schemas/change-event.ts";
+import { topicOf } from "../schemas/topics.ts";
 import type { CommandContext } from "./command-context.ts";
 import { Activity } from "./output/activity.ts";
 import { showActivity } from "./output/live-line.ts";
@@ -26,7 +28,13 @@ export async function runService(
 ): Promise<void> {
   const { config, logger, signal, liveLine } = context;
   const metrics = createMetrics();
-  const activity = new Activity({ metrics, logger, tableOf: (topic) => tableOf(config, topic)?.table ?? topic });
+  const activity = new Activity({
+    metrics,
+    logger,
+    tableOf: (topic) => tableOf(config, topic)?.table ?? topic,
+    tableOfCollection: (collection) =>
+      tableOf(config, topicOf(config.name, config.mongodb.database, collection))?.table ?? collection,
+  });
   const countRetry = (message: unknown) => metrics.retries.inc({ code: codeOf(message as RetryMessage) });
   retriesChannel.subscribe(countRetry);
   let isReady = false;
@@ -36,6 +44,8 @@ export async function runService(
     await requireServers(config, servers, { logger, signal });
     isReady = true;
     await work(activity);
+  } catch (error) {
+    throw await explainForbidden(error, config, { roles: rolesOf(servers), logger });
   } finally {
     retriesChannel.unsubscribe(countRetry);
     hide();
@@ -77,7 +87,8 @@ function activityJson({ published, applied, deadLetters, lag, position, oplogWin
         : {
             clusterTime: String(position.clusterTime),
             time: new Date(versionToMs(position.clusterTime)).toISOString(),
-            snapshots: Object.fromEntries(Object.entries(position.snapshots).map(([name, { state }]) => [name, state])),
+            snapshots: Object.fromEntries([...position.snapshots].map(([name, { state }]) => [name, state])),
+            leftOut: Object.fromEntries(position.leftOut ?? []),
           },
   };
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { HeadraceError } from "../errors/error.ts";
+import { identifierComplaint } from "../schemas/collection-names.ts";
 import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../schemas/mapping/column-type.ts";
@@ -14,9 +15,6 @@ export interface CollectionConfig {
 
 /** Runs a check even if another one failed, so that all mistakes are reported at once. */
 const EVEN_IF_INVALID = { when: () => true };
-
-/** PostgreSQL truncates longer names without an error. */
-const MAX_IDENTIFIER_BYTES = 63;
 
 const identifier = z.string().superRefine((name, context) => {
   const complaint = identifierComplaint(name);
@@ -63,6 +61,29 @@ const column = z
     "PostgreSQL type of the column, such as `text`, `numeric(10,2)`, `timestamptz` or `text[]`. Use `{path, type}` if the field and the column have different names.",
   );
 
+const PROTO = "__proto__";
+/** Ends with half of a character, as no name does. */
+const MARKED_PROTO = `${PROTO}\uD800`;
+
+/** zod drops the name `__proto__` from a record, so it has another one there. `spelledName` gives the right one again. */
+function byName<T extends z.ZodType>(record: T) {
+  return z.preprocess((value) => {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, PROTO)) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, each]) => [name === PROTO ? MARKED_PROTO : name, each]),
+    );
+  }, record);
+}
+
+/** A name, or any key in a path of the config, as the file has it. */
+export function spelledName<T extends PropertyKey>(name: T): T | typeof PROTO {
+  return name === MARKED_PROTO ? PROTO : name;
+}
+
+function namedEntries<T>(record: Readonly<Record<string, T>>): [name: string, value: T][] {
+  return Object.entries(record).map(([name, value]) => [spelledName(name), value]);
+}
+
 const collectionShape = z.strictObject({
   table: identifier
     .optional()
@@ -75,8 +96,7 @@ const collectionShape = z.strictObject({
     .describe(
       "Type of the collection's `_id`s; `mixed` for several types. Default: Headrace looks at the documents once and keeps the type that it found.",
     ),
-  columns: z
-    .record(z.string(), column)
+  columns: byName(z.record(z.string(), column))
     .refine((columns) => Object.keys(columns).length > 0, "is empty; omit it for document mode")
     .optional()
     .describe(
@@ -92,12 +112,11 @@ const collection = z
   .describe("How the collection is replicated. `{}` is document mode.");
 
 /** The collections of a config by name. The defaults that depend on the name are filled in. */
-export const collectionsSchema = z
-  .record(collectionName, collection)
+export const collectionsSchema = byName(z.record(collectionName, collection))
   .refine((inputs) => Object.keys(inputs).length > 0, "is empty; omit it to replicate every collection of the database")
   .superRefine(checkTables, EVEN_IF_INVALID)
-  .transform((inputs): Readonly<Record<string, CollectionConfig>> => {
-    return Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, collectionConfig(name, input)]));
+  .transform((inputs): ReadonlyMap<string, CollectionConfig> => {
+    return new Map(namedEntries(inputs).map(([name, input]) => [name, collectionConfig(name, input)]));
   })
   .describe(
     "The collections to replicate, by name. If omitted, every collection of the database is replicated in document mode.",
@@ -105,7 +124,7 @@ export const collectionsSchema = z
 
 /** How a collection is replicated. Without `input`, everything has its default. */
 export function collectionConfig(name: string, input: CollectionInput = {}): CollectionConfig {
-  const columns = input.columns === undefined ? [] : Object.entries(input.columns).map(columnMapping);
+  const columns = input.columns === undefined ? [] : namedEntries(input.columns).map(columnMapping);
   return {
     table: input.table ?? name,
     mapping: {
@@ -135,16 +154,9 @@ function isParsedColumn(input: unknown): boolean {
   return typeof sql === "string" || (typeof type === "object" && Array.isArray(path));
 }
 
-function identifierComplaint(name: string): string | null {
-  if (name === "") return "is empty";
-  if (name.includes("\0")) return "contains a NUL character";
-  const bytes = Buffer.byteLength(name);
-  return bytes > MAX_IDENTIFIER_BYTES ? `has ${bytes} bytes; PostgreSQL allows at most ${MAX_IDENTIFIER_BYTES}` : null;
-}
-
 function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
   const owners = new Map<string, string>();
-  for (const [name, input] of Object.entries(inputs)) {
+  for (const [name, input] of namedEntries(inputs)) {
     const table = typeof input?.table === "string" ? input.table : name;
     const owner = owners.get(table);
     const complaint = owner === undefined ? defaultTableComplaint(name, input?.table) : sharedTable(table, owner);

@@ -29,10 +29,16 @@ function describeMistake({ path, message, line }: Mistake): string {
   return place === "" ? message : `${place}: ${message}`;
 }
 
+/** Without a space after its colon, `password:secret` is a key. So is an address without its key. */
+function hideValue(key: string): string {
+  return /[:@]/.test(key) ? `${/^[^:@]*/.exec(key.includes(":") ? key : "")?.[0] ?? ""}…` : key;
+}
+
 /** `collections["a b"].columns.sku`, `kafka.brokers[0]`. */
 function pathText(path: readonly PropertyKey[]): string {
   let text = "";
-  for (const key of path) {
+  for (const each of path) {
+    const key = typeof each === "string" ? hideValue(each) : each;
     if (typeof key === "number") text += `[${key}]`;
     else if (/^[\w$-]+$/.test(String(key))) text += text === "" ? String(key) : `.${String(key)}`;
     else text += `[${JSON.stringify(String(key))}]`;

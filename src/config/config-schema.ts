@@ -1,8 +1,19 @@
 import * as z from "zod";
 import { NUL_CHARACTERS } from "../schemas/mapping/mapping.ts";
+import { addressComplaint, brokerComplaint } from "./addresses.ts";
 import { collectionsSchema } from "./collections-schema.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** A check that gives what is wrong with a text, or null. */
+const refineText =
+  (complaintOf: (text: string) => string | null) => (text: string, context: z.RefinementCtx<string>) => {
+    const complaint = complaintOf(text);
+    if (complaint !== null) context.addIssue(complaint);
+  };
+
+const address = (scheme: RegExp, error: string) =>
+  z.string().regex(scheme, { error, abort: true }).superRefine(refineText(addressComplaint));
 
 const credentials = z.strictObject({
   username: z.string().min(1).describe("User name."),
@@ -12,10 +23,10 @@ const credentials = z.strictObject({
 const onHistoryLost = z.enum(["fail", "resnapshot"]).default("fail");
 
 const mongodb = z.strictObject({
-  uri: z
-    .string()
-    .regex(/^mongodb(\+srv)?:\/\/./, "is not a MongoDB address; it must begin with mongodb:// or mongodb+srv://")
-    .describe("Connection string of a replica set. The role `read` on the database is enough for the user."),
+  uri: address(
+    /^mongodb(\+srv)?:\/\/./,
+    "is not a MongoDB address; it must begin with mongodb:// or mongodb+srv://",
+  ).describe("Connection string of a replica set. The role `read` on the database is enough for the user."),
   database: z
     .string()
     .regex(/^[^\s/\\."$*<>:|?\0]{1,63}$/, "is not a valid name of a MongoDB database")
@@ -28,7 +39,7 @@ const mongodb = z.strictObject({
       "What the producer does when a collection is dropped, renamed or replaced (`$out`). `apply` empties the table and copies the documents that are there now. `fail` stops.",
     ),
   onHistoryLost: onHistoryLost.describe(
-    "What the producer does when the oplog no longer contains the changes after its position. `fail` stops. `resnapshot` copies all collections again, then deletes the rows whose documents no longer exist.",
+    "What the producer does when the oplog no longer contains the changes after its position, or MongoDB was restored from an older backup. `fail` stops. `resnapshot` copies all collections again, then deletes the rows whose documents no longer exist.",
   ),
   oplogReserve: z
     .number()
@@ -43,7 +54,7 @@ const mongodb = z.strictObject({
 const kafka = z.strictObject({
   brokers: z
     .union([z.string().transform((text) => text.split(",").map((broker) => broker.trim())), z.array(z.string())])
-    .pipe(z.array(z.string().regex(/^.+:\d{1,5}$/, "is not of the form host:port")).min(1))
+    .pipe(z.array(z.string().superRefine(refineText(brokerComplaint))).min(1))
     .describe("Bootstrap brokers as `host:port`: a list, or one text with commas between them."),
   partitions: z
     .int()
@@ -56,9 +67,11 @@ const kafka = z.strictObject({
     .int()
     .min(-1)
     .default(7 * DAY_MS)
-    .describe("How long the topics keep records, in ms (default 7 days; -1: forever)."),
+    .describe(
+      "How long the topics keep records, in ms (default 7 days; -1: forever). Dead letters have `deadLetters.retentionMs`.",
+    ),
   onHistoryLost: onHistoryLost.describe(
-    "What a consumer does when a topic no longer contains records that it has not applied. `fail` stops. `resnapshot` asks the producer to copy the collection again, then deletes the rows whose documents no longer exist.",
+    "What producer and consumers do when records that were not applied are lost in Kafka: deleted by retention, or with their topic. `fail` stops. `resnapshot` copies the collection again, then deletes the rows whose documents no longer exist.",
   ),
   sessionTimeoutMs: z
     .int()
@@ -89,20 +102,19 @@ const kafka = z.strictObject({
 });
 
 const schemaRegistry = z.strictObject({
-  url: z
-    .string()
-    .regex(/^https?:\/\/./, "is not an HTTP address; it must begin with http:// or https://")
-    .describe(
-      "Address of a registry with Confluent's API: Confluent, Karapace, or Apicurio (with the path `/apis/ccompat/v7`).",
-    ),
+  url: address(/^https?:\/\/./, "is not an HTTP address; it must begin with http:// or https://").describe(
+    "Address of a registry with Confluent's API: Confluent, Karapace, or Apicurio (with the path `/apis/ccompat/v7`).",
+  ),
   auth: credentials.optional().describe("Login to the registry (HTTP basic authentication)."),
 });
 
 const postgres = z.strictObject({
-  url: z
-    .string()
-    .regex(/^postgres(ql)?:\/\/./, "is not a PostgreSQL address; it must begin with postgres:// or postgresql://")
-    .describe("Connection string, with libpq's parameters such as `?sslmode=verify-full`."),
+  url: address(
+    /^postgres(ql)?:\/\/./,
+    "is not a PostgreSQL address; it must begin with postgres:// or postgresql://",
+  ).describe(
+    "Connection string. `sslmode`, `sslrootcert`, `sslcert`, `sslkey` and `sslnegotiation` mean what they mean to libpq: without `sslmode`, and with `prefer`, the connection is encrypted if the server can; `require` does not verify the server's certificate; `verify-full` does. Without `sslrootcert`, `verify-full` trusts the authorities that Node.js knows. Headrace may connect through PgBouncer, also in transaction mode, but is faster without it.",
+  ),
   schema: z
     .string()
     .min(1)
@@ -153,17 +165,24 @@ const batch = z.strictObject({
 });
 
 const deadLetters = z.strictObject({
+  retentionMs: z
+    .int()
+    .min(-1)
+    .default(30 * DAY_MS)
+    .describe(
+      "How long Kafka keeps the records of dead letters, in ms (default 30 days; -1: forever). After that an open dead letter is still listed, and its replay reads the document again.",
+    ),
   window: z
     .strictObject({
       max: z
         .int()
         .min(0)
         .default(100)
-        .describe("The consumer stops when the window contains more dead letters than this."),
+        .describe("The producer or consumer stops when its window contains more dead letters than this."),
       records: z.int().min(1).default(10_000).describe("Size of the window: this many latest records."),
     })
     .prefault({})
-    .describe("A limit, so that a wrong table does not turn a whole topic into dead letters."),
+    .describe("A limit, so that a wrong table or mapping does not turn a whole collection into dead letters."),
 });
 
 const tombstones = z.strictObject({
@@ -180,7 +199,9 @@ const log = z.strictObject({
   level: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")
-    .describe("Lowest level that is logged. The log is written to stderr, one JSON object per line."),
+    .describe(
+      "Lowest level that is logged. The log is written to stderr: by `run`, `produce` and `consume` one JSON object per line, by the other commands as text.",
+    ),
 });
 
 const http = z.strictObject({
@@ -205,7 +226,9 @@ export const configSchema = z
     snapshot: snapshot.prefault({}).describe("How collections are copied."),
     documents: documents.prefault({}).describe("How values of documents are written."),
     batch: batch.prefault({}).describe("How much is written in one PostgreSQL transaction."),
-    deadLetters: deadLetters.prefault({}).describe("Records that cannot be applied."),
+    deadLetters: deadLetters
+      .prefault({})
+      .describe("Documents that cannot be encoded, and records that cannot be applied."),
     tombstones: tombstones.prefault({}).describe("The memory of deletes, so that deleted rows do not come back."),
     log: log.prefault({}).describe("Logging."),
     http: http

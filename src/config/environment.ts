@@ -22,7 +22,7 @@ export function substituteEnvironment(data: unknown, environment: Environment): 
 
   const valueOf = (name: string, path: readonly PropertyKey[]): string => {
     fromEnvironment.add(pathKey(path));
-    const value = environment[name];
+    const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (value === undefined) mistakes.push({ path, message: `the environment variable ${name} is not set` });
     return value ?? "";
   };

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { spelledName } from "./collections-schema.ts";
 import type { Mistake } from "./config-mistakes.ts";
 import { allowedText, knownKeys, schemaAt } from "./config-reference.ts";
 
@@ -9,7 +10,9 @@ type Path = readonly PropertyKey[];
 export function valueAt(data: unknown, path: Path): unknown {
   return path.reduce<unknown>(
     (value, key) =>
-      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
+      typeof value === "object" && value !== null && Object.hasOwn(value, key)
+        ? (value as Record<PropertyKey, unknown>)[key]
+        : undefined,
     data,
   );
 }
@@ -28,7 +31,7 @@ interface Context {
 }
 
 function explain(issue: Issue, base: Path, context: Context): Mistake[] {
-  const path = [...base, ...issue.path];
+  const path = [...base, ...issue.path.map(spelledName)];
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...path, key]));
   if (issue.code === "invalid_union") return explainUnion(issue, path, context);
   if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ path, message }));
@@ -60,7 +63,9 @@ function notAllowed(path: Path, context: Context): Mistake {
 function unknownKey(path: Path): Mistake {
   const parent = schemaAt(path.slice(0, -1));
   const known = parent === null ? [] : knownKeys(parent);
-  const suggestion = suggestionText(String(path.at(-1)), known);
+  const key = String(path.at(-1));
+  if (key.includes(":")) return { path, message: "unknown key; is a space missing after the colon?" };
+  const suggestion = suggestionText(key, known);
   return { path, message: `unknown key${suggestion === "" ? `; known keys: ${known.join(", ")}` : suggestion}` };
 }
 
@@ -80,9 +85,24 @@ function withFound(message: string, path: Path, context: Context): string {
 /** Describes the value at a path without showing a secret. */
 function foundText(path: Path, { data, isSecret }: Context): string {
   const value = valueAt(data, path);
-  if (isSecret(path)) return "the value";
+  if (isSecret(path) || mayHoldLogin(data, path)) return "the value";
   if (Array.isArray(value)) return "a list";
   return typeof value === "object" && value !== null ? "a mapping" : JSON.stringify(value);
+}
+
+/**
+ * Whether a text may be, or be cut from, an address or a login: it looks like an address, or it stands where a whole
+ * section belongs (`sasl: user:password`).
+ */
+function mayHoldLogin(data: unknown, path: Path): boolean {
+  const isSection = path.length > 0 && isText(valueAt(data, path)) && knownKeys(schemaAt(path) ?? {}).length > 0;
+  // A text or a list, and the texts that it was split into. No mapping: that has other settings, too.
+  const around = [data, ...path.map((_, index) => valueAt(data, path.slice(0, index + 1)))];
+  return isSection || around.some((value) => isText(value) && /@|:\/\//.test(JSON.stringify(value)));
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" || Array.isArray(value);
 }
 
 /** The candidate that is most similar to a mistyped word; null if none is similar enough. */

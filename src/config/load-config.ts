@@ -3,7 +3,7 @@ import { isNode, LineCounter, parseDocument } from "yaml";
 import type { Document } from "yaml";
 import { configInvalid } from "./config-mistakes.ts";
 import type { Mistake } from "./config-mistakes.ts";
-import { schemaAt } from "./config-reference.ts";
+import { knownKeys, schemaAt } from "./config-reference.ts";
 import { configSchema } from "./config-schema.ts";
 import type { Config } from "./config-schema.ts";
 import { pathKey, substituteEnvironment } from "./environment.ts";
@@ -42,12 +42,12 @@ export function parseConfig(
   const document = parseDocument(text, { lineCounter, prettyErrors: false, merge: true });
   const yamlMistakes = [...document.errors, ...document.warnings].map(({ message, pos: [start] }) => ({
     path: [],
-    message,
+    message: withoutSource(message),
     line: lineCounter.linePos(start).line,
   }));
   if (yamlMistakes.length > 0) throw configInvalid(file, yamlMistakes);
 
-  const substituted = substituteEnvironment(document.toJS() ?? {}, environment);
+  const substituted = substituteEnvironment(withoutEmptySections(dataOf(document, file)), environment);
   const result = validate(substituted);
   if (result.mistakes.length === 0 && result.config !== undefined) return result.config;
   const withLines = result.mistakes.map((mistake) => ({
@@ -58,6 +58,30 @@ export function parseConfig(
     file,
     withLines.sort((a, b) => (a.line ?? 0) - (b.line ?? 0)),
   );
+}
+
+/** The parser puts what it stumbled over behind a colon, and that may be a password. */
+function withoutSource(message: string): string {
+  return message.replace(/: .*$/s, "");
+}
+
+function dataOf(document: Document, file: string): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch (error) {
+    // The parser's limit, so that a small file cannot grow to gigabytes.
+    if (!(error instanceof ReferenceError)) throw error;
+    const message = "the aliases (*NAME) of an anchor (&NAME) stand for it more than 100 times; write some of them out";
+    throw configInvalid(file, [{ path: [], message }], error);
+  }
+}
+
+/** In YAML `snapshot:` without a value is null. A setting without a value counts as left out. */
+function withoutEmptySections(data: unknown, path: readonly string[] = []): unknown {
+  if (typeof data !== "object" || data === null || Array.isArray(data)) return data;
+  const known = knownKeys(schemaAt(path) ?? {});
+  const kept = Object.entries(data).filter(([key, value]) => value !== null || !known.includes(key));
+  return Object.fromEntries(kept.map(([key, value]) => [key, withoutEmptySections(value, [...path, key])]));
 }
 
 function validate(substituted: Substituted): { readonly config?: Config; readonly mistakes: readonly Mistake[] } {

@@ -1,10 +1,11 @@
+import { DeadLetterWindow } from "../runtime/dead-letter-window.ts";
+import type { DeadLetterLimits } from "../runtime/dead-letter-window.ts";
+import { pause, untilAborted } from "../runtime/waiting.ts";
 import type { PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
 import type { Change } from "../schemas/row-schema.ts";
 import { bisect } from "./batches/bisect.ts";
 import { cutBatch } from "./batches/cut-batch.ts";
 import type { MicroBatchLimits } from "./batches/cut-batch.ts";
-import { DeadLetterWindow } from "./batches/dead-letter-window.ts";
-import type { DeadLetterLimits } from "./batches/dead-letter-window.ts";
 import { decodeRecords } from "./batches/decode-records.ts";
 import type { DecodeRecord } from "./batches/decode-records.ts";
 import { createRetrier } from "./batches/failure-policy.ts";
@@ -21,9 +22,11 @@ import type {
   LogStretch,
   LostRecords,
   RecordLog,
+  TableAdmission,
 } from "./ports.ts";
 
 export interface ConsumerLoop extends LostRecordsOptions {
+  readonly admission: TableAdmission;
   readonly log: RecordLog;
   readonly deadLetters: DeadLetterWriter;
   readonly decode: DecodeRecord;
@@ -43,22 +46,47 @@ export async function consume(
 ): Promise<void> {
   const ended = new AbortController();
   const either = AbortSignal.any([signal, ended.signal]);
-  const window = new DeadLetterWindow(loop.deadLetterLimits);
+  const window = new DeadLetterWindow(loop.deadLetterLimits, "records could not be applied");
   const startOffsets = (partitions: readonly TopicPartition[], within: AbortSignal) =>
     createRetrier(loop, { signal: within })(() => loop.sink.readProgress(partitions));
+  const topicIds = new Map<string, string | null>();
+  const topicsFound = (topics: ReadonlyMap<string, string | null>, within: AbortSignal) => {
+    for (const [topic, id] of topics) topicIds.set(topic, id);
+    return createRetrier(loop, { signal: within })(() => loop.admission.admit([...topics.keys()]));
+  };
   const recordsLost = (lost: readonly LostRecords[], within: AbortSignal) =>
     replaceLost(lost, loop, createRetrier(loop, { signal: within }));
-  const eachBatch = (batch: FetchedBatch) => consumeBatch(batch, window, loop);
+  const eachBatch = (batch: FetchedBatch) =>
+    consumeBatch(batch, { window, topicId: topicIds.get(batch.topic) ?? null }, loop);
 
-  const parts = [loop.log.run({ startOffsets, recordsLost, eachBatch }, { signal: either })];
+  const parts = [
+    loop.log.run({ topicsFound, startOffsets, recordsLost, eachBatch }, { signal: either }),
+    keepAdmitted(loop, either),
+  ];
   if (until !== undefined) parts.push(reachTarget(until, (ends) => startOffsets(ends, either), either));
   const results = await Promise.allSettled(parts.map((part) => part.finally(() => ended.abort())));
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
 
+/** How often the tables are compared again. A table that changes while records come is noticed at once. */
+const ADMISSION_MS = 10_000;
+
+function keepAdmitted(loop: ConsumerLoop, signal: AbortSignal): Promise<void> {
+  return untilAborted(signal, async () => {
+    for (;;) {
+      await pause(ADMISSION_MS, signal);
+      await createRetrier(loop, { signal })(() => loop.admission.again());
+    }
+  });
+}
+
 /** Applies the fetched records of one partition, micro-batch by micro-batch, each in one transaction with the progress. */
-async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, loop: ConsumerLoop): Promise<void> {
+async function consumeBatch(
+  batch: FetchedBatch,
+  { window, topicId }: { readonly window: DeadLetterWindow; readonly topicId: string | null },
+  loop: ConsumerLoop,
+): Promise<void> {
   const { topic, partition } = batch;
   const { sink, deadLetters, decode, logger, observer } = loop;
   const table = loop.tableOf(topic);
@@ -72,12 +100,12 @@ async function consumeBatch(batch: FetchedBatch, window: DeadLetterWindow, loop:
     };
     const apply = async (changes: readonly Change[], nextOffset: bigint) => {
       const outcome = await moveTo(nextOffset, (stretch) => sink.apply({ ...stretch, changes }));
-      if (outcome === "applied") window.applied(changes.length);
+      if (outcome === "applied") window.succeeded(changes.length);
       return outcome;
     };
     const deadLetter = async ({ record, change, failure }: FailedRecord, nextOffset: bigint) => {
       window.deadLetter(failure.error);
-      await retrying(() => deadLetters.write(record, { ...failure, table, attempts: 1 }));
+      await retrying(() => deadLetters.write(record, { ...failure, table, topicId, attempts: 1 }));
       observer.deadLettered(record, failure.error);
       return await moveTo(nextOffset, (stretch) => sink.skip(stretch, change));
     };

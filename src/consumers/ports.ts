@@ -69,6 +69,11 @@ export interface LostRecords extends TopicPartition {
 
 export interface RecordLogCallbacks {
   /**
+   * Called with the pipeline's topics and Kafka's ids of them (null where the brokers give none), before the member joins
+   * its group, and again whenever they have changed.
+   */
+  topicsFound(topics: ReadonlyMap<string, string | null>, signal: AbortSignal): Promise<void>;
+  /**
    * Where to read from, by `partitionKey`. Called when the group assigns partitions, and after a batch that was not
    * committed.
    */
@@ -104,16 +109,27 @@ export interface TableName {
 export interface Watermark {
   readonly table: TableName;
   readonly version: Version;
+  /** The producer had carried out all signals before this offset. */
+  readonly signals: bigint;
 }
 
 /** applied: rows and progress are committed. fenced: the progress was not the expected one; nothing was written. */
 export type ApplyOutcome = "applied" | "fenced";
 
 /** Where a dead letter's record came from. It identifies the dead letter through all its attempts. */
-export type DeadLetterOrigin = PartitionOffset;
+export interface DeadLetterOrigin extends PartitionOffset {
+  /** As in `DeadLetterInfo`. */
+  readonly topicId?: string | null | undefined;
+}
 
 /** replayed: it was newer than the stored state of its key. superseded: it was not; no row was changed. */
 export type ReplayOutcome = "replayed" | "superseded";
+
+/**
+ * outdated: nothing is stored of its key, but it is so old that its delete may have been forgotten. Nothing was written;
+ * only MongoDB knows the document's state.
+ */
+export type ReplayVerdict = ReplayOutcome | "outdated";
 
 /** How a dead letter was closed. A dead letter without an outcome is open. */
 export type DeadLetterOutcome = ReplayOutcome | "discarded";
@@ -136,17 +152,46 @@ export interface Sink {
   skip(stretch: LogStretch, change: Change | null): Promise<ApplyOutcome>;
   /**
    * Applies one dead letter where it is strictly newer than the stored state of its key. Holds the lock of its origin's
-   * partition, and stores the outcome in the same transaction.
+   * partition, and stores the outcome in the same transaction. A record that is outdated stays open.
    */
-  replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome>;
+  replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayVerdict>;
 }
 
 /** Which dead letters are closed, and how. PostgreSQL stores this, too. */
 export interface DeadLetterOutcomes {
-  /** The outcomes of the closed ones among the origins, by `originKey`. */
+  /** The outcomes of the closed ones among the origins, by `identityOf`. */
   outcomesOf(origins: readonly DeadLetterOrigin[]): Promise<ReadonlyMap<string, DeadLetterOutcome>>;
   /** Closes a dead letter without applying its record. `table` is null where the table is unknown. */
   close(origin: DeadLetterOrigin, attempts: number, outcome: DeadLetterOutcome, table: TableName | null): Promise<void>;
+}
+
+/** The open dead letters without their records: it outlives what Kafka keeps. */
+export interface DeadLetterArchive {
+  /** As records of the dead-letter topic, in its order. Their values are null, as if each had only a key. */
+  read(): Promise<readonly LogRecord[]>;
+  keep(letters: readonly KeptLetter[]): Promise<void>;
+  /** @param ids those of closed dead letters */
+  forget(ids: readonly string[]): Promise<void>;
+}
+
+export interface KeptLetter {
+  /** `identityOf` its origin. */
+  readonly id: string;
+  /** The topic of the collection; that of the dead letters where it is unknown. */
+  readonly topic: string;
+  readonly record: LogRecord;
+}
+
+/** Lets a consumer write only to tables that are still those that it has written to before. */
+export interface TableAdmission {
+  /**
+   * Compares the pipeline's tables with what is stored about them, and settles what has changed.
+   * @param topics those of the pipeline that Kafka has
+   * @throws HeadraceError TABLE_OF_OTHER_PIPELINE, TABLE_OF_OTHER_SOURCE, TOPIC_DELETED, TOPIC_RECREATED
+   */
+  admit(topics: readonly string[]): Promise<void>;
+  /** The same with the topics of the last `admit`. */
+  again(): Promise<void>;
 }
 
 /** Writes records that cannot be applied to the dead-letter topic. */
@@ -183,6 +228,8 @@ export interface RecordFailure {
 
 export interface Failure extends RecordFailure {
   readonly table: TableName | null;
+  /** As in `DeadLetterInfo`. */
+  readonly topicId?: string | null | undefined;
   /** How often applying the record was tried, including this time. */
   readonly attempts: number;
 }
@@ -194,7 +241,13 @@ export interface ConsumerObserver {
   deadLettered(record: LogRecord, error: HeadraceError): void;
 }
 
-/** The key of a dead letter in maps. */
-export function originKey({ topic, partition, offset }: DeadLetterOrigin): string {
+/** How users name a dead letter. */
+export function originKey({ topic, partition, offset }: PartitionOffset): string {
   return `${topic}/${partition}/${offset}`;
+}
+
+/** The same, told apart from that of another incarnation of the topic. */
+export function identityOf(origin: DeadLetterOrigin): string {
+  const { topicId } = origin;
+  return typeof topicId === "string" ? `${originKey(origin)}@${topicId}` : originKey(origin);
 }

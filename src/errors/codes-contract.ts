@@ -22,7 +22,8 @@ export const CONTRACT_ERRORS = {
   KEY_INVALID: {
     kind: "poison",
     meaning: "The `_id` of a document cannot be a key, for example because it contains a NUL character.",
-    remedy: "Give the document another _id, or leave its collection out of the pipeline.",
+    remedy:
+      "Give the document another _id, then close the dead letter with `headrace dlq discard ID`. Or leave its collection out of the pipeline.",
   },
   DOCUMENT_UNENCODABLE: {
     kind: "poison",
@@ -59,7 +60,23 @@ export const CONTRACT_ERRORS = {
   REGISTRY_UNAVAILABLE: {
     kind: "retryable",
     meaning: "The schema registry cannot be reached, or it is overloaded or failing.",
-    remedy: "Check that the schema registry is running and that schemaRegistry.url is correct.",
+    remedy: "Check that the schema registry is running and that schemaRegistry.url is correct, also http or https.",
+  },
+  REGISTRY_TLS_FAILED: {
+    kind: "fatal",
+    meaning: "No TLS connection to the schema registry is possible. The message gives the reason.",
+    remedy:
+      "Correct schemaRegistry.url (http or https, the host name in the certificate). If an authority of your own signed the certificate, set NODE_EXTRA_CA_CERTS to the authority's PEM file in Headrace's environment.",
+  },
+  REGISTRY_LOGIN_FAILED: {
+    kind: "fatal",
+    meaning: "The schema registry refuses the user or the password (HTTP status 401).",
+    remedy: "Correct schemaRegistry.auth.",
+  },
+  REGISTRY_FORBIDDEN: {
+    kind: "fatal",
+    meaning: "The schema registry's user lacks a right (HTTP status 403). The message names the request.",
+    remedy: "Grant the user of schemaRegistry.auth this right on the subjects that begin with the pipeline's name.",
   },
   REGISTRY_UNEXPECTED: {
     kind: "fatal",

@@ -5,17 +5,25 @@ export const KAFKA_ERRORS = {
   KAFKA_UNAVAILABLE: {
     kind: "retryable",
     meaning: "Headrace cannot reach a broker, or Kafka does not answer in time.",
-    remedy: "Check that the brokers run and can be reached; Headrace resumes once they do.",
+    remedy:
+      "Check that the brokers run at the addresses in kafka.brokers, and whether they want TLS or a login (kafka.ssl, kafka.sasl). Headrace resumes once they answer.",
   },
   KAFKA_LOGIN_FAILED: {
     kind: "fatal",
     meaning: "Kafka refuses the login.",
     remedy: "Correct the user, the password or the SASL mechanism in kafka.sasl.",
   },
+  KAFKA_TLS_FAILED: {
+    kind: "fatal",
+    meaning:
+      "No TLS connection to the brokers is possible with the settings of kafka.ssl. The message gives the reason.",
+    remedy:
+      "Correct kafka.ssl. `caFile` must have the authority that signed the brokers' certificates, and kafka.brokers the host names in them. Without TLS at the brokers, set `kafka.ssl: false`.",
+  },
   KAFKA_FORBIDDEN: {
     kind: "fatal",
-    meaning: "The Kafka user lacks a right; the message names the resource.",
-    remedy: "Grant this user the rights on the pipeline's topics, consumer group and transactional id.",
+    meaning: "The Kafka user lacks a right; the message names it, its resource, and what needs it.",
+    remedy: "`headrace check` prints the commands that give the missing rights. docs/rights.md lists all rights.",
   },
   KAFKA_MESSAGE_TOO_LARGE: {
     kind: "fatal",
@@ -31,8 +39,9 @@ export const KAFKA_ERRORS = {
   },
   KAFKA_TOPIC_MISSING: {
     kind: "retryable",
-    meaning: "A topic of the pipeline does not exist.",
-    remedy: "Start the producer, which creates the pipeline's topics. If the topic existed, find out who deleted it.",
+    meaning: "A topic of the pipeline does not exist; the message names it.",
+    remedy:
+      "Start the producer, or restart it if it is running: it creates the missing topics at its start. If somebody deleted the topic, its records are lost; restrict the right Delete on the pipeline's topics.",
   },
   KAFKA_SESSION_LOST: {
     kind: "retryable",
@@ -65,6 +74,13 @@ export const KAFKA_ERRORS = {
     meaning: "A second producer of the same pipeline has started and taken over.",
     remedy: "Run one producer per pipeline name. Give a second pipeline another name.",
   },
+  CONSUMER_CONFIG_DIFFERS: {
+    kind: "fatal",
+    meaning:
+      "A consumer of the same pipeline runs with another config. The two would share the partitions, and each would write its part into its own tables.",
+    remedy:
+      "Start all consumers of a pipeline with the same config: stop those with the old one first. Give another pipeline another name.",
+  },
   TOPIC_NOT_CREATED: {
     kind: "fatal",
     meaning: "A topic of the pipeline does not exist, and Headrace could not create it.",
@@ -73,33 +89,40 @@ export const KAFKA_ERRORS = {
   TOPIC_DELETED: {
     kind: "fatal",
     meaning:
-      "Somebody deleted a topic of the pipeline while the producer was running. Its records that were not applied yet are lost.",
+      "Somebody deleted a topic that the pipeline has used. Its records that were not applied yet are lost, so Headrace does not create it again without being told.",
     remedy:
-      "For a collection's topic: (1) stop the consumers; (2) delete the topic's rows from headrace.progress and headrace.dead_letters; (3) start the producer; (4) run `headrace resync --collection NAME`; (5) start the consumers. For the positions topic: start the producer. It copies everything again.",
+      "Check that kafka.brokers names the right Kafka. Then start producer and consumers with `kafka.onHistoryLost: resnapshot`: the producer creates a collection's topic again and copies the collection, and rows whose documents are gone are deleted. If the positions topic was deleted, start the producer: it copies everything again.",
   },
   TOPIC_PARTITIONS: {
     kind: "fatal",
     meaning: "A topic has a different number of partitions than the config says.",
     remedy:
-      "Set kafka.partitions to the number that the collections' topics have: another number would move keys between partitions. Headrace's own topics have one partition.",
+      "Set kafka.partitions to the number that the collections' topics have: another number would move keys between partitions. Headrace's own topics (positions, signals, dlq) have one partition: delete such a topic while it is empty, and Headrace creates it again.",
+  },
+  TOPIC_SETTINGS: {
+    kind: "fatal",
+    meaning:
+      "An administrator created or changed a topic of the pipeline with settings with which records would be lost or could not be read.",
+    remedy:
+      "Run the kafka-configs command that the error shows; with TLS or a login it also needs `--command-config FILE`. Headrace creates missing topics with the right settings.",
   },
   TOO_FEW_BROKERS: {
     kind: "fatal",
-    meaning: "kafka.replicationFactor is higher than the number of brokers.",
-    remedy: "Lower kafka.replicationFactor or add brokers.",
+    meaning: "A topic does not exist, and Kafka has too few brokers to create it with kafka.replicationFactor.",
+    remedy: "Start the brokers that are down, add brokers, or lower kafka.replicationFactor.",
   },
   TOPIC_RECREATED: {
     kind: "fatal",
     meaning:
-      "The topic ends at a lower offset than PostgreSQL has already applied. Somebody deleted and recreated the topic, the topic lost records, or this is another Kafka cluster.",
+      "A topic of the pipeline is not the one that the pipeline has used: somebody deleted it and created it again, it lost records, or this is another Kafka cluster. Records that were not applied yet are lost.",
     remedy:
-      "Check that this is the right Kafka cluster. If the topic was recreated or lost records, copy its collection again (`headrace resync`), and let the consumer read the topic from its start with the statement that the error shows.",
+      "Check that kafka.brokers names the right Kafka. Then start producer and consumers with `kafka.onHistoryLost: resnapshot`: the producer copies the collection again, the consumer reads the topic from its start, and rows whose documents are gone are deleted.",
   },
   HISTORY_LOST_IN_KAFKA: {
     kind: "fatal",
     meaning:
       "Kafka deleted records before the consumer applied them: the consumer was stopped for longer than the topic's retention, and `kafka.onHistoryLost` is `fail`.",
     remedy:
-      "Start the consumer with `kafka.onHistoryLost: resnapshot`. The producer then copies the collection again, and the consumer deletes the rows whose documents are gone. Raise `kafka.retentionMs`.",
+      "Start the consumer with `kafka.onHistoryLost: resnapshot`. The producer then copies the collection again, and the consumer deletes the rows whose documents are gone. `headrace resync` does not help: its records come behind the lost ones. Raise `kafka.retentionMs`.",
   },
 } as const satisfies ErrorTable;

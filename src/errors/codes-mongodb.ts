@@ -8,7 +8,8 @@ export const MONGODB_ERRORS = {
   MONGODB_UNAVAILABLE: {
     kind: "retryable",
     meaning: "MongoDB is unreachable, has no primary at the moment, or interrupted a read.",
-    remedy: "Check that the replica set is reachable and has a primary. Headrace resumes by itself.",
+    remedy:
+      "Check that the replica set runs at the addresses in mongodb.uri and has a primary, and whether it wants TLS (`tls=true`). Headrace resumes by itself.",
   },
   MONGODB_URI_INVALID: {
     kind: "fatal",
@@ -19,6 +20,12 @@ export const MONGODB_ERRORS = {
     kind: "fatal",
     meaning: "MongoDB rejected the user.",
     remedy: "Check the user, the password and authSource in mongodb.uri.",
+  },
+  MONGODB_TLS_FAILED: {
+    kind: "fatal",
+    meaning: "No TLS connection to MongoDB is possible with the options in mongodb.uri. The message gives the reason.",
+    remedy:
+      "Correct the TLS options in mongodb.uri: `tls`, `tlsCAFile` (the authority that signed the servers' certificates), `tlsCertificateKeyFile`.",
   },
   MONGODB_FORBIDDEN: {
     kind: "fatal",
@@ -51,33 +58,36 @@ export const MONGODB_ERRORS = {
   HISTORY_LOST: {
     kind: "fatal",
     meaning:
-      "The oplog no longer reaches back to the stored position: the changes since then are lost, and `mongodb.onHistoryLost` is `fail`.",
+      "The oplog no longer reaches back to the stored position, or MongoDB was restored from an older backup: changes are lost, and `mongodb.onHistoryLost` is `fail`.",
     remedy:
-      "Start the producer with `mongodb.onHistoryLost: resnapshot`. It copies all collections again while it follows the changes, and then deletes the rows whose documents are gone; the tables are never empty. Then make the oplog larger: it must hold the changes of the longest time that the producer may be down.",
+      "Start the producer with `mongodb.onHistoryLost: resnapshot`. It copies all collections again while it follows the changes, and then deletes the rows whose documents are gone; the tables are never empty. If the oplog was too short, make it larger: it must hold the changes of the longest time that the producer may be down.",
+  },
+  MONGODB_CLOCK_BEHIND: {
+    kind: "retryable",
+    meaning:
+      "MongoDB's cluster time is before changes that the pipeline has published or that a table to be taken over has: MongoDB was restored from an older backup, or it is another cluster. What is copied now would count as older than the rows in the tables.",
+    remedy:
+      "Correct the clock of the MongoDB servers. Headrace tries again until their time has passed that of the pipeline.",
   },
   POSITION_OF_OTHER_CLUSTER: {
     kind: "fatal",
     meaning: "The pipeline's position belongs to a different replica set than mongodb.uri.",
     remedy: "Correct mongodb.uri, or use another pipeline name for the other replica set.",
   },
+  POSITION_OF_OTHER_DATABASE: {
+    kind: "fatal",
+    meaning: "The pipeline's position belongs to a different database than mongodb.database.",
+    remedy: "Correct mongodb.database, or use another pipeline name for the other database.",
+  },
   POSITION_WENT_BACK: {
     kind: "fatal",
     meaning: "The source gave a position that is before the stored one.",
     remedy: "Restart. If it happens again, report it.",
   },
-  UNKNOWN_COLLECTION: {
-    kind: "fatal",
-    meaning: "The config or a command names a collection that the database does not have.",
-    remedy: "Correct or remove the name in `collections`, or create the collection first (db.createCollection).",
-  },
-  COLLECTION_CAPPED: {
-    kind: "fatal",
-    meaning: "A capped collection cannot be replicated, because MongoDB cannot read it at a given cluster time.",
-    remedy: "List the collections to replicate in `collections`, without the capped ones.",
-  },
   COLLECTION_UNFIT: {
     kind: "fatal",
-    meaning: "`collections` names a view, a time-series collection or one of MongoDB's own collections.",
+    meaning:
+      "`collections` names a view, a time-series collection, or a capped collection, which MongoDB cannot read at a given cluster time.",
     remedy: "Remove it from `collections`. Instead of a view, replicate the collections that it reads.",
   },
   COLLECTION_DROPPED: {

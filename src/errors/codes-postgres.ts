@@ -21,13 +21,20 @@ export const POSTGRES_ERRORS = {
   },
   POSTGRES_RIGHTS_MISSING: {
     kind: "fatal",
-    meaning: "The user of postgres.url lacks rights.",
-    remedy: "Grant the user of postgres.url the missing rights. `headrace check` names them.",
+    meaning: "The user of postgres.url lacks a right; the message names the object.",
+    remedy:
+      "Grant the user of postgres.url the missing right. docs/rights.md lists all rights, and `headrace check` names those that the consumers lack.",
   },
   POSTGRES_TOO_OLD: {
     kind: "fatal",
     meaning: "The server is older than PostgreSQL 14.",
     remedy: "Use PostgreSQL 14 or later.",
+  },
+  POSTGRES_NOT_UTF8: {
+    kind: "fatal",
+    meaning: "The database of postgres.url does not have the encoding UTF8. The texts of MongoDB are UTF-8.",
+    remedy:
+      "Create a database with `CREATE DATABASE name ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0;`, and name it in postgres.url.",
   },
   POSTGRES_READ_ONLY: {
     kind: "retryable",
@@ -65,6 +72,12 @@ export const POSTGRES_ERRORS = {
     meaning: "Another session changed the table, or began to write other columns of it, at the same moment.",
     remedy: "Nothing to do: Headrace tries again.",
   },
+  TABLE_REPLACED: {
+    kind: "retryable",
+    meaning: "Another table has taken the table's place, or it was truncated, rewritten or given to another pipeline.",
+    remedy:
+      "Nothing to do while a consumer runs: it compares the table with its register, and copies the collection again where needed. `dlq replay` does not wait for that: start or restart a consumer, then run it again.",
+  },
   TABLE_DROPPED: {
     kind: "fatal",
     meaning:
@@ -72,9 +85,37 @@ export const POSTGRES_ERRORS = {
     remedy:
       "Restore the table and the schema headrace from the same backup. Or stop the consumers, run the SQL in the error, which makes Headrace forget the table, and start them again: they create the table and fill it from the topic's start.",
   },
+  TABLE_OF_OTHER_PIPELINE: {
+    kind: "fatal",
+    meaning:
+      "Another pipeline fills the table. Two pipelines in one table would delete each other's rows, so each table has one owner, which the register headrace.tables names.",
+    remedy:
+      "Give the collection another table in the config. If the other pipeline no longer runs, or was renamed, run `headrace take-over`: then this pipeline owns its tables, copies the collections again, and deletes the rows whose documents are gone.",
+  },
+  TABLE_OF_OTHER_SOURCE: {
+    kind: "fatal",
+    meaning: "The table holds another collection, or the same collection of another database.",
+    remedy:
+      "Correct mongodb.database or the table in the config. To fill the table from the new collection, run `headrace take-over`: the collection is copied into it, and the rows whose documents are not in it are deleted.",
+  },
+  COLUMN_DROPPED: {
+    kind: "fatal",
+    meaning:
+      "Somebody dropped a column that Headrace fills. A new one would be NULL in all rows that no later change touches.",
+    remedy:
+      "Take the column out of the config, or let Headrace fill it again: run the SQL in the error and start the consumers, which let the collection be copied again.",
+  },
+  ID_TYPE_CHANGED: {
+    kind: "fatal",
+    meaning:
+      "The `_id` type of a collection is not the one that its records and its table have. With another type each document would get a second row.",
+    remedy:
+      "Set idType back. To change it, stop the pipeline, run `headrace remove --collection NAME --tables`, and start it again: the collection is then copied into a new table.",
+  },
   TABLE_DOES_NOT_FIT: {
     kind: "fatal",
-    meaning: "An existing table cannot hold the collection, or PostgreSQL refused to create or extend a table.",
+    meaning:
+      "An existing table cannot hold the collection, something else has the table's name, or PostgreSQL refused to create or extend a table.",
     remedy:
       "Change the columns in the config, or create the table yourself. Headrace uses an existing table unchanged if its columns fit.",
   },
@@ -97,7 +138,7 @@ export const POSTGRES_ERRORS = {
   CONSTRAINT_VIOLATED: {
     kind: "poison",
     meaning:
-      "A row violates a constraint of the table or the condition of a view (SQLSTATE 23…, 44000). Headrace retries foreign keys and unique constraints for some seconds first, because a record of another partition may be about to satisfy them.",
+      "A row violates a constraint of the table or the condition of a view (SQLSTATE 23…, 44000). Headrace retries foreign keys and unique constraints for some seconds first, because a record of another partition may be about to satisfy them. Later the consumer replays such dead letters by itself, at most every ten minutes.",
     remedy: "Correct the document, or drop the constraint or the view's condition. Then run `headrace dlq replay`.",
   },
   LIMIT_EXCEEDED: {
@@ -107,7 +148,15 @@ export const POSTGRES_ERRORS = {
   },
   TRIGGER_REFUSED: {
     kind: "poison",
-    meaning: "A trigger of the table raised an exception (SQLSTATE P0001).",
+    meaning:
+      "A trigger of the table raised an exception: with the SQLSTATE P0001 or one of its own. One that other errors share and that pass by themselves (40001, 57014, 57P01 …) is retried for a minute first.",
     remedy: "Correct the document or the trigger. Then run `headrace dlq replay`.",
+  },
+  ROW_REFUSED: {
+    kind: "poison",
+    meaning:
+      "PostgreSQL refuses a row with an SQLSTATE that Headrace does not expect, but accepts the same statement without rows. Mostly a trigger's function failed.",
+    remedy:
+      "Look up the SQLSTATE and find the cause in PostgreSQL's log. Correct it or the document. Then run `headrace dlq replay`.",
   },
 } as const satisfies ErrorTable;

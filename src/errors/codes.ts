@@ -38,14 +38,26 @@ export const PIPELINE_ERRORS = {
   DEAD_LETTER_WINDOW: {
     kind: "fatal",
     meaning:
-      "More of the latest records became dead letters than `deadLetters.window` allows. The cause is probably not a single record, for example a table that does not fit, so the consumer stops before the whole topic becomes dead letters.",
+      "More of the latest records became dead letters than `deadLetters.window` allows. The cause is probably not a single record, for example a table or an `_id` type that does not fit. So the producer or the consumer stops before everything becomes dead letters.",
     remedy:
-      "Find the common cause with `headrace dlq list`, correct the table or the config, start the consumer again, then run `headrace dlq replay`.",
+      "The log names the last failure, and `headrace dlq list` shows those before. Correct the documents, the table or the config, start the process again, then run `headrace dlq replay`. If that many are acceptable, raise deadLetters.window.max.",
+  },
+  DEAD_LETTER_CLOSED: {
+    kind: "fatal",
+    meaning: "`dlq replay` or `discard` got the id of a dead letter that was replayed, superseded or discarded before.",
+    remedy:
+      "`headrace dlq list` shows the open ones. To copy the document of a closed one again, run `headrace snapshot --collection NAME --ids ID`.",
   },
   HTTP_UNAVAILABLE: {
     kind: "fatal",
     meaning: "Headrace cannot listen on the port for metrics and health checks.",
     remedy: "Set http.port in the config to a free port.",
+  },
+  NOTHING_TO_REMOVE: {
+    kind: "usage",
+    meaning:
+      "`headrace remove` finds nothing of the pipeline or collection in any server: it was removed, or has never run.",
+    remedy: "Check `name` and `mongodb.database` in the config, and the name after --collection.",
   },
   PIPELINE_RUNNING: {
     kind: "retryable",
@@ -61,13 +73,19 @@ export const PIPELINE_ERRORS = {
   },
   TLS_FILE_UNREADABLE: {
     kind: "fatal",
-    meaning: "Headrace cannot read a file that kafka.ssl names.",
-    remedy: "Correct the path under kafka.ssl in the config, or the file's permissions.",
+    meaning: "Headrace cannot read a file that kafka.ssl, mongodb.uri or postgres.url names.",
+    remedy: "Correct the path in the config, or the file's permissions.",
   },
   UNKNOWN_DEAD_LETTER: {
     kind: "fatal",
     meaning: "There is no dead letter with the given id.",
-    remedy: "Give an id as `headrace dlq list` prints it: topic/partition/offset.",
+    remedy:
+      "Give an id as `headrace dlq list` prints it: topic/partition/offset, with @ and some digits behind it where the topic was created again since.",
+  },
+  UNKNOWN_TABLE: {
+    kind: "usage",
+    meaning: "`headrace dlq --table` got a table that no collection of the config and no dead letter has.",
+    remedy: "Give --table a table as `headrace dlq list` prints it.",
   },
   UNKNOWN_ERROR: {
     kind: "fatal",

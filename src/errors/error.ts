@@ -7,7 +7,7 @@ interface ErrorText {
   /** What happened. Never contains a document's value. */
   readonly message: string;
   /** Default: the remedy of the code's entry. */
-  readonly remedy?: string;
+  readonly remedy?: string | undefined;
   /** Default: the kind of the code's entry. */
   readonly kind?: ErrorKind;
   readonly details?: Readonly<Record<string, string>>;

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Admin, Kafka } from "kafkajs";
-import { partitionKey } from "../schemas/partitions.ts";
-import type { LogBounds, PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
-import { answered, kafkaError } from "./errors.ts";
+import { kafkaError } from "./errors.ts";
 
 /**
  * Connects an admin client for one question. A longer life would do harm: kafkajs requests the metadata of every topic
@@ -22,51 +20,6 @@ export async function withAdmin<T>(kafka: Kafka, doing: string, use: (admin: Adm
   } catch (error) {
     throw kafkaError(error, doing);
   }
-}
-
-export type PartitionBounds = TopicPartition & LogBounds;
-
-/**
- * The bounds of all partitions of the topics, by `partitionKey`. `high` is the end for read_committed readers, the last
- * stable offset: kafkajs asks for that by default (its src/protocol/requests/listOffsets/index.js).
- * @throws HeadraceError
- */
-export function fetchLogBounds(kafka: Kafka, topics: readonly string[]): Promise<ReadonlyMap<string, PartitionBounds>> {
-  return withAdmin(kafka, "reading the topics' offsets", async (admin) => {
-    const bounds = new Map<string, PartitionBounds>();
-    for (const topic of new Set(topics)) {
-      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-        bounds.set(partitionKey({ topic, partition }), { topic, partition, low: BigInt(low), high: BigInt(high) });
-      }
-    }
-    return bounds;
-  });
-}
-
-/**
- * The current ends of the topics for read_committed readers, for a run that stops there. Kafka acknowledges a commit
- * before it writes the markers, so the last transaction is surely included only after its producer has begun another one.
- * @throws HeadraceError
- */
-export async function fetchEndOffsets(kafka: Kafka, topics: readonly string[]): Promise<PartitionOffset[]> {
-  const bounds = await fetchLogBounds(kafka, topics);
-  return Array.from(bounds.values(), ({ topic, partition, high }) => ({ topic, partition, offset: high }));
-}
-
-/** @returns the names that `wanted` accepts, sorted @throws HeadraceError */
-export function listTopics(kafka: Kafka, wanted: (topic: string) => boolean): Promise<string[]> {
-  return withAdmin(kafka, "listing the topics", async (admin) => {
-    const topics = await answered(admin.listTopics());
-    return topics.filter(wanted).sort();
-  });
-}
-
-/** @returns the number of partitions that the topic has now @throws HeadraceError */
-export function countPartitions(kafka: Kafka, topic: string): Promise<number> {
-  return withAdmin(kafka, "counting the topic's partitions", async (admin) => {
-    const { topics } = await answered(admin.fetchTopicMetadata({ topics: [topic] }));
-    return topics.flatMap(({ partitions }) => partitions).length;
-  });
 }
 
 /** Whether a consumer group has members now. @throws HeadraceError */

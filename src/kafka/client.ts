@@ -1,10 +1,13 @@
 import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
 import { Kafka, logLevel } from "kafkajs";
 import type { KafkaConfig } from "kafkajs";
 import { HeadraceError } from "../errors/error.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { patchBrokers } from "./wire/broker-patches.ts";
 import { replaceFetchDecoder } from "./wire/fetch-response.ts";
 import { replaceProduceEncoder } from "./wire/produce-request.ts";
+import { restRequestQueues } from "./wire/request-queue.ts";
 import { kafkaSocket } from "./wire/socket.ts";
 import { registerZstd } from "./wire/zstd.ts";
 
@@ -62,7 +65,8 @@ export async function createKafka(options: KafkaClientOptions): Promise<Kafka> {
 
 /**
  * The only place that calls `new Kafka`: here kafkajs gets our zstd codec, Produce encoder and Fetch decoder, before it
- * sends its first request (docs/adr/0005). kafkajs keeps all three in global tables, so they hold for the process.
+ * sends its first request (docs/adr/0005), and is mended where it mistakes a silent broker for a connected one or wakes up without need. kafkajs
+ * keeps all of it in global tables, so it holds for the process.
  * @throws HeadraceError KAFKA_CLIENT_UNKNOWN
  */
 export function newKafka(config: KafkaConfig): Kafka {
@@ -77,23 +81,53 @@ function patchKafkajs(): void {
   registerZstd();
   replaceProduceEncoder();
   replaceFetchDecoder();
+  patchBrokers();
+  restRequestQueues();
   isPatched = true;
 }
 
 async function readTlsFiles(files: TlsFiles): Promise<object> {
-  const [ca, cert, key] = await Promise.all([files.caFile, files.certFile, files.keyFile].map(readTlsFile));
-  return {
+  const ca = await readTlsFile("caFile", files);
+  const cert = await readTlsFile("certFile", files);
+  const key = await readTlsFile("keyFile", files);
+  const context = {
     ...(ca === undefined ? {} : { ca: [ca] }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   };
+  checkTlsFiles(context);
+  return context;
 }
 
-async function readTlsFile(file: string | undefined): Promise<string | undefined> {
+async function readTlsFile(setting: keyof TlsFiles, files: TlsFiles): Promise<string | undefined> {
+  const file = files[setting];
   if (file === undefined) return undefined;
+  let text: string;
   try {
-    return await readFile(file, "utf8");
+    text = await readFile(file, "utf8");
   } catch (error) {
-    throw new HeadraceError("TLS_FILE_UNREADABLE", { message: `The file ${file} cannot be read` }, error);
+    const { code } = error as NodeJS.ErrnoException;
+    const message = `The file ${file} of kafka.ssl.${setting} cannot be read (${code}).`;
+    throw new HeadraceError("TLS_FILE_UNREADABLE", { message }, error);
+  }
+  // OpenSSL ignores a file of authorities that has none.
+  if (!text.includes("-----BEGIN ")) {
+    const message = `The file ${file} of kafka.ssl.${setting} is not PEM.`;
+    throw new HeadraceError("TLS_FILE_UNREADABLE", {
+      message,
+      remedy: "Name a PEM file: it has lines like -----BEGIN CERTIFICATE-----.",
+    });
+  }
+  return text;
+}
+
+/** Once, and before kafkajs: it takes what OpenSSL refuses for a broker that is not there. */
+function checkTlsFiles(context: { readonly ca?: string[]; readonly cert?: string; readonly key?: string }): void {
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `The certificates and keys of kafka.ssl cannot be used: ${reason}`;
+    throw new HeadraceError("KAFKA_TLS_FAILED", { message }, error);
   }
 }

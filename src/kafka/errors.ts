@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors/codes.ts";
 import { HeadraceError } from "../errors/error.ts";
+import { HANDSHAKE_CUT_REASON, isHandshakeCut, tlsMistake } from "../runtime/tls-codes.ts";
 
 /** The fields of kafkajs's errors that this file reads. Its types lack some of them. */
 interface KafkaErrorShape {
@@ -27,7 +28,6 @@ const BY_TYPE: Readonly<Record<string, ErrorCode>> = {
 /** By the name of kafkajs's class. These have `retriable: false`, though only the same call must not be repeated. */
 const BY_NAME: Readonly<Record<string, ErrorCode>> = {
   KafkaJSSASLAuthenticationError: "KAFKA_LOGIN_FAILED",
-  KafkaJSGroupCoordinatorNotFound: "KAFKA_UNAVAILABLE",
   KafkaJSTimeout: "KAFKA_UNAVAILABLE",
   KafkaJSLockTimeout: "KAFKA_UNAVAILABLE",
   KafkaJSAggregateError: "KAFKA_UNAVAILABLE",
@@ -46,26 +46,19 @@ function classifyKafkaError(error: unknown): ErrorCode {
 }
 
 /**
- * Wraps kafkajs's `listTopics`, `fetchTopicMetadata` and `describeCluster`: when the connection breaks before the
- * broker's answer, kafkajs 2.2.4 reads a field of null.
- * @throws HeadraceError KAFKA_UNAVAILABLE instead of that TypeError
- */
-export async function answered<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new HeadraceError("KAFKA_UNAVAILABLE", { message: "No broker answered a metadata request." }, error);
-  }
-}
-
-/**
  * Classifies an error of kafkajs. A HeadraceError inside it, as our decoder throws it into kafkajs, is returned itself.
  * @param doing what failed, for the message: `reading the topics`
  */
 export function kafkaError(error: unknown, doing: string): HeadraceError {
   const own = headraceErrorIn(error);
   if (own !== undefined) return own;
+  if (isHandshakeCut(error)) {
+    const message = `No TLS with Kafka: ${HANDSHAKE_CUT_REASON}`;
+    return new HeadraceError("KAFKA_TLS_FAILED", { kind: "retryable", message }, error);
+  }
+  const tls = tlsMistake(error);
+  if (tls !== null)
+    return new HeadraceError("KAFKA_TLS_FAILED", { message: `No TLS with Kafka: ${tls.reason} (${tls.code}).` }, error);
   const { name, type } = (error ?? {}) as KafkaErrorShape;
   const what = typeof type === "string" ? type : typeof name === "string" ? name : "an unknown error";
   return new HeadraceError(classifyKafkaError(error), { message: `Kafka failed at ${doing}: ${what}` }, error);

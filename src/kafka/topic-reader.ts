@@ -1,8 +1,8 @@
 import type { Kafka } from "kafkajs";
 import { retry } from "../runtime/retry.ts";
 import type { TopicPartition } from "../schemas/partitions.ts";
-import { fetchLogBounds, listTopics } from "./admin.ts";
 import { kafkaError } from "./errors.ts";
+import { fetchLogBounds, listTopics } from "./topics.ts";
 import type { FetchResponse, PartitionResponse } from "./wire/fetch-response.ts";
 import { kafkajsCluster } from "./wire/kafkajs-internals.ts";
 import type { KafkajsCluster } from "./wire/kafkajs-internals.ts";
@@ -123,7 +123,7 @@ class PartitionFetcher {
       return await this.#fetchFrom(cluster, offset);
     } catch (error) {
       await this.close();
-      throw kafkaError(error, this.#doing);
+      throw kafkaError(error, `${this.#doing} in the topic ${this.#partition.topic}`);
     }
   }
 

@@ -75,8 +75,8 @@ async function checkedIds(
   texts: readonly string[],
 ): Promise<SnapshotSignal["ids"]> {
   const topic = topicOf(config.name, config.mongodb.database, collection);
-  const idType = await collectionIdType({
-    declared: config.collections?.[collection]?.mapping.idType,
+  const idType = await collectionIdType(collection, {
+    declared: config.collections?.get(collection)?.mapping.idType,
     registered: () => registeredIdType(schemaRegistry(config), topic),
     found: async () => undefined,
   });
@@ -107,8 +107,22 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
     await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
   } catch (error) {
     if (!isPoison(error)) throw error;
-    const message = "MongoDB refuses the filter, or cannot use it in a read along the _id index.";
+    const reason = await refusalOf(db, signal);
+    const message =
+      reason === null
+        ? "MongoDB cannot use the filter in a read along the _id index."
+        : `MongoDB refuses the filter: ${reason}`;
     throw new HeadraceError("SIGNAL_INVALID", { message, remedy: FILTER_REMEDY }, error);
+  }
+}
+
+/** MongoDB's words about a filter; null if the filter itself is right. It only plans, so its words can quote no document. */
+async function refusalOf(db: Db, { collection, filter = "{}" }: SnapshotSignal): Promise<string | null> {
+  try {
+    await db.command({ explain: { find: collection, filter: readFilter(filter) }, verbosity: "queryPlanner" });
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -3,22 +3,30 @@ import type { Config } from "../config/config-schema.ts";
 import { isApplied } from "../consumers/batches/progress.ts";
 import type { PostgresClient, Row } from "../consumers/postgres/client.ts";
 import type { PipelineProgress } from "../consumers/upkeep/watermarks.ts";
-import { HeadraceError } from "../errors/error.ts";
-import { fetchEndOffsets, listTopics } from "../kafka/admin.ts";
+import { errorKind, HeadraceError } from "../errors/error.ts";
+import { fetchEndOffsets, listTopics } from "../kafka/topics.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
 import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
 import { partitionKey } from "../schemas/partitions.ts";
-import { collectionOf, positionsTopic, signalsTopic } from "../schemas/topics.ts";
+import { positionsTopic, signalsTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "./connections.ts";
+import { oldMappings, RESTART_PRODUCER } from "./old-mappings.ts";
 import { watchPosition } from "./position-watch.ts";
 import type { PositionWatch } from "./position-watch.ts";
+import { judgeTables } from "./register/judged-tables.ts";
+import type { JudgedTable } from "./register/judged-tables.ts";
+import { tableOf } from "./tables.ts";
 
 /** Reads how far the producer and the consumers of a pipeline are. */
 export interface PipelineReader extends PipelineProgress {
   /** The producer's committed position; null if there is none yet. */
   position(): Promise<Position | null>;
+  /** The collections whose records the producer has made, up to a position, with another mapping than the config's. */
+  oldMappings(position: Position | null): readonly string[];
+  /** What the consumer would decide about the tables now. */
+  tables(): Promise<readonly JudgedTable[]>;
 }
 
 /** Connects to Kafka and to PostgreSQL, unless a client of it is given. The caller must close the reader. */
@@ -35,15 +43,18 @@ export async function openPipelineReader(
   return {
     position: async () => (await watching())?.latest() ?? null,
     settledPosition: async () => (await watching())?.latestSettled() ?? null,
+    oldMappings: (position) => oldMappings(config, position),
     async ends() {
-      const isOurs = (topic: string) => collectionOf(name, config.mongodb.database, topic) !== undefined;
-      return fetchEndOffsets(kafka, await listTopics(kafka, isOurs));
+      // Nobody applies the records of a collection that was taken out of the config.
+      const hasTable = (topic: string) => tableOf(config, topic) !== undefined;
+      return fetchEndOffsets(kafka, await listTopics(kafka, hasTable));
     },
     async signalsEnd() {
       const [end] = await fetchEndOffsets(kafka, [signalsTopic(name)]);
       return end?.offset ?? 0n;
     },
     progress: () => readProgress(postgres),
+    tables: () => judgeTables(config, { kafka, postgres }),
     async close() {
       await watch?.close();
       if (postgres !== shared) await postgres.close();
@@ -61,36 +72,120 @@ export interface CatchUpOptions {
 }
 
 const POLL_MS = 100;
+/** How often to look whether the consumer refuses a table. */
+const LOOK_MS = 2_000;
+/** A broker that has just started may not know every topic for some seconds. */
+const LASTING_MS = 5_000;
 
-const PRODUCER = "The producer (headrace produce)";
+/** Who has not caught up, why, and what to do about it if it is known. */
+interface LateProcess {
+  readonly who: string;
+  readonly why?: string;
+  readonly remedy?: string;
+}
+
+const PRODUCER = (): LateProcess => ({ who: "The producer (headrace produce)" });
+const CONSUMER = (): LateProcess => ({ who: "The consumer (headrace consume)" });
+
+function producerWith(old: readonly string[]): LateProcess {
+  if (old.length === 0) return PRODUCER();
+  const names = old.map((name) => JSON.stringify(name)).join(", ");
+  const why = `: it has made the records of ${names} with another mapping than this config's`;
+  return { ...PRODUCER(), why, remedy: RESTART_PRODUCER };
+}
 
 /**
  * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: first the producer's position must
  * reach the time and its snapshots must be done, then the consumers must reach the ends that the topics have by then.
  * This function only reads. The pipeline's processes must be running.
- * @throws HeadraceError CATCH_UP_TIMEOUT (retryable); the reason of `signal` when it aborts
+ * @throws HeadraceError CATCH_UP_TIMEOUT (retryable), or the consumer's own error where it refuses a table; the reason of
+ * `signal` when it aborts
  */
 export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
   const { timeoutMs, signal } = options;
   const deadline = performance.now() + timeoutMs;
-  const until = async <T>(what: string, poll: () => Promise<T | false>): Promise<T> => {
+  const refusals = new RefusalWatch(reader);
+  const until = async <T>(late: () => LateProcess, poll: () => Promise<T | false>): Promise<T> => {
     for (;;) {
       const found = await poll();
       if (found !== false) return found;
-      if (performance.now() > deadline) throw timedOut(what, timeoutMs);
+      const isOver = performance.now() > deadline;
+      await refusals.look(isOver);
+      if (isOver) throw timedOut(late(), timeoutMs);
       await pause(POLL_MS, signal);
     }
   };
   for (;;) {
-    const position = await until(PRODUCER, async () => {
-      const settled = await reader.settledPosition();
-      return isComplete(settled, options) && settled;
-    });
+    let old: readonly string[] = [];
+    const position = await until(
+      () => producerWith(old),
+      async () => {
+        const settled = await reader.settledPosition();
+        old = reader.oldMappings(settled);
+        return old.length === 0 && isComplete(settled, options) && settled;
+      },
+    );
     const ends = await reader.ends();
-    await until("The consumer (headrace consume)", async () => isApplied(ends, await reader.progress()));
+    await until(CONSUMER, async () => isApplied(ends, await reader.progress()));
     const signals = await reader.signalsEnd();
-    if (position.signals.offset >= signals) return;
-    await until(PRODUCER, async () => ((await reader.settledPosition())?.signals.offset ?? 0n) >= signals);
+    if (position.signals.offset < signals) {
+      await until(PRODUCER, async () => ((await reader.settledPosition())?.signals.offset ?? 0n) >= signals);
+      continue;
+    }
+    const tables = await until(CONSUMER, async () => settledTables(await reader.tables()));
+    if (tables.every(({ copySignal }) => copySignal === null || copySignal < position.signals.offset)) return;
+  }
+}
+
+/**
+ * False while the consumer has still to ask for a copy of a collection.
+ * @throws HeadraceError where the consumer would refuse a table
+ */
+function settledTables(tables: readonly JudgedTable[]): readonly JudgedTable[] | false {
+  const refusal = refusalIn(tables);
+  if (refusal !== undefined) throw refusal;
+  return (
+    !tables.some(
+      ({ decision }) => decision.kind !== "same" && decision.kind !== "accept" && decision.kind !== "register",
+    ) && tables
+  );
+}
+
+function refusalIn(tables: readonly JudgedTable[]): HeadraceError | undefined {
+  return tables.flatMap(({ decision }) => (decision.kind === "refuse" ? [decision.error] : []))[0];
+}
+
+/** Looks whether the consumer refuses a table: then it has ended, and nobody needs to wait for it. */
+export class RefusalWatch {
+  readonly #reader: PipelineReader;
+  #lookedAt = performance.now();
+  #found: { readonly code: string; readonly since: number } | undefined;
+
+  constructor(reader: PipelineReader) {
+    this.#reader = reader;
+  }
+
+  /** @throws the consumer's error: at once if this look is the last one, otherwise when it lasts */
+  async look(isLast: boolean): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lookedAt < LOOK_MS && !isLast) return;
+    this.#lookedAt = now;
+    const refusal = refusalIn(await this.#tables());
+    if (refusal === undefined || refusal.code !== this.#found?.code) {
+      this.#found = refusal === undefined ? undefined : { code: refusal.code, since: now };
+    }
+    const isLasting = this.#found !== undefined && now - this.#found.since >= LASTING_MS;
+    if (refusal !== undefined && (isLast || isLasting)) throw refusal;
+  }
+
+  async #tables(): Promise<readonly JudgedTable[]> {
+    try {
+      return await this.#reader.tables();
+    } catch (error) {
+      // A server is unavailable for now; the wait itself goes on.
+      if (errorKind(error) === "retryable") return [];
+      throw error;
+    }
   }
 }
 
@@ -100,7 +195,7 @@ function isComplete(
 ): position is Position {
   if (position === null || completeTo(position) < clusterTime) return false;
   const { snapshots } = position;
-  return [...Object.keys(snapshots), ...collections].every((name) => snapshots[name]?.state === "done");
+  return [...snapshots.keys(), ...collections].every((name) => snapshots.get(name)?.state === "done");
 }
 
 async function watchIfStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {
@@ -125,8 +220,9 @@ async function query(postgres: PostgresClient, text: string): Promise<readonly R
   return result?.rows ?? [];
 }
 
-function timedOut(what: string, timeoutMs: number): HeadraceError {
+function timedOut({ who, why = "", remedy }: LateProcess, timeoutMs: number): HeadraceError {
   return new HeadraceError("CATCH_UP_TIMEOUT", {
-    message: `${what} did not catch up within ${Math.round(timeoutMs / 1000)} s.`,
+    message: `${who} did not catch up within ${Math.round(timeoutMs / 1000)} s${why}.`,
+    remedy,
   });
 }

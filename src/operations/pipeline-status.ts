@@ -7,8 +7,11 @@ import type { Position, Version } from "../schemas/change-event.ts";
 import { partitionKey } from "../schemas/partitions.ts";
 import type { Context } from "./context.ts";
 import { openDeadLetterAccess } from "./dead-letter-access.ts";
+import { RESTART_PRODUCER } from "./old-mappings.ts";
 import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-reader.ts";
 import type { PipelineReader } from "./pipeline-reader.ts";
+import { tableProblem } from "./register/judged-tables.ts";
+import type { JudgedTable } from "./register/judged-tables.ts";
 import { withDatabase } from "./source-database.ts";
 import { tableOf } from "./tables.ts";
 
@@ -18,10 +21,20 @@ export interface PipelineStatus {
   /** Null if the producer has never run. `clusterTime` is a version in decimal. */
   readonly position: { readonly clusterTime: string; readonly time: string; readonly ageMs: number } | null;
   readonly snapshots: Readonly<Record<string, "running" | "done">>;
+  /** The collections that cannot be replicated, with the reason. */
+  readonly leftOut: Readonly<Record<string, string>>;
   readonly partitions: readonly PartitionStatus[];
+  readonly tables: readonly TableStatus[];
   /** The sum over the partitions, in offsets. */
   readonly lag: number;
   readonly deadLetters: readonly { readonly table: string | null; readonly open: number }[];
+}
+
+/** `problem` says why the table is not complete, whatever the lag; null if nothing is known against it. */
+export interface TableStatus {
+  readonly collection: string;
+  readonly table: string;
+  readonly problem: string | null;
 }
 
 /** `nextOffset` is the offset that the consumer applies next. */
@@ -49,8 +62,13 @@ export async function readPipelineStatus(context: Context): Promise<PipelineStat
 async function readProgress(
   config: Config,
   reader: PipelineReader,
-): Promise<Pick<PipelineStatus, "position" | "snapshots" | "partitions" | "lag">> {
-  const [position, ends, progress] = await Promise.all([reader.position(), reader.ends(), reader.progress()]);
+): Promise<Pick<PipelineStatus, "position" | "snapshots" | "leftOut" | "partitions" | "tables" | "lag">> {
+  const [position, ends, progress, tables] = await Promise.all([
+    reader.position(),
+    reader.ends(),
+    reader.progress(),
+    reader.tables(),
+  ]);
   const inOrder = [...ends].sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
   const partitions = inOrder.map((end) => ({
     topic: end.topic,
@@ -60,12 +78,25 @@ async function readProgress(
     nextOffset: Number(progress.get(partitionKey(end)) ?? 0n),
     lag: Number(lagOf(end, progress)),
   }));
+  const old = reader.oldMappings(position);
+  const statusOf = (judged: JudgedTable) => tableStatus(judged, old.includes(judged.wanted.collection));
   return {
     position: position === null ? null : positionStatus(position),
-    snapshots: Object.fromEntries(Object.entries(position?.snapshots ?? {}).map(([name, { state }]) => [name, state])),
+    snapshots: Object.fromEntries([...(position?.snapshots ?? [])].map(([name, { state }]) => [name, state])),
+    leftOut: Object.fromEntries(position?.leftOut ?? []),
     partitions,
+    tables: tables
+      .map(statusOf)
+      .filter(({ problem }, index) => problem !== null || tables[index]?.isRegistered === true),
     lag: partitions.reduce((sum, { lag }) => sum + lag, 0),
   };
+}
+
+function tableStatus(judged: JudgedTable, hasOldMapping: boolean): TableStatus {
+  const { collection, table } = judged.wanted;
+  const old = `the producer has made its records with another mapping than this config's. ${RESTART_PRODUCER}`;
+  const problem = tableProblem(judged) ?? (hasOldMapping ? old : null);
+  return { collection, table: `${table.schema}.${table.table}`, problem };
 }
 
 function positionStatus({ clusterTime }: Position): NonNullable<PipelineStatus["position"]> {
@@ -81,7 +112,7 @@ async function countDeadLetters({ config, logger, signal }: Context): Promise<Pi
   const access = await openDeadLetterAccess(config, logger);
   try {
     const letters = await listDeadLetters(access, {}, { signal });
-    const byTable = Map.groupBy(letters, ({ info }) => info.table);
+    const byTable = Map.groupBy(letters, (letter) => letter.table);
     return [...byTable].map(([table, { length }]) => ({ table, open: length }));
   } finally {
     await access.close();
@@ -102,7 +133,7 @@ export async function waitForTables(
   const clusterTime = time === "now" ? await timeOfSource(mongodb) : endOfSecond(time);
   const reader = await openPipelineReader(config, logger);
   try {
-    const named = snapshot.mode === "never" ? [] : Object.keys(collections ?? {});
+    const named = snapshot.mode === "never" ? [] : [...(collections?.keys() ?? [])];
     await waitUntilCaughtUp(reader, { clusterTime, collections: named, timeoutMs, signal });
   } finally {
     await reader.close();

@@ -1,6 +1,6 @@
 import type { Kafka } from "kafkajs";
-import { fetchLogBounds } from "../kafka/admin.ts";
 import { followPartition } from "../kafka/topic-reader.ts";
+import { fetchLogBounds } from "../kafka/topics.ts";
 import { retry } from "../runtime/retry.ts";
 import type { Position } from "../schemas/change-event.ts";
 import { partitionKey } from "../schemas/partitions.ts";

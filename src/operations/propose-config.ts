@@ -2,6 +2,7 @@ import type { Db } from "mongodb";
 import { stringify } from "yaml";
 import { findCollections } from "../producers/mongodb/collections.ts";
 import { mongoError } from "../producers/mongodb/errors.ts";
+import { claimNames } from "../schemas/collection-names.ts";
 import { proposeColumns } from "./propose-columns.ts";
 import type { Proposal } from "./propose-columns.ts";
 
@@ -12,13 +13,20 @@ export interface SampledCollection extends Proposal {
   readonly sampled: number;
 }
 
+export interface SampledDatabase {
+  readonly collections: readonly SampledCollection[];
+  /** The collections that cannot be replicated, with the reason. */
+  readonly leftOut: ReadonlyMap<string, string>;
+}
+
 /**
  * Samples every collection of a database that can be replicated.
  * @param size the most documents to sample of each collection
- * @throws HeadraceError COLLECTION_CAPPED, or what reading gives
+ * @throws HeadraceError
  */
-export async function sampleCollections(db: Db, size: number): Promise<readonly SampledCollection[]> {
-  const { names } = await findCollections(db, null);
+export async function sampleCollections(db: Db, size: number): Promise<SampledDatabase> {
+  const { databaseName } = db;
+  const { names, leftOut } = await findCollections(db, null, claimNames(pipelineName(databaseName), databaseName, []));
   const sampled: SampledCollection[] = [];
   for (const name of names) {
     try {
@@ -31,15 +39,19 @@ export async function sampleCollections(db: Db, size: number): Promise<readonly 
       throw mongoError(error, `sampling the collection ${JSON.stringify(name)}`);
     }
   }
-  return sampled;
+  return { collections: sampled, leftOut };
+}
+
+function pipelineName(database: string): string {
+  return database.replaceAll(/[^A-Za-z0-9_-]/g, "_");
 }
 
 /**
  * The YAML text of a config for the collections. It takes the addresses from environment variables, so that no secret
  * gets into the file.
  */
-export function configText(database: string, collections: readonly SampledCollection[]): string {
-  const name = database.replaceAll(/[^A-Za-z0-9_-]/g, "_");
+export function configText(database: string, { collections, leftOut }: SampledDatabase): string {
+  const name = pipelineName(database);
   return `# headrace init wrote this file from a sample of the documents. Read it, then run: npx headrace check
 # docs/configuration.md describes every setting.
 ${stringify({ name })}mongodb: { uri: "\${MONGODB_URI}", database: ${JSON.stringify(database)} }
@@ -50,7 +62,12 @@ postgres: { url: "\${POSTGRES_URL}", schema: public }
 # Fields without a column, and values that do not fit their column, go to the column _extra. A collection with {} gets
 # one jsonb column, doc, with the whole document.
 collections:
-${collections.map(collectionText).join("")}`;
+${collections.map(collectionText).join("")}${leftOutText(leftOut)}`;
+}
+
+function leftOutText(leftOut: ReadonlyMap<string, string>): string {
+  const lines = [...leftOut].map(([name, why]) => `  # left out: ${JSON.stringify(name)}: ${why}\n`);
+  return lines.join("");
 }
 
 function collectionText({ name, sampled, columns, leftOut }: SampledCollection): string {

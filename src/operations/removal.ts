@@ -3,9 +3,10 @@ import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { createKafkaDeadLetterReader } from "../consumers/dead-letters/topic.ts";
 import type { TableName } from "../consumers/ports.ts";
-import { PostgresRemoval } from "../consumers/postgres/removal.ts";
+import { PostgresRemoval } from "../consumers/register/removal.ts";
 import { HeadraceError } from "../errors/error.ts";
-import { fetchEndOffsets, listTopics, deleteGroups, deleteTopics, hasMembers, listGroups } from "../kafka/admin.ts";
+import { deleteGroups, deleteTopics, hasMembers, listGroups } from "../kafka/admin.ts";
+import { fetchEndOffsets, listTopics } from "../kafka/topics.ts";
 import { kafkaSessions } from "../producers/kafka/session.ts";
 import { BatchLimits } from "../producers/records/batch-limits.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -41,10 +42,12 @@ export interface Removal {
   readonly subjects: readonly string[];
   /** Topics that have rows in Headrace's own tables. */
   readonly knownTopics: readonly string[];
-  /** The tables that exist. */
+  /** The tables of this pipeline that exist. */
   readonly tables: readonly TableName[];
-  /** The tables that Headrace's own tables may have rows about, whether they exist or not. */
+  /** The tables of this pipeline that Headrace's own tables know, whether they exist or not. */
   readonly knownTables: readonly TableName[];
+  /** Tables that exist under the names that the pipeline gives, and are not known as its own. They always stay. */
+  readonly unknownTables: readonly TableName[];
 }
 
 interface Servers {
@@ -92,15 +95,15 @@ async function findRemoval(options: RemovalOptions, { kafka, postgres, registry 
   const topics = await listTopics(kafka, (topic) => isWanted(topic) || own.includes(topic));
   const subjects = (await registry.list()).filter((subject) => isWanted(subject.replace(/-(key|value)$/, "")));
   const knownTopics = (await postgres.knownTopics()).filter((topic) => isWanted(topic) || own.includes(topic));
-  const declared = collection === null ? Object.keys(config.collections ?? {}) : [collection];
-  const collections = new Set([
-    ...declared,
-    ...[...topics, ...knownTopics, ...subjects.map((subject) => subject.replace(/-(key|value)$/, ""))].flatMap(
-      (topic) => collectionOf(name, database, topic) ?? [],
-    ),
-  ]);
+  const collections = collection === null ? [...(config.collections?.keys() ?? [])] : [collection];
+  const tableIn = (each: string) => tableOf(config, topicOf(name, database, each));
+  const configured = collections.flatMap((each) => tableIn(each) ?? []);
+  const knownTables = await postgres.ownTables({ pipeline: name, collection }, configured);
+  // A collection that the config no longer has may have had the table of its own name.
+  const named = collections.map((each) => tableIn(each) ?? { schema: config.postgres.schema, table: each });
+  const isKnown = ({ schema, table }: TableName) =>
+    knownTables.some((known) => known.schema === schema && known.table === table);
   const group = consumerGroup(name);
-  const knownTables = [...collections].map((each) => tableOfRemoved(config, each));
   return {
     topics,
     subjects,
@@ -108,13 +111,8 @@ async function findRemoval(options: RemovalOptions, { kafka, postgres, registry 
     groups: collection === null ? await listGroups(kafka, (id) => id === group || id.startsWith(`${group}.`)) : [],
     tables: await postgres.existingTables(knownTables),
     knownTables,
+    unknownTables: (await postgres.existingTables(named)).filter((table) => !isKnown(table)),
   };
-}
-
-/** The table of a collection. One that is no longer in the config is assumed to have a table of its own name. */
-function tableOfRemoved(config: Config, collection: string): TableName {
-  const { name, mongodb, postgres } = config;
-  return tableOf(config, topicOf(name, mongodb.database, collection)) ?? { schema: postgres.schema, table: collection };
 }
 
 async function remove(
@@ -125,7 +123,7 @@ async function remove(
   const { config, collection, dropsTables } = options;
   await refuseWhileRunning(kafka, config.name, options.signal);
   if (collection !== null) {
-    await forgetPosition(kafka, config.name, collection, options.signal);
+    await forgetPosition(kafka, collection, options);
     const topic = deadLetterTopic(config.name);
     const reader = createKafkaDeadLetterReader(kafka, topic);
     const ofTopic = topicOf(config.name, config.mongodb.database, collection);
@@ -150,20 +148,27 @@ async function refuseWhileRunning(kafka: Kafka, name: string, signal: AbortSigna
 }
 
 /** Removes the collection from the position. Otherwise a later start would not copy it again. */
-async function forgetPosition(kafka: Kafka, name: string, collection: string, signal: AbortSignal): Promise<void> {
+async function forgetPosition(kafka: Kafka, collection: string, options: RemovalOptions): Promise<void> {
+  const {
+    config: { name },
+    signal,
+    logger,
+  } = options;
   if ((await listTopics(kafka, (topic) => topic === positionsTopic(name))).length === 0) return;
   const session = await kafkaSessions({
     kafka,
     name,
     makeRecords: () => Promise.resolve([]),
     limits: new BatchLimits(),
+    logger,
     messageLimits: () => Promise.resolve(new Map()),
+    watch: null,
     instance: { id: `${transactionalId(name)}.${randomUUID()}`, startedAtMs: Date.now() },
   })({ signal });
   try {
     const { position } = session;
-    if (position?.snapshots[collection] === undefined) return;
-    const { [collection]: _, ...snapshots } = position.snapshots;
+    const snapshots = new Map(position?.snapshots);
+    if (position === null || !snapshots.delete(collection)) return;
     await session.publish([], { ...position, snapshots });
   } finally {
     await session.close();

@@ -1,6 +1,6 @@
-import { Partitioners } from "kafkajs";
 import type { Kafka } from "kafkajs";
 import { kafkaError, withoutOffset } from "../kafka/errors.ts";
+import { plainProducer } from "../kafka/plain-producer.ts";
 import { encodeSignal } from "../schemas/signal.ts";
 import type { Signal } from "../schemas/signal.ts";
 import { signalsTopic } from "../schemas/topics.ts";
@@ -12,11 +12,7 @@ import { signalsTopic } from "../schemas/topics.ts";
  * @throws HeadraceError, SIGNAL_INVALID among them
  */
 export async function sendSignals(kafka: Kafka, name: string, signals: readonly Signal[]): Promise<bigint> {
-  const producer = kafka.producer({
-    allowAutoTopicCreation: false,
-    createPartitioner: Partitioners.DefaultPartitioner,
-    retry: { initialRetryTime: 200, retries: 3 },
-  });
+  const producer = plainProducer(kafka);
   const values = signals.map(encodeSignal);
   const topic = signalsTopic(name);
   let offset = -1n;
@@ -29,7 +25,7 @@ export async function sendSignals(kafka: Kafka, name: string, signals: readonly 
     }
     return offset;
   } catch (error) {
-    throw kafkaError(error, "sending a signal");
+    throw kafkaError(error, `sending a signal to the topic ${topic}`);
   } finally {
     await producer.disconnect();
   }

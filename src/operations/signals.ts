@@ -1,39 +1,55 @@
 import { isApplied, lagOf } from "../consumers/batches/progress.ts";
+import { fetchTopicIds } from "../kafka/topic-ids.ts";
+import { isOther } from "../producers/kafka/mismatches.ts";
 import { KafkaTopics } from "../producers/kafka/topics.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Position } from "../schemas/change-event.ts";
 import type { PartitionOffset } from "../schemas/partitions.ts";
 import type { Signal } from "../schemas/signal.ts";
-import { kafkaClient } from "./connections.ts";
+import { signalsTopic } from "../schemas/topics.ts";
+import { kafkaClient, postgresClient } from "./connections.ts";
 import type { Context } from "./context.ts";
-import { openPipelineReader } from "./pipeline-reader.ts";
+import { openPipelineReader, RefusalWatch } from "./pipeline-reader.ts";
 import type { PipelineReader } from "./pipeline-reader.ts";
+import { requireTables } from "./register/judged-tables.ts";
 import { sendSignals } from "./send-signals.ts";
 
 const POLL_MS = 200;
 /** A running producer commits a position every second, even if nothing changes. MongoDB's clock ticks every 10 s. */
 const SILENCE_MS = 30_000;
 
+/** Signals that are in Kafka. */
+export interface SentSignals {
+  readonly signals: readonly Signal[];
+  /** Of the last signal. */
+  readonly offset: bigint;
+  /** Of the topic that has them, as in `Position`. */
+  readonly signalsTopicId: string | null;
+}
+
 /**
  * Writes the signals to Kafka. A running producer carries them out; otherwise they stay queued.
- * @returns the offset of the last signal
  * @throws HeadraceError, SIGNAL_INVALID among them
  */
-export async function send({ config, logger }: Context, signals: readonly Signal[]): Promise<bigint> {
-  const { name, mongodb, kafka: settings } = config;
+export async function send({ config, logger }: Context, signals: readonly Signal[]): Promise<SentSignals> {
+  const { name, mongodb, kafka: settings, deadLetters } = config;
   const kafka = await kafkaClient(config, logger);
-  await new KafkaTopics({ kafka, name, database: mongodb.database, ...settings }).prepareInternal();
-  return sendSignals(kafka, name, signals);
+  const deadLetterRetentionMs = deadLetters.retentionMs;
+  const options = { kafka, name, database: mongodb.database, ...settings, deadLetterRetentionMs, logger };
+  await new KafkaTopics(options).createInternal();
+  const offset = await sendSignals(kafka, name, signals);
+  const topic = signalsTopic(name);
+  return { signals, offset, signalsTopicId: (await fetchTopicIds(kafka, [topic])).get(topic) ?? null };
 }
 
 /** The process of the pipeline that a request waits for. */
 export type AwaitedProcess = "producer" | "consumer";
 
 /**
- * Sends the signals and waits until the tables have the result.
+ * Sends the signals and waits until the tables have the result. Sends nothing where the consumer would refuse a table.
  * @param onSilence called when a process has made no progress for 30 s and is probably not running; true: keep waiting
  * @returns false if it stopped waiting; the request then stays queued in Kafka until the pipeline runs
- * @throws HeadraceError; the reason of `context.signal` when it aborts
+ * @throws HeadraceError, the consumer's own where it refuses a table; the reason of `context.signal` when it aborts
  */
 export async function sendAndWait(
   context: Context,
@@ -41,50 +57,56 @@ export async function sendAndWait(
   onSilence: (missing: AwaitedProcess) => boolean,
 ): Promise<boolean> {
   const { config, logger, signal } = context;
-  const offset = await send(context, signals);
-  const reader = await openPipelineReader(config, logger);
+  const postgres = postgresClient(config);
+  const reader = await openPipelineReader(config, logger, postgres);
   try {
-    while (!(await isCarriedOut(reader, { offset, signals, signal }))) if (!onSilence("producer")) return false;
+    await requireTables(
+      config,
+      signals.map(({ collection }) => collection),
+      postgres,
+    );
+    const sent = await send(context, signals);
+    while (!(await isCarriedOut(reader, sent, signal))) if (!onSilence("producer")) return false;
     const ends = await reader.ends();
     while (!(await isInTables(reader, ends, signal))) if (!onSilence("consumer")) return false;
     return true;
   } finally {
     await reader.close();
+    await postgres.close();
   }
-}
-
-interface SentSignals {
-  readonly signals: readonly Signal[];
-  /** Of the last signal. */
-  readonly offset: bigint;
-  readonly signal: AbortSignal;
 }
 
 /**
  * Waits until the producer has carried out the signals.
  * @returns false if its position has not moved for 30 s
  */
-export function isCarriedOut(reader: PipelineReader, { signals, offset, signal }: SentSignals): Promise<boolean> {
-  return isReached(async () => {
+export function isCarriedOut(reader: PipelineReader, sent: SentSignals, signal: AbortSignal): Promise<boolean> {
+  return isReached(reader, signal, async () => {
     const position = await reader.settledPosition();
     return position === null
       ? { isDone: false, state: "" }
-      : { isDone: isDone(position, signals, offset), state: textOf(position) };
-  }, signal);
+      : { isDone: isDone(position, sent), state: textOf(position) };
+  });
 }
 
 function isInTables(reader: PipelineReader, ends: readonly PartitionOffset[], signal: AbortSignal): Promise<boolean> {
-  return isReached(async () => {
+  return isReached(reader, signal, async () => {
     const progress = await reader.progress();
     return { isDone: isApplied(ends, progress), state: ends.map((end) => lagOf(end, progress)).join() };
-  }, signal);
+  });
 }
 
-/** Polls until the work is done. @returns false if the state has not changed for 30 s */
+/**
+ * Polls until the work is done.
+ * @returns false if the state has not changed for 30 s
+ * @throws HeadraceError the consumer's, if it refuses a table: then nobody does the work
+ */
 async function isReached(
-  poll: () => Promise<{ readonly isDone: boolean; readonly state: string }>,
+  reader: PipelineReader,
   signal: AbortSignal,
+  poll: () => Promise<{ readonly isDone: boolean; readonly state: string }>,
 ): Promise<boolean> {
+  const refusals = new RefusalWatch(reader);
   let known = "";
   let movedAt = performance.now();
   for (;;) {
@@ -94,21 +116,26 @@ async function isReached(
     if (state !== known) movedAt = performance.now();
     else if (performance.now() - movedAt > SILENCE_MS) return false;
     known = state;
+    await refusals.look(false);
     await pause(POLL_MS, signal);
   }
 }
 
-function isDone(
-  { signals: { offset: next }, snapshots }: Position,
-  signals: readonly Signal[],
-  offset: bigint,
-): boolean {
-  return next > offset && signals.every(({ collection }) => snapshots[collection]?.state !== "running");
+function isDone(position: Position, { signals, offset, signalsTopicId }: SentSignals): boolean {
+  const {
+    signals: { offset: next },
+    snapshots,
+  } = position;
+  // After the topic was created again, the position has offsets of the one before until the producer has noticed it.
+  const isSameTopic = !isOther(position.signalsTopicId, signalsTopicId);
+  return (
+    isSameTopic && next > offset && signals.every(({ collection }) => snapshots.get(collection)?.state !== "running")
+  );
 }
 
 /** The whole position as text: while the producer reads an old backlog, its cluster time may not change. */
 function textOf({ clusterTime, resumeToken, snapshots, signals }: Position): string {
-  return JSON.stringify([clusterTime, resumeToken, snapshots, signals], (_key, value: unknown) =>
+  return JSON.stringify([clusterTime, resumeToken, [...snapshots], signals], (_key, value: unknown) =>
     typeof value === "bigint" ? String(value) : value,
   );
 }

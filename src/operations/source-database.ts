@@ -1,9 +1,13 @@
 import type { Db } from "mongodb";
+import type { Config } from "../config/config-schema.ts";
 import { HeadraceError } from "../errors/error.ts";
-import { listTopics } from "../kafka/admin.ts";
-import { connectMongo } from "../producers/mongodb/client.ts";
+import { listTopics } from "../kafka/topics.ts";
+import { clusterTimes, connectMongo } from "../producers/mongodb/client.ts";
 import type { MongoOptions } from "../producers/mongodb/client.ts";
-import { findCollections } from "../producers/mongodb/collections.ts";
+import { findCollections, requireFit } from "../producers/mongodb/collections.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { Version } from "../schemas/change-event.ts";
+import { claimNames } from "../schemas/collection-names.ts";
 import { collectionOf } from "../schemas/topics.ts";
 import { kafkaClient } from "./connections.ts";
 import type { Context } from "./context.ts";
@@ -21,19 +25,30 @@ export async function withDatabase<T>({ uri, database }: MongoOptions, use: (db:
   }
 }
 
+/** The time of the cluster's newest write. */
+export async function latestTime(db: Db): Promise<Version> {
+  return (await clusterTimes(db)).latest;
+}
+
 /**
  * The collections that the pipeline replicates. If it replicates a whole database, this includes dropped collections
  * that still have a topic.
- * @throws HeadraceError UNKNOWN_COLLECTION, COLLECTION_CAPPED, COLLECTION_UNFIT, or what reading gives
+ * @throws HeadraceError COLLECTION_UNFIT, or what reading gives
  */
 export async function replicatedCollections({ config, logger }: Context, db: Db): Promise<readonly string[]> {
   const { name, mongodb, collections } = config;
-  const wanted = collections === undefined ? null : Object.keys(collections);
-  const { names } = await findCollections(db, wanted, () => true);
-  if (wanted !== null) return names;
+  const wanted = collections === undefined ? null : [...collections.keys()];
+  const published = wanted === null ? await collectionsWithTopic(config, logger) : [];
+  const found = await findCollections(db, wanted, claimNames(name, mongodb.database, published));
+  requireFit(found, wanted);
+  const { names, leftOut } = found;
+  return [...new Set([...names, ...published.filter((collection) => !leftOut.has(collection))])].toSorted();
+}
+
+/** The collections of the database that have a topic. */
+export async function collectionsWithTopic(config: Config, logger: Logger): Promise<readonly string[]> {
   const topics = await listTopics(await kafkaClient(config, logger), () => true);
-  const published = topics.flatMap((topic) => collectionOf(name, mongodb.database, topic) ?? []);
-  return [...new Set([...names, ...published])].toSorted();
+  return topics.flatMap((topic) => collectionOf(config.name, config.mongodb.database, topic) ?? []);
 }
 
 /** @throws HeadraceError COLLECTION_NOT_REPLICATED */

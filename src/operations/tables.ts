@@ -7,7 +7,7 @@ import { collectionOf } from "../schemas/topics.ts";
 export function replicaOf({ name, mongodb, postgres, collections }: Config, topic: string): Replica | undefined {
   const collection = collectionOf(name, mongodb.database, topic);
   if (collection === undefined) return undefined;
-  const table = collections === undefined ? collection : collections[collection]?.table;
+  const table = collections === undefined ? collection : collections.get(collection)?.table;
   return table === undefined ? undefined : { collection, table: { schema: postgres.schema, table } };
 }
 

@@ -18,13 +18,11 @@ export interface ChangeSource {
 
 /** The signals that operators send to the producer, in order. */
 export interface SignalLog {
-  /** Opens the log at an offset, or at its start if Kafka has deleted that offset. */
+  /** Opens the log at an offset. */
   open(offset: bigint): Promise<OpenSignals>;
 }
 
 export interface OpenSignals {
-  /** The offset at which the log was opened. */
-  readonly start: bigint;
   /** The end of the log when it was opened. */
   readonly end: bigint;
   /** The next signal; null while there is none. @throws HeadraceError if the log cannot be read any more */
@@ -56,10 +54,16 @@ export type OpenSession = (options: { signal: AbortSignal }) => Promise<Session>
 export interface CollectionTopic {
   readonly topic: string;
   readonly partitions: number;
+  /** As in `CollectionIdentity`. */
+  readonly topicId: string | null;
+  /** Whether this process has created it. Then nobody has applied a record of it. */
+  readonly isNew: boolean;
 }
 
 /** The topics of the pipeline's collections. */
 export interface TopicCatalog {
+  /** Kafka's id of the dead-letter topic; null if the brokers give none. */
+  readonly deadLetterTopicId: string | null;
   /** Creates the topic if it does not exist, as for a new collection. */
   topicOf(collection: string): Promise<CollectionTopic>;
   /** Reads again how large a record may be: an operator may have raised the limit. */
@@ -74,6 +78,8 @@ export interface ProducerObserver {
   historyLost?(): void;
   /** Called regularly. */
   oplog?(report: OplogReport): void;
+  /** Kafka aborted a transaction because it took too long. The next ones are smaller. */
+  transactionTooSlow?(): void;
   /** A value did not fit its column and stays in `_extra`, or was changed so that it fits. */
   misfit?(collection: string, column: string): void;
   /** A document could not be encoded, and its key goes to the dead letters. */

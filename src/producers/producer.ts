@@ -1,6 +1,6 @@
-import { errorKind } from "../errors/error.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { logRetries, retry } from "../runtime/retry.ts";
+import type { Version } from "../schemas/change-event.ts";
 import type { ChangeSource, OpenSession, ProducerObserver } from "./ports.ts";
 
 export interface ProducerLoop {
@@ -17,37 +17,21 @@ export interface ProducerLoop {
  * @throws the first error that is not retryable, or the signal's reason if it was waiting for a retry
  */
 export async function produce(loop: ProducerLoop, { signal }: { signal: AbortSignal }): Promise<void> {
-  const { openSession, source, observer } = loop;
-  await inSeries(loop, signal, async () => {
+  const { openSession, source, observer, logger } = loop;
+  const runSession = async (succeeded: () => void): Promise<void> => {
     const session = await openSession({ signal });
+    let start: Version | undefined;
     try {
       for await (const batch of source.read(session.position, { signal })) {
         await session.publish(batch.events, batch.position);
         observer.published?.(batch);
+        const { clusterTime } = batch.position;
+        start ??= clusterTime;
+        if (batch.events.length > 0 || clusterTime > start) succeeded();
       }
     } finally {
       await session.close();
     }
-  });
-}
-
-/** After a session that lasted longer than this, the delays between retries start short again. */
-const LASTING_MS = 60_000;
-
-/** Repeats `runSession` until it ends without an error. The delays grow with each failure. */
-async function inSeries({ logger }: ProducerLoop, signal: AbortSignal, runSession: () => Promise<void>): Promise<void> {
-  const onRetry = logRetries(logger, "producing");
-  let hasEnded = false;
-  // A failure after a long session begins a new series of retries, with short delays.
-  const oneSeries = async (): Promise<void> => {
-    const startedAt = performance.now();
-    try {
-      await runSession();
-      hasEnded = true;
-    } catch (error) {
-      if (errorKind(error) !== "retryable" || performance.now() - startedAt < LASTING_MS) throw error;
-      onRetry(error, 1, 0);
-    }
   };
-  while (!hasEnded) await retry(oneSeries, { signal, onRetry });
+  await retry((_attempt, succeeded) => runSession(succeeded), { signal, onRetry: logRetries(logger, "producing") });
 }

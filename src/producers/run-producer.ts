@@ -1,18 +1,26 @@
 import { randomUUID } from "node:crypto";
 import type { Db } from "mongodb";
+import { listTopics } from "../kafka/topics.ts";
+import type { DeadLetterLimits } from "../runtime/dead-letter-window.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../runtime/retry.ts";
 import { untilAborted } from "../runtime/waiting.ts";
 import type { Version } from "../schemas/change-event.ts";
+import { claimNames } from "../schemas/collection-names.ts";
+import type { ClaimName } from "../schemas/collection-names.ts";
+import { mappingFingerprint } from "../schemas/mapping/fingerprint.ts";
 import type { CollectionMapping, NulCharacters } from "../schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../schemas/registry/registry.ts";
+import { collectionOf } from "../schemas/topics.ts";
 import { kafkaSessions } from "./kafka/session.ts";
 import { kafkaSignals } from "./kafka/signals.ts";
+import { TopicWatch } from "./kafka/topic-watch.ts";
+import type { OnRecordsLost } from "./kafka/topic-watch.ts";
 import { KafkaTopics } from "./kafka/topics.ts";
-import type { KafkaTopicsOptions, TopicSettings } from "./kafka/topics.ts";
+import type { KafkaTopicsOptions } from "./kafka/topics.ts";
 import { clusterTimes, connectMongo } from "./mongodb/client.ts";
 import type { MongoOptions } from "./mongodb/client.ts";
-import { findCollections, readIdEnds } from "./mongodb/collections.ts";
+import { findCollections, readIdEnds, requireFit } from "./mongodb/collections.ts";
 import type { OnDrop } from "./mongodb/event-meaning.ts";
 import { whileWatchingOplog } from "./mongodb/oplog.ts";
 import type { OnHistoryLost, SnapshotMode } from "./mongodb/source-start.ts";
@@ -20,6 +28,7 @@ import { MongoSource } from "./mongodb/source.ts";
 import type { OpenSession, ProducerObserver } from "./ports.ts";
 import { produce } from "./producer.ts";
 import { CollectionEncoders } from "./records/collection-encoders.ts";
+import { EncodingFailures } from "./records/encoding-failures.ts";
 import { EventRecords } from "./records/event-records.ts";
 
 export interface ProducerOptions {
@@ -31,7 +40,7 @@ export interface ProducerOptions {
   readonly mongodb: MongoOptions;
   readonly kafka: KafkaTopicsOptions["kafka"];
   readonly registry: SchemaRegistry;
-  readonly topics: TopicSettings;
+  readonly topics: Omit<KafkaTopicsOptions, "kafka" | "name" | "database" | "logger">;
   /** Null: every collection of the database, in document mode. */
   readonly collections: readonly CollectionMapping[] | null;
   readonly snapshot: {
@@ -40,8 +49,10 @@ export interface ProducerOptions {
     readonly chunkDocuments: number;
   };
   readonly nulCharacters: NulCharacters;
+  readonly deadLetterLimits: DeadLetterLimits;
   readonly onDrop: OnDrop;
   readonly onHistoryLost: OnHistoryLost;
+  readonly onRecordsLost: OnRecordsLost;
   /** A warning is logged when less than this share (0 to 1) of the oplog's window is left. */
   readonly oplogReserve: number;
   /** Ends when everything that MongoDB has at the start is published. */
@@ -66,59 +77,103 @@ async function startAndProduce(options: ProducerOptions, signal: AbortSignal): P
   const { mongodb, observer, logger } = options;
   const starting: Starting = (step) =>
     retry(step, { signal, ...START_PATIENCE, onRetry: logRetries(logger, "starting the producer") });
+  const failures = new EncodingFailures({ limits: options.deadLetterLimits, observer, logger });
   const client = await starting(() => connectMongo(mongodb));
   try {
     const db = client.db(mongodb.database);
-    const openSession = await prepareSessions(db, options, starting);
-    const source = mongoSource(db, options, options.once ? (await starting(() => clusterTimes(db))).latest : undefined);
+    const claimName = claimNames(options.name, db.databaseName, await starting(() => withTopic(db, options)));
+    const topics = new KafkaTopics({
+      kafka: options.kafka,
+      name: options.name,
+      database: db.databaseName,
+      ...options.topics,
+      logger,
+    });
+    const openSession = await prepareSessions(db, options, { claimName, topics, failures }, starting);
+    const until = options.once ? (await starting(() => clusterTimes(db))).latest : undefined;
+    const source = mongoSource(db, options, { claimName, topics, until });
     const watch = { reserve: options.oplogReserve, observer, logger, signal };
     await whileWatchingOplog(db, watch, (watched) =>
       produce({ openSession, source, observer: watched, logger }, { signal }),
     );
   } finally {
+    failures.report();
     await client.close();
   }
 }
 
-/** Checks the collections, creates the topics and registers the schemas. */
-async function prepareSessions(db: Db, options: ProducerOptions, starting: Starting): Promise<OpenSession> {
+/** The collections of the database that have a topic. */
+async function withTopic(db: Db, { kafka, name }: ProducerOptions): Promise<readonly string[]> {
+  const topics = await listTopics(kafka, () => true);
+  return topics.flatMap((topic) => collectionOf(name, db.databaseName, topic) ?? []);
+}
+
+/** Checks the collections, creates Headrace's own topics and registers the schemas. Sessions create the other topics. */
+async function prepareSessions(
+  db: Db,
+  options: ProducerOptions,
+  parts: { readonly claimName: ClaimName; readonly topics: KafkaTopics; readonly failures: EncodingFailures },
+  starting: Starting,
+): Promise<OpenSession> {
+  const { claimName, topics, failures } = parts;
   const { name, kafka, registry, collections, observer, logger } = options;
   const database = db.databaseName;
-  // Which collections may be missing depends on the position. The source checks that at each start.
-  const mayBeMissing = () => options.onDrop === "apply";
-  const { names, missing } = await starting(() => findCollections(db, namesOf(collections), mayBeMissing));
-  const present = names.filter((collection) => !missing.includes(collection));
-  const topics = new KafkaTopics({ kafka, name, database, ...options.topics });
+  const found = await starting(() => findCollections(db, namesOf(collections), claimName));
+  requireFit(found, namesOf(collections));
+  const present = found.names.filter((collection) => !found.missing.includes(collection));
+  const mappingOf = mappings(collections ?? []);
   const encoders = new CollectionEncoders({
     name,
     database,
     headraceVersion: options.headraceVersion,
     registry,
     nulCharacters: options.nulCharacters,
-    mappingOf: mappings(collections ?? []),
+    mappingOf,
     idEnds: (collection) => readIdEnds(db, collection),
   });
   // In parallel, because Kafka takes 0.1 s for each request that creates topics.
-  await starting(() => Promise.all([topics.prepareInternal(), topics.prepare(present), encoders.prepare(present)]));
-  const records = new EventRecords({ name, topics, limits: topics.limits, encoders, observer, logger });
+  await starting(() => Promise.all([topics.prepareInternal(), encoders.prepare(present)]));
+  const records = new EventRecords({ name, topics, limits: topics.limits, encoders, failures, observer });
   return kafkaSessions({
     kafka,
     name,
     instance: { id: randomUUID(), startedAtMs: options.startedAtMs },
     makeRecords: (events) => records.make(events),
+    onCommitted: () => failures.published(),
+    observer,
+    logger,
     limits: topics.limits,
     messageLimits: () => topics.messageLimits(),
+    watch: new TopicWatch({
+      kafka,
+      name,
+      database,
+      topics,
+      collections: { names: found.names, present },
+      mappingOf: (collection) => mappingFingerprint(mappingOf(collection)),
+      onRecordsLost: options.onRecordsLost,
+      takesSnapshots: options.snapshot.mode !== "never",
+      logger,
+    }),
   });
 }
 
-function mongoSource(db: Db, options: ProducerOptions, until: Version | undefined): MongoSource {
+function mongoSource(
+  db: Db,
+  options: ProducerOptions,
+  parts: { readonly claimName: ClaimName; readonly topics: KafkaTopics; readonly until: Version | undefined },
+): MongoSource {
   const { name, kafka, collections, snapshot, observer, logger } = options;
+  const { claimName, topics, until } = parts;
   return new MongoSource(db, {
     collections: namesOf(collections),
+    claimName,
     snapshotMode: snapshot.mode,
     chunkDocuments: snapshot.chunkDocuments,
     onDrop: options.onDrop,
     onHistoryLost: options.onHistoryLost,
+    // Of a collection without a topic nobody has applied a record.
+    isNewTopic: (collection) => topics.known.get(collection)?.isNew ?? true,
     signals: kafkaSignals({ kafka, name, logger }),
     until,
     observer,

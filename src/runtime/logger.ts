@@ -39,9 +39,12 @@ export function createLogger({ level, fields, destination }: LoggerOptions): Log
 
 const SECRET_FIELDS = ["password", "auth", "authorization", "secret"].flatMap((name) => [name, `*.${name}`]);
 
-/** `mongodb://user:pass@host` → `mongodb://***@host`, anywhere in the text. */
+/**
+ * `mongodb://user:pass@host` → `mongodb://***@host`, anywhere in the text, and up to the last `@` of the word: an address
+ * in a wrong form may have its password anywhere before it.
+ */
 export function maskCredentials(text: string): string {
-  return text.replaceAll(/(\w:\/\/)[^\s/?#"'<>]*@/g, "$1***@");
+  return text.replaceAll(/(\w:\/\/)[^\s"<>]*@/g, "$1***@");
 }
 
 interface ErrorDescription {

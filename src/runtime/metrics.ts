@@ -13,6 +13,7 @@ export interface Metrics {
   readonly retries: Counter<"code">;
   /** By the log that lost it: `oplog` or `kafka`. */
   readonly historyLost: Counter<"log">;
+  readonly slowTransactions: Counter;
   readonly lag: Gauge<"topic" | "partition">;
   /** All metrics in Prometheus's text format. */
   text(): Promise<string>;
@@ -73,6 +74,11 @@ export function createMetrics(): Metrics {
       name: "headrace_history_lost_total",
       help: "Times that changes were lost before they were read, so that collections were copied again",
       labelNames: ["log"],
+      registers,
+    }),
+    slowTransactions: new Counter({
+      name: "headrace_slow_transactions_total",
+      help: "Kafka transactions that were aborted because they took too long, and made smaller",
       registers,
     }),
     lag: new Gauge({

@@ -20,12 +20,18 @@ export interface RetryOptions {
   readonly maxDelayMs?: number;
   /** Give up if the next attempt would start later than this after the first one. Default: never. */
   readonly maxElapsedMs?: number | undefined;
-  /** Called before each wait. `attempt` is the number of the attempt that has just failed, from 1. */
-  readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
+  /** Called before each wait. */
+  readonly onRetry?: OnRetry;
   readonly clock?: Clock;
   /** Returns a number in [0, 1), like Math.random. */
   readonly random?: () => number;
 }
+
+/**
+ * @param attempt the number of the attempt that has just failed, from 1
+ * @param failingMs since the first attempt, or since the last success
+ */
+export type OnRetry = (error: unknown, attempt: number, delayMs: number, failingMs: number) => void;
 
 /** A failure that is tried again. */
 export interface RetryMessage {
@@ -46,21 +52,32 @@ const systemClock: Clock = {
  * Repeats `operation` while it fails with an error of kind retryable. Uses exponential back-off with full jitter: each
  * delay is uniform in [0, min(maxDelayMs, initialDelayMs * 2^n)], so that the clients of a restarted server do not all
  * return at the same time.
+ * @param operation one that goes on for long calls `succeeded` when it has done something: a later failure is a first one
  * @throws the operation's last error, or the signal's reason if the signal has aborted
  */
-export async function retry<T>(operation: (attempt: number) => Promise<T>, options: RetryOptions = {}): Promise<T> {
+export async function retry<T>(
+  operation: (attempt: number, succeeded: () => void) => Promise<T>,
+  options: RetryOptions = {},
+): Promise<T> {
   const { signal, maxElapsedMs = Infinity, onRetry, clock = systemClock, random = Math.random } = options;
-  const startedAt = clock.now();
-  for (let attempt = 1; ; attempt++) {
+  let startedAt = clock.now();
+  let attempt = 0;
+  const succeeded = (): void => {
+    startedAt = clock.now();
+    attempt = 1;
+  };
+  for (;;) {
+    attempt++;
     signal?.throwIfAborted();
     try {
-      return await operation(attempt);
+      return await operation(attempt, succeeded);
     } catch (error) {
       if (errorKind(error) !== "retryable") throw error;
       signal?.throwIfAborted();
       const delayMs = random() * delayCeilingMs(attempt, options);
-      if (clock.now() + delayMs - startedAt > maxElapsedMs) throw error;
-      onRetry?.(error, attempt, delayMs);
+      const failingMs = clock.now() - startedAt;
+      if (failingMs + delayMs > maxElapsedMs) throw error;
+      onRetry?.(error, attempt, delayMs, failingMs);
       retriesChannel.publish({ error, attempt, delayMs } satisfies RetryMessage);
       await pause(delayMs, signal, clock);
     }
@@ -85,13 +102,15 @@ async function pause(delayMs: number, signal: AbortSignal | undefined, clock: Cl
 /** At startup, servers that cannot be reached are tried for a minute. They may be starting, too. */
 export const START_PATIENCE = { maxElapsedMs: 60_000, maxDelayMs: 2_000 } as const;
 
-/** Makes an `onRetry` that logs. The level depends on the delay: debug below 500 ms, info below 5 s, then warn. */
-export function logRetries(logger: Logger, what: string): (error: unknown, attempt: number, delayMs: number) => void {
-  return (error, attempt, delayMs) => {
+/** From here on a failure is more than a moment, ms. */
+const LASTING_MS = 5_000;
+
+/** Makes an `onRetry` that logs each failure: with the level info and, when it has lasted for 5 s or soon will have, warn. */
+export function logRetries(logger: Logger, what: string): OnRetry {
+  return (error, attempt, delayMs, failingMs) => {
     const fields = { err: error, attempt, delayMs: Math.round(delayMs) };
     const message = `${what} failed; trying again`;
-    if (delayMs < 500) logger.debug(fields, message);
-    else if (delayMs < 5_000) logger.info(fields, message);
+    if (failingMs + delayMs < LASTING_MS) logger.info(fields, message);
     else logger.warn(fields, message);
   };
 }

@@ -23,7 +23,15 @@ export interface DocumentEvent {
   readonly version: Version;
   /** The dead letter that this event closes, unless it fails again. */
   readonly deadLetter?: RepeatedDeadLetter | undefined;
+  /** What the snapshot of an event of op r says of it; undefined: nothing. */
+  readonly snapshot?: SnapshotMark | undefined;
 }
+
+/**
+ * Debezium's words. `last_in_data_collection`: the last document of a collection's snapshot. `last`: the same, and no other
+ * snapshot is running. `incremental`: read for a signal that names documents.
+ */
+export type SnapshotMark = "last_in_data_collection" | "last" | "incremental";
 
 /** A dead letter of the producer whose document is read again. */
 export interface RepeatedDeadLetter {
@@ -47,16 +55,40 @@ export interface Position {
   readonly clusterTime: Version;
   /** Whether all events of `clusterTime` are published. Otherwise part of one MongoDB transaction may be missing. */
   readonly isWhole?: boolean | undefined;
+  /**
+   * The time of the newest event that the stream has read; undefined before the first, and in positions of version 0.1.0.
+   * A MongoDB whose oplog covers this time without an event there has been restored from an older backup.
+   */
+  readonly lastEvent?: Version | undefined;
   /** The MongoDB cluster of the token. */
   readonly cluster: string;
+  /** The MongoDB database. Undefined in positions of version 0.1.0. */
+  readonly database?: string | undefined;
   /**
    * Keys may have been published as of this time: the highest time at which an old backlog was resolved, or the end of
    * a batch that was published in parts; 0 if there was neither. Batches are resolved until the stream has passed it.
    */
   readonly horizon: Version;
   /** The snapshot of each collection. Collections without an entry have had none. */
-  readonly snapshots: Readonly<Record<string, SnapshotState>>;
+  readonly snapshots: ReadonlyMap<string, SnapshotState>;
   readonly signals: SignalsPosition;
+  /** As in `CollectionIdentity`, of the signals topic. Undefined in positions of version 0.1.0. */
+  readonly signalsTopicId?: string | null | undefined;
+  /** The collections that cannot be replicated, with the reason. Undefined: none is known. */
+  readonly leftOut?: ReadonlyMap<string, string> | undefined;
+  /**
+   * What the collections of `snapshots` were when the position was stored. Positions of version 0.1.0 have none of them;
+   * a collection that was found since the last start may be missing.
+   */
+  readonly identities?: ReadonlyMap<string, CollectionIdentity> | undefined;
+}
+
+/** Tells whether a collection's topic and mapping are still those that were used before. */
+export interface CollectionIdentity {
+  /** Kafka's id of the topic, which a topic that is created again does not have. Null: the brokers give no ids. */
+  readonly topicId: string | null;
+  /** `mappingFingerprint` of the collection's mapping. */
+  readonly mapping: string;
 }
 
 export type SnapshotState =

@@ -14,6 +14,11 @@ export interface DeadLetterInfo {
   readonly topic: string | null;
   readonly partition: number | null;
   readonly offset: bigint | null;
+  /**
+   * Kafka's id of that topic; of a dead letter of the producer, the id of the dead-letter topic. A topic that is created
+   * again has the same offsets, but another id. Null in dead letters of version 0.1.0, and if the brokers give none.
+   */
+  readonly topicId: string | null;
   /** The pipeline's name. */
   readonly connectorName: string | null;
   /** The process that wrote the dead letter. */
@@ -35,6 +40,8 @@ export interface DeadLetterInfo {
   readonly version: bigint | null;
   /** Of a document that the producer could not encode again: the offset of its first dead letter. */
   readonly firstOffset: bigint | null;
+  /** An `_id` that cannot be a key, as Extended JSON for people: the dead letter has no key then. */
+  readonly unusableId: string | null;
   readonly failedAt: Date | null;
 }
 
@@ -59,6 +66,8 @@ const HEADERS = {
   attempts: `${HEADRACE}attempts`,
   version: `${HEADRACE}version`,
   firstOffset: `${HEADRACE}first_offset`,
+  topicId: `${HEADRACE}topic_id`,
+  unusableId: `${HEADRACE}unusable_id`,
   failedAt: `${HEADRACE}failed_at`,
 } as const satisfies Record<keyof DeadLetterInfo, string>;
 
@@ -102,6 +111,8 @@ export function parseDeadLetter(headers: Readonly<Record<string, HeaderValue>>):
     attempts: toCount(text("attempts")),
     version: toBigInt(text("version")),
     firstOffset: toBigInt(text("firstOffset")),
+    topicId: text("topicId"),
+    unusableId: text("unusableId"),
     failedAt: toDate(text("failedAt")),
   };
 }

@@ -7,8 +7,18 @@ const TOPIC_NAME_LIMIT = 249;
 /** The Confluent header: a zero byte and the schema id in four bytes. */
 export const HEADER_BYTES = 5;
 
-/** The key of a truncate event. Not Avro, without a header. A truncate goes to every partition of a topic. */
-export const TRUNCATE_KEY: Buffer = Buffer.from("headrace.truncate", "utf8");
+/** The key that version 0.1.0 gave a truncate event. It is not Avro, and most Avro readers fail at it. */
+export const OLD_TRUNCATE_KEY: Buffer = Buffer.from("headrace.truncate", "utf8");
+
+/**
+ * Whether a record may be a truncate, by its key alone: it is never wrong for a truncate, but takes a document whose key
+ * is 0 or an empty text for one. A truncate goes to every partition of a topic.
+ */
+export function mayBeTruncate(key: Buffer | null): boolean {
+  if (key === null) return false;
+  // In Avro, the only field is null.
+  return key.length === HEADER_BYTES + 1 ? key[HEADER_BYTES] === 0 : key.equals(OLD_TRUNCATE_KEY);
+}
 
 /** The compacted topic with the producer's position. It has one partition. */
 export function positionsTopic(name: string): string {
@@ -44,38 +54,56 @@ export function collectionOf(name: string, database: string, topic: string): str
   return topicOf(name, database, collection) === topic ? collection : undefined;
 }
 
+export interface TopicNameMistake {
+  readonly message: string;
+  /** Default: that of the error's code. */
+  readonly remedy?: string;
+}
+
 /**
- * Checks the names of the pipeline's topics. Kafka refuses topics whose names differ only in `.` and `_`, because its
- * metrics cannot tell them apart.
- * @throws HeadraceError NAME_COLLISION for such collections, and for names that are too long
+ * The names of a pipeline's topics. Kafka refuses topics whose names differ only in `.` and `_`, because its metrics
+ * cannot tell them apart.
  */
-export function checkTopicNames(name: string, database: string, collections: readonly string[]): void {
-  const owners = new Map<string, string>();
-  const topics: [topic: string, owner: string][] = [
-    ...[positionsTopic(name), signalsTopic(name), deadLetterTopic(name)].map((topic): [string, string] => [
-      topic,
-      `Headrace's own topic ${topic}`,
-    ]),
-    ...collections.map((collection): [string, string] => [
-      topicOf(name, database, collection),
-      `collection ${JSON.stringify(collection)}`,
-    ]),
-  ];
-  for (const [topic, owner] of topics) {
+export class TopicNames {
+  readonly #topicOf: (collection: string) => string;
+  /** By the name in Kafka's metrics: the topic, and what it belongs to. */
+  readonly #owners = new Map<string, { readonly topic: string; readonly owner: string }>();
+
+  constructor(name: string, database: string) {
+    this.#topicOf = (collection) => topicOf(name, database, collection);
+    for (const topic of [positionsTopic(name), signalsTopic(name), deadLetterTopic(name)]) {
+      this.#owners.set(metricName(topic), { topic, owner: `Headrace's own topic ${topic}` });
+    }
+  }
+
+  /** Takes the name of a collection's topic. @returns why Kafka would not allow it beside those taken before */
+  claim(collection: string): TopicNameMistake | null {
+    const topic = this.#topicOf(collection);
+    const owner = `collection ${JSON.stringify(collection)}`;
     if (topic.length > TOPIC_NAME_LIMIT) {
-      throw new HeadraceError("NAME_COLLISION", {
+      return {
         message: `The topic name of ${owner} has ${topic.length} characters, but Kafka allows ${TOPIC_NAME_LIMIT}: ${topic}`,
         remedy: "Use a shorter pipeline name, or leave the collection out of the pipeline.",
-      });
+      };
     }
-    const metricName = topic.replaceAll(".", "_");
-    const other = owners.get(metricName);
-    if (other !== undefined) {
-      throw new HeadraceError("NAME_COLLISION", {
-        message: `The topic names of ${other} and ${owner} differ only in "." and "_", which Kafka does not allow: ${topic}`,
-      });
-    }
-    owners.set(metricName, owner);
+    const other = this.#owners.get(metricName(topic));
+    if (other === undefined) this.#owners.set(metricName(topic), { topic, owner });
+    if (other === undefined || (other.topic === topic && other.owner === owner)) return null;
+    const message = `The topic names of ${other.owner} and ${owner} differ only in "." and "_", which Kafka does not allow: ${topic}`;
+    return { message };
+  }
+}
+
+function metricName(topic: string): string {
+  return topic.replaceAll(".", "_");
+}
+
+/** @throws HeadraceError NAME_COLLISION if the topics of the collections cannot exist beside each other */
+export function checkTopicNames(name: string, database: string, collections: readonly string[]): void {
+  const names = new TopicNames(name, database);
+  for (const collection of collections) {
+    const mistake = names.claim(collection);
+    if (mistake !== null) throw new HeadraceError("NAME_COLLISION", mistake);
   }
 }
 

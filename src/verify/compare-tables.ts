@@ -14,7 +14,7 @@ import { TableReader } from "./table-reader.ts";
 /** Both sides of a pipeline, and how to ask about it. */
 export interface ComparedPipeline {
   readonly db: Db;
-  /** A connection for this comparison alone, which changes settings of its session. */
+  /** A connection for this comparison alone. */
   readonly client: ClientBase;
   /** The schema of the tables in PostgreSQL. */
   readonly schema: string;
@@ -99,5 +99,5 @@ async function idTypeToCompare(
     await waitUntilCaughtUp();
     return registered();
   };
-  return (await collectionIdType({ declared, registered, found })) ?? "mixed";
+  return (await collectionIdType(collection, { declared, registered, found })) ?? "mixed";
 }

@@ -1,11 +1,15 @@
 import { Query, escapeIdentifier } from "pg";
 import type { ClientBase, QueryArrayConfig } from "pg";
 import { classifyPostgresError } from "../consumers/postgres/errors.ts";
+import { storedKey } from "../consumers/postgres/stored-key.ts";
 
-/** PostgreSQL prints numbers with all digits, and dates in ISO style and UTC. */
-const SESSION = `
-  SET extra_float_digits = 1; SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET bytea_output = 'hex';
-  SET default_transaction_read_only = on`;
+/**
+ * PostgreSQL prints numbers with all digits, and dates in ISO style and UTC. Only for a transaction: behind a pooler, the
+ * session may be another client's next.
+ */
+const BEGIN = `
+  BEGIN READ ONLY; SET LOCAL extra_float_digits = 1; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC';
+  SET LOCAL bytea_output = 'hex'`;
 
 const AS_TEXT = { getTypeParser: () => (text: string) => text };
 
@@ -29,7 +33,7 @@ export class TableReader {
     this.#relation = relation;
   }
 
-  /** @param client for this reader alone, which changes settings of its session */
+  /** @param client for this reader alone, which begins transactions */
   static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
     const reader = new TableReader(client, `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`);
     await reader.lookAgain();
@@ -65,7 +69,8 @@ export class TableReader {
     const versions = new Map<string, bigint>();
     if (keys.length === 0 || !this.#catalog.hasTombstones) return versions;
     await this.#stream(
-      "SELECT key, version FROM headrace.tombstones WHERE relation = $1 AND key = ANY($2::text[])",
+      `SELECT wanted.key, version FROM unnest($2::text[]) AS wanted (key)
+       JOIN headrace.tombstones AS known ON relation = $1 AND known.key = ${storedKey("wanted.key")}`,
       [this.#relation, keys],
       ([key, version]) => versions.set(key ?? "", BigInt(version ?? 0)),
     );
@@ -87,10 +92,22 @@ export class TableReader {
 
   #keyType(): KeyType | undefined {
     const name = this.#catalog.types.get("_id");
-    return name === undefined ? undefined : (KEY_TYPES[name] ?? TEXT_KEYS);
+    return name === undefined ? undefined : (KEY_TYPES.get(name) ?? TEXT_KEYS);
   }
 
-  #stream(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
+  async #stream(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
+    try {
+      await this.#client.query(BEGIN);
+      await this.#streamRows(text, values, onRow);
+    } catch (error) {
+      throw classifyPostgresError(error, { connectionLost: true });
+    } finally {
+      // Where the connection is lost, the error above says so.
+      await this.#client.query("ROLLBACK").catch(() => {});
+    }
+  }
+
+  #streamRows(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       let failure: unknown;
       const config: QueryArrayConfig = { text, values, rowMode: "array", types: AS_TEXT };
@@ -103,7 +120,7 @@ export class TableReader {
           failure = error ?? new Error("unknown");
         }
       });
-      query.on("error", (error: Error) => reject(classifyPostgresError(error, { connectionLost: true })));
+      query.on("error", reject);
       query.on("end", () => (failure === undefined ? resolve() : reject(failure as Error)));
       this.#client.query(query);
     });
@@ -117,7 +134,6 @@ interface Catalog {
 }
 
 async function readCatalog(client: ClientBase, relation: string): Promise<Catalog> {
-  await client.query(SESSION);
   const { rows } = await client.query<{ name: string; type: string }>(
     `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
      WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
@@ -143,9 +159,9 @@ const INTEGER_KEYS: KeyType = {
 };
 const TEXT_KEYS: KeyType = { sql: "text", canHold: () => true };
 const UUID_KEYS: KeyType = { sql: "uuid", canHold: (key) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key) };
-const KEY_TYPES: Readonly<Record<string, KeyType>> = {
-  smallint: INTEGER_KEYS,
-  integer: INTEGER_KEYS,
-  bigint: INTEGER_KEYS,
-  uuid: UUID_KEYS,
-};
+const KEY_TYPES: ReadonlyMap<string, KeyType> = new Map([
+  ["smallint", INTEGER_KEYS],
+  ["integer", INTEGER_KEYS],
+  ["bigint", INTEGER_KEYS],
+  ["uuid", UUID_KEYS],
+]);

@@ -3,7 +3,7 @@ import { Client } from "pg";
 import { collectionConfig } from "../config/collections-schema.ts";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Config } from "../config/config-schema.ts";
-import { classifyPostgresError } from "../consumers/postgres/errors.ts";
+import { classifyConnectError } from "../consumers/postgres/errors.ts";
 import { HeadraceError } from "../errors/error.ts";
 import type { Context } from "../operations/context.ts";
 import { openDeadLetterAccess } from "../operations/dead-letter-access.ts";
@@ -13,6 +13,8 @@ import type { PipelineReader } from "../operations/pipeline-reader.ts";
 import type { AwaitedProcess } from "../operations/signals.ts";
 import { sendAndWait } from "../operations/signals.ts";
 import { notReplicated, replicatedCollections, withDatabase } from "../operations/source-database.ts";
+import { connectAttempts, tryInOrder } from "../postgres/address.ts";
+import type { ConnectAttempt } from "../postgres/address.ts";
 import { clusterTimes } from "../producers/mongodb/client.ts";
 import type { Version } from "../schemas/change-event.ts";
 import { registeredIdType } from "../schemas/registry/registry.ts";
@@ -113,8 +115,12 @@ function comparedPipeline(
 }
 
 async function connectPostgres({ name, postgres }: Config): Promise<Client> {
+  return await tryInOrder(await connectAttempts(postgres.url), (attempt) => connectOnce(attempt, name));
+}
+
+async function connectOnce(attempt: ConnectAttempt, name: string): Promise<Client> {
   const client = new Client({
-    connectionString: postgres.url,
+    ...attempt,
     application_name: `headrace verify ${name}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
@@ -123,7 +129,7 @@ async function connectPostgres({ name, postgres }: Config): Promise<Client> {
   try {
     await client.connect();
   } catch (error) {
-    throw classifyPostgresError(error, { connectionLost: true });
+    throw classifyConnectError(error, { connectionLost: client.connection.stream.destroyed });
   }
   return client;
 }
@@ -138,7 +144,7 @@ async function collectionsToCompare(
   const all =
     collections === undefined
       ? (await replicatedCollections(context, db)).map((name) => collectionConfig(name))
-      : Object.values(collections);
+      : [...collections.values()];
   if (wanted === undefined) return all;
   return wanted.map((name) => {
     const found = all.find(({ mapping }) => mapping.collection === name);

@@ -31,15 +31,16 @@ describe("if a server cannot be reached at the start", () => {
 });
 
 describe("headrace run", () => {
-  test("exits with code 1 if a collection does not exist, and creates nothing", async () => {
-    const pipeline = await freshPipeline({ collections: { mising: {}, things: {} } });
+  test("waits for a collection of the config that does not exist, and says so", async () => {
+    const pipeline = await freshPipeline({ collections: { late: {}, things: {} } });
     await pipeline.db.collection("things").insertOne({ a: 1 });
     const { exitCode, stderr } = await pipeline.run("run", "--once");
-    expect(stderr).toContain("UNKNOWN_COLLECTION");
-    expect(stderr).toContain("mising");
-    expect(exitCode).toBe(1);
-    expect(await tablesOf(pipeline)).toEqual([]);
-    expect(await topicsOf(pipeline)).toEqual([]);
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr).toMatch(/"late":"it does not exist".*waiting for them/);
+    expect(await tablesOf(pipeline)).toEqual(["things"]);
+    await pipeline.db.collection("late").insertMany([{ a: 2 }, { a: 3 }]);
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    expect((await pipeline.pool.query("SELECT doc->'a' AS a FROM late ORDER BY 1")).rows).toEqual([{ a: 2 }, { a: 3 }]);
   });
 
   test("exits with code 1 if it may not write to a table, and creates nothing", async () => {
@@ -149,7 +150,16 @@ describe("headrace status", () => {
     const pipeline = await freshPipeline({ collections: { things: {} }, kafka: { partitions: 2 } });
     await pipeline.db.collection("things").insertMany([{ a: 1 }, { a: 2 }]);
     const status = async () => JSON.parse((await pipeline.run("status", "--json")).stdout) as unknown;
-    const nothing = { name: pipeline.name, position: null, snapshots: {}, partitions: [], lag: 0, deadLetters: [] };
+    const nothing = {
+      name: pipeline.name,
+      position: null,
+      snapshots: {},
+      leftOut: {},
+      partitions: [],
+      tables: [],
+      lag: 0,
+      deadLetters: [],
+    };
     expect(await status()).toEqual(nothing);
     expect((await pipeline.run("status")).stdout).toContain("headrace produce has never run");
 
@@ -164,10 +174,12 @@ describe("headrace status", () => {
         ageMs: expect.any(Number),
       },
       snapshots: { things: "done" },
+      leftOut: {},
       partitions: [
         { ...partition, partition: 0 },
         { ...partition, partition: 1 },
       ],
+      tables: [{ collection: "things", table: `${pipeline.schema}.things`, problem: null }],
       lag: 0,
       deadLetters: [],
     });

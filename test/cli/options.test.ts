@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseTime } from "../../src/cli/options.ts";
+import { parseErrorCode, parseTime } from "../../src/cli/options.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 24, 12);
 
@@ -16,5 +16,16 @@ describe("parseTime", () => {
 
   test.each(["", "yesterday", "5", "-3h", "3w"])("refuses %j", (text) => {
     expect(() => parseTime(text, undefined, NOW_MS)).toThrow("Give a time like 2026");
+  });
+});
+
+describe("parseErrorCode", () => {
+  test.each(["CONSTRAINT_VIOLATED", "23505", "P0001", "XX000"])("accepts %s", (code) => {
+    expect(parseErrorCode(code)).toBe(code);
+  });
+
+  test("suggests the code that was meant", () => {
+    expect(() => parseErrorCode("CONSTRAINT_VIOLATION")).toThrow("Did you mean CONSTRAINT_VIOLATED?");
+    expect(() => parseErrorCode("23")).toThrow("or a SQLSTATE such as 23505.");
   });
 });

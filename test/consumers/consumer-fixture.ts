@@ -3,10 +3,12 @@ import type { Pool } from "pg";
 import { onTestFinished } from "vitest";
 import { consume } from "../../src/consumers/consumer.ts";
 import type { ConsumerLoop } from "../../src/consumers/consumer.ts";
+import { PostgresArchive } from "../../src/consumers/dead-letters/archive.ts";
 import { keyOfDeadLetter } from "../../src/consumers/dead-letters/key.ts";
 import { createKafkaDeadLetterReader, createKafkaDeadLetterWriter } from "../../src/consumers/dead-letters/topic.ts";
 import { createKafkaRecordLog } from "../../src/consumers/kafka/record-log.ts";
-import { countPartitions, fetchEndOffsets } from "../../src/kafka/admin.ts";
+import { fetchTopicIds } from "../../src/kafka/topic-ids.ts";
+import { countPartitions, fetchEndOffsets } from "../../src/kafka/topics.ts";
 import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
 import { createEventEncoder } from "../../src/schemas/encoding/event-encoder.ts";
 import { collectionSchema } from "../../src/schemas/mapping/collection-schema.ts";
@@ -18,7 +20,7 @@ import { columnsOf } from "../schemas/encoding/encoding.ts";
 import { servers, uniqueName } from "../support/servers.ts";
 import type { KafkaFixture } from "./kafka/fixture.ts";
 import { sessionTimeoutMs } from "./kafka/reader.ts";
-import { freshSink } from "./postgres/fixture.ts";
+import { freshSink, openClient } from "./postgres/fixture.ts";
 
 /** A change as MongoDB would have it; without a document a delete. */
 export interface TestEvent {
@@ -34,7 +36,7 @@ export interface RunningConsumer {
 }
 
 /** The default of every test: waits only as long as a test can. */
-const PATIENCE = { constraintPatienceMs: 0, schemaPatienceMs: 0 };
+const PATIENCE = { constraintPatienceMs: 0, schemaPatienceMs: 0, passingPatienceMs: 0 };
 
 /** @param columns as in a config */
 export async function freshCollection(
@@ -69,15 +71,23 @@ export async function freshCollection(
     sink,
     openSink,
     registry,
+    encoder,
     /** What the command line gives to the functions on dead letters. */
     deadLetters: {
       reader,
       outcomes: sink,
+      archive: new PostgresArchive({
+        client: openClient(),
+        internalSchema: schema,
+        prepare: () => sink.prepareInternal(),
+        topic: dlq,
+      }),
       keyOf: (record: Parameters<typeof keyOfDeadLetter>[1]) => keyOfDeadLetter(registry, record),
       decode: decode(registry),
       sink,
       writer,
       tableOf,
+      presentTopicIds: (topics: readonly string[]) => fetchTopicIds(fixture.kafka, topics),
       patience: PATIENCE,
       logger,
       signal: new AbortController().signal,
@@ -124,16 +134,19 @@ export async function freshCollection(
             kafka: fixture.kafka,
             groupId: `${pipeline}.consumer`,
             topics: { includes: (each) => each === topic, expected: [topic] },
+            requireRights: () => Promise.resolve(),
+            config: { fingerprint: "", startedAtMs: 0 },
             logger: ownLogger,
             sessionTimeoutMs,
             maxWaitMs: 100,
           }),
           sink,
+          admission: { admit: () => Promise.resolve(), again: () => Promise.resolve() },
           deadLetters: writer,
           decode: decode(registry),
           tableOf: () => table,
           limits: { maxRows: 100, maxBytes: 1_000_000 },
-          deadLetterLimits: { maxDeadLetters: 10, windowRecords: 100 },
+          deadLetterLimits: { max: 10, records: 100 },
           patience: PATIENCE,
           logger: ownLogger,
           requestResync: null,
@@ -186,7 +199,8 @@ async function createEncoder(
   );
   const key = await registry.register(schema.keySubject, schema.keySchema);
   const value = await registry.register(schema.valueSubject, schema.valueSchema);
-  return createEventEncoder({ schema, schemaIds: { key, value }, headraceVersion: "test" });
+  const truncateKey = await registry.register(schema.keySubject, schema.truncateKeySchema);
+  return createEventEncoder({ schema, schemaIds: { key, truncateKey, value }, headraceVersion: "test" });
 }
 
 async function rowsOf(pool: Pool): Promise<Record<string, Record<string, unknown>>> {

@@ -118,7 +118,9 @@ describe("records that PostgreSQL refuses", () => {
       "CREATE TABLE products (_id text PRIMARY KEY, _version bigint, name text REFERENCES makers, price int, _extra jsonb)",
     );
     await collection.publish([priced("a", 1, 1), priced("b", 2, 2)]);
-    const consumer = collection.start({ patience: { constraintPatienceMs: 60_000, schemaPatienceMs: 0 } });
+    const consumer = collection.start({
+      patience: { constraintPatienceMs: 60_000, schemaPatienceMs: 0, passingPatienceMs: 0 },
+    });
     await until(() => expect(consumer.lines.map(({ message }) => message)).toContain("trying again"));
     await pool.query("INSERT INTO makers VALUES ('a'), ('b')");
     await until(async () => expect(Object.keys(await collection.rows())).toEqual(["a", "b"]));
@@ -134,7 +136,7 @@ describe("records that PostgreSQL refuses", () => {
       "CREATE TABLE products (_id text PRIMARY KEY, _version bigint, name text REFERENCES makers, price int, _extra jsonb)",
     );
     await collection.publish([priced("a", 1, 1), priced("b", 2, 2), priced("c", 3, 3)]);
-    await collection.consume({ patience: { constraintPatienceMs: 300, schemaPatienceMs: 0 } });
+    await collection.consume({ patience: { constraintPatienceMs: 300, schemaPatienceMs: 0, passingPatienceMs: 0 } });
     expect(Object.keys(await collection.rows())).toEqual(["a", "c"]);
     expect(await openLetters(collection)).toMatchObject([{ sqlstate: "23503", offset: 1n }]);
   });
@@ -143,7 +145,7 @@ describe("records that PostgreSQL refuses", () => {
     const collection = await freshCollection(fixture);
     await createStrictTable(collection);
     await collection.publish(Array.from({ length: 30 }, (_, index) => priced(`k${index}`, index + 1, 500)));
-    const consumer = collection.start({ deadLetterLimits: { maxDeadLetters: 3, windowRecords: 100 } });
+    const consumer = collection.start({ deadLetterLimits: { max: 3, records: 100 } });
     await expect(consumer.running).rejects.toMatchObject({ code: "DEAD_LETTER_WINDOW", kind: "fatal" });
     expect(await openLetters(collection)).toHaveLength(3);
     expect(await progressOf(collection)).toBe(3n);

@@ -1,5 +1,6 @@
 import { describe } from "vitest";
 import { kafkaSessions } from "../../src/producers/kafka/session.ts";
+import { createLogger } from "../../src/runtime/logger.ts";
 import { pipelineName, pipelineTopics, readTopic, testKafka } from "../producers/kafka/pipeline-topics.ts";
 import { sessionContract } from "./session.ts";
 import type { SessionsUnderTest } from "./session.ts";
@@ -18,7 +19,9 @@ async function setUpKafkaSessions(): Promise<SessionsUnderTest> {
         kafka: testKafka(),
         name,
         instance: { id: `instance ${processes}`, startedAtMs: processes++ },
+        watch: null,
         limits: topics.limits,
+        logger: createLogger({ level: "silent" }),
         messageLimits: () => topics.messageLimits(),
         makeRecords: async (events) =>
           events.map(({ version }) => {

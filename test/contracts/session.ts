@@ -18,7 +18,7 @@ function position(clusterTime: bigint): Position {
     clusterTime,
     cluster: "set/1",
     horizon: 0n,
-    snapshots: {},
+    snapshots: new Map(),
     signals: { offset: 0n, after: null },
   };
 }

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { claimEnvFile, formatEnvFile, writeEnvFile } from "../../dev/env-file.ts";
 import { serverEnvironment, serverUrlsFrom } from "../../dev/stack/server-urls.ts";
@@ -58,6 +60,25 @@ test("replaces the file of a killed stack", () => {
   claimEnvFile(file);
   writeEnvFile(file, urls);
   expect(readFileSync(file, "utf8")).toBe(formatEnvFile(urls, process.pid));
+});
+
+test("whoever waits for the file never finds a part of it", async () => {
+  const ended = new Int32Array(new SharedArrayBuffer(4));
+  const code = `const { parentPort, workerData } = require("node:worker_threads");
+    const { readFileSync } = require("node:fs");
+    const lengths = new Set();
+    parentPort.postMessage("reads");
+    while (Atomics.load(workerData.ended, 0) === 0) try { lengths.add(readFileSync(workerData.file).length); } catch {}
+    parentPort.postMessage([...lengths]);`;
+  const reader = new Worker(code, { eval: true, workerData: { ended, file } });
+  await once(reader, "message");
+  for (let round = 0; round < 500; round++) {
+    writeEnvFile(file, urls);
+    rmSync(file);
+  }
+  Atomics.store(ended, 0, 1);
+  expect(await once(reader, "message")).toEqual([[formatEnvFile(urls, process.pid).length]]);
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test("allows a file that does not exist, and does not create it", () => {

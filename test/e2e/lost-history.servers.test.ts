@@ -1,3 +1,4 @@
+import { readFile, writeFile } from "node:fs/promises";
 import type { Db, MongoClient } from "mongodb";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { Version } from "../../src/schemas/change-event.ts";
@@ -102,11 +103,11 @@ test(
 );
 
 test(
-  "a consumer that was down until Kafka deleted unread records requests a new copy: equal, no step back, never empty",
+  "a consumer that was down until Kafka deleted unread records stops; with the remedy of its error it requests a new copy: equal, no step back, never empty",
   { timeout: 300_000 },
   async () => {
     const { client, uri } = mongodb;
-    const { db, pipeline, writer, consumer } = await setUp(client, uri, { kafka: { onHistoryLost: "resnapshot" } });
+    const { db, pipeline, writer, consumer } = await setUp(client, uri, {});
     await consumer.kill();
     const before = [...writer.history.documentsIn("plain").keys()];
     const killedAt = await clusterTimeOf(db);
@@ -115,14 +116,42 @@ test(
     await write(writer, 50);
     const kept = keysSince(writer, before, killedAt);
     const lowest = watchRows(pipeline, kept);
+    const { exitCode, stderr } = await pipeline.run("consume");
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/HISTORY_LOST_IN_KAFKA.*Start the consumer with `kafka\.onHistoryLost: resnapshot`/);
+    await setOnHistoryLost(pipeline.configFile);
     const restarted = pipeline.start("consume");
     await restarted.logged("the producer will copy their collection again");
-    // No other process knows that a copy is on its way.
-    await vi.waitFor(() => expectEqual(pipeline), { timeout: 120_000, interval: 500 });
+    await expectEqual(pipeline);
     expect(await lowest()).toBe(kept.length);
     await expectNoStepBack(pipeline, writer);
   },
 );
+
+test(
+  "run --once copies a collection again whose records Kafka has deleted unread, before it ends",
+  { timeout: 300_000 },
+  async () => {
+    const { client, uri } = mongodb;
+    const { db, pipeline, writer, producer, consumer } = await setUp(client, uri, {});
+    await consumer.stop();
+    await write(writer, 200);
+    await deleteAllRecords(pipeline, db);
+    await producer.stop();
+    await setOnHistoryLost(pipeline.configFile);
+    const { exitCode, stderr } = await pipeline.run("run", "--once");
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr).toContain("the producer will copy their collection again");
+    await expectEqual(pipeline);
+  },
+);
+
+/** Does what the remedy says. */
+async function setOnHistoryLost(configFile: string): Promise<void> {
+  const config = JSON.parse(await readFile(configFile, "utf8")) as { readonly kafka: object };
+  const kafka = { ...config.kafka, onHistoryLost: "resnapshot" };
+  await writeFile(configFile, JSON.stringify({ ...config, kafka }));
+}
 
 /** Resolves when the producer has published all writes. */
 async function deleteAllRecords(pipeline: Pipeline, db: Db): Promise<void> {

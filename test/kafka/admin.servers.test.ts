@@ -1,6 +1,6 @@
 import type { Kafka } from "kafkajs";
 import { expect, onTestFinished, test } from "vitest";
-import { countPartitions, listTopics } from "../../src/kafka/admin.ts";
+import { countPartitions, listTopics } from "../../src/kafka/topics.ts";
 import { connectKafka, useKafka } from "../consumers/kafka/fixture.ts";
 import { apiKeys, startKafkaProxy } from "../support/kafka-proxy.ts";
 import { servers, uniqueName } from "../support/servers.ts";

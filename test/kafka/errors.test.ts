@@ -14,7 +14,6 @@ test.each([
     },
     "retryable",
   ],
-  ["a missing coordinator", { name: "KafkaJSGroupCoordinatorNotFound", retriable: false }, "retryable"],
   [
     "a leader being elected",
     { name: "KafkaJSProtocolError", type: "LEADER_NOT_AVAILABLE", retriable: true },

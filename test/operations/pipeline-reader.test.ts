@@ -16,7 +16,7 @@ function at(clusterTime: bigint, snapshot: SnapshotState = { state: "done", at: 
     isWhole: true,
     cluster: "rs0",
     horizon: 0n,
-    snapshots: { things: snapshot },
+    snapshots: new Map([["things", snapshot]]),
     signals,
   };
 }
@@ -35,6 +35,8 @@ function pipeline(positions: readonly (Position | null)[], offsets: readonly big
     ends: async () => next([[END]], "ends"),
     signalsEnd: async () => signalsEnd,
     progress: async () => new Map([["t/0", next(offsets, "progress")]]),
+    oldMappings: () => [],
+    tables: async () => [],
     close: async () => {},
   };
   return { reader, looks };

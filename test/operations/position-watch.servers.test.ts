@@ -11,7 +11,7 @@ const at = (clusterTime: bigint): Position => ({
   clusterTime,
   cluster: "rs0",
   horizon: 0n,
-  snapshots: {},
+  snapshots: new Map(),
   signals: { offset: 0n, after: null },
 });
 

@@ -132,6 +132,11 @@ describe("wrong usage", () => {
     ],
     ["a filter that is not JSON", ["snapshot", "--collection", "things", "--filter", "{n:1}"], A_FILTER],
     ["a filter that needs another index", ["snapshot", "--collection", "things", "--filter", NEAR], A_FILTER],
+    [
+      "a filter with an unknown operator",
+      ["snapshot", "--collection", "things", "--filter", '{"n":{"$gr":1}}'],
+      /MongoDB refuses the filter: .*\$gr/,
+    ],
     ["an id that is not JSON", ["snapshot", "--collection", "things", "--ids", "abc"], AN_ID],
     ["an id of another type than the collection's", ["snapshot", "--collection", "things", "--ids", '"1"'], AN_ID],
     [

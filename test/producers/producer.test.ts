@@ -13,7 +13,7 @@ function positionAt(clusterTime: bigint): Position {
     clusterTime,
     cluster: "set",
     horizon: 0n,
-    snapshots: {},
+    snapshots: new Map(),
     signals: { offset: 0n, after: null },
   };
 }
@@ -70,6 +70,16 @@ test("a retryable error ends the session; the next session resumes at the stored
   await produce({ openSession, source, observer: {}, logger: silentLogger }, { signal });
   expect(log).toEqual([1n, 2n, 3n, 4n, 5n]);
   expect(open).toEqual({ opened: 3, closed: 3 });
+});
+
+test("after published changes, the next failure is a first one: it waits short, and the log says so", async () => {
+  const attempts: unknown[] = [];
+  const info = (fields: object) => attempts.push("attempt" in fields ? fields.attempt : undefined);
+  const outage = [failure("retryable"), failure("retryable"), failure("retryable")];
+  const { log, openSession } = sessions([...outage, undefined, undefined, failure("retryable")]);
+  await produce({ openSession, source, observer: {}, logger: { ...silentLogger, info } }, { signal });
+  expect(log).toEqual([1n, 2n, 3n, 4n, 5n]);
+  expect(attempts).toEqual([1, 2, 3, 1]);
 });
 
 test("a fatal error closes the session and is thrown", async () => {

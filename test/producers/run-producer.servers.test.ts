@@ -124,7 +124,10 @@ test.each(["things", "positions"])("it stops when the topic of %s is deleted whi
   await things.insertOne({ _id: "a" });
   const published = vi.fn();
   const running = producer.start({ observer: { published } });
-  await vi.waitFor(() => expect(published.mock.lastCall?.[0].position.snapshots.things.state).toBe("done"), 30_000);
+  await vi.waitFor(
+    () => expect(published.mock.lastCall?.[0].position.snapshots.get("things").state).toBe("done"),
+    30_000,
+  );
   const topic =
     what === "things" ? topicOf(producer.name, producer.db.databaseName, what) : positionsTopic(producer.name);
   const admin = testKafka().admin();
@@ -213,7 +216,13 @@ test("a topic with a different number of partitions is refused", async () => {
   const producer = await ProducerUnderTest.create();
   await producer.db.collection<Item>("items").insertOne({ _id: "a" });
   await producer.runOnce();
-  const topics = { partitions: 4, replicationFactor: 1, retentionMs: 3_600_000 };
+  const topics = {
+    partitions: 4,
+    replicationFactor: 1,
+    retentionMs: 3_600_000,
+    deadLetterRetentionMs: 7_200_000,
+    brokers: [],
+  };
   await expect(producer.runOnce({ topics })).rejects.toMatchObject({ code: "TOPIC_PARTITIONS", kind: "fatal" });
 });
 

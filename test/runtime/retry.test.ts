@@ -134,10 +134,32 @@ describe("retry", () => {
   });
 });
 
-test("the log level of a retry increases with its delay", () => {
+test("after a success inside the operation, a failure is a first one again: short delay, new time limit", async () => {
+  const clock = fakeClock();
+  const told: number[] = [];
+  let calls = 0;
+  const operation = async (_attempt: number, succeeded: () => void) => {
+    calls++;
+    if (calls === 4) succeeded();
+    if (calls <= 5) throw outage();
+  };
+  const onRetry = (_error: unknown, attempt: number) => told.push(attempt);
+  await retry(operation, { clock, random: () => 0.5, maxElapsedMs: 400, onRetry });
+  expect(told).toEqual([1, 2, 3, 1, 2]);
+  expect(clock.sleeps).toEqual([50, 100, 200, 50, 100]);
+});
+
+test("every retry is logged; the level is warn when the failure has lasted for some seconds, or soon will have", () => {
   const levels: string[] = [];
   const log = (level: string) => () => levels.push(level);
   const onRetry = logRetries({ debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") }, "x");
-  for (const delayMs of [10, 1_000, 20_000]) onRetry(outage(), 1, delayMs);
-  expect(levels).toEqual(["debug", "info", "warn"]);
+  for (const [delayMs, failingMs] of [
+    [10, 0],
+    [1_000, 1_000],
+    [20_000, 0],
+    [10, 90_000],
+  ] as const) {
+    onRetry(outage(), 1, delayMs, failingMs);
+  }
+  expect(levels).toEqual(["info", "info", "warn", "warn"]);
 });

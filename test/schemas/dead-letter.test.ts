@@ -13,6 +13,7 @@ const info: fc.Arbitrary<DeadLetterInfo> = fc.record({
   topic: nullable(text),
   partition: nullable(count),
   offset: nullable(long),
+  topicId: nullable(text),
   connectorName: nullable(text),
   taskId: nullable(text),
   stage: nullable(text),
@@ -25,6 +26,7 @@ const info: fc.Arbitrary<DeadLetterInfo> = fc.record({
   table: nullable(text),
   attempts: nullable(count),
   version: nullable(long),
+  unusableId: nullable(text),
   firstOffset: nullable(long),
   failedAt: nullable(fc.date({ noInvalidDate: true, min: new Date(0), max: new Date("9999-12-31") })),
 });

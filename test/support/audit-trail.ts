@@ -2,6 +2,9 @@
 import { escapeIdentifier, type Pool } from "pg";
 import type { Fields, ModelHistory } from "./model-history.ts";
 
+/** A column that a changed mapping adds for a while, of a field that no document has. It does not count. */
+export const ADDED_COLUMN = "added";
+
 interface AuditEntry {
   readonly relation: string;
   readonly key: string;
@@ -68,7 +71,7 @@ export async function auditViolations(
       continue;
     }
     const fields = model.fieldsAt(entry.relation, entry.key, version);
-    const { _id, _version, ...shown } = entry.row;
+    const { _id, _version, [ADDED_COLUMN]: _added, ...shown } = entry.row;
     const expected = fields === null ? null : rowOf(entry.relation, entry.key, fields);
     if (canonical(shown) !== canonical(expected))
       violations.push(`${id} at ${version}: shows ${canonical(shown)}, the document was ${canonical(expected)}`);
@@ -79,7 +82,7 @@ export async function auditViolations(
 /** Every difference between a table and the current documents of its collection in the model. */
 export async function rowDifferences(pool: Pool, model: ModelHistory, table: string, rowOf: RowOf): Promise<string[]> {
   const { rows } = await pool.query<{ key: string; row: Record<string, unknown> }>(
-    `SELECT _id AS key, to_jsonb(t) - '_id' - '_version' AS row FROM ${escapeIdentifier(table)} AS t`,
+    `SELECT _id AS key, to_jsonb(t) - '_id' - '_version' - '${ADDED_COLUMN}' AS row FROM ${escapeIdentifier(table)} AS t`,
   );
   const shown = new Map(rows.map(({ key, row }) => [key, canonical(row)]));
   const expected = new Map(

@@ -12,9 +12,12 @@ export const apiKeys = {
   offsetCommit: 8,
   findCoordinator: 10,
   joinGroup: 11,
+  saslHandshake: 17,
+  apiVersions: 18,
   initProducerId: 22,
   addPartitionsToTxn: 24,
   endTxn: 26,
+  saslAuthenticate: 36,
 } as const;
 
 /** A proxy in front of a single broker. Kinds are api keys; a response has the one of its request. */

@@ -4,7 +4,7 @@ import type { Fields } from "./model-history.ts";
 const isTyped = (collection: string): boolean => collection.startsWith("typed");
 
 /** The config of a collection. */
-export function mappingOf(collection: string): Record<string, unknown> {
+export function mappingOf(collection: string): { readonly columns?: Readonly<Record<string, unknown>> } {
   if (!isTyped(collection)) return {};
   return { columns: { n: "bigint", text: "text", a: { path: "nested.a", type: "integer" } } };
 }

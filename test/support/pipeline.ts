@@ -27,8 +27,10 @@ export interface Pipeline extends Commands {
   readonly db: Db;
   readonly pool: Pool;
   readonly schema: string;
-  /** The same pipeline with other addresses of some servers, for example of proxies. */
-  through(urls: Partial<ServerUrls>): Promise<Commands>;
+  /** The same pipeline with other addresses of some servers, for example of proxies, and with other settings of Kafka. */
+  through(urls: Partial<ServerUrls>, kafka?: Record<string, unknown>): Promise<Commands>;
+  /** The same pipeline with another config: `config` is merged over the first one, section by section, `name` too. */
+  reconfigured(config: Record<string, unknown>): Promise<Commands>;
 }
 
 const running = new Set<HeadraceProcess>();
@@ -53,7 +55,7 @@ export async function freshPipeline(config: Record<string, Record<string, unknow
   const folder = await mkdtemp(join(tmpdir(), "headrace-test-"));
   folders.push(folder);
   let files = 0;
-  const through = async (urls: Partial<ServerUrls>): Promise<Commands> => {
+  const commands = async (urls: Partial<ServerUrls>, changed: Record<string, unknown>): Promise<Commands> => {
     const { mongodbUri, kafkaBrokers, schemaRegistryUrl, postgresUrl } = { ...servers(), ...urls };
     const sections: Record<string, Record<string, unknown>> = {
       mongodb: { uri: mongodbUri, database: source.name },
@@ -64,6 +66,8 @@ export async function freshPipeline(config: Record<string, Record<string, unknow
     const merged: Record<string, unknown> = { name };
     for (const section of new Set([...Object.keys(sections), ...Object.keys(config)]))
       merged[section] = { ...sections[section], ...config[section] };
+    for (const [section, value] of Object.entries(changed))
+      merged[section] = isSection(value) && section in sections ? { ...(merged[section] as object), ...value } : value;
     const configFile = join(folder, `headrace-${files++}.yaml`);
     await writeFile(configFile, JSON.stringify(merged));
     return commandsOf(configFile);
@@ -74,9 +78,14 @@ export async function freshPipeline(config: Record<string, Record<string, unknow
     db: source.db,
     pool: target.pool,
     schema: target.schema,
-    through,
-    ...(await through({})),
+    through: (urls, kafka = {}) => commands(urls, { kafka }),
+    reconfigured: (changed) => commands({}, changed),
+    ...(await commands({}, {})),
   };
+}
+
+function isSection(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }
 
 function commandsOf(configFile: string): Commands {

@@ -21,6 +21,7 @@ export async function startPostgresProxy(url: string): Promise<PostgresProxy> {
   const changed = new URL(url);
   const proxy = await startProtocolProxy({ host: changed.hostname, port: Number(changed.port) }, createProtocol);
   changed.host = `${proxy.host}:${proxy.port}`;
+  changed.searchParams.set("sslmode", "disable");
   return { ...proxy, url: changed.href };
 }
 

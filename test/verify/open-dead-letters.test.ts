@@ -67,7 +67,16 @@ function byProducer(headers: Readonly<Record<string, string>>): void {
 async function open(...findings: readonly (readonly [string, Finding])[]): Promise<string[]> {
   const signal = new AbortController().signal;
   const keyOf = (record: LogRecord): Promise<string | null> => keyOfDeadLetter(registry, record);
-  const options = { reader: letters, outcomes, keyOf, topic, signal };
+  const options = {
+    reader: letters,
+    outcomes,
+    keyOf,
+    archive: { read: () => Promise.resolve([]) },
+    tableOf: () => undefined,
+    presentTopicIds: () => Promise.resolve(new Map()),
+    topic,
+    signal,
+  };
   return [...(await openDeadLetters(new Map(findings), options))];
 }
 

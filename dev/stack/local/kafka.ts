@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { KafkaConfig } from "kafkajs";
 import { reported } from "../../reported.ts";
 import { onFreePorts } from "../free-ports.ts";
 import { kafkaAnswers } from "../server-answers.ts";
@@ -26,29 +27,45 @@ const download = {
   `,
 } as const;
 
+/** What makes a Kafka other than that of the stack. */
+export interface OwnKafka {
+  /** Properties besides those of `kafkaProperties`, or in their place. */
+  readonly properties: Readonly<Record<string, string>>;
+  readonly sasl?: KafkaConfig["sasl"];
+  /** Of its broker and its controller. Default: free ones. */
+  readonly ports?: readonly [broker: number, controller: number];
+  /** The same for all nodes of a cluster. */
+  readonly clusterId?: string;
+}
+
 /** Kafka as one KRaft node. */
-export async function prepareKafka(cache: string, signal: AbortSignal): Promise<StartServer> {
+export function prepareKafka(cache: string, signal: AbortSignal): Promise<StartServer> {
+  return prepareOwnKafka(cache, signal, { properties: {} });
+}
+
+export async function prepareOwnKafka(cache: string, signal: AbortSignal, own: OwnKafka): Promise<StartServer> {
   const java = await findJava(signal);
   if (!(await isCached(cache, download.entry))) await requireMaven(signal);
   return async (context) => {
     const libraries = await downloadByMaven(download, context);
+    const start = (ports: readonly number[]) => startKafka(context, { java, libraries, own }, ports);
     return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
-      onFreePorts(2, (ports) => startKafka(context, java, libraries, ports)),
+      own.ports === undefined ? onFreePorts(2, start) : start(own.ports),
     );
   };
 }
 
 async function startKafka(
   { supervisor, signal }: LocalContext,
-  java: string,
-  libraries: string,
+  { java, libraries, own }: { readonly java: string; readonly libraries: string; readonly own: OwnKafka },
   [brokerPort = 0, controllerPort = 0]: readonly number[],
 ): Promise<StartedServer> {
   const folder = join(supervisor.folder, `kafka-${brokerPort}`);
   const properties = join(folder, "server.properties");
   const log4j = join(folder, "log4j2.properties");
   await mkdir(folder);
-  const settings = kafkaProperties({ bind: "127.0.0.1", brokerPort, controllerPort, data: join(folder, "data") });
+  const place = { bind: "127.0.0.1", brokerPort, controllerPort, data: join(folder, "data") };
+  const settings = { ...kafkaProperties(place), ...own.properties };
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);
   await writeFile(properties, lines.join(""));
   await writeFile(log4j, logging);
@@ -60,15 +77,19 @@ async function startKafka(
     logFile: join(folder, "server.log"),
     stopSignal: "SIGKILL" as const,
   });
-  const clusterId = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
+  const { clusterId = newClusterId() } = own;
   // One argument: the id may begin with a dash, which would be read as an option.
   const format = ["kafka.tools.StorageTool", "format", `--cluster-id=${clusterId}`, "-c", properties];
   await supervisor.run(run("Kafka's StorageTool", "-Xmx128m", format), signal);
 
   const broker = `127.0.0.1:${brokerPort}`;
   const server = run("Kafka", KAFKA_HEAP, ["kafka.Kafka", properties]);
-  const restart = await supervisor.serve(server, signal, () => kafkaAnswers(broker));
+  const restart = await supervisor.serve(server, signal, () => kafkaAnswers(broker, own.sasl));
   return { url: broker, restart };
+}
+
+export function newClusterId(): string {
+  return Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
 }
 
 const logging = `rootLogger.level=WARN

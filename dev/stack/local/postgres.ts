@@ -80,7 +80,7 @@ async function startPostgres(
 }
 
 /** PostgreSQL refuses to run as root. `nobody` exists everywhere and has no rights. Undefined for other users. */
-function unprivilegedUser(): User | undefined {
+export function unprivilegedUser(): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (option: string): number => Number(execFileSync("id", [option, "nobody"], { encoding: "utf8" }));
   return { uid: id("-u"), gid: id("-g") };

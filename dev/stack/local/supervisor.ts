@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ProcessFailed, rejectOnAbort, untilReady } from "../server-start.ts";
+import type { Restart } from "../types.ts";
 
 /** A process for the supervisor to start. */
 export interface ProcessSpec {
@@ -75,15 +76,16 @@ export class Supervisor {
 
   /**
    * Starts a server, and calls `ready` until it resolves. Resolves to a function that ends the server by its stop signal,
-   * starts it again with its data and waits for `ready`.
+   * does what it is given, starts the server again with its data and waits for `ready`.
    * @throws ProcessFailed if the server ends first, or is not ready after two minutes
    */
-  async serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<() => Promise<void>> {
+  async serve(spec: ProcessSpec, signal: AbortSignal, ready: () => Promise<void>): Promise<Restart> {
     let running = await this.#serve(spec, signal, ready);
-    return async () => {
+    return async (whileStopped) => {
       this.#restarting.add(running.id);
       this.#send({ id: running.id, stop: spec.stopSignal });
       await running.end;
+      await whileStopped?.();
       running = await this.#serve(spec, signal, ready);
     };
   }

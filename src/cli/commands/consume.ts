@@ -1,9 +1,13 @@
 import { Command } from "commander";
+import type { Config } from "../../config/config-schema.ts";
 import type { ConsumerObserver } from "../../consumers/ports.ts";
 import { runConsumer } from "../../consumers/run-consumer.ts";
+import { requireRights } from "../../operations/checks/kafka-rights.ts";
+import { CONSUMER_SERVERS } from "../../operations/checks/run-checks.ts";
 import { kafkaClient, postgresClient, schemaRegistry } from "../../operations/connections.ts";
 import type { Context } from "../../operations/context.ts";
 import { openPipelineReader } from "../../operations/pipeline-reader.ts";
+import { wantedTables } from "../../operations/register/judged-tables.ts";
 import { sendSignals } from "../../operations/send-signals.ts";
 import { replicaOf } from "../../operations/tables.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
@@ -16,9 +20,7 @@ export function consumeCommand(): Command {
     "Apply the records in Kafka to the tables in PostgreSQL. Up to kafka.partitions processes share the work.",
   );
   return onConfig(command, "service", (context) =>
-    runService(context, ["kafka", "schemaRegistry", "postgres"], (activity) =>
-      consumeInto({ ...context, observer: activity.consumer }),
-    ),
+    runService(context, CONSUMER_SERVERS, (activity) => consumeInto({ ...context, observer: activity.consumer })),
   );
 }
 
@@ -40,14 +42,17 @@ export async function consumeInto({ config, observer, logger, signal, until }: C
     postgres,
     registry: schemaRegistry(config),
     replicaOf: (topic: string) => replicaOf(config, topic),
-    expectedTopics: Object.keys(collections ?? {}).map((collection) => topicOf(name, mongodb.database, collection)),
+    expectedTopics: [...(collections?.keys() ?? [])].map((collection) => topicOf(name, mongodb.database, collection)),
     limits: { maxRows: batch.rows, maxBytes: batch.bytes },
-    deadLetterLimits: { maxDeadLetters: deadLetters.window.max, windowRecords: deadLetters.window.records },
+    deadLetterLimits: deadLetters.window,
     tombstoneRetentionMs: tombstones.retentionMs,
-    requestResync:
-      config.kafka.onHistoryLost === "fail"
-        ? null
-        : async (collection: string) => void (await sendSignals(kafka, name, [{ type: "resync", collection }])),
+    requireRights: (topics: readonly string[]) => requireRights(kafka, config, { roles: ["consumer"], topics }),
+    database: mongodb.database,
+    startedAtMs: performance.timeOrigin,
+    mapping: mappingText(config),
+    wantedTables: (topics: readonly string[]) => wantedTables(config, topics),
+    requestResync: (collection: string) => sendSignals(kafka, name, [{ type: "resync", collection }]),
+    onRecordsLost: config.kafka.onHistoryLost,
     openProgress: () => openPipelineReader(config, logger, postgres),
     observer,
     logger,
@@ -57,4 +62,10 @@ export async function consumeInto({ config, observer, logger, signal, until }: C
   } finally {
     await postgres.close();
   }
+}
+
+/** Which collections go into which tables. The same for configs that list them in another order. */
+function mappingText({ postgres, collections }: Config): string {
+  const tables = [...(collections ?? [])].map(([collection, { table }]) => JSON.stringify([collection, table]));
+  return JSON.stringify([postgres.schema, ...tables.toSorted()]);
 }

@@ -1,20 +1,30 @@
 import { Command } from "commander";
-import { discardDeadLetters, listDeadLetters } from "../../consumers/dead-letters/queries.ts";
+import { discardDeadLetters, listKeyedDeadLetters } from "../../consumers/dead-letters/queries.ts";
 import { openDeadLetterAccess } from "../../operations/dead-letter-access.ts";
 import type { DeadLetterAccess } from "../../operations/dead-letter-access.ts";
 import { decodeDeadLetter } from "../../operations/dead-letters/decode-dead-letter.ts";
 import { replayAndReread } from "../../operations/dead-letters/replay-dead-letters.ts";
-import type { ReplayResults } from "../../operations/dead-letters/replay-dead-letters.ts";
-import { tableOf } from "../../operations/tables.ts";
+import { requireOpen } from "../../operations/dead-letters/require-open.ts";
+import { requireTable } from "../../operations/dead-letters/require-table.ts";
 import { EXIT_DONE, EXIT_FATAL, EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
+import { configOption } from "../config-option.ts";
 import { filterOf, isFiltered, withFilters } from "../options.ts";
-import { deadLetterJson, deadLetterTable, shownJson, shownText } from "../output/dead-letters.ts";
+import {
+  NO_MATCH,
+  deadLetterJson,
+  deadLetterTable,
+  keyedJson,
+  replayText,
+  shownJson,
+  shownText,
+} from "../output/dead-letters.ts";
 
 export function dlqCommand(): Command {
   return new Command("dlq")
     .description("List, show, replay or discard dead letters: records that could not be applied.")
+    .addOption(configOption())
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(replayCommand())
@@ -26,9 +36,9 @@ function listCommand(): Command {
     new Command("list").description("List the open dead letters, or those that match all filters."),
   ).option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, signal }) => {
-    const letters = await listDeadLetters(access, filterOf(command, []), { signal });
+    const letters = await listKeyedDeadLetters(access, filterOf(command, []), { signal });
     const { json } = command.opts<{ json?: true }>();
-    print(json === true ? jsonText(letters.map(deadLetterJson)) : deadLetterTable(letters));
+    print(json === true ? jsonText(letters.map(keyedJson)) : deadLetterTable(letters, isFiltered(command)));
     return EXIT_DONE;
   });
 }
@@ -54,9 +64,11 @@ function replayCommand(): Command {
       .argument("[id...]", "ids as `headrace dlq list` prints them"),
   ).option("--json", "print JSON");
   return onDeadLetters(command, async ({ access, ...context }) => {
+    await requireOpen(access, command.args, context);
     const results = await replayAndReread(context, access, filterOf(command, command.args));
     const { json } = command.opts<{ json?: true }>();
-    print(json === true ? jsonText(results) : replayText(results));
+    const isNothing = isFiltered(command) && Object.values(results).every((count) => count === 0);
+    print(json === true ? jsonText(results) : isNothing ? NO_MATCH : replayText(results));
     const { failed, needsSnapshot, unaskable, unknownTopic } = results;
     return failed + needsSnapshot + unaskable + unknownTopic > 0 ? EXIT_FATAL : EXIT_DONE;
   });
@@ -70,15 +82,18 @@ function discardCommand(): Command {
   )
     .option("--all", "all open dead letters")
     .option("--json", "print the closed ones as JSON");
-  return onDeadLetters(command, async ({ access, config, signal }) => {
+  return onDeadLetters(command, async ({ access, signal }) => {
     const { all, json } = command.opts<{ all?: true; json?: true }>();
     if (all !== true && command.args.length === 0 && !isFiltered(command)) {
       process.stderr.write("error: give ids, --all, or one of --table, --error, --since, --until, --key\n");
       return EXIT_USAGE;
     }
+    await requireOpen(access, command.args, { signal });
     const filter = filterOf(command, command.args);
-    const letters = await discardDeadLetters(access, (topic) => tableOf(config, topic), filter, { signal });
-    print(json === true ? jsonText(letters.map(deadLetterJson)) : `${letters.length} discarded.\n`);
+    const letters = await discardDeadLetters(access, filter, { signal });
+    const isNothing = isFiltered(command) && letters.length === 0;
+    const text = isNothing ? NO_MATCH : `${letters.length} discarded.\n`;
+    print(json === true ? jsonText(letters.map(deadLetterJson)) : text);
     return EXIT_DONE;
   });
 }
@@ -90,31 +105,12 @@ function onDeadLetters(
   return onConfig(command, "question", async (context) => {
     const access = await openDeadLetterAccess(context.config, context.logger);
     try {
+      await requireTable(access, context.config, command.opts<{ table?: string }>().table, context);
       return await run({ ...context, access });
     } finally {
       await access.close();
     }
   });
-}
-
-function replayText({ replayed, superseded, failed, needsSnapshot, unaskable, unknownTopic }: ReplayResults): string {
-  const lines = [
-    `${replayed} replayed.`,
-    ...(superseded > 0 ? [`${superseded} superseded: the table already has newer data.`] : []),
-    ...(failed > 0 ? [`${failed} failed again. \`headrace dlq list\` shows the errors.`] : []),
-    ...(needsSnapshot > 0
-      ? [
-          `${needsSnapshot} still open: a producer must read their documents again, and none seems to be running. Start \`headrace produce\`, then replay them again.`,
-        ]
-      : []),
-    ...(unaskable > 0
-      ? [
-          `${unaskable} still open: the document cannot be read again by its _id (\`headrace dlq show ID\`). Correct it in MongoDB, then run \`headrace dlq discard ID\`.`,
-        ]
-      : []),
-    ...(unknownTopic > 0 ? [`${unknownTopic} still open: the config does not replicate their collections.`] : []),
-  ];
-  return `${lines.join("\n")}\n`;
 }
 
 function jsonText(value: unknown): string {

@@ -1,10 +1,12 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { Command } from "commander";
+import { addressComplaint } from "../../config/addresses.ts";
 import { configText, sampleCollections } from "../../operations/propose-config.ts";
 import type { SampledCollection } from "../../operations/propose-config.ts";
 import { withDatabase } from "../../operations/source-database.ts";
 import { EXIT_DONE, EXIT_USAGE, runToExitCode } from "../../runtime/lifecycle.ts";
 import { printFatal } from "../command-context.ts";
+import { exit } from "../exit.ts";
 
 interface InitOptions {
   readonly database: string;
@@ -26,18 +28,20 @@ export function initCommand(): Command {
     .option("-o, --out <file>", "the config file to write; an existing file is never overwritten", DEFAULT_FILE);
   return command.action(async () => {
     const exitCode = await runToExitCode(() => init(command.opts<InitOptions>()), { onFatal: printFatal });
-    process.exit(exitCode);
+    await exit(exitCode);
   });
 }
 
 async function init({ database, mongodbUri = process.env["MONGODB_URI"], sample, out }: InitOptions): Promise<number> {
   const mistake = usageMistake(mongodbUri, sample);
   if (mongodbUri === undefined || mistake !== null) return usage(mistake ?? "");
+  const complaint = await fileComplaint(out);
+  if (complaint !== null) return usage(complaint);
   return withDatabase({ uri: mongodbUri, database }, async (db) => {
-    const collections = await sampleCollections(db, sample);
+    const sampled = await sampleCollections(db, sample);
+    const { collections } = sampled;
     if (collections.length === 0) return usage(`The database ${JSON.stringify(database)} has no collections.`);
-    if (!(await writeNew(out, configText(database, collections))))
-      return usage(`${out} already exists. Write to another file with --out FILE.`);
+    await writeFile(out, configText(database, sampled), { flag: "wx" });
     process.stdout.write(report(out, collections));
     return EXIT_DONE;
   });
@@ -45,6 +49,8 @@ async function init({ database, mongodbUri = process.env["MONGODB_URI"], sample,
 
 function usageMistake(uri: string | undefined, sample: number): string | null {
   if (uri === undefined || uri === "") return "Set the environment variable MONGODB_URI, or give --mongodb-uri URI.";
+  const complaint = /^mongodb(\+srv)?:\/\//.test(uri) ? addressComplaint(uri) : "does not begin with mongodb://";
+  if (complaint !== null) return `MongoDB's address ${complaint}.`;
   return Number.isInteger(sample) && sample > 0 ? null : "--sample takes a whole number of documents, 1 or more.";
 }
 
@@ -53,14 +59,18 @@ function usage(mistake: string): number {
   return EXIT_USAGE;
 }
 
-/** False if the file already exists. */
-async function writeNew(file: string, text: string): Promise<boolean> {
+/** Why a new file cannot be written, asked before the documents are read; null if it can. */
+async function fileComplaint(file: string): Promise<string | null> {
   try {
-    await writeFile(file, text, { flag: "wx" });
-    return true;
+    // Makes the file and removes it: only that shows everything that may be wrong.
+    await writeFile(file, "", { flag: "wx" });
+    await rm(file);
+    return null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    return false;
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return `${file} already exists. Write to another file with --out FILE.`;
+    const reason = code === "ENOENT" ? "its folder does not exist" : code;
+    return `${file} cannot be written: ${reason}. Write to another file with --out FILE.`;
   }
 }
 

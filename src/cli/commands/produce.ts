@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { PRODUCER_SERVERS } from "../../operations/checks/run-checks.ts";
 import { kafkaClient, schemaRegistry } from "../../operations/connections.ts";
 import type { Context } from "../../operations/context.ts";
 import type { ProducerObserver } from "../../producers/ports.ts";
@@ -12,7 +13,7 @@ export function produceCommand(): Command {
     "Copy the collections from MongoDB to Kafka, then follow every change. Run one process per pipeline.",
   );
   return onConfig(command, "service", (context) =>
-    runService(context, ["mongodb", "kafka", "schemaRegistry"], (activity) =>
+    runService(context, PRODUCER_SERVERS, (activity) =>
       produceFrom({ ...context, observer: activity.producer, once: false }),
     ),
   );
@@ -26,7 +27,7 @@ interface ProducingOptions extends Context {
 
 /** Runs the producer of a config. Resolves when it ends or when `signal` aborts. @throws HeadraceError */
 export async function produceFrom({ config, observer, logger, signal, once }: ProducingOptions): Promise<void> {
-  const { name, mongodb, kafka, collections, snapshot, documents } = config;
+  const { name, mongodb, kafka, collections, snapshot, documents, deadLetters } = config;
   const options = {
     name,
     // Not Date.now(): a process that hangs during its start must still count as the older one.
@@ -36,15 +37,19 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     kafka: await kafkaClient(config, logger),
     registry: schemaRegistry(config),
     topics: {
+      brokers: kafka.brokers,
       partitions: kafka.partitions,
       replicationFactor: kafka.replicationFactor,
       retentionMs: kafka.retentionMs,
+      deadLetterRetentionMs: deadLetters.retentionMs,
     },
-    collections: collections === undefined ? null : Object.values(collections).map(({ mapping }) => mapping),
+    collections: collections === undefined ? null : [...collections.values()].map(({ mapping }) => mapping),
     snapshot,
     nulCharacters: documents.nulCharacters,
+    deadLetterLimits: deadLetters.window,
     onDrop: mongodb.onDrop,
     onHistoryLost: mongodb.onHistoryLost,
+    onRecordsLost: kafka.onHistoryLost,
     oplogReserve: mongodb.oplogReserve,
     once,
     observer,

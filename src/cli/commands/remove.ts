@@ -1,10 +1,11 @@
-import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import type { Config } from "../../config/config-schema.ts";
+import { HeadraceError } from "../../errors/error.ts";
 import { withRemoval } from "../../operations/removal.ts";
 import type { Removal } from "../../operations/removal.ts";
 import { EXIT_DONE, EXIT_USAGE } from "../../runtime/lifecycle.ts";
 import { onConfig } from "../command-context.ts";
+import { isConfirmed } from "../confirm.ts";
 
 interface RemoveOptions {
   readonly collection?: string;
@@ -12,6 +13,8 @@ interface RemoveOptions {
   readonly tables?: true;
   readonly yes?: true;
 }
+
+const QUESTION = "Remove all of this? It cannot be undone.";
 
 export function removeCommand(): Command {
   const command = new Command("remove")
@@ -30,9 +33,10 @@ export function removeCommand(): Command {
     }
     const dropsTables = tables === true;
     return withRemoval({ ...context, collection: collection ?? null, dropsTables }, async (removal, remove) => {
+      requireSomething(context.config, collection, removal, dropsTables);
       process.stdout.write(removalText(removal, dropsTables));
       if (collection !== undefined) process.stdout.write(whatHappensNext(context.config, collection));
-      if (yes !== true && !(await isConfirmed(context.signal))) return EXIT_USAGE;
+      if (yes !== true && !(await isConfirmed(QUESTION, context.signal))) return EXIT_USAGE;
       await remove();
       process.stdout.write("Removed.\n");
       return EXIT_DONE;
@@ -40,7 +44,31 @@ export function removeCommand(): Command {
   });
 }
 
-function removalText({ topics, groups, subjects, tables }: Removal, dropsTables: boolean): string {
+/** @throws HeadraceError NOTHING_TO_REMOVE */
+function requireSomething(
+  { name }: Config,
+  collection: string | undefined,
+  removal: Removal,
+  dropsTables: boolean,
+): void {
+  const { topics, groups, subjects, knownTopics, tables } = removal;
+  const found = [topics, groups, subjects, knownTopics, dropsTables ? tables : []];
+  if (found.some((each) => each.length > 0)) return;
+  const what = collection === undefined ? "" : `the collection ${JSON.stringify(collection)} of `;
+  throw new HeadraceError("NOTHING_TO_REMOVE", {
+    message: `Kafka, the schema registry and PostgreSQL have nothing of ${what}the pipeline ${name}.${dropsTables ? unknownText(removal) : ""}`,
+  });
+}
+
+/** Says which tables --tables does not drop. */
+function unknownText({ unknownTables }: Removal): string {
+  return unknownTables
+    .map(({ schema, table }) => ` The table ${schema}.${table} exists but is not known as this pipeline's; it stays.`)
+    .join("");
+}
+
+function removalText(removal: Removal, dropsTables: boolean): string {
+  const { topics, groups, subjects, tables } = removal;
   const names = tables.map(({ schema, table }) => `${schema}.${table}`);
   const lines = [
     ...topics.map((topic) => `topic            ${topic}`),
@@ -53,27 +81,13 @@ function removalText({ topics, groups, subjects, tables }: Removal, dropsTables:
     dropsTables || names.length === 0
       ? ""
       : `These tables stay as they are (--tables would drop them): ${names.join(", ")}.\n`;
-  return `To be removed:\n${lines.map((line) => `  ${line}\n`).join("")}${kept}`;
+  const unknown = dropsTables && removal.unknownTables.length > 0 ? `${unknownText(removal).trim()}\n` : "";
+  return `To be removed:\n${lines.map((line) => `  ${line}\n`).join("")}${kept}${unknown}`;
 }
 
 function whatHappensNext({ collections }: Config, collection: string): string {
-  const isInConfig = collections === undefined || collections[collection] !== undefined;
+  const isInConfig = collections === undefined || collections.has(collection);
   return isInConfig
     ? "The config still includes this collection: the next start copies it again from a new snapshot.\n"
     : "";
-}
-
-async function isConfirmed(signal: AbortSignal): Promise<boolean> {
-  if (!process.stdin.isTTY) {
-    process.stderr.write(
-      "error: cannot ask for confirmation, because stdin is not a terminal; give --yes to confirm\n",
-    );
-    return false;
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return (await terminal.question("Remove all of this? It cannot be undone. Type yes: ", { signal })) === "yes";
-  } finally {
-    terminal.close();
-  }
 }

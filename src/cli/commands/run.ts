@@ -1,7 +1,8 @@
 import { Command } from "commander";
-import { fetchEndOffsets, listTopics } from "../../kafka/admin.ts";
+import { fetchEndOffsets, listTopics } from "../../kafka/topics.ts";
 import { ALL_SERVERS } from "../../operations/checks/run-checks.ts";
 import { kafkaClient } from "../../operations/connections.ts";
+import { openPipelineReader } from "../../operations/pipeline-reader.ts";
 import { tableOf } from "../../operations/tables.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
 import { onConfig } from "../command-context.ts";
@@ -17,8 +18,30 @@ export function runCommand(): Command {
     .option("--once", "copy everything up to the time of the start, then exit");
   return onConfig(command, "service", (context) => {
     const { once } = command.opts<{ once?: true }>();
-    return runService(context, ALL_SERVERS, (activity) => runBoth(context, activity, once === true));
+    return runService(context, ALL_SERVERS, (activity) =>
+      once === true ? runUntilCopied(context, activity) : runBoth(context, activity, false),
+    );
   });
+}
+
+/**
+ * Runs once, and again while the consumer has asked for the copy of a collection that the producer has not carried out:
+ * it may have ended before the request came.
+ */
+async function runUntilCopied(context: CommandContext, activity: Activity): Promise<void> {
+  do await runBoth(context, activity, true);
+  while (!context.signal.aborted && (await isCopyOwed(context)));
+}
+
+async function isCopyOwed({ config, logger }: CommandContext): Promise<boolean> {
+  const reader = await openPipelineReader(config, logger);
+  try {
+    const [tables, position] = await Promise.all([reader.tables(), reader.position()]);
+    const done = position?.signals.offset ?? 0n;
+    return tables.some(({ copySignal }) => copySignal !== null && copySignal >= done);
+  } finally {
+    await reader.close();
+  }
 }
 
 /**

@@ -23,15 +23,26 @@ export function statusCommand(): Command {
   });
 }
 
-function statusText({ name, position, snapshots, partitions, lag, deadLetters }: PipelineStatus): string {
+function statusText({
+  name,
+  position,
+  snapshots,
+  leftOut,
+  partitions,
+  tables,
+  lag,
+  deadLetters,
+}: PipelineStatus): string {
   const lines = [
     `pipeline      ${name}`,
     position === null
       ? "position      none: headrace produce has never run"
       : `position      ${position.time}, ${Math.round(position.ageMs / 1000)} s ago`,
     `snapshots     ${joined(Object.entries(snapshots).map(([collection, state]) => `${collection} ${state}`))}`,
+    ...Object.entries(leftOut).map(([collection, why]) => `left out      ${collection}: ${why}`),
     `dead letters  ${joined(deadLetters.map(({ table: of, open }) => `${of ?? "unknown table"} ${open}`))}`,
     `lag           ${lag}`,
+    ...tables.flatMap(({ table, problem }) => (problem === null ? [] : [`incomplete    ${table}: ${problem}`])),
   ];
   const rows = partitions.map((each) => [
     each.topic,

@@ -11,6 +11,8 @@ export interface ActivityOptions {
   readonly logger: Logger;
   /** The table of a topic, for the labels of metrics. */
   readonly tableOf: (topic: string) => string;
+  /** The table of a collection, for the same labels. */
+  readonly tableOfCollection: (collection: string) => string;
 }
 
 /** What a process has done since its start, for metrics, logs and the live line. */
@@ -38,11 +40,12 @@ export class Activity {
   readonly producer: ProducerObserver = {
     published: (batch) => this.#onPublished(batch),
     historyLost: () => this.#options.metrics.historyLost.inc({ log: "oplog" }),
+    transactionTooSlow: () => this.#options.metrics.slowTransactions.inc(),
     oplog: (report) => this.#onOplog(report),
     misfit: (collection, column) => this.#options.metrics.misfits.inc({ collection, column }),
     deadLetter: (collection) => {
       this.deadLetters++;
-      this.#options.metrics.deadLetters.inc({ table: collection });
+      this.#options.metrics.deadLetters.inc({ table: this.#options.tableOfCollection(collection) });
     },
   };
 
@@ -83,8 +86,8 @@ export class Activity {
 
   #logSnapshots({ snapshots }: Position): void {
     const { logger } = this.#options;
-    for (const [collection, { state }] of Object.entries(snapshots)) {
-      const before = this.position?.snapshots[collection]?.state;
+    for (const [collection, { state }] of snapshots) {
+      const before = this.position?.snapshots.get(collection)?.state;
       if (state === "running" && before !== "running") logger.info({ collection }, "snapshot started");
       if (state === "done" && before === "running") logger.info({ collection }, "snapshot done");
     }

@@ -74,7 +74,7 @@ export function activityText(
 }
 
 function producerText(count: number, rate: number, position: NonNullable<Activity["position"]>, nowMs: number): string {
-  const running = Object.entries(position.snapshots).filter(([, { state }]) => state === "running");
+  const running = [...position.snapshots].filter(([, { state }]) => state === "running");
   const snapshot = running.length === 0 ? "" : `, snapshot of ${running.map(([name]) => name).join(", ")}`;
   const age = Math.max(0, Math.round((nowMs - Number(position.clusterTime >> 32n) * 1000) / 1000));
   return `published ${grouped(count)} (${grouped(rate)}/s), position ${grouped(age)} s old${snapshot}`;

@@ -1,4 +1,4 @@
-import { TRUNCATE_KEY } from "../../schemas/topics.ts";
+import { mayBeTruncate } from "../../schemas/topics.ts";
 import type { LogRecord } from "../ports.ts";
 
 /** The limits of a micro-batch. A single record above `maxBytes` is a micro-batch of its own. */
@@ -30,7 +30,7 @@ export function* cutBatch(
   for (const [index, record] of records.entries()) {
     const size = (record.key?.length ?? 0) + (record.value?.length ?? 0);
     const isFull = index - start >= maxRows || bytes + size > maxBytes;
-    if (index > start && (isFull || record.key?.equals(TRUNCATE_KEY) === true)) {
+    if (index > start && (isFull || mayBeTruncate(record.key))) {
       yield { records: records.slice(start, index), nextOffset: record.offset };
       start = index;
       bytes = 0;

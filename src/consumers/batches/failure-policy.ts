@@ -7,6 +7,11 @@ export interface PatienceOptions {
   readonly constraintPatienceMs: number;
   /** How long to ask again for an unknown schema id: a replica of the registry may be behind. */
   readonly schemaPatienceMs: number;
+  /**
+   * How long to retry what PostgreSQL calls passing but may not be: another session's change of the same table, and an
+   * SQLSTATE that a trigger raises.
+   */
+  readonly passingPatienceMs: number;
 }
 
 /** Whose work is retried, and until when. */
@@ -20,7 +25,7 @@ export interface RetryContext {
 const MAX_DELAY_MS = 5_000;
 
 /** foreign_key_violation and unique_violation. */
-const PASSING_SQLSTATES = new Set(["23503", "23505"]);
+export const PASSING_SQLSTATES: ReadonlySet<string> = new Set(["23503", "23505"]);
 
 /**
  * Decides what depends on time, which the adapters' classification cannot. Create one for each piece of work, so that its
@@ -28,17 +33,21 @@ const PASSING_SQLSTATES = new Set(["23503", "23505"]);
  * @returns a function that throws the given error, or one of another kind with that error as its cause
  */
 export function createFailurePolicy(
-  { constraintPatienceMs, schemaPatienceMs }: PatienceOptions,
+  { constraintPatienceMs, schemaPatienceMs, passingPatienceMs }: PatienceOptions,
   now: () => number = () => performance.now(),
 ): (error: unknown) => never {
   const constraints = startPatience(constraintPatienceMs, now);
   const schemas = startPatience(schemaPatienceMs, now);
+  const tables = startPatience(passingPatienceMs, now);
+  const triggers = startPatience(passingPatienceMs, now);
   return (error) => {
     if (maySoonPass(error) && constraints.lasts()) {
       const { code, message, remedy, details } = error;
       throw new HeadraceError(code, { kind: "retryable", message, remedy, details }, error);
     }
     if (isUnknownSchema(error) && !schemas.lasts()) throw schemaMissing(error);
+    if (isTableChange(error) && !tables.lasts()) throw tableUnusable(error);
+    if (isRaisedAsPassing(error) && !triggers.lasts()) throw refusedByTrigger(error);
     throw error;
   };
 }
@@ -79,6 +88,24 @@ function maySoonPass(error: unknown): error is HeadraceError {
 
 function isUnknownSchema(error: unknown): error is HeadraceError {
   return error instanceof HeadraceError && error.code === "SCHEMA_UNKNOWN";
+}
+
+/** With an SQLSTATE: PostgreSQL refused to create or to alter the table, as if another session had just done so. */
+function isTableChange(error: unknown): error is HeadraceError {
+  return error instanceof HeadraceError && error.code === "TABLE_CHANGED" && error.details["sqlstate"] !== undefined;
+}
+
+function tableUnusable(error: HeadraceError): HeadraceError {
+  const message = `PostgreSQL refuses again and again to create or extend the table. ${error.message}`;
+  return new HeadraceError("TABLE_DOES_NOT_FIT", { message, details: error.details }, error);
+}
+
+function isRaisedAsPassing(error: unknown): error is HeadraceError {
+  return error instanceof HeadraceError && error.kind === "retryable" && error.details["raised"] === "true";
+}
+
+function refusedByTrigger({ message, details }: HeadraceError): HeadraceError {
+  return new HeadraceError("TRIGGER_REFUSED", { message, details });
 }
 
 function schemaMissing(error: HeadraceError): HeadraceError {

@@ -11,19 +11,17 @@ export interface DeadLetterSource {
 /** The record's own headers and those of this failure, without those of an earlier failure. */
 export function headersOfDeadLetter(
   { topic, partition, offset, headers: given }: LogRecord,
-  { error, stage, table, attempts }: Failure,
+  { error, stage, table, topicId, attempts }: Failure,
   { pipeline, taskId }: DeadLetterSource,
   failedAt: Date,
 ): Record<string, Buffer | undefined> {
-  const headers: Record<string, Buffer | undefined> = {};
-  for (const [name, value] of Object.entries(given)) {
-    if (!isDeadLetterHeader(name)) headers[name] = value;
-  }
+  const own = Object.entries(given).filter(([name]) => !isDeadLetterHeader(name));
   const info = deadLetterHeaders({
     ...failureInfo(error),
     topic,
     partition,
     offset,
+    topicId: topicId ?? null,
     connectorName: pipeline,
     taskId,
     stage,
@@ -32,6 +30,9 @@ export function headersOfDeadLetter(
     attempts,
     failedAt,
   });
-  for (const [name, text] of Object.entries(info)) headers[name] = Buffer.from(text);
-  return headers;
+  // Not by assignment: a header may be called `__proto__`.
+  return Object.fromEntries([
+    ...own,
+    ...Object.entries(info).map(([name, text]) => [name, Buffer.from(text)] as const),
+  ]);
 }

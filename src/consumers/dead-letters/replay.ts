@@ -4,18 +4,21 @@ import { decodeRecords } from "../batches/decode-records.ts";
 import type { DecodeRecord } from "../batches/decode-records.ts";
 import { createRetrier } from "../batches/failure-policy.ts";
 import type { PatienceOptions } from "../batches/failure-policy.ts";
-import { originKey } from "../ports.ts";
-import type { DeadLetterWriter, LogRecord, RecordFailure, ReplayOutcome, Sink, TableName } from "../ports.ts";
+import { identityOf, originKey } from "../ports.ts";
+import type { DeadLetterWriter, LogRecord, RecordFailure, ReplayOutcome, Sink } from "../ports.ts";
+import { identityOfRecord } from "./letter.ts";
+import type { DeadLetter } from "./letter.ts";
 import { listDeadLetters } from "./queries.ts";
-import type { DeadLetter, DeadLetterFilter, DeadLetterSources } from "./queries.ts";
+import type { DeadLetterFilter, DeadLetterSources } from "./queries.ts";
 
 export interface ReplayOptions extends DeadLetterSources {
   readonly decode: DecodeRecord;
   readonly sink: Pick<Sink, "replay">;
-  readonly writer: DeadLetterWriter;
-  /** Undefined for a topic whose collection the pipeline does not replicate, or no longer. */
-  readonly tableOf: (topic: string) => TableName | undefined;
+  /** Null: a record that fails again stays the same dead letter. */
+  readonly writer: DeadLetterWriter | null;
   readonly filter: DeadLetterFilter;
+  /** Called with the topics of the dead letters before any is replayed: throws where their tables are not the pipeline's. */
+  readonly admit?: (topics: ReadonlySet<string>) => Promise<void>;
   readonly patience: PatienceOptions;
   readonly logger: Logger;
   /** Called with each dead letter, its result and its record. The next dead letter waits for it. */
@@ -24,8 +27,8 @@ export interface ReplayOptions extends DeadLetterSources {
 }
 
 /**
- * replayed, superseded: closed. failed: written again with one more attempt. needsSnapshot: it has only a key, and stays
- * open until its document was read again. unknownTopic: its topic has no table in the config; it stays open.
+ * replayed, superseded: closed. failed: written again with one more attempt. needsSnapshot: it has only a key, or
+ * its document may have been deleted meanwhile; it stays open until the document was read again. unknownTopic: its topic has no table in the config; it stays open.
  */
 type ReplayResult = ReplayOutcome | "failed" | "needsSnapshot" | "unknownTopic";
 
@@ -39,22 +42,28 @@ export type ReplayCounts = Readonly<Record<ReplayResult, number>>;
  * @throws HeadraceError
  */
 export async function replayDeadLetters(options: ReplayOptions): Promise<ReplayCounts> {
-  const { reader, filter, signal, onResult } = options;
+  const { reader, archive, filter, signal, onResult } = options;
   const counts = { replayed: 0, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 };
   const letters = await listDeadLetters(options, filter, { signal });
   if (letters.length === 0) return counts;
-  const byPlace = new Map(letters.map((letter) => [originKey(letter.place), letter]));
-  const offsets = letters.map(({ place }) => place.offset).sort((a, b) => (a < b ? -1 : 1));
-  await reader.scan(
-    async (record) => {
-      const letter = byPlace.get(originKey(record));
-      if (letter === undefined) return;
-      const result = await replayOne(letter, record, options);
-      counts[result] += 1;
-      await onResult?.(letter, result, record);
-    },
-    { signal, from: offsets[0], to: (offsets.at(-1) ?? 0n) + 1n },
-  );
+  await options.admit?.(new Set(letters.flatMap(({ topic }) => topic ?? [])));
+  const gone = letters.filter(({ isGone }) => isGone);
+  const present = letters.filter(({ isGone }) => !isGone);
+  const replay = async (letter: DeadLetter | undefined, record: LogRecord): Promise<void> => {
+    if (letter === undefined) return;
+    const result = await replayOne(letter, record, options);
+    counts[result] += 1;
+    await onResult?.(letter, result, record);
+  };
+  // Their places may be of another incarnation of the dead-letter topic.
+  const goneByIdentity = new Map(gone.map((letter) => [identityOf(letter.origin), letter]));
+  for (const record of gone.length > 0 ? await archive.read() : [])
+    await replay(goneByIdentity.get(identityOfRecord(record)), record);
+  if (present.length === 0) return counts;
+  const offsets = present.map(({ place }) => place.offset).sort((a, b) => (a < b ? -1 : 1));
+  const range = { signal, from: offsets[0], to: (offsets.at(-1) ?? 0n) + 1n };
+  const byPlace = new Map(present.map((letter) => [originKey(letter.place), letter]));
+  await reader.scan((record) => replay(byPlace.get(originKey(record)), record), range);
   return counts;
 }
 
@@ -64,18 +73,20 @@ async function replayOne(letter: DeadLetter, record: LogRecord, options: ReplayO
   const table = topic === null ? undefined : options.tableOf(topic);
   if (table === undefined) return "unknownTopic";
   if (letter.needsSnapshot) return "needsSnapshot";
-  const original: LogRecord = { ...record, ...origin };
+  const original: LogRecord = { ...record, topic: origin.topic, partition: origin.partition, offset: origin.offset };
+  const { topicId } = origin;
   const attempts = letter.attempts + 1;
   const retrying = createRetrier(options, { ...origin, signal: options.signal });
   const failed = async (failure: RecordFailure): Promise<ReplayResult> => {
-    await retrying(() => writer.write(original, { ...failure, table, attempts }));
+    if (writer !== null) await retrying(() => writer.write(original, { ...failure, table, topicId, attempts }));
     return "failed";
   };
   const [decoded] = await decodeRecords([original], decode, retrying);
   if (decoded === undefined) return "needsSnapshot";
   if ("failure" in decoded) return failed(decoded.failure);
   try {
-    return await retrying(() => sink.replay(origin, attempts, table, decoded.change));
+    const result = await retrying(() => sink.replay(origin, attempts, table, decoded.change));
+    return result === "outdated" ? "needsSnapshot" : result;
   } catch (error) {
     if (!isPoison(error)) throw error;
     return failed({ error, stage: "TASK_PUT" });

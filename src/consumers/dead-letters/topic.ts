@@ -1,8 +1,8 @@
-import { Partitioners } from "kafkajs";
 import type { Kafka } from "kafkajs";
-import { fetchEndOffsets, listTopics } from "../../kafka/admin.ts";
 import { kafkaError } from "../../kafka/errors.ts";
+import { plainProducer } from "../../kafka/plain-producer.ts";
 import { scanTopic } from "../../kafka/topic-reader.ts";
+import { fetchEndOffsets, listTopics } from "../../kafka/topics.ts";
 import type { DeadLetterReader, DeadLetterWriter, LogRecord } from "../ports.ts";
 import { headersOfDeadLetter } from "./headers.ts";
 import type { DeadLetterSource } from "./headers.ts";
@@ -14,19 +14,14 @@ export interface DeadLetterWriterOptions extends DeadLetterSource {
 }
 
 /**
- * Writes each dead letter with `acks: all`. To be closed. Not idempotent: after a lost answer kafkajs's sequence numbers
- * are wrong; the broker would drop the next dead letter as a duplicate and report success. Writing one twice does no
- * harm, because those of one origin count once.
+ * Writes each dead letter with `acks: all`. To be closed. Writing one twice does no harm, because those of one origin
+ * count once.
  */
 export function createKafkaDeadLetterWriter(
   options: DeadLetterWriterOptions,
 ): DeadLetterWriter & { close(): Promise<void> } {
   const { kafka, topic } = options;
-  const producer = kafka.producer({
-    allowAutoTopicCreation: false,
-    createPartitioner: Partitioners.DefaultPartitioner,
-    retry: { initialRetryTime: 200, retries: 3 },
-  });
+  const producer = plainProducer(kafka);
   return {
     async write(record, failure) {
       const headers = headersOfDeadLetter(record, failure, options, new Date());
@@ -35,7 +30,7 @@ export function createKafkaDeadLetterWriter(
         await producer.connect();
         await producer.send({ topic, acks: -1, messages: [{ key: record.key, value: record.value, headers }] });
       } catch (error) {
-        throw kafkaError(error, "writing a dead letter");
+        throw kafkaError(error, `writing a dead letter to the topic ${topic}`);
       }
     },
     close: () => producer.disconnect(),
@@ -59,11 +54,7 @@ export function recordCopier(
   kafka: Kafka,
   topic: string,
 ): { copy(record: LogRecord, headers: LogRecord["headers"]): Promise<void>; close(): Promise<void> } {
-  const producer = kafka.producer({
-    allowAutoTopicCreation: false,
-    createPartitioner: Partitioners.DefaultPartitioner,
-    retry: { initialRetryTime: 200, retries: 3 },
-  });
+  const producer = plainProducer(kafka);
   return {
     async copy({ key, value, partition, timestampMs }, headers) {
       const message = { key, value, partition, timestamp: String(timestampMs), headers: { ...headers } };
@@ -71,7 +62,7 @@ export function recordCopier(
         await producer.connect();
         await producer.send({ topic, acks: -1, messages: [message] });
       } catch (error) {
-        throw kafkaError(error, "copying dead letters");
+        throw kafkaError(error, `copying dead letters to the topic ${topic}`);
       }
     },
     close: () => producer.disconnect(),

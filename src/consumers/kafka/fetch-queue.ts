@@ -12,6 +12,13 @@ export interface Fetched extends TopicPartition {
   readonly bytes: number;
 }
 
+/** What kafkajs tells of a batch that has only control records. */
+export interface BatchEvent extends TopicPartition {
+  readonly firstOffset: string | null;
+  readonly lastOffset: string;
+  readonly highWatermark: string;
+}
+
 /**
  * The batches that are fetched but not processed yet. Processes partitions in parallel, and the batches of one partition
  * in order. Batches that arrive while an earlier one of their partition is processed are joined to one: so batches grow

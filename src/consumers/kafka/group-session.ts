@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Consumer, EachBatchPayload, Kafka } from "kafkajs";
-import { fetchLogBounds } from "../../kafka/admin.ts";
 import { kafkaError } from "../../kafka/errors.ts";
+import { assignerWith, refuseOtherConfig } from "../../kafka/group-config.ts";
+import type { MemberConfig } from "../../kafka/group-config.ts";
+import { fetchLogBounds } from "../../kafka/topics.ts";
 import type { FetchedRecord } from "../../kafka/wire/record-batch.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { logRetries, retry } from "../../runtime/retry.ts";
@@ -12,7 +15,7 @@ import type { LostRecords, RecordLogCallbacks } from "../ports.ts";
 import { newAssignment, offsetIn, withHeartbeats } from "./assignment.ts";
 import type { Assignment } from "./assignment.ts";
 import { FetchQueue } from "./fetch-queue.ts";
-import type { Fetched } from "./fetch-queue.ts";
+import type { BatchEvent, Fetched } from "./fetch-queue.ts";
 import { GroupOffsets } from "./group-offsets.ts";
 
 export interface GroupSessionOptions {
@@ -30,11 +33,15 @@ export interface GroupSessionOptions {
   readonly maxBytesPerPartition: number;
   /** The next fetch starts only while at most this much is fetched but not applied, uncompressed. */
   readonly readAheadBytes: number;
+  readonly config: MemberConfig;
   readonly logger: Logger;
 }
 
 /** How many batches of one fetch kafkajs passes to us at the same time. They only wait in the queue. */
 const BATCHES_AT_ONCE = 100;
+
+/** How long an ending session waits for its join; a join can take as long as the other members work on their batches. */
+const JOIN_PATIENCE_MS = 5_000;
 
 /** How long to wait for a partition to get a leader; then a new session begins. */
 const LEADERS_PATIENCE_MS = 5_000;
@@ -50,6 +57,7 @@ export class GroupSession {
   readonly #ended = Promise.withResolvers<void>();
   #failure: { readonly error: unknown } | undefined;
   #hasJoined = false;
+  #isEnding = false;
   #assignment = newAssignment();
   readonly #queue = new FetchQueue((fetched) => this.#work(fetched));
   readonly #groupOffsets: GroupOffsets;
@@ -67,6 +75,7 @@ export class GroupSession {
       maxBytesPerPartition: options.maxBytesPerPartition,
       metadataMaxAge: 30_000,
       readUncommitted: false,
+      partitionAssigners: [assignerWith(options.config)],
       allowAutoTopicCreation: false,
       // A crash ends the session; the caller opens another one.
       retry: { initialRetryTime: 200, retries: 5, restartOnFailure: () => Promise.resolve(false) },
@@ -83,15 +92,19 @@ export class GroupSession {
     const end = () => this.#ended.resolve();
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
+    const starting = this.#start(topics);
     try {
-      await Promise.race([this.#ended.promise, this.#start(topics)]);
+      await Promise.race([this.#ended.promise, starting]);
       await this.#ended.promise;
     } finally {
       signal.removeEventListener("abort", end);
+      this.#isEnding = true;
       this.#assignment.controller.abort(new Error("the session ends"));
       await this.#queue.close();
       if (this.#failure === undefined) await this.#groupOffsets.commit();
       this.#groupOffsets.close();
+      // A member that goes away while it joins cannot leave: the others would wait until its session times out.
+      await Promise.race([starting.catch(() => {}), sleep(JOIN_PATIENCE_MS, undefined, { ref: false })]);
       await this.#disconnect();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -140,6 +153,7 @@ export class GroupSession {
    * half a second: with nothing to fetch, kafkajs sleeps that long.
    */
   #assign(assigned: Readonly<Record<string, readonly number[]>>): void {
+    if (this.#isEnding) return;
     this.#assignment.controller.abort(new Error("the group was rebalanced"));
     this.#queue.drop();
     this.#groupOffsets.forget();
@@ -150,9 +164,11 @@ export class GroupSession {
       numbers.map((partition) => ({ topic, partition })),
     );
     this.#options.logger.info({ partitions: partitions.map(partitionKey) }, "partitions assigned");
-    if (partitions.length === 0) return;
     const { signal } = assignment.controller;
-    assignment.ready = this.#guard(signal, () => this.#seek(assignment, partitions, signal));
+    assignment.ready = this.#guard(signal, async () => {
+      await refuseOtherConfig(this.#options);
+      if (partitions.length > 0) await this.#seek(assignment, partitions, signal);
+    });
   }
 
   /** Seeks to the stored offsets, and drops what was fetched before. */
@@ -278,10 +294,4 @@ export class GroupSession {
   async #guard(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     await untilAborted(signal, work).catch((error: unknown) => this.#fail(error));
   }
-}
-
-interface BatchEvent extends TopicPartition {
-  readonly firstOffset: string | null;
-  readonly lastOffset: string;
-  readonly highWatermark: string;
 }

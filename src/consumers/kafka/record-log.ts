@@ -1,6 +1,8 @@
 import type { Kafka } from "kafkajs";
 import { errorKind } from "../../errors/error.ts";
-import { listTopics } from "../../kafka/admin.ts";
+import { waitForSameConfig } from "../../kafka/group-config.ts";
+import type { MemberConfig } from "../../kafka/group-config.ts";
+import { describeTopics } from "../../kafka/topics.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { retry } from "../../runtime/retry.ts";
 import { pause, untilAborted } from "../../runtime/waiting.ts";
@@ -23,6 +25,9 @@ export interface KafkaConsumerOptions {
   readonly kafka: Kafka;
   readonly groupId: string;
   readonly topics: TopicSelection;
+  /** Asks before each session: at the start some topics may not have existed. @throws HeadraceError KAFKA_FORBIDDEN */
+  readonly requireRights: (topics: readonly string[]) => Promise<void>;
+  readonly config: MemberConfig;
   readonly logger: Logger;
   /** Default 30,000. Must be longer than any pause in which this process cannot send heartbeats. */
   readonly sessionTimeoutMs?: number;
@@ -49,8 +54,12 @@ export interface KafkaConsumerOptions {
 export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
   return {
     run(callbacks, { signal }) {
-      const session = async (): Promise<void> =>
-        runSession(await waitForTopics(options, signal), callbacks, options, signal);
+      const session = async (): Promise<void> => {
+        const topics = await waitForTopics(options, callbacks, signal);
+        await options.requireRights([...topics.keys()]);
+        await waitForSameConfig(sessionOptions(options), signal);
+        await runSession(topics, callbacks, options, signal);
+      };
       return untilAborted(signal, async () => {
         while (!signal.aborted) await retrying(session, options, signal);
       });
@@ -60,7 +69,7 @@ export function createKafkaRecordLog(options: KafkaConsumerOptions): RecordLog {
 
 /** Ends when `signal` aborts, when the topics change, or when Kafka becomes unavailable after the member has joined. */
 async function runSession(
-  topics: readonly string[],
+  topics: FoundTopics,
   callbacks: RecordLogCallbacks,
   options: KafkaConsumerOptions,
   signal: AbortSignal,
@@ -70,7 +79,7 @@ async function runSession(
   const session = new GroupSession(sessionOptions(options), callbacks);
   const watching = watchTopics(topics, options, either).finally(() => ended.abort());
   try {
-    await session.run(topics, either);
+    await session.run([...topics.keys()], either);
   } catch (err) {
     if (errorKind(err) !== "retryable" || !session.hasJoined) throw err;
     options.logger.warn({ err }, "Kafka is unavailable; the consumer joins its group again");
@@ -80,14 +89,22 @@ async function runSession(
   }
 }
 
+type FoundTopics = ReadonlyMap<string, string | null>;
+
 /** Waits for the expected topics while new ones appear: each later one would make all members join again. */
-async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal): Promise<readonly string[]> {
-  const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
-  let before: readonly string[] = [];
+async function waitForTopics(
+  options: KafkaConsumerOptions,
+  { topicsFound }: Pick<RecordLogCallbacks, "topicsFound">,
+  signal: AbortSignal,
+): Promise<FoundTopics> {
+  const { topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
+  let before: FoundTopics | null = null;
   for (let polls = 0; ; polls++) {
-    const found = await listTopics(kafka, topics.includes);
-    const isComplete = topics.expected.every((topic) => found.includes(topic));
-    if (found.length > 0 && (isComplete || found.length === before.length)) return found;
+    const found = await findTopics(options);
+    // Also without any: an owner or a source that is not ours would never show.
+    if (before === null || !isSame(found, before)) await topicsFound(found, signal);
+    const isComplete = topics.expected.every((topic) => found.has(topic));
+    if (found.size > 0 && (isComplete || found.size === before?.size)) return found;
     if (polls === 0) logger.info({ topics: topics.expected }, "waiting for the producer to create the topics");
     before = found;
     await pause(Math.min(topicPollMs, FIRST_TOPIC_POLL_MS), signal);
@@ -95,16 +112,26 @@ async function waitForTopics(options: KafkaConsumerOptions, signal: AbortSignal)
 }
 
 /** Resolves when topics were created or deleted, or when `signal` aborts. kafkajs itself looks for them only once. */
-function watchTopics(known: readonly string[], options: KafkaConsumerOptions, signal: AbortSignal): Promise<void> {
-  const { kafka, topics, logger, topicPollMs = TOPIC_POLL_MS } = options;
+function watchTopics(known: FoundTopics, options: KafkaConsumerOptions, signal: AbortSignal): Promise<void> {
+  const { logger, topicPollMs = TOPIC_POLL_MS } = options;
   return untilAborted(signal, async () => {
     let found = known;
-    while (found.join() === known.join()) {
+    while (isSame(found, known)) {
       await pause(topicPollMs, signal);
-      found = await retrying(() => listTopics(kafka, topics.includes), options, signal);
+      found = await retrying(() => findTopics(options), options, signal);
     }
-    logger.info({ topics: found }, "topics were created or deleted; the consumer joins its group again");
+    logger.info({ topics: [...found.keys()] }, "topics were created or deleted; the consumer joins its group again");
   });
+}
+
+/** The pipeline's topics, in order, with Kafka's ids: a topic that is created again gets another one. */
+async function findTopics({ kafka, topics }: KafkaConsumerOptions): Promise<FoundTopics> {
+  const found = [...(await describeTopics(kafka, null))].filter(([topic]) => topics.includes(topic));
+  return new Map(found.map(([topic, { id }]) => [topic, id] as const).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function isSame(a: FoundTopics, b: FoundTopics): boolean {
+  return a.size === b.size && [...a].every(([topic, id]) => b.has(topic) && b.get(topic) === id);
 }
 
 function retrying<T>(operation: () => Promise<T>, { logger }: KafkaConsumerOptions, signal: AbortSignal): Promise<T> {
@@ -119,6 +146,7 @@ function sessionOptions(options: KafkaConsumerOptions): GroupSessionOptions {
   return {
     kafka: options.kafka,
     groupId: options.groupId,
+    config: options.config,
     logger: options.logger,
     sessionTimeoutMs,
     heartbeatIntervalMs: options.heartbeatIntervalMs ?? sessionTimeoutMs / 10,

@@ -1,5 +1,5 @@
 import type { TableName } from "../ports.ts";
-import type { PostgresSession, Query, Row } from "./client.ts";
+import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** A schema as the catalog shows it to the user of the connection. */
@@ -25,7 +25,7 @@ export interface ColumnState {
 
 /** A table as the catalog shows it to the user of the connection. */
 export interface TableState {
-  /** pg_class.relkind */
+  /** pg_class.relkind; `type` where a type without a relation has the name. */
   readonly kind: string;
   readonly isOwned: boolean;
   /** Whether the user may SELECT, INSERT, UPDATE and DELETE. */
@@ -35,7 +35,20 @@ export interface TableState {
   /** Whether "_id" alone has a unique index that ON CONFLICT can use. */
   readonly hasUniqueId: boolean;
   readonly hasPrimaryKey: boolean;
+  /** UNLOGGED: after a crash of the server it is empty. */
+  readonly isUnlogged: boolean;
   readonly columns: readonly ColumnState[];
+}
+
+/**
+ * SQL for the file of a table, which changes when the table is truncated or rewritten. Of a partitioned table, a hash of
+ * its partitions' files.
+ * @param oid SQL for the table's oid
+ */
+export function fileNodeOf(oid: string): string {
+  const files = "string_agg(pg_relation_filenode(relid)::text, ',' ORDER BY relid)";
+  const hash = `('x' || left(md5(${files}), 8))::bit(32)::bigint::oid`;
+  return `COALESCE(pg_relation_filenode(${oid}), (SELECT ${hash} FROM pg_partition_tree(${oid}) WHERE isleaf))`;
 }
 
 const SCHEMA_STATE = `
@@ -45,7 +58,7 @@ SELECT namespace.oid IS NOT NULL AS exists,
 FROM (SELECT $1::text AS name) AS wanted LEFT JOIN pg_namespace AS namespace ON namespace.nspname = wanted.name`;
 
 const TABLE_STATE = `
-SELECT class.relkind AS kind,
+SELECT class.relkind::text AS kind,
   pg_has_role(class.relowner, 'USAGE') AS "isOwned",
   has_table_privilege(class.oid, 'SELECT') AND has_table_privilege(class.oid, 'INSERT')
     AND has_table_privilege(class.oid, 'UPDATE') AND has_table_privilege(class.oid, 'DELETE')
@@ -57,6 +70,7 @@ SELECT class.relkind AS kind,
       AND index.indnkeyatts = 1 AND index.indisunique AND index.indisvalid AND index.indimmediate
       AND index.indpred IS NULL AND index.indexprs IS NULL) AS "hasUniqueId",
   EXISTS (SELECT FROM pg_index WHERE indrelid = class.oid AND indisprimary) AS "hasPrimaryKey",
+  class.relpersistence = 'u' AS "isUnlogged",
   ARRAY(
     SELECT json_build_object('name', column_.attname,
       'sqlType', CASE type.typtype WHEN 'd' THEN format_type(type.typbasetype, type.typtypmod)
@@ -69,17 +83,84 @@ SELECT class.relkind AS kind,
     WHERE column_.attrelid = class.oid AND column_.attnum > 0 AND NOT column_.attisdropped
     ORDER BY column_.attnum) AS columns
 FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
-WHERE namespace.nspname = $1 AND class.relname = $2`;
+WHERE namespace.nspname = $1 AND class.relname = $2
+UNION ALL
+SELECT 'type', pg_has_role(type.typowner, 'USAGE'), false, false, false, false, false, ARRAY[]::json[]
+FROM pg_type AS type JOIN pg_namespace AS namespace ON namespace.oid = type.typnamespace
+WHERE namespace.nspname = $1 AND type.typname = $2 AND type.typrelid = 0
+  -- PostgreSQL renames the array type of another type.
+  AND NOT EXISTS (SELECT FROM pg_type AS element WHERE element.typarray = type.oid)`;
+
+/**
+ * Names a database of a server, whatever the address that leads to it; a standby of the server has the same. Without the
+ * right to read the server's identifier, which is everybody's by default, databases of one name are the same.
+ */
+export async function readDatabaseIdentity(client: PostgresClient): Promise<string> {
+  const [rights] = await client.run({
+    text: "SELECT current_database() AS database, has_function_privilege('pg_control_system()', 'EXECUTE') AS allowed",
+  });
+  const { database, allowed } = rights?.rows[0] ?? {};
+  if (allowed !== true) return JSON.stringify([database]);
+  const [control] = await client.run({ text: "SELECT system_identifier::text AS server FROM pg_control_system()" });
+  return JSON.stringify([database, control?.rows[0]?.["server"]]);
+}
 
 export async function readSchemaState(session: PostgresSession, schema: string): Promise<SchemaState> {
   const [row] = await rowsOf(session, { text: SCHEMA_STATE, values: [schema] });
   return row as unknown as SchemaState;
 }
 
-/** Undefined where no table, view or sequence has the name. */
+/** Undefined where no table, view, sequence or type has the name. */
 export async function readTableState(session: PostgresSession, table: TableName): Promise<TableState | undefined> {
   const [row] = await rowsOf(session, { text: TABLE_STATE, values: [table.schema, table.table] });
   return row as unknown as TableState | undefined;
+}
+
+/** pg_trigger.tgtype: 1 row, 2 BEFORE, 4 INSERT, 8 DELETE, 16 UPDATE. PostgreSQL's own functions, in C, leave no row out. */
+const SKIPPING_TRIGGERS = `
+SELECT format('%I (BEFORE %s)', trigger.tgname, concat_ws(' OR ',
+  CASE WHEN trigger.tgtype & 4 <> 0 THEN 'INSERT' END, CASE WHEN trigger.tgtype & 16 <> 0 THEN 'UPDATE' END,
+  CASE WHEN trigger.tgtype & 8 <> 0 THEN 'DELETE' END)) AS name
+FROM pg_trigger AS trigger JOIN pg_proc AS function ON function.oid = trigger.tgfoid
+  JOIN pg_language AS language ON language.oid = function.prolang
+WHERE (trigger.tgrelid = to_regclass($1) OR trigger.tgrelid IN (SELECT relid FROM pg_partition_tree(to_regclass($1))))
+  AND NOT trigger.tgisinternal AND trigger.tgenabled IN ('O', 'A') AND trigger.tgtype & 3 = 3
+  AND language.lanname NOT IN ('internal', 'c') AND (language.lanname <> 'plpgsql'
+    OR function.prosrc ~* '\\mreturn\\s+null\\M'
+    OR trigger.tgtype & 8 <> 0 AND function.prosrc !~* '\\mreturn\\s+old\\M')
+GROUP BY name ORDER BY name`;
+
+/**
+ * The triggers that may leave rows out, each with its events. A function in PL/pgSQL may where it has RETURN NULL; of a
+ * delete, where it does not return OLD, as NEW is NULL then.
+ */
+export async function readSkippingTriggers(session: PostgresSession, table: TableName): Promise<readonly string[]> {
+  const rows = await rowsOf(session, { text: SKIPPING_TRIGGERS, values: [quoteTable(table)] });
+  return rows.map((row) => String(row["name"]));
+}
+
+export interface UniqueColumn {
+  readonly name: string;
+  readonly isNullable: boolean;
+}
+
+const UNIQUE_COLUMNS = `
+SELECT column_.attname AS name, NOT column_.attnotnull AS "isNullable"
+FROM pg_index AS index JOIN pg_class AS class ON class.oid = index.indexrelid
+  JOIN pg_attribute AS column_ ON column_.attrelid = index.indrelid
+    AND column_.attnum = ANY ((index.indkey::int2[])[0:index.indnkeyatts - 1])
+WHERE index.indrelid = to_regclass($1) AND class.relname = $2 AND index.indisunique AND index.indexprs IS NULL`;
+
+/** The columns of a unique index; none where it has expressions. */
+export async function readUniqueColumns(
+  session: PostgresSession,
+  table: TableName,
+  index: string,
+): Promise<readonly UniqueColumn[]> {
+  return (await rowsOf(session, {
+    text: UNIQUE_COLUMNS,
+    values: [quoteTable(table), index],
+  })) as unknown as readonly UniqueColumn[];
 }
 
 /** The columns of a table that records of any RowSchema have filled. */
@@ -91,6 +172,27 @@ export async function readFilledColumns(
   const text = `SELECT name FROM ${quoteIdentifier(internalSchema)}.columns WHERE relation = $1 ORDER BY name`;
   const rows = await rowsOf(session, { text, values: [quoteTable(table)] });
   return rows.map((row) => String(row["name"]));
+}
+
+/** What the register (`headrace.tables`) says of a table, as far as preparing the table needs it. */
+export interface RegisteredState {
+  /** Null until the first record has come. */
+  readonly idType: string | null;
+  /** False: the table was replaced, truncated or rewritten since. Null: it did not exist when it was registered. */
+  readonly isSame: boolean | null;
+}
+
+/** Undefined where the register does not have the table. */
+export async function readRegistered(
+  session: PostgresSession,
+  internalSchema: string,
+  table: TableName,
+): Promise<RegisteredState | undefined> {
+  const text = `SELECT id_type AS "idType", table_oid = to_regclass(relation)
+  AND file_node IS NOT DISTINCT FROM ${fileNodeOf("to_regclass(relation)")} AS "isSame"
+FROM ${quoteIdentifier(internalSchema)}.tables WHERE relation = $1`;
+  const [row] = await rowsOf(session, { text, values: [quoteTable(table)] });
+  return row as unknown as RegisteredState | undefined;
 }
 
 async function rowsOf(session: PostgresSession, query: Query): Promise<readonly Row[]> {

@@ -2,7 +2,10 @@ import { callbackify } from "node:util";
 import { Client, Pool } from "pg";
 import type { PoolClient, QueryConfig } from "pg";
 import { HeadraceError } from "../../errors/error.ts";
-import { classifyPostgresError, sqlStateOf } from "./errors.ts";
+import { connectAttempts, tryInOrder } from "../../postgres/address.ts";
+import { configureDirectSession, queriesForPooler, settingsOf } from "../../postgres/session-settings.ts";
+import type { SentQuery, SessionSettings } from "../../postgres/session-settings.ts";
+import { classifyConnectError, classifyPostgresError, sqlStateOf } from "./errors.ts";
 
 export interface PostgresOptions {
   readonly url: string;
@@ -15,13 +18,8 @@ export interface PostgresOptions {
   readonly idleInTransactionTimeoutMs: number;
 }
 
-/** A SQL statement with its parameters. */
-export interface Query {
-  /** Where given, each connection prepares the statement once, under this name. */
-  readonly name?: string;
-  readonly text: string;
-  readonly values?: readonly unknown[];
-}
+/** A SQL statement with its parameters. Where it has a name, each connection prepares it once, under this name. */
+export type Query = SentQuery;
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -48,23 +46,17 @@ const READ_ONLY = "25006";
 
 /** A pool of connections. All errors that it throws are classified. */
 export class PostgresClient {
-  readonly #pool: Pool;
-  readonly #statementTimeoutMs: number;
+  readonly #options: PostgresOptions;
+  /** One for each way to connect. */
+  #pools: Promise<readonly Pool[]> | undefined;
+  /** The one that last connected. */
+  #lastPool: Pool | undefined;
+  /** The connections that lead to a pooler. */
+  readonly #pooled = new WeakSet<Client>();
 
+  /** Connects on first use. */
   constructor(options: PostgresOptions) {
-    this.#statementTimeoutMs = options.statementTimeoutMs;
-    this.#pool = new Pool({
-      connectionString: options.url,
-      max: options.connections,
-      fallback_application_name: "headrace",
-      keepAlive: true,
-      pipeline: true,
-      // Idle connections stay open: a new one would have to prepare its statements again.
-      idleTimeoutMillis: 0,
-      Client: clientClass(options),
-    });
-    // The pool replaces an idle connection that breaks. If that fails, the next user of the pool gets the error.
-    this.#pool.on("error", () => {});
+    this.#options = options;
   }
 
   /**
@@ -73,10 +65,11 @@ export class PostgresClient {
    */
   async session<T>(
     work: (session: PostgresSession) => Promise<T>,
-    { statementTimeoutMs = this.#statementTimeoutMs }: { statementTimeoutMs?: number } = {},
+    { statementTimeoutMs = this.#options.statementTimeoutMs }: { statementTimeoutMs?: number } = {},
   ): Promise<T> {
     const connection = await this.#connect();
-    const session = new Session(connection, statementTimeoutMs);
+    const localSettings = this.#pooled.has(connection) ? settingsOf(this.#options) : null;
+    const session = new Session(connection, statementTimeoutMs, localSettings);
     try {
       const result = await work(session);
       if (connection.getTransactionStatus() !== "I") await session.rollBack();
@@ -99,28 +92,61 @@ export class PostgresClient {
 
   /** Waits for the sessions in use, then closes all connections. */
   async close(): Promise<void> {
-    await this.#pool.end();
+    const pools = (await this.#pools?.catch(() => [])) ?? [];
+    await Promise.all(pools.map((pool) => pool.end()));
   }
 
   async #connect(): Promise<PoolClient> {
-    try {
-      return await this.#pool.connect();
-    } catch (error) {
-      throw classifyPostgresError(error, { connectionLost: false });
-    }
+    this.#pools ??= this.#openPools().catch((error: unknown) => {
+      this.#pools = undefined;
+      throw error;
+    });
+    const pools = await this.#pools;
+    const ordered = [...pools].sort((a, b) => Number(b === this.#lastPool) - Number(a === this.#lastPool));
+    return await tryInOrder(ordered, async (pool) => {
+      try {
+        const connection = await pool.connect();
+        this.#lastPool = pool;
+        return connection;
+      } catch (error) {
+        throw classifyPostgresError(error, { connectionLost: false });
+      }
+    });
+  }
+
+  async #openPools(): Promise<readonly Pool[]> {
+    const attempts = await connectAttempts(this.#options.url);
+    return attempts.map((attempt) => {
+      const pool = new Pool({
+        ...attempt,
+        max: this.#options.connections,
+        fallback_application_name: "headrace",
+        keepAlive: true,
+        pipeline: true,
+        // Idle connections stay open: a new one would have to prepare its statements again.
+        idleTimeoutMillis: 0,
+        Client: clientClass(this.#options, (client) => this.#pooled.add(client)),
+      });
+      // The pool replaces an idle connection that breaks. If that fails, the next user of the pool gets the error.
+      pool.on("error", () => {});
+      return pool;
+    });
   }
 }
 
 class Session implements PostgresSession {
   readonly #connection: Client;
   readonly #statementTimeoutMs: number;
+  readonly #localSettings: SessionSettings | null;
   #lost = false;
   readonly #onLost = (): void => {
     this.#lost = true;
   };
 
-  constructor(connection: Client, statementTimeoutMs: number) {
+  /** @param localSettings behind a pooler: what each transaction sets for itself */
+  constructor(connection: Client, statementTimeoutMs: number, localSettings: SessionSettings | null) {
     this.#connection = connection;
+    this.#localSettings = localSettings;
     this.#statementTimeoutMs = statementTimeoutMs;
     connection.on("error", this.#onLost);
   }
@@ -158,6 +184,14 @@ class Session implements PostgresSession {
   }
 
   async #send(queries: readonly Query[]): Promise<readonly PgResult[]> {
+    if (this.#localSettings === null) return await this.#sendAsTheyAre(queries);
+    const isInTransaction = (this.#connection.getTransactionStatus() ?? "I") !== "I";
+    const pooled = queriesForPooler(queries, this.#localSettings, isInTransaction);
+    const results = await this.#sendAsTheyAre(pooled.map(({ query }) => query));
+    return results.filter((_, index) => pooled[index]?.isAdded === false);
+  }
+
+  async #sendAsTheyAre(queries: readonly Query[]): Promise<readonly PgResult[]> {
     // The server has a timeout for each query. Without an answer after all of them, the connection is lost.
     const timer = setTimeout(() => this.abandon(), (queries.length + 1) * this.#statementTimeoutMs);
     const answers = await Promise.allSettled(queries.map((query) => this.#connection.query<Row>(toConfig(query))));
@@ -178,22 +212,12 @@ function toConfig({ name, text, values }: Query): QueryConfig {
   return { ...(name === undefined ? {} : { name }), text, ...(values === undefined ? {} : { values: [...values] }) };
 }
 
-/**
- * Makes every look-up of the sink use an index, also where PostgreSQL would not. It keeps the plans of prepared
- * statements: without these settings, a plan for a small table that is not analysed stays in use while the table grows
- * by millions of rows (docs/performance.md).
- */
-const PLANNER_SETTINGS = `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
-SET enable_mergejoin = off; SET enable_material = off; SET jit = off`;
-
-/** Uses SET, because poolers refuse start-up parameters that they do not know. */
-async function configure(client: Client, options: PostgresOptions): Promise<void> {
-  const session = new Session(client, options.statementTimeoutMs);
+/** @returns whether the client talks to PostgreSQL itself; behind a pooler nothing is configured */
+async function configure(client: Client, greetedBy: number, options: PostgresOptions): Promise<boolean> {
+  const session = new Session(client, options.statementTimeoutMs, null);
   try {
-    await session.run({
-      text: `SET statement_timeout = ${Math.round(options.statementTimeoutMs)};
-SET idle_in_transaction_session_timeout = ${Math.round(options.idleInTransactionTimeoutMs)}; ${PLANNER_SETTINGS}`,
-    });
+    const [settings] = await session.run(configureDirectSession(settingsOf(options), greetedBy));
+    return settings !== undefined && settings.rowCount > 0;
   } finally {
     session.end();
   }
@@ -204,7 +228,7 @@ SET idle_in_transaction_session_timeout = ${Math.round(options.idleInTransaction
  * possible outside: the pool does not show the failed client, and only its socket tells a broken connection from, for
  * example, a server without TLS.
  */
-function clientClass(options: PostgresOptions): new () => Client {
+function clientClass(options: PostgresOptions, onPooler: (client: Client) => void): new () => Client {
   return class extends Client {
     override connect(): Promise<Client>;
     override connect(callback: (error: Error | null) => void): void;
@@ -217,14 +241,16 @@ function clientClass(options: PostgresOptions): new () => Client {
       // The connection may break together with an answer, before anybody else listens for errors.
       let isLost = false;
       this.on("error", () => (isLost = true));
+      let greetedBy = -1;
+      this.connection.once("backendKeyData", ({ processID }: { processID: number }) => (greetedBy = processID));
       const timer = setTimeout(() => this.connection.stream.destroy(connectTimedOut()), options.connectTimeoutMs);
       try {
         await super.connect();
-        if (!isLost) await configure(this, options);
+        if (!isLost && !(await configure(this, greetedBy, options))) onPooler(this);
         if (isLost) throw connectionBroke();
         return this;
       } catch (error) {
-        const failure = connectFailure(error, isLost || this.connection.stream.destroyed);
+        const failure = classifyConnectError(error, { connectionLost: isLost || this.connection.stream.destroyed });
         this.connection.stream.destroy();
         throw failure;
       } finally {
@@ -245,17 +271,4 @@ function connectTimedOut(): HeadraceError {
     message: "PostgreSQL did not accept a connection in time.",
     remedy: "Check postgres.url, the network between this machine and the server, and the server's load.",
   });
-}
-
-function connectFailure(error: unknown, connectionLost: boolean): HeadraceError {
-  const failure = classifyPostgresError(error, { connectionLost });
-  if (failure.code !== "POSTGRES_UNEXPECTED" || sqlStateOf(failure) !== undefined) return failure;
-  // While connecting, the driver's messages hold no document's value, and name what is wrong with TLS or the URL.
-  return new HeadraceError(
-    "POSTGRES_CONNECT_FAILED",
-    {
-      message: `Cannot connect to PostgreSQL: ${error instanceof Error ? error.message : String(error)}`,
-    },
-    error,
-  );
 }

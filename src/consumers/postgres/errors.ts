@@ -1,7 +1,9 @@
-import { DatabaseError } from "pg";
+import { DatabaseError, escapeIdentifier } from "pg";
+import { ERRORS } from "../../errors/codes.ts";
 import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { networkCode } from "../../runtime/network-codes.ts";
+import { tlsMistake, unreadableFile } from "../../runtime/tls-codes.ts";
 
 /**
  * Codes by SQLSTATE or its prefix. The longest match counts; everything else is fatal. 25P03 and 25P04 end the session
@@ -27,6 +29,14 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   "3D000": "POSTGRES_LOGIN_REFUSED",
   "42501": "POSTGRES_RIGHTS_MISSING",
 };
+
+/** PostgreSQL's routine that refuses a user who may not connect to the database. */
+const CONNECT_ROUTINE = "CheckMyDatabase";
+/** PostgreSQL's routines whose message about a missing right holds nothing but the object's name. */
+const RIGHTS_ROUTINES: ReadonlySet<string> = new Set(["aclcheck_error", "aclcheck_error_col", CONNECT_ROUTINE]);
+
+/** PostgreSQL's routine for the RAISE of PL/pgSQL, which may give any SQLSTATE. */
+const RAISE_ROUTINE = "exec_stmt_raise";
 
 /** The names in PostgreSQL's manual of the conditions that a sink meets most. */
 const CONDITION_NAMES: Readonly<Record<string, string>> = {
@@ -73,14 +83,27 @@ const CONDITION_NAMES: Readonly<Record<string, string>> = {
 
 /**
  * Classifies an error of the driver. The server's own message, detail and context quote values. So they are dropped,
- * also as a cause, and the message is built from the SQLSTATE and from names. `details.sqlstate` lets the caller retry
- * some poison first (23503, 23505).
+ * also as a cause, and the message is built from the SQLSTATE and from names. Only of a missing right the server's words
+ * are kept, as no field names the object. `details.sqlstate` lets the caller retry
+ * some poison first (23503, 23505); `details.raised` says that a function's RAISE gave the SQLSTATE.
  * @param connectionLost whether the connection is closed or broken; the driver's errors about that have no code
  */
 export function classifyPostgresError(error: unknown, { connectionLost }: { connectionLost: boolean }): HeadraceError {
   if (error instanceof HeadraceError) return error;
   if (error instanceof DatabaseError && error.code !== undefined) return fromSqlState(error, error.code);
+  const file = unreadableFile(error);
+  if (file !== null) {
+    const message = `The file ${file.path} in postgres.url cannot be read (${file.code}).`;
+    return new HeadraceError("TLS_FILE_UNREADABLE", { message }, error);
+  }
+  const tls = tlsMistake(error);
+  if (tls !== null) {
+    const message = `No TLS with PostgreSQL: ${tls.reason} (${tls.code}).`;
+    return new HeadraceError("POSTGRES_CONNECT_FAILED", { message }, error);
+  }
   const code = driverCode(error);
+  if (code === "ERR_INVALID_URL")
+    return new HeadraceError("POSTGRES_CONNECT_FAILED", { message: "postgres.url is not a valid connection string." });
   const network = networkCode(error);
   if (network !== null || (connectionLost && code === undefined)) {
     const message =
@@ -89,6 +112,15 @@ export function classifyPostgresError(error: unknown, { connectionLost }: { conn
   }
   const message = `PostgreSQL's driver failed${code === undefined ? "" : ` (${code})`}.`;
   return new HeadraceError("POSTGRES_UNEXPECTED", { message }, error);
+}
+
+/** Classifies an error of a connection that is being opened. Parameters as of `classifyPostgresError`. */
+export function classifyConnectError(error: unknown, { connectionLost }: { connectionLost: boolean }): HeadraceError {
+  const failure = classifyPostgresError(error, { connectionLost });
+  if (failure.code !== "POSTGRES_UNEXPECTED" || sqlStateOf(failure) !== undefined) return failure;
+  // While connecting, the driver's messages hold no document's value, and name what is wrong with TLS or the URL.
+  const message = `Cannot connect to PostgreSQL: ${error instanceof Error ? error.message : String(error)}`;
+  return new HeadraceError("POSTGRES_CONNECT_FAILED", { message }, error);
 }
 
 /** The code of an error of the driver or of Node. */
@@ -103,8 +135,35 @@ export function sqlStateOf(error: unknown): string | undefined {
 
 function fromSqlState(error: DatabaseError, sqlstate: string): HeadraceError {
   const { schema, table, column, constraint, dataType, routine } = error;
-  const details = defined({ sqlstate, schema, table, column, constraint, dataType, routine });
-  return new HeadraceError(codeOf(sqlstate), { message: describe(sqlstate, details), details });
+  const raised = routine === RAISE_ROUTINE ? "true" : undefined;
+  const details = defined({ sqlstate, schema, table, column, constraint, dataType, routine, raised });
+  const message = describe(sqlstate, details);
+  if (sqlstate === "42501" && RIGHTS_ROUTINES.has(routine ?? "")) {
+    const text = `${message.slice(0, -1)}: ${error.message}.`;
+    return new HeadraceError("POSTGRES_RIGHTS_MISSING", { message: text, remedy: rightsRemedy(error), details });
+  }
+  const code = codeOf(sqlstate);
+  // The server answers, so it is no outage, whatever its function says. The trigger may want another try.
+  if (raised && ERRORS[code].kind === "retryable")
+    return new HeadraceError("TRIGGER_REFUSED", { kind: "retryable", message, details });
+  return new HeadraceError(code, { message, details });
+}
+
+/** Undefined, for the general remedy, also where PostgreSQL's message is not in English. */
+function rightsRemedy({ message: said, routine }: DatabaseError): string | undefined {
+  const [, kind, found = ""] = /^permission denied for (schema|database|table|view) (.*)$/s.exec(said) ?? [];
+  // Only this routine puts the name in quotes.
+  const name = escapeIdentifier(routine === CONNECT_ROUTINE ? found.slice(1, -1) : found);
+  const right = routine === CONNECT_ROUTINE ? "CONNECT" : "CREATE";
+  const of = "where ROLE is the user of postgres.url. docs/rights.md lists all rights.";
+  if (kind === "schema")
+    return `Let the schema's owner run \`GRANT USAGE ON SCHEMA ${name} TO ROLE;\` (USAGE, CREATE if Headrace is to make tables in it), ${of}`;
+  if (kind === "database") return `Let the database's owner run \`GRANT ${right} ON DATABASE ${name} TO ROLE;\`, ${of}`;
+  if (kind !== undefined)
+    return "Grant the user of postgres.url SELECT, INSERT, UPDATE and DELETE on this table (Headrace's own tables are in the schema headrace). docs/rights.md lists all rights.";
+  if (said.startsWith("must be owner of"))
+    return "Only the owner can do this: run the command with the owner in postgres.url, or let it be done by hand. docs/rights.md lists all rights.";
+  return undefined;
 }
 
 function codeOf(sqlstate: string): ErrorCode {
@@ -116,7 +175,7 @@ function codeOf(sqlstate: string): ErrorCode {
 }
 
 function describe(sqlstate: string, details: Readonly<Record<string, string>>): string {
-  const name = CONDITION_NAMES[sqlstate];
+  const name = details["raised"] === "true" ? "raised by a trigger" : CONDITION_NAMES[sqlstate];
   const where = ["table", "column", "constraint", "dataType"]
     .filter((field) => details[field] !== undefined)
     .map((field) => `${field === "dataType" ? "type" : field} "${details[field]}"`);

@@ -1,7 +1,9 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import type { DeadLetterOrigin, DeadLetterOutcome, TableName, Watermark } from "../ports.ts";
+import { fileNodeOf } from "./catalog.ts";
 import type { Query } from "./client.ts";
+import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** Builds the queries on Headrace's own tables. Pure. */
@@ -47,14 +49,18 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   /**
    * Not part of `lockProgress`: a statement that waits for a lock sees the other tables as they were before it waited. A
    * row of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the
-   * partition's newest truncate, NULL where it has none) and `has_tombstones` (whether the table has any).
+   * partition's newest truncate, NULL where it has none), `has_tombstones` (whether the table has any) and `is_registered`
+   * (whether the table is still the one that the register knows, and this topic's; NULL where the register has none).
    */
   lookUnderLock({ topic, partition }: TopicPartition, table: TableName): Query {
     return {
       name: "headrace_look_under_lock",
       text: `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
   (SELECT version FROM ${this.#schema}.truncates WHERE relation = $3 AND topic = $1 AND partition = $2) AS floor,
-  EXISTS (SELECT FROM ${this.#schema}.tombstones WHERE relation = $3) AS has_tombstones`,
+  EXISTS (SELECT FROM ${this.#schema}.tombstones WHERE relation = $3) AS has_tombstones,
+  (SELECT topic = $1 AND left_at IS NULL AND table_oid = to_regclass($3)
+      AND file_node IS NOT DISTINCT FROM ${fileNodeOf("to_regclass($3)")}
+    FROM ${this.#schema}.tables WHERE relation = $3) AS is_registered`,
       values: [topic, partition, quoteTable(table)],
     };
   }
@@ -71,64 +77,100 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   recordUnapplied(table: TableName, { key, version }: Pick<Change, "key" | "version">): Query {
     return {
       name: "headrace_record_unapplied",
-      text: `INSERT INTO ${this.#schema}.unapplied AS known (relation, key, version) VALUES ($1, $2, $3)
+      text: `INSERT INTO ${this.#schema}.unapplied AS known (relation, key, version) VALUES ($1, ${storedKey("$2::text")}, $3)
 ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version WHERE known.version < EXCLUDED.version`,
       values: [quoteTable(table), key, String(version)],
     };
   }
 
-  /** A replayed dead letter stays replayed, whatever comes later. */
+  /** A replayed dead letter stays replayed, whatever comes later; that of another incarnation of its topic is another one. */
   recordOutcome(
-    { topic, partition, offset }: DeadLetterOrigin,
+    { topic, partition, offset, topicId }: DeadLetterOrigin,
     attempts: number,
     outcome: DeadLetterOutcome,
     table: TableName | null,
   ): Query {
     return {
       name: "headrace_record_outcome",
-      text: `INSERT INTO ${this.#schema}.dead_letters AS known (topic, partition, "offset", attempts, outcome, relation)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (topic, partition, "offset") DO UPDATE
-SET attempts = EXCLUDED.attempts, outcome = EXCLUDED.outcome, relation = EXCLUDED.relation, at = EXCLUDED.at
+      text: `INSERT INTO ${this.#schema}.dead_letters AS known (topic, partition, "offset", attempts, outcome, relation, topic_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (topic, partition, "offset", topic_id) DO UPDATE SET attempts = EXCLUDED.attempts,
+  outcome = EXCLUDED.outcome, relation = EXCLUDED.relation, at = EXCLUDED.at
 WHERE known.outcome <> 'replayed'`,
-      values: [topic, partition, String(offset), attempts, outcome, table === null ? null : quoteTable(table)],
+      values: [
+        topic,
+        partition,
+        String(offset),
+        attempts,
+        outcome,
+        table === null ? null : quoteTable(table),
+        storedTopicId(topicId),
+      ],
     };
   }
 
-  /** Rows of `topic`, `partition`, `offset`, `outcome`. */
+  /** Rows of `topic`, `partition`, `offset`, `topic_id`, `outcome`. */
   readOutcomes(origins: readonly DeadLetterOrigin[]): Query {
     return {
       name: "headrace_read_outcomes",
-      text: `SELECT topic, partition, "offset", outcome
-FROM unnest($1::text[], $2::int[], $3::bigint[]) AS wanted (topic, partition, "offset")
-JOIN ${this.#schema}.dead_letters USING (topic, partition, "offset")`,
-      values: [...columnsOf(origins), origins.map(({ offset }) => String(offset))],
+      text: `SELECT topic, partition, "offset", nullif(topic_id, '') AS topic_id, outcome
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[]) AS wanted (topic, partition, "offset", topic_id)
+JOIN ${this.#schema}.dead_letters USING (topic, partition, "offset", topic_id)`,
+      values: [
+        ...columnsOf(origins),
+        origins.map(({ offset }) => String(offset)),
+        origins.map(({ topicId }) => storedTopicId(topicId)),
+      ],
     };
   }
 
   /**
-   * Never lowers a watermark. `source_time` is rounded down to the second: the table has every change that was made before
+   * Never lowers a watermark, and raises none of a table that waits for a copy, or that is not the one that the register
+   * knows. `source_time` is rounded down to the second: the table has every change that was made before
    * it. Sorted, so that members of the group that do this at once do not deadlock.
    */
   raiseWatermarks(watermarks: readonly Watermark[]): Query {
     return {
       name: "headrace_raise_watermarks",
-      text: `INSERT INTO ${this.#schema}.watermark AS known (relation, version, source_time)
-SELECT relation, version, to_timestamp(version >> 32) FROM unnest($1::text[], $2::bigint[]) AS raised (relation, version)
+      text: `WITH raised AS (
+  SELECT relation, version, signals FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS raised (relation, version, signals)
+), copied AS (
+  UPDATE ${this.#schema}.tables AS known SET copy_signal = NULL FROM raised
+  WHERE known.relation = raised.relation AND known.copy_signal < raised.signals
+)
+INSERT INTO ${this.#schema}.watermark AS known (relation, version, source_time, known_xid)
+SELECT relation, version, to_timestamp(version >> 32), pg_snapshot_xmin(pg_current_snapshot()) FROM raised LEFT JOIN ${this.#schema}.tables AS of USING (relation)
+WHERE of.relation IS NULL OR of.left_at IS NULL AND (of.copy_signal IS NULL OR of.copy_signal < raised.signals)
+  AND of.table_oid IS NOT DISTINCT FROM to_regclass(relation)
+  AND of.file_node IS NOT DISTINCT FROM ${fileNodeOf("to_regclass(relation)")}
 ORDER BY relation
 ON CONFLICT (relation) DO UPDATE
-SET version = EXCLUDED.version, source_time = EXCLUDED.source_time, updated_at = EXCLUDED.updated_at
+SET version = EXCLUDED.version, source_time = EXCLUDED.source_time, updated_at = EXCLUDED.updated_at,
+  known_xid = EXCLUDED.known_xid
 WHERE known.version < EXCLUDED.version`,
-      values: [watermarks.map(({ table }) => quoteTable(table)), watermarks.map(({ version }) => String(version))],
+      values: [
+        watermarks.map(({ table }) => quoteTable(table)),
+        watermarks.map(({ version }) => String(version)),
+        watermarks.map(({ signals }) => String(signals)),
+      ],
     };
   }
 
+  /** Notes the newest version of each table. Returns a row with `purged`, the number of tombstones. */
   purgeTombstones(olderThanMs: number, maxRows: number): Query {
     return {
       name: "headrace_purge_tombstones",
-      text: `DELETE FROM ${this.#schema}.tombstones WHERE ctid = ANY (ARRAY(
-  SELECT ctid FROM ${this.#schema}.tombstones WHERE deleted_at < now() - make_interval(secs => $1::float8 / 1000)
-  ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+      text: `WITH old AS (
+  DELETE FROM ${this.#schema}.tombstones WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM ${this.#schema}.tombstones WHERE deleted_at < now() - make_interval(secs => $1::float8 / 1000)
+    ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+  RETURNING relation, version
+), noted AS (
+  INSERT INTO ${this.#schema}.purged AS known (relation, version)
+  SELECT relation, max(version) FROM old GROUP BY relation ORDER BY relation
+  ON CONFLICT (relation) DO UPDATE SET version = EXCLUDED.version WHERE known.version < EXCLUDED.version
+)
+SELECT count(*)::int AS purged FROM old`,
       values: [olderThanMs, maxRows],
     };
   }
@@ -136,4 +178,9 @@ WHERE known.version < EXCLUDED.version`,
 
 function columnsOf(partitions: readonly TopicPartition[]): readonly unknown[] {
   return [partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)];
+}
+
+/** A primary key has no NULL. */
+function storedTopicId(topicId: DeadLetterOrigin["topicId"]): string {
+  return topicId ?? "";
 }

@@ -1,10 +1,10 @@
-import { HeadraceError } from "../../errors/error.ts";
+import type { HeadraceError } from "../../errors/error.ts";
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import { aboveFloor, newestTruncate, foldBatch } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
-import { originKey } from "../ports.ts";
+import { identityOf } from "../ports.ts";
 import type {
   ApplyOutcome,
   DeadLetterOrigin,
@@ -12,25 +12,21 @@ import type {
   DeadLetterOutcomes,
   LogStretch,
   MicroBatch,
-  ReplayOutcome,
+  ReplayVerdict,
   Sink,
   TableName,
   Watermark,
 } from "../ports.ts";
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
-import { sqlStateOf } from "./errors.ts";
+import { INTERNAL_SCHEMA } from "./internal-tables.ts";
 import { SinkSql } from "./sink-sql.ts";
+import { isTableChange, isTableReplaced, tableChanged, tableReplaced } from "./table-errors.ts";
 import { PostgresTables } from "./tables.ts";
 import type { PreparedTable } from "./tables.ts";
 import { PostgresTruncates } from "./truncates.ts";
 import { groupStatements } from "./upsert-sql.ts";
-
-/** The schema of Headrace's own tables. */
-const INTERNAL_SCHEMA = "headrace";
-
-/** SQLSTATEs of a table that has changed since the sink last looked at it. */
-const CHANGED_TABLE_STATES: ReadonlySet<string | undefined> = new Set(["3F000", "42703", "42804", "42P01", "42P10"]);
+import { WrittenRows } from "./written-rows.ts";
 
 const PURGE_STEP_ROWS = 1_000;
 
@@ -56,6 +52,11 @@ export interface PostgresSinkOptions {
   readonly partitionsOf: (topic: string) => Promise<number>;
   /** The schema of Headrace's own tables. */
   readonly internalSchema?: string;
+  /**
+   * Called when the table of a topic turns out not to be the one that the register knows, before the change is tried once
+   * more. It settles that, or throws.
+   */
+  readonly onTableReplaced?: (topic: string, error: HeadraceError) => Promise<void>;
 }
 
 /**
@@ -67,12 +68,22 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   readonly #tables: PostgresTables;
   readonly #sql: SinkSql;
   readonly #truncates: PostgresTruncates;
+  readonly #internalSchema: string;
+  readonly #onTableReplaced: NonNullable<PostgresSinkOptions["onTableReplaced"]>;
 
-  constructor(client: PostgresClient, { partitionsOf, internalSchema = INTERNAL_SCHEMA }: PostgresSinkOptions) {
+  constructor(client: PostgresClient, options: PostgresSinkOptions) {
+    const { partitionsOf, internalSchema = INTERNAL_SCHEMA, onTableReplaced = () => Promise.resolve() } = options;
     this.#client = client;
+    this.#internalSchema = internalSchema;
+    this.#onTableReplaced = onTableReplaced;
     this.#tables = new PostgresTables(client, internalSchema);
     this.#sql = new SinkSql(internalSchema);
     this.#truncates = new PostgresTruncates(client, internalSchema, partitionsOf);
+  }
+
+  /** Makes sure that Headrace's own tables exist. */
+  prepareInternal(): Promise<void> {
+    return this.#tables.prepareInternal();
   }
 
   async readProgress(partitions: readonly TopicPartition[]): Promise<ReadonlyMap<string, bigint>> {
@@ -97,11 +108,12 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     return await this.#move(stretch, [], hasRow ? [this.#sql.recordUnapplied(stretch.table, change)] : []);
   }
 
-  async replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayOutcome> {
+  async replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayVerdict> {
     await this.readProgress([origin]);
     if (change.op === "t") await this.#truncate(origin, table, change);
     return await this.#underLock(origin, table, [change], async (locked) => {
-      const outcome = (await isNews(locked, change)) ? "replayed" : "superseded";
+      const outcome = await judgeReplay(locked, change);
+      if (outcome === "outdated") return outcome;
       const record = this.#sql.recordOutcome(origin, attempts, outcome, table);
       await locked.session.commit(...(outcome === "replayed" ? locked.statements : []), record);
       return outcome;
@@ -113,7 +125,11 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     const [found] = await this.#client.run(this.#sql.readOutcomes(origins));
     return new Map(
       (found?.rows ?? []).map((row) => [
-        originKey({ ...partitionOf(row), offset: BigInt(String(row["offset"])) }),
+        identityOf({
+          ...partitionOf(row),
+          offset: BigInt(String(row["offset"])),
+          topicId: row["topic_id"] as string | null,
+        }),
         row["outcome"] as DeadLetterOutcome,
       ]),
     );
@@ -136,15 +152,15 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   }
 
   /**
-   * Deletes old tombstones in small steps. Without its tombstone, an older record of the key brings the row back, for
-   * example a replayed dead letter: keep tombstones for longer than dead letters.
+   * Deletes old tombstones in small steps, and remembers up to which version: a dead letter that is not newer is then not
+   * applied to a key of which nothing is stored.
    * @returns how many were deleted
    */
   async purgeTombstones(olderThanMs: number): Promise<number> {
     await this.#tables.prepareInternal();
     for (let purged = 0; ;) {
       const [result] = await this.#client.run(this.#sql.purgeTombstones(olderThanMs, PURGE_STEP_ROWS));
-      const rows = result?.rowCount ?? 0;
+      const rows = Number(result?.rows[0]?.["purged"] ?? 0);
       purged += rows;
       if (rows < PURGE_STEP_ROWS) return purged;
     }
@@ -192,19 +208,27 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     work: (locked: Locked) => Promise<T>,
   ): Promise<T> {
     const groups = foldBatch(changes);
-    return await this.#withCurrentTables(table, async () => {
+    return await this.#withCurrentTables(partition.topic, table, async () => {
       const prepared = await this.#prepare(partition.topic, table, groups);
-      return await this.#client.session(async (session) => work(await this.#lock(session, partition, table, prepared)));
+      const rows = new WrittenRows(this.#client, table, this.#internalSchema, prepared);
+      return await rows.write((free) =>
+        this.#client.session(async (session) => {
+          const locked = await this.#lock(session, partition, table, prepared);
+          const freeing = await free(session, locked.floor);
+          return await work({ ...locked, statements: [...freeing, ...locked.statements] });
+        }),
+      );
     });
   }
 
   /** Tries once more where the table turns out to have changed since the sink last looked at it. */
-  async #withCurrentTables<T>(table: TableName, attempt: () => Promise<T>): Promise<T> {
+  async #withCurrentTables<T>(topic: string, table: TableName, attempt: () => Promise<T>): Promise<T> {
     try {
       return await attempt();
     } catch (error) {
       if (!isTableChange(error)) throw error;
       this.#tables.forget(table);
+      if (isTableReplaced(error)) await this.#onTableReplaced(topic, error);
       return await attempt();
     }
   }
@@ -223,6 +247,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
       this.#sql.lookUnderLock(partition, table),
     );
     const filledColumns = Number(look?.rows[0]?.["filled_columns"]);
+    if (look?.rows[0]?.["is_registered"] === false) throw tableReplaced(table);
     if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
     const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
     const floor = toBigInt(look?.rows[0]?.["floor"]);
@@ -243,15 +268,20 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
 }
 
 /**
- * Whether a change is newer than the stored state of its key. A change of the floor's own version is: it was read after
- * the truncate. A truncate is, unless its partition has a newer one.
+ * What becomes of a change that is replayed. A change of the floor's own version is newer: it was read after the
+ * truncate. So is a truncate, unless its partition has a newer one. A delete has no row that it could bring back.
  */
-async function isNews({ session, floor, prepared: [first] }: Locked, { op, key, version }: Change): Promise<boolean> {
-  if (floor !== undefined && version < floor) return false;
-  if (op === "t" || first === undefined) return true;
+async function judgeReplay(locked: Locked, { op, key, version, cells }: Change): Promise<ReplayVerdict> {
+  const { session, floor, prepared } = locked;
+  const [first] = prepared;
+  if (floor !== undefined && version < floor) return "superseded";
+  if (op === "t" || first === undefined) return "replayed";
+  // One statement: a purge between two could hide a delete from both.
   const [found] = await session.run({ ...first.sql.knownVersion, values: [first.sql.relation, key] });
   const known = toBigInt(found?.rows[0]?.["known"]);
-  return known === undefined || known < version;
+  if (known !== undefined) return known < version ? "replayed" : "superseded";
+  const purged = toBigInt(found?.rows[0]?.["purged"]);
+  return cells !== null && purged !== undefined && version <= purged ? "outdated" : "replayed";
 }
 
 /** Reads a bigint, which the driver gives as text; undefined for NULL and for a missing row. */
@@ -261,16 +291,4 @@ function toBigInt(value: unknown): bigint | undefined {
 
 function partitionOf(row: Row): TopicPartition {
   return { topic: String(row["topic"]), partition: Number(row["partition"]) };
-}
-
-function tableChanged(): HeadraceError {
-  return new HeadraceError("TABLE_CHANGED", {
-    message: "Another process began to write other columns of the same table.",
-  });
-}
-
-function isTableChange(error: unknown): boolean {
-  return (
-    (error instanceof HeadraceError && error.code === "TABLE_CHANGED") || CHANGED_TABLE_STATES.has(sqlStateOf(error))
-  );
 }

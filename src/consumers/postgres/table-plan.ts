@@ -90,8 +90,12 @@ function grants(table: TableName, { user }: SchemaState): readonly string[] {
 
 function planExisting(table: TableName, columns: readonly Column[], schema: SchemaState, state: TableState): TablePlan {
   if (state.kind !== "r" && state.kind !== "p") {
-    const remedy = "Rename that object, or choose another table in the config.";
-    return { ddl: [], problems: [doesNotFit(table, "an object that is not a table has its name", remedy)] };
+    const isType = state.kind === "type";
+    const rename = isType
+      ? `Run: ALTER TYPE ${quoteTable(table)} RENAME TO another_name; or`
+      : "Rename that object, or";
+    const problem = `${isType ? "a type" : "an object that is not a table"} has its name`;
+    return { ddl: [], problems: [doesNotFit(table, problem, `${rename} choose another table in the config.`)] };
   }
   const alterations = columns.map((column) => alterationFor(table, column, state));
   const problems = [
@@ -152,6 +156,10 @@ function tableProblems(
   if (state.hasRowSecurity) {
     const remedy = `Let a superuser run one of these: ALTER ROLE ${schema.user} BYPASSRLS; or: ALTER TABLE ${name} DISABLE ROW LEVEL SECURITY;`;
     problems.push(doesNotFit(table, "row-level security hides some of its rows from Headrace", remedy));
+  }
+  if (state.isUnlogged) {
+    const problem = "it is UNLOGGED: a crash of PostgreSQL would empty it";
+    problems.push(doesNotFit(table, problem, `Run: ALTER TABLE ${name} SET LOGGED;`));
   }
   if (!state.hasUniqueId && state.columns.some((column) => column.name === "_id")) {
     const remedy = state.hasPrimaryKey

@@ -1,11 +1,12 @@
 import { HeadraceError } from "../../errors/error.ts";
 import type { RowSchema } from "../../schemas/row-schema.ts";
 import type { TableName } from "../ports.ts";
-import { readFilledColumns, readSchemaState, readTableState } from "./catalog.ts";
+import { fileNodeOf, readFilledColumns, readRegistered, readSchemaState, readTableState } from "./catalog.ts";
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
-import { forgettingStatements, planInternalTables } from "./internal-tables.ts";
+import { planInternalTables } from "./internal-tables.ts";
+import { columnsDropped, idTypeChanged, tableDropped, tableReplaced } from "./table-errors.ts";
 import { nameProblems, planTable } from "./table-plan.ts";
 import type { TableNeed, TablePlan } from "./table-plan.ts";
 import { buildStatements, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
@@ -121,15 +122,38 @@ export class PostgresTables {
     const filled = await readFilledColumns(session, this.#internalSchema, need.table);
     const state = await readTableState(session, need.table);
     if (state === undefined && filled.length > 0) throw tableDropped(need.table, topic, this.#internalSchema);
-    const news = need.rowSchema.columns.map(({ name }) => name).filter((name) => !filled.includes(name));
-    const ddl = soundDdl(planTable(need, schema, state));
+    const registered = await readRegistered(session, this.#internalSchema, need.table);
+    if (state !== undefined && registered?.isSame === false) throw tableReplaced(need.table);
     const existing = new Set(state?.columns.map(({ name }) => name));
-    return { changes: news.length > 0 ? [...ddl, this.#registration(need.table, news)] : ddl, filled, existing };
+    const columns = need.rowSchema.columns.map(({ name }) => name);
+    const dropped = columns.filter((name) => filled.includes(name) && !existing.has(name));
+    if (dropped.length > 0) throw columnsDropped(need.table, dropped, this.#internalSchema);
+    const news = columns.filter((name) => !filled.includes(name));
+    const ddl = soundDdl(planTable(need, schema, state));
+    const idType = registered?.idType ?? null;
+    if (idType !== null && idType !== need.rowSchema.idType)
+      throw idTypeChanged(need.table, idType, need.rowSchema.idType);
+    const changes = [
+      ...ddl,
+      ...(news.length > 0 ? [this.#filling(need.table, news)] : []),
+      // Creating or rewriting the table gives it another oid or file.
+      ...(registered !== undefined && (ddl.length > 0 || idType === null) ? [this.#registration(need)] : []),
+    ];
+    return { changes, filled, existing };
   }
 
-  #registration(table: TableName, names: readonly string[]): Query {
-    const text = `INSERT INTO ${quoteIdentifier(this.#internalSchema)}.columns (relation, name)
-SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
+  #registration({ table, rowSchema }: TableNeed): Query {
+    const text = `UPDATE ${quoteIdentifier(this.#internalSchema)}.tables
+SET id_type = $2, table_oid = to_regclass(relation), file_node = ${fileNodeOf("to_regclass(relation)")}
+WHERE relation = $1`;
+    return { text, values: [quoteTable(table), rowSchema.idType] };
+  }
+
+  #filling(table: TableName, names: readonly string[]): Query {
+    const text = `INSERT INTO ${quoteIdentifier(this.#internalSchema)}.columns (relation, name, attnum)
+SELECT $1, name, attnum FROM unnest($2::text[]) AS name
+  LEFT JOIN pg_attribute ON attrelid = to_regclass($1) AND attname = name AND NOT attisdropped
+ON CONFLICT DO NOTHING`;
     return { text, values: [quoteTable(table), names] };
   }
 
@@ -153,15 +177,6 @@ SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING`;
     }
     return prepared;
   }
-}
-
-function tableDropped(table: TableName, topic: string, internalSchema: string): HeadraceError {
-  const relation = quoteTable(table);
-  return new HeadraceError("TABLE_DROPPED", {
-    message: `Headrace has written to the table ${relation}, but the table no longer exists.`,
-    remedy: `Restore the table and the schema ${quoteIdentifier(internalSchema)} from the same backup. Or stop all consumers, run this SQL, and start them again; they create the table and fill it from the topic's start: ${forgettingStatements(internalSchema, table, topic)}`,
-    details: { table: relation },
-  });
 }
 
 /** The statements of a plan. @throws HeadraceError where the plan has problems */

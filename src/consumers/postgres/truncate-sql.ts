@@ -1,6 +1,7 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { TableName } from "../ports.ts";
 import type { Query } from "./client.ts";
+import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** Builds the queries of truncates. Pure. */
@@ -91,7 +92,7 @@ WHERE floor.relation = $1
 ), old AS (
   SELECT target."_id" FROM step JOIN ${name} AS target USING ("_id")
   WHERE (target."_version" IS NULL OR target."_version" < $1) AND NOT EXISTS (
-    SELECT FROM ${this.#schema}.unapplied WHERE relation = $3 AND key = target."_id"::text AND version >= $1)
+    SELECT FROM ${this.#schema}.unapplied WHERE relation = $3 AND key = ${storedKey('target."_id"::text')} AND version >= $1)
   FOR UPDATE OF target${locked === "skip" ? " SKIP LOCKED" : ""}
 ), swept AS (
   DELETE FROM ${name} AS target USING old WHERE target."_id" = old."_id"

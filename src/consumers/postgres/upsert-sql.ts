@@ -5,16 +5,22 @@ import type { Change, RowColumn, RowSchema } from "../../schemas/row-schema.ts";
 import type { RowGroup, Upsert } from "../batches/fold-batch.ts";
 import type { TableName } from "../ports.ts";
 import type { Query } from "./client.ts";
+import { storedKey } from "./stored-key.ts";
 import { columnArrays, textArray } from "./text-arrays.ts";
 
 /** The statements that write rows of one RowSchema into one table. */
 export interface TableStatements {
   readonly relation: string;
   readonly upsert: Query;
+  /** How many parameters of `upsert` are arrays; the relation follows them. */
+  readonly upsertArrays: number;
   /** For a table without tombstones: looking for them takes a tenth of the server's time. */
   readonly uncheckedUpsert: Query;
   readonly delete: Query;
-  /** Reads the newest stored version of a key (column `known`), also of a deleted row; NULL where there is none. */
+  /**
+   * Reads the newest stored version of a key (column `known`), also of a deleted row; NULL where there is none. In
+   * `purged`, up to which version the table's deletes may be forgotten; NULL where none is.
+   */
   readonly knownVersion: Query;
 }
 
@@ -41,6 +47,12 @@ export function quoteTable({ schema, table }: TableName): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`;
 }
 
+/** The table that `quoteTable` has written so. */
+export function parseTable(relation: string): TableName {
+  const [, schema = "", table = ""] = /^"((?:[^"]|"")+)"\."((?:[^"]|"")+)"$/.exec(relation) ?? [];
+  return { schema: schema.replaceAll('""', '"'), table: table.replaceAll('""', '"') };
+}
+
 /**
  * Builds the statements, once per table and RowSchema, for any number of rows. All parameters but the relation are arrays
  * with one element per row. The server casts them to the columns' types, without length or precision: a value that is
@@ -54,6 +66,7 @@ export function buildStatements(target: StatementTarget): TableStatements {
   return {
     relation: quoteTable(target.table),
     upsert: named(upsertText(target, true)),
+    upsertArrays: 2 + target.rowSchema.columns.length,
     uncheckedUpsert: named(upsertText(target, false)),
     delete: named(deleteText(target)),
     knownVersion: named(knownVersionText(target)),
@@ -121,7 +134,7 @@ function upsertText(
   const newerThanTombstone = `
 WHERE COALESCE((
   SELECT tombstone.version FROM ${quoteIdentifier(internalSchema)}.tombstones AS tombstone
-  WHERE tombstone.relation = $${columns.length + 3}::text AND tombstone.key = new.key), 0) <= new.version::bigint`;
+  WHERE tombstone.relation = $${columns.length + 3}::text AND tombstone.key = ${storedKey("new.key")}), 0) <= new.version::bigint`;
   return `INSERT INTO ${quoteTable(table)} AS target (${names.join(", ")})
 SELECT ${values.join(", ")}
 FROM unnest(${parameters.join(", ")}) AS new (${aliases.join(", ")})${looksAtTombstones ? newerThanTombstone : ""}
@@ -138,7 +151,7 @@ function deleteText({ table, rowSchema, internalSchema }: StatementTarget): stri
     AND (target."_version" IS NULL OR target."_version" <= gone.version)
 )
 INSERT INTO ${quoteIdentifier(internalSchema)}.tombstones AS known (relation, key, version, deleted_at)
-SELECT $1::text, key, version, now() FROM gone
+SELECT $1::text, ${storedKey("key")}, version, now() FROM gone
 ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, deleted_at = EXCLUDED.deleted_at
 WHERE known.version < EXCLUDED.version`;
 }
@@ -147,7 +160,40 @@ WHERE known.version < EXCLUDED.version`;
 function knownVersionText({ table, rowSchema, internalSchema }: StatementTarget): string {
   return `SELECT greatest(
   (SELECT COALESCE("_version", -1) FROM ${quoteTable(table)} WHERE "_id" = $2::text::${keyColumnType(rowSchema.idType)}),
-  (SELECT version FROM ${quoteIdentifier(internalSchema)}.tombstones WHERE relation = $1 AND key = $2::text)) AS known`;
+  (SELECT version FROM ${quoteIdentifier(internalSchema)}.tombstones WHERE relation = $1 AND key = ${storedKey("$2::text")})) AS known,
+  (SELECT version FROM ${quoteIdentifier(internalSchema)}.purged WHERE relation = $1) AS purged`;
+}
+
+/**
+ * Sets `freed` to NULL in rows that hold the values of a unique index that an upsert of the group needs, where the row is
+ * outdated: the same transaction writes or deletes it, or a newer state of its document is a dead letter.
+ * @param unique the columns of the index
+ */
+export function freeOutdated(
+  { table, internalSchema }: Pick<StatementTarget, "table" | "internalSchema">,
+  { rowSchema, upserts, deletes }: RowGroup,
+  { unique, freed }: { readonly unique: ReadonlySet<string>; readonly freed: string },
+): Query {
+  const { columns, idType } = rowSchema;
+  const parameters = columns.map((_, index) => `$${index + 3}::text[]`);
+  const equal = columns.flatMap((column, index) =>
+    unique.has(column.name) ? [`target.${quoteIdentifier(column.name)} = ${castValue(column, `new.c${index}`)}`] : [],
+  );
+  const [relation, keys, versions] = [3, 4, 5].map((place) => `$${columns.length + place}`);
+  const id = 'target."_id"';
+  const text = `UPDATE ${quoteTable(table)} AS target SET ${quoteIdentifier(freed)} = NULL
+FROM unnest(${["$1::text[]", "$2::text[]", ...parameters].join(", ")})
+  AS new (${["key", "version", ...columns.map((_, index) => `c${index}`)].join(", ")})
+WHERE ${equal.join(" AND ")} AND ${id} <> new.key::${keyColumnType(idType)} AND (EXISTS (
+  SELECT FROM unnest(${keys}::text[], ${versions}::text[]) AS own (key, version)
+  WHERE own.key::${keyColumnType(idType)} = ${id} AND (target."_version" IS NULL OR target."_version" <= own.version::bigint)
+) OR EXISTS (
+  SELECT FROM ${quoteIdentifier(internalSchema)}.unapplied AS letter
+  WHERE letter.relation = ${relation}::text AND letter.key = ${storedKey(`${id}::text`)}
+    AND (target."_version" IS NULL OR target."_version" < letter.version)))`;
+  const rows = upserts.map(({ cells }) => cells);
+  const values = [...keysAndVersions(upserts), ...columnArrays(rows, columns.length)];
+  return { text, values: [...values, quoteTable(table), ...keysAndVersions([...upserts, ...deletes])] };
 }
 
 function castValue({ sqlType }: RowColumn, value: string): string {

@@ -84,12 +84,8 @@ async function withWatermarks(
 }
 
 /** A table is complete up to `version` when its progress has reached `ends`. */
-interface Claim {
-  readonly table: TableName;
-  readonly version: Version;
+interface Claim extends Watermark {
   readonly ends: readonly PartitionOffset[];
-  /** The producer had carried out all signals before this offset. */
-  readonly signals: bigint;
 }
 
 /**
@@ -136,7 +132,10 @@ class Watermarks {
     const position = await this.#reader.settledPosition();
     if (position === null) return;
     const version = completeTo(position);
-    const seen = JSON.stringify([String(version), position.snapshots, String(position.signals.offset)], bigintAsText);
+    const seen = JSON.stringify(
+      [String(version), [...position.snapshots], String(position.signals.offset)],
+      bigintAsText,
+    );
     if (seen === this.#seen) return;
     const byTopic = Map.groupBy(await this.#reader.ends(), ({ topic }) => topic);
     for (const [topic, ends] of byTopic) {
@@ -150,7 +149,7 @@ class Watermarks {
 }
 
 function isDone({ snapshots }: Position, { collection }: Replica): boolean {
-  return snapshots[collection]?.state === "done";
+  return snapshots.get(collection)?.state === "done";
 }
 
 function bigintAsText(_key: string, value: unknown): unknown {

@@ -3,6 +3,7 @@ import type { TopicPartition } from "../../schemas/partitions.ts";
 import { kafkajsMessages } from "./kafkajs-arrays.ts";
 import type { KafkajsMessages, LogPart } from "./kafkajs-arrays.ts";
 import { kafkajsRequest } from "./kafkajs-internals.ts";
+import { ResponseReader } from "./primitives.ts";
 import { isAbort, readBatch, readRecords } from "./record-batch.ts";
 import type { FetchedRecord, RecordBatch } from "./record-batch.ts";
 
@@ -56,7 +57,7 @@ interface RawPartition extends Omit<PartitionResponse, "abortedTransactions" | "
  * @throws HeadraceError KAFKA_RESPONSE_UNREADABLE, KAFKA_TOO_OLD
  */
 export async function decodeFetchResponse({ topics }: FetchRequest, bytes: Buffer): Promise<FetchResponse> {
-  const reader = new ResponseReader(bytes);
+  const reader = new ResponseReader("Fetch", bytes);
   const clientSideThrottleTime = reader.int32();
   const errorCode = reader.int16();
   const sessionId = reader.int32();
@@ -136,55 +137,6 @@ class AbortedTransactions {
     }
     if (batch.isControl && isAbort(batch)) this.#producers.delete(producerId);
     return batch.isTransactional && this.#producers.has(producerId);
-  }
-}
-
-/** Reads Kafka's simple types, one after the other. @throws HeadraceError KAFKA_RESPONSE_UNREADABLE at the end */
-class ResponseReader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  int16(): number {
-    return this.#bytes.readInt16BE(this.#advance(2));
-  }
-
-  int32(): number {
-    return this.#bytes.readInt32BE(this.#advance(4));
-  }
-
-  int64(): bigint {
-    return this.#bytes.readBigInt64BE(this.#advance(8));
-  }
-
-  string(): string {
-    return String(this.#take(this.int16()));
-  }
-
-  /** Empty where they are null. */
-  bytes(): Buffer {
-    return this.#take(this.int32());
-  }
-
-  /** Empty where it is null. */
-  array<T>(read: () => T): T[] {
-    return Array.from({ length: Math.max(this.int32(), 0) }, read);
-  }
-
-  #take(length: number): Buffer {
-    const start = this.#advance(Math.max(length, 0));
-    return this.#bytes.subarray(start, this.#at);
-  }
-
-  /** @returns the place before the bytes that were skipped */
-  #advance(count: number): number {
-    const start = this.#at;
-    this.#at += count;
-    if (this.#at > this.#bytes.length) throw unreadable("A Fetch response, which ends in the middle of a value,");
-    return start;
   }
 }
 

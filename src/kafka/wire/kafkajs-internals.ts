@@ -16,6 +16,12 @@ function requireKnownVersion(): void {
   });
 }
 
+/** A module of kafkajs that it does not export. @throws HeadraceError KAFKA_CLIENT_UNKNOWN */
+export function kafkajsModule(path: string): unknown {
+  requireKnownVersion();
+  return require(`kafkajs/${path}`);
+}
+
 /** How kafkajs encodes one kind of request and decodes the response. */
 interface RequestDefinition<Request, Exchange> {
   protocol: (options: { readonly version: number }) => (request: Request) => Exchange;
@@ -27,9 +33,36 @@ interface RequestDefinition<Request, Exchange> {
  * @throws HeadraceError KAFKA_CLIENT_UNKNOWN
  */
 export function kafkajsRequest<Request, Exchange>(name: string): RequestDefinition<Request, Exchange> {
-  requireKnownVersion();
-  const { requests } = require("kafkajs/src/protocol/requests/index.js") as { requests: Record<string, unknown> };
+  const { requests } = kafkajsModule("src/protocol/requests/index.js") as { requests: Record<string, unknown> };
   return requests[name] as RequestDefinition<Request, Exchange>;
+}
+
+/** How kafkajs sends a request and reads the response (its `src/network/connection.js`). */
+export interface KafkajsExchange<Response> {
+  readonly request: {
+    readonly apiKey: number;
+    readonly apiVersion: number;
+    readonly apiName: string;
+    readonly encode: () => Promise<EncodedRequest>;
+  };
+  readonly response: {
+    readonly decode: (bytes: Buffer) => Promise<Response>;
+    readonly parse: (response: Response) => Promise<Response>;
+  };
+}
+
+/** An encoded request, with the fields of kafkajs's Encoder that kafkajs reads. */
+export interface EncodedRequest {
+  readonly buf: Buffer;
+  readonly buffer: Buffer;
+}
+
+/** The error that kafkajs makes of an error code of the protocol (its `src/protocol/error.js`). */
+export function protocolError(code: number): Error {
+  const { createErrorFromCode } = kafkajsModule("src/protocol/error.js") as {
+    createErrorFromCode: (code: number) => Error;
+  };
+  return createErrorFromCode(code);
 }
 
 /** What we use of kafkajs's `Cluster` (its `src/cluster/index.js`): connections, metadata, logins. */
@@ -41,6 +74,18 @@ export interface KafkajsCluster<FetchResponse> {
   addTargetTopic(topic: string): Promise<void>;
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[];
   findBroker(options: { readonly nodeId: number }): Promise<KafkajsBroker<FetchResponse>>;
+  readonly brokerPool: {
+    /** One of the brokers, whichever. */
+    findConnectedBroker(): Promise<KafkajsBroker<FetchResponse>>;
+    /** By their ids. */
+    readonly brokers: Readonly<Record<number, unknown>>;
+  };
+  refreshMetadata(): Promise<void>;
+  /** The broker that coordinates a consumer group (type 0) or the transactions of an id (type 1). */
+  findGroupCoordinator(options: {
+    readonly groupId: string;
+    readonly coordinatorType: 0 | 1;
+  }): Promise<KafkajsBroker<FetchResponse>>;
   /** The first offsets with `fromBeginning`; else the ends for read_committed readers (last stable offsets). */
   fetchTopicsOffset(
     topics: readonly {
@@ -51,7 +96,40 @@ export interface KafkajsCluster<FetchResponse> {
   ): Promise<readonly { readonly partitions: readonly { readonly partition: number; readonly offset: string }[] }[]>;
 }
 
-interface KafkajsBroker<FetchResponse> {
+export interface KafkajsBroker<FetchResponse> {
+  /** The versions of requests that the broker knows, by the request's key. */
+  readonly versions: Readonly<Record<number, { readonly maxVersion: number } | undefined>> | null;
+  /** Sends requests that kafkajs itself does not have. */
+  /** Of all topics, for brokers before 2.8. Throws where one of the topics has an error. */
+  metadata(topics: readonly []): Promise<{
+    readonly topicMetadata: readonly {
+      readonly topic: string;
+      readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[];
+    }[];
+  }>;
+  listOffsets(request: {
+    /** -1: a client. */
+    readonly replicaId: -1;
+    /** 1: read_committed. Then the end is the last stable offset. */
+    readonly isolationLevel: 0 | 1;
+    readonly topics: readonly {
+      readonly topic: string;
+      /** A timestamp of -1 is the end, -2 the first offset. */
+      readonly partitions: readonly { readonly partition: number; readonly timestamp: string }[];
+    }[];
+  }): Promise<{
+    readonly responses: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
+    }[];
+  }>;
+  readonly connectionPool: { send<Response>(exchange: KafkajsExchange<Response>): Promise<Response> };
+  endTxn(request: {
+    readonly transactionalId: string;
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    readonly transactionResult: boolean;
+  }): Promise<unknown>;
   /** Reads as read_committed by default. */
   fetch(request: {
     /** ms */

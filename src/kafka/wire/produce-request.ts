@@ -4,6 +4,8 @@ import { HeadraceError } from "../../errors/error.ts";
 import { BATCH_HEAD_BYTES, BATCH_LENGTH_FROM, BATCH_MAGIC, CODEC_MASK, IS_TRANSACTIONAL } from "./batch-format.ts";
 import { crc32c } from "./crc32c.ts";
 import { kafkajsRequest } from "./kafkajs-internals.ts";
+import type { EncodedRequest } from "./kafkajs-internals.ts";
+import { int16, int32, string } from "./primitives.ts";
 import { RecordWriter } from "./record-writer.ts";
 
 /** What kafkajs passes to the encoder of a Produce request. */
@@ -35,12 +37,6 @@ type TimedMessage = Message & {
   /** ms since 1970; counts more than `timestamp`. */
   readonly timestampMs?: number;
 };
-
-/** An encoded request with the fields of kafkajs's Encoder that kafkajs reads. */
-interface EncodedRequest {
-  readonly buf: Buffer;
-  readonly buffer: Buffer;
-}
 
 /** The batch's checksum covers everything from here on. */
 const CRC_FROM = 21;
@@ -115,24 +111,6 @@ async function compress(compression: CompressionTypes, buffer: Buffer): Promise<
 
 interface Codec {
   compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>;
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-}
-
-function string(text: string | null): Buffer {
-  if (text === null) return int16(-1);
-  const bytes = Buffer.from(text);
-  return Buffer.concat([int16(bytes.length), bytes]);
 }
 
 const FIRST_VERSION = 3;

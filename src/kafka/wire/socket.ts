@@ -2,6 +2,7 @@ import { connect, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
+import { HANDSHAKE_CUT, isHandshakeCut } from "../../runtime/tls-codes.ts";
 import { FrameSplitter } from "./frame-splitter.ts";
 import type { FrameFormat } from "./frame-splitter.ts";
 
@@ -24,11 +25,18 @@ interface SocketOptions {
  * then waits for ever.
  */
 export function kafkaSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
-  const socket = ssl
-    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
-    : connect({ host, port }, onConnect);
+  const socket = ssl ? tlsSocket({ host, port, ssl, onConnect }) : connect({ host, port }, onConnect);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
   return passOnFrames(socket);
+}
+
+/** kafkajs keeps only the code of a socket's error. */
+function tlsSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
+  const options = { host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl };
+  const socket = connectTls(options, onConnect);
+  return socket.once("error", (error: NodeJS.ErrnoException) => {
+    if (isHandshakeCut(error)) error.code = HANDSHAKE_CUT;
+  });
 }
 
 function passOnFrames(socket: Socket): Socket {

@@ -1,24 +1,28 @@
-import type { Admin, ITopicMetadata, Kafka } from "kafkajs";
+import type { Kafka } from "kafkajs";
 import type { Config } from "../../config/config-schema.ts";
-import { HeadraceError } from "../../errors/error.ts";
 import { withAdmin } from "../../kafka/admin.ts";
-import { answered } from "../../kafka/errors.ts";
 import type { Logger } from "../../runtime/logger.ts";
+import { retry } from "../../runtime/retry.ts";
 import { checkTopicNames, topicOf } from "../../schemas/topics.ts";
 import { kafkaClient } from "../connections.ts";
 import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
+import { checkTopics } from "./check-topics.ts";
+import { requireRights, visibleTopics } from "./kafka-rights.ts";
+import type { KafkaRole } from "./kafka-rights.ts";
+
+/** A Kafka that has just started, or has lost a broker, finds other coordinators within seconds. */
+const COORDINATOR_PATIENCE = { maxElapsedMs: 20_000, maxDelayMs: 1_000 };
 
 /**
- * Checks that the brokers have, or can create, the topics of the config. Only reads.
+ * Checks that this user has its rights, and that the brokers have, or can create, the topics of the config. Only reads.
  * @param collections the collections to replicate
  */
 export async function* checkKafka(
   config: Config,
-  collections: readonly string[],
+  { roles, collections }: { readonly roles: readonly KafkaRole[]; readonly collections: readonly string[] },
   logger: Logger,
 ): AsyncGenerator<CheckResult> {
-  const topics = collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
   let client: Kafka | undefined;
   const reachable = await runCheck("kafka", "is reachable", async () => {
     client = await kafkaClient(config, logger, 2);
@@ -27,39 +31,20 @@ export async function* checkKafka(
   yield reachable;
   if (client === undefined || reachable.problem !== null) return;
   const kafka = client;
+  const topicsOf = async (): Promise<readonly string[]> =>
+    collections.length === 0
+      ? await visibleTopics(kafka, config)
+      : collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
   yield await runCheck("kafka", "the collections' topic names do not collide", async () =>
     checkTopicNames(config.name, config.mongodb.database, collections),
   );
-  yield await runCheck("kafka", "has enough brokers for the replication factor", () =>
-    withAdmin(kafka, "describing the cluster", (admin) => checkBrokers(admin, config)),
+  const allowed = await runCheck(
+    "kafka",
+    `allows the user what the ${roles.join(" and the ")} need${roles.length === 1 ? "s" : ""}`,
+    async () =>
+      retry(async () => requireRights(kafka, config, { roles, topics: await topicsOf() }), COORDINATOR_PATIENCE),
   );
-  yield await runCheck("kafka", "has no topic with the wrong number of partitions", () =>
-    withAdmin(kafka, "describing the topics", (admin) => checkPartitions(admin, config, topics)),
-  );
-}
-
-async function checkBrokers(admin: Admin, { kafka: { replicationFactor } }: Config): Promise<void> {
-  const { brokers } = await answered(admin.describeCluster());
-  if (brokers.length >= replicationFactor) return;
-  throw new HeadraceError("TOO_FEW_BROKERS", {
-    message: `kafka.replicationFactor is ${replicationFactor}, but the number of brokers is ${brokers.length}.`,
-  });
-}
-
-async function checkPartitions(admin: Admin, { kafka }: Config, topics: readonly string[]): Promise<void> {
-  const existing = new Set(await answered(admin.listTopics()));
-  const known = topics.filter((topic) => existing.has(topic));
-  if (known.length === 0) return;
-  const { topics: metadata } = await answered(admin.fetchTopicMetadata({ topics: known }));
-  const others = metadata.filter(({ partitions }) => partitions.length !== kafka.partitions);
-  if (others.length > 0) throw otherPartitions(others, kafka.partitions);
-}
-
-function otherPartitions(others: readonly ITopicMetadata[], wanted: number): HeadraceError {
-  const counts = others.map(({ name, partitions }) => `${name} has ${partitions.length}`);
-  return new HeadraceError("TOPIC_PARTITIONS", {
-    message: `kafka.partitions is ${wanted}, but ${counts.join(", ")}.`,
-    remedy:
-      "Set kafka.partitions to the number that the topics have. With another number, keys would move to other partitions.",
-  });
+  yield allowed;
+  // Without a right these would fail, too, and tell less. A consumer creates no topics, and may not read their settings.
+  if (allowed.problem === null && roles.includes("producer")) yield* checkTopics(kafka, config, collections);
 }

@@ -1,22 +1,25 @@
 import type { Db } from "mongodb";
 import type { Config } from "../../config/config-schema.ts";
+import { closest } from "../../config/explain-issues.ts";
 import { connectMongo } from "../../producers/mongodb/client.ts";
-import { findCollections, readIdEnds } from "../../producers/mongodb/collections.ts";
+import { findCollections, readIdEnds, requireFit } from "../../producers/mongodb/collections.ts";
+import type { ReplicatedCollections } from "../../producers/mongodb/collections.ts";
 import { mongoError } from "../../producers/mongodb/errors.ts";
 import { readOplogWindow, windowMs } from "../../producers/mongodb/oplog.ts";
 import type { OplogWindow } from "../../producers/mongodb/oplog.ts";
+import { claimNames } from "../../schemas/collection-names.ts";
 import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { runCheck } from "./check-result.ts";
-import type { CheckResult } from "./check-result.ts";
+import type { CheckResult, CheckWarning } from "./check-result.ts";
 
 /**
  * Checks that the collections can be replicated. Only reads.
- * @param begunCollections gives the collections that the producer has started; called only if one of the config's is missing
+ * @param withTopic gives the collections that have a topic; called only if the config lists none
  */
 export async function checkMongodb(
   config: Config,
-  begunCollections: () => Promise<ReadonlySet<string>>,
+  withTopic: () => Promise<readonly string[]>,
 ): Promise<MongodbChecks> {
   const { uri, database } = config.mongodb;
   let db: Db | undefined;
@@ -26,7 +29,7 @@ export async function checkMongodb(
   });
   if (db === undefined) return { results: [connected], idTypes: new Map() };
   try {
-    const { results, idTypes } = await checkDatabase(db, config, begunCollections);
+    const { results, idTypes } = await checkDatabase(db, config, withTopic);
     return { results: [connected, ...results], idTypes };
   } finally {
     await db.client.close();
@@ -41,17 +44,21 @@ export interface MongodbChecks {
 
 async function checkDatabase(
   db: Db,
-  { collections, mongodb: { onDrop } }: Config,
-  begunCollections: () => Promise<ReadonlySet<string>>,
+  { name: pipeline, collections, mongodb: { database } }: Config,
+  withTopic: () => Promise<readonly string[]>,
 ): Promise<MongodbChecks> {
   let names: readonly string[] = [];
-  let missing: readonly string[] = [];
+  let notes: readonly string[] = [];
   const idTypes = new Map<string, IdType | undefined>();
-  const found = await runCheck("mongodb", "has the collections, and they can be replicated", async () => {
-    const wanted = collections === undefined ? null : Object.keys(collections);
-    const absent = await findCollections(db, wanted, () => true);
-    const dropped = onDrop === "apply" && absent.missing.length > 0 ? await begunCollections() : new Set();
-    ({ names, missing } = await findCollections(db, wanted, (name) => dropped.has(name)));
+  const found = await runCheck("mongodb", "has collections that can be replicated", async () => {
+    const wanted = collections === undefined ? null : [...collections.keys()];
+    const established = wanted === null ? await withTopic() : [];
+    const replicated = await findCollections(db, wanted, claimNames(pipeline, database, established));
+    requireFit(replicated, wanted);
+    ({ names } = replicated);
+    notes = [...replicated.leftOut].map(([name, why]) => `leaves out ${JSON.stringify(name)}: ${why}`);
+    if (replicated.existing.length === 0) return await emptyDatabase(db);
+    return replicated.missing.length === 0 ? undefined : missingCollections(replicated);
   });
   const readable = await runCheck("mongodb", "allows the user to read the collections", async () => {
     for (const name of names) idTypes.set(name, idTypeOfDocuments(await readIdEnds(db, name)));
@@ -60,14 +67,41 @@ async function checkDatabase(
     checkChangeStream(db),
   );
   return {
-    results: [{ ...found, what: `${found.what}${exceptFor(missing)}` }, readable, streamable, await checkOplog(db)],
+    results: [{ ...found, notes }, readable, streamable, await checkOplog(db)],
     idTypes,
   };
 }
 
-function exceptFor(missing: readonly string[]): string {
-  if (missing.length === 0) return "";
-  return `, except ${missing.map((name) => JSON.stringify(name)).join(", ")}, which was dropped after it was replicated`;
+/** MongoDB takes a database that does not exist for an empty one. */
+async function emptyDatabase(db: Db): Promise<CheckWarning> {
+  const { databaseName: name } = db;
+  const similar = closest(name, await otherDatabases(db));
+  const hint = similar === null ? "" : ` The server has a database ${JSON.stringify(similar)}.`;
+  return {
+    message: `The database ${JSON.stringify(name)} has no collections.${hint}`,
+    remedy: "Correct mongodb.database. If the data is still to come, nothing is to be done: Headrace waits for it.",
+  };
+}
+
+/** Those that the user may see, without MongoDB's own. */
+async function otherDatabases(db: Db): Promise<readonly string[]> {
+  try {
+    const { databases } = await db.admin().listDatabases({ nameOnly: true, authorizedDatabases: true });
+    return databases
+      .map(({ name }) => name)
+      .filter((name) => ![db.databaseName, "admin", "config", "local"].includes(name));
+  } catch (error) {
+    throw mongoError(error, "listing the databases");
+  }
+}
+
+function missingCollections({ existing, missing }: ReplicatedCollections): CheckWarning {
+  const quoted = (names: readonly string[]) => names.map((name) => JSON.stringify(name)).join(", ");
+  const similar = new Set(missing.flatMap((name) => closest(name, existing) ?? []));
+  return {
+    message: `The database has no collection ${quoted(missing)}.${similar.size === 0 ? "" : ` It has ${quoted([...similar])}.`}`,
+    remedy: "Correct the name in `collections`. If the collection is still to be made, Headrace waits for it.",
+  };
 }
 
 /** Never fails for a missing right: the window is only shown. */

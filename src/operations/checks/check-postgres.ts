@@ -1,14 +1,17 @@
 import type { Config } from "../../config/config-schema.ts";
-import { readSchemaState, readTableState } from "../../consumers/postgres/catalog.ts";
+import { readSchemaState, readSkippingTriggers, readTableState } from "../../consumers/postgres/catalog.ts";
 import type { SchemaState, TableState } from "../../consumers/postgres/catalog.ts";
-import type { PostgresClient, Row } from "../../consumers/postgres/client.ts";
+import type { PostgresClient, PostgresSession, Row } from "../../consumers/postgres/client.ts";
+import { planInternalTables } from "../../consumers/postgres/internal-tables.ts";
 import { planTable } from "../../consumers/postgres/table-plan.ts";
+import { quoteTable } from "../../consumers/postgres/upsert-sql.ts";
 import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { postgresClient } from "../connections.ts";
+import { tableRefusals } from "../register/judged-tables.ts";
 import { runCheck } from "./check-result.ts";
-import type { CheckResult } from "./check-result.ts";
+import type { CheckResult, CheckWarning } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
 import type { PlannedCollection } from "./planned-collections.ts";
 
@@ -25,11 +28,17 @@ export async function* checkPostgres(
     yield reachable;
     if (reachable.problem !== null) return;
     yield await runCheck("postgres", "is PostgreSQL 14 or later", () => checkVersion(postgres));
+    yield await runCheck("postgres", "has a database in UTF-8", () => checkEncoding(postgres));
     yield await runCheck("postgres", "accepts writes", () => checkWritable(postgres));
     yield await runCheck("postgres", "allows the user to keep Headrace's own tables in the schema headrace", () =>
-      checkOwnSchema(postgres),
+      checkOwnTables(postgres),
     );
     for (const collection of planned) yield* checkTable(config, collection, postgres);
+    yield* checkOwners(
+      config,
+      planned.map(({ config: { mapping } }) => mapping.collection),
+      postgres,
+    );
   } finally {
     await postgres.close();
   }
@@ -46,6 +55,17 @@ async function checkVersion(postgres: PostgresClient): Promise<void> {
   throw problem("POSTGRES_TOO_OLD", `The server runs PostgreSQL ${String(text)}.`, "Use PostgreSQL 14 or later.");
 }
 
+async function checkEncoding(postgres: PostgresClient): Promise<void> {
+  const { encoding, name } = await one(
+    postgres,
+    "SELECT current_setting('server_encoding') AS encoding, quote_ident(current_database()) AS name",
+  );
+  if (encoding === "UTF8") return;
+  throw new HeadraceError("POSTGRES_NOT_UTF8", {
+    message: `The database ${String(name)} has the encoding ${String(encoding)}, which cannot hold every text of MongoDB.`,
+  });
+}
+
 async function checkWritable(postgres: PostgresClient): Promise<void> {
   const { isReadOnly } = await one(
     postgres,
@@ -59,19 +79,11 @@ async function checkWritable(postgres: PostgresClient): Promise<void> {
   );
 }
 
-async function checkOwnSchema(postgres: PostgresClient): Promise<void> {
-  const { exists, canCreate } = await postgres.session((session) => readSchemaState(session, "headrace"));
-  if (canCreate) return;
-  const { user, database } = await one(
-    postgres,
-    "SELECT quote_ident(current_user) AS user, quote_ident(current_database()) AS database",
-  );
-  const right = exists ? "USAGE, CREATE ON SCHEMA headrace" : `CREATE ON DATABASE ${String(database)}`;
-  throw problem(
-    "POSTGRES_RIGHTS_MISSING",
-    `The user ${String(user)} may not create ${exists ? "tables in the schema" : "the schema"} headrace.`,
-    `Run as an administrator of PostgreSQL: GRANT ${right} TO ${String(user)};`,
-  );
+/** As a start plans them: rights to create are needed only for what is missing. */
+async function checkOwnTables(postgres: PostgresClient): Promise<void> {
+  const { problems } = await postgres.session((session) => planInternalTables(session, "headrace"));
+  const [first] = problems;
+  if (first !== undefined) throw first;
 }
 
 /** One result if the table fits, otherwise one for each problem. */
@@ -84,16 +96,45 @@ async function* checkTable(
   const what = `can store the collection ${collection.mapping.collection} in the table ${table.schema}.${table.table}`;
   let problems: readonly HeadraceError[] = [];
   const looked = await runCheck("postgres", what, async () => {
-    const [schema, state] = await postgres.session(async (session): Promise<[SchemaState, TableState | undefined]> => [
+    const look = async (
+      session: PostgresSession,
+    ): Promise<[SchemaState, TableState | undefined, readonly string[]]> => [
       await readSchemaState(session, table.schema),
       await readTableState(session, table),
-    ]);
+      await readSkippingTriggers(session, table),
+    ];
+    const [schema, state, triggers] = await postgres.session(look);
     const { fields, idType: known } = schemaOf(config, collection, idType ?? idTypeOfTable(state));
     const columns = fields.map(({ column, type }) => ({ name: column, sqlType: type.sql }));
     ({ problems } = planTable({ table, rowSchema: { idType: known, columns } }, schema, state));
+    return triggers.length === 0 ? undefined : rowsLeftOut(quoteTable(table), triggers);
   });
   if (problems.length === 0) yield looked;
   for (const each of problems) yield await runCheck("postgres", what, () => Promise.reject(each));
+}
+
+/** PostgreSQL does not say so: fewer rows than were sent are also written where the table has newer ones. */
+function rowsLeftOut(table: string, triggers: readonly string[]): CheckWarning {
+  return {
+    message: `Triggers of ${table} may leave rows out: ${triggers.join(", ")}. A row for which such a trigger returns NULL is neither written nor a dead letter.`,
+    remedy:
+      "Let the trigger raise an exception instead, which makes the record a dead letter; for a delete let it return OLD. `headrace verify` finds the rows that are missing.",
+  };
+}
+
+/** One result if no table belongs to another pipeline or source, otherwise one for each that does. */
+async function* checkOwners(
+  config: Config,
+  collections: readonly string[],
+  postgres: PostgresClient,
+): AsyncGenerator<CheckResult> {
+  const what = "has no table that belongs to another pipeline or collection, or has lost a column";
+  let refused: readonly HeadraceError[] = [];
+  const looked = await runCheck("postgres", what, async () => {
+    refused = await tableRefusals(config, collections, postgres);
+  });
+  if (refused.length === 0) yield looked;
+  for (const each of refused) yield await runCheck("postgres", what, () => Promise.reject(each));
 }
 
 /** The `_id` type of a table that existed before the collection's first document. */

@@ -1,8 +1,11 @@
 import type { Config } from "../../config/config-schema.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
+import { maySetCompatibility, requireCompatibility } from "../../schemas/registry/compatibility.ts";
+import { registeredDefinitions } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { RegistryRefusal, RegistryTransport } from "../../schemas/registry/transport.ts";
+import { topicOf } from "../../schemas/topics.ts";
 import { runCheck } from "./check-result.ts";
 import type { CheckResult } from "./check-result.ts";
 import { schemaOf } from "./planned-collections.ts";
@@ -19,21 +22,42 @@ export async function* checkRegistry(
   });
   yield reachable;
   if (reachable.problem !== null) return;
+  for (const { config: collection, problem } of planned) {
+    if (problem === null) continue;
+    const what = `has keys of the idType that the config gives to ${collection.mapping.collection}`;
+    yield await runCheck("schemaRegistry", what, () => Promise.reject(problem));
+  }
   yield await runCheck("schemaRegistry", "accepts the collections' schemas", async () => {
     const refusals: string[] = [];
-    for (const { config: collection, idType } of planned) {
-      // Without an _id type there is no document yet, so no schema is registered.
-      if (idType === undefined) continue;
-      refusals.push(...(await refusalsOf(config, schemaOf(config, collection, idType), registry)));
+    for (const { config: collection, idType, problem } of planned) {
+      // Without an _id type there is no document yet, so no schema is registered. Another _id type is refused already.
+      if (idType === undefined || problem !== null) continue;
+      const topic = topicOf(config.name, config.mongodb.database, collection.mapping.collection);
+      const schema = schemaOf(config, collection, idType, await registeredDefinitions(registry, topic));
+      refusals.push(...(await refusalsOf(config, schema, registry)));
     }
     if (refusals.length > 0) throw schemasRefused(refusals);
   });
+  yield await runCheck(
+    "schemaRegistry",
+    "lets the user set the compatibility of the subjects, or has a level of its own",
+    () => checkCompatibility(config, planned),
+  );
+}
+
+/** One subject stands for all: they have one prefix. */
+async function checkCompatibility(config: Config, planned: readonly PlannedCollection[]): Promise<void> {
+  const [first] = planned.filter(({ idType }) => idType !== undefined);
+  const subject = `${first === undefined ? config.name : topicOf(config.name, config.mongodb.database, first.config.mapping.collection)}-key`;
+  const transport = new RegistryTransport(config.schemaRegistry);
+  if (!(await maySetCompatibility(transport, subject))) await requireCompatibility(transport, subject);
 }
 
 async function refusalsOf(config: Config, schema: CollectionSchema, registry: SchemaRegistry): Promise<string[]> {
   const refusals: string[] = [];
   for (const [subject, definition] of [
     [schema.keySubject, schema.keySchema],
+    [schema.keySubject, schema.truncateKeySchema],
     [schema.valueSubject, schema.valueSchema],
   ] as const) {
     const known = await registry.latest(subject);
@@ -59,11 +83,22 @@ async function incompatibility(config: Config, subject: string, definition: obje
   try {
     const transport = new RegistryTransport(config.schemaRegistry);
     const answer: CompatibilityAnswer = await transport.request("POST", path, question);
-    if (answer.is_compatible !== false) return null;
+    if (answer.is_compatible !== false || (await isRegistered(transport, subject, question))) return null;
     return answer.messages?.join("; ") ?? answer.reason ?? "not compatible";
   } catch (error) {
     if (!(error instanceof RegistryRefusal)) throw error;
     return `the registry refuses to check compatibility (HTTP status ${error.status})`;
+  }
+}
+
+/** A registered schema is accepted again, also if later ones are not compatible with it. */
+async function isRegistered(transport: RegistryTransport, subject: string, question: object): Promise<boolean> {
+  try {
+    await transport.request("POST", `/subjects/${encodeURIComponent(subject)}`, question);
+    return true;
+  } catch (error) {
+    if (error instanceof RegistryRefusal && error.status === 404) return false;
+    throw error;
   }
 }
 

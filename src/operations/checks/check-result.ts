@@ -11,6 +11,15 @@ export interface CheckResult {
   readonly what: string;
   /** Null if it is true. */
   readonly problem: CheckProblem | null;
+  /** What should be mended, though the pipeline works without it. */
+  readonly warning: CheckWarning | null;
+  /** What an operator should know although nothing is wrong. */
+  readonly notes?: readonly string[];
+}
+
+export interface CheckWarning {
+  readonly message: string;
+  readonly remedy: string;
 }
 
 export interface CheckProblem {
@@ -21,13 +30,17 @@ export interface CheckProblem {
   readonly remedy: string;
 }
 
-/** Runs one check. Whatever `check` throws is the problem. */
-export async function runCheck(server: ServerKind, what: string, check: () => Promise<void>): Promise<CheckResult> {
+/** Runs one check. Whatever `check` throws is the problem; what it returns is a warning. */
+export async function runCheck(
+  server: ServerKind,
+  what: string,
+  check: () => Promise<CheckWarning | void>,
+): Promise<CheckResult> {
   try {
-    await check();
-    return { server, what, problem: null };
+    const warning = (await check()) ?? null;
+    return { server, what, problem: null, warning };
   } catch (error) {
-    return { server, what, problem: problemOf(error) };
+    return { server, what, problem: problemOf(error), warning: null };
   }
 }
 
@@ -41,21 +54,22 @@ export async function collect(checks: AsyncIterable<CheckResult>): Promise<reado
 function problemOf(error: unknown): CheckProblem {
   const { code, kind, remedy } = withCode(error);
   const ours = error instanceof Error ? error.message : String(error);
-  const because = innermostMessage(error);
-  return {
-    code,
-    kind,
-    message: maskCredentials(because === "" || because === ours ? ours : `${ours} (${because})`),
-    remedy,
-  };
+  const because = innermost(error);
+  const says = because === undefined || isSaid(because, ours) ? ours : `${ours} (${because.message})`;
+  return { code, kind, message: maskCredentials(says), remedy };
+}
+
+/** Whether our message has the cause's message, or its code, already. */
+function isSaid({ message, code }: NodeJS.ErrnoException, ours: string): boolean {
+  return message === "" || ours.includes(message) || (code !== undefined && ours.includes(code));
 }
 
 /**
- * The message of the first cause, for example `connect ECONNREFUSED 127.0.0.1:27017`, which says more than ours. Checks
+ * The first cause. Its message is, for example `connect ECONNREFUSED 127.0.0.1:27017`, which says more than ours. Checks
  * read no values, so it cannot quote one.
  */
-function innermostMessage(error: unknown): string {
-  if (error instanceof AggregateError) return innermostMessage(error.errors[0]);
-  if (!(error instanceof Error)) return "";
-  return error.cause === undefined ? error.message : innermostMessage(error.cause) || error.message;
+function innermost(error: unknown): NodeJS.ErrnoException | undefined {
+  if (error instanceof AggregateError) return innermost(error.errors[0]);
+  if (!(error instanceof Error)) return undefined;
+  return innermost(error.cause) ?? error;
 }

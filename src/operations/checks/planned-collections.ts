@@ -1,8 +1,9 @@
 import type { CollectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
+import { errorCode } from "../../errors/error.ts";
 import { collectionIdType } from "../../schemas/keys/id-type.ts";
 import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
-import type { CollectionSchema } from "../../schemas/mapping/collection-schema.ts";
+import type { CollectionSchema, RegisteredDefinitions } from "../../schemas/mapping/collection-schema.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import { registeredIdType } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
@@ -13,6 +14,8 @@ export interface PlannedCollection {
   readonly config: CollectionConfig;
   /** Undefined for an empty collection if neither the config nor the registry has its `_id` type. */
   readonly idType: IdType | undefined;
+  /** ID_TYPE_CHANGED if the config's `_id` type is not the registered one. */
+  readonly problem: unknown;
 }
 
 /**
@@ -27,21 +30,32 @@ export async function planCollections(
   return Promise.all(
     collections.map(async (collection) => {
       const { mapping } = collection;
-      const idType = await collectionIdType({
+      const sources = {
         declared: mapping.idType,
         registered: () => idTypeAtRegistry(config, mapping.collection, registry),
         found: async () => found.get(mapping.collection),
-      });
-      return { config: collection, idType };
+      };
+      try {
+        return { config: collection, idType: await collectionIdType(mapping.collection, sources), problem: null };
+      } catch (error) {
+        if (errorCode(error) !== "ID_TYPE_CHANGED") throw error;
+        return { config: collection, idType: mapping.idType, problem: error };
+      }
     }),
   );
 }
 
 /** The schemas of a collection whose `_id`s have this type. */
-export function schemaOf(config: Config, { mapping }: CollectionConfig, idType: IdType): CollectionSchema {
+export function schemaOf(
+  config: Config,
+  { mapping }: CollectionConfig,
+  idType: IdType,
+  registered?: RegisteredDefinitions,
+): CollectionSchema {
   const { name } = config;
   const { database } = config.mongodb;
-  return collectionSchema(mapping, idType, { name, database, topic: topicOf(name, database, mapping.collection) });
+  const topic = topicOf(name, database, mapping.collection);
+  return collectionSchema(mapping, idType, { name, database, topic }, registered);
 }
 
 async function idTypeAtRegistry(

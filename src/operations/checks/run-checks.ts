@@ -6,15 +6,17 @@ import type { Logger } from "../../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
 import { schemaRegistry, serverNames } from "../connections.ts";
 import type { ServerKind } from "../connections.ts";
-import { openPipelineReader } from "../pipeline-reader.ts";
 import { checkKafka } from "./check-kafka.ts";
 import type { MongodbChecks } from "./check-mongodb.ts";
 import { checkPostgres } from "./check-postgres.ts";
 import { checkRegistry } from "./check-registry.ts";
 import { collect } from "./check-result.ts";
 import type { CheckProblem, CheckResult } from "./check-result.ts";
+import { rolesOf } from "./kafka-rights.ts";
 import { planCollections } from "./planned-collections.ts";
 
+export const PRODUCER_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRegistry"];
+export const CONSUMER_SERVERS: readonly ServerKind[] = ["kafka", "schemaRegistry", "postgres"];
 export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRegistry", "postgres"];
 
 const NO_CHECKS: MongodbChecks = { results: [], idTypes: new Map() };
@@ -35,7 +37,7 @@ export async function runChecks(
   const planned = mongodb.then(({ idTypes }) => planCollections(config, collections, { registry, found: idTypes }));
   const names = collections.map(({ mapping }) => mapping.collection);
   const others = await Promise.all([
-    has("kafka") ? collect(checkKafka(config, names, logger)) : [],
+    has("kafka") ? collect(checkKafka(config, { roles: rolesOf(servers), collections: names }, logger)) : [],
     has("schemaRegistry") ? planned.then((plan) => collect(checkRegistry(config, plan, registry))) : [],
     has("postgres") ? planned.then((plan) => collect(checkPostgres(config, plan))) : [],
   ]);
@@ -45,22 +47,14 @@ export async function runChecks(
 /** Loads MongoDB's driver only if it is needed: it would take a seventh of a consumer's loading time. */
 async function runMongodbChecks(config: Config, logger: Logger): Promise<MongodbChecks> {
   const { checkMongodb } = await import("./check-mongodb.ts");
-  return await checkMongodb(config, () => begunCollections(config, logger));
-}
-
-/** The collections whose snapshot the producer has started. */
-async function begunCollections(config: Config, logger: Logger): Promise<ReadonlySet<string>> {
-  const reader = await openPipelineReader(config, logger);
-  try {
-    return new Set(Object.keys((await reader.position())?.snapshots ?? {}));
-  } finally {
-    await reader.close();
-  }
+  const { collectionsWithTopic } = await import("../source-database.ts");
+  // Without Kafka, which has a check of its own, a collection may be named in place of the one that it cannot be beside.
+  return await checkMongodb(config, () => collectionsWithTopic(config, logger).catch(() => []));
 }
 
 /** The collections of the config; if it lists none, those of the database. */
 async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): Promise<readonly CollectionConfig[]> {
-  if (config.collections !== undefined) return Object.values(config.collections);
+  if (config.collections !== undefined) return [...config.collections.values()];
   const { idTypes } = await mongodb;
   return [...idTypes.keys()].map((name) => collectionConfig(name));
 }
@@ -75,10 +69,10 @@ export async function requireServers(
   { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
 ): Promise<void> {
   const attempt = async (): Promise<void> => {
-    const problems = (await runChecks(config, servers, logger)).flatMap(({ server, problem }) =>
-      problem === null ? [] : [{ server, problem }],
-    );
+    const results = await runChecks(config, servers, logger);
+    const problems = results.flatMap(({ server, problem }) => (problem === null ? [] : [{ server, problem }]));
     if (problems.length > 0) throw checksFailed(config, problems);
+    for (const { warning } of results) if (warning !== null) logger.warn({ remedy: warning.remedy }, warning.message);
   };
   await retry(attempt, { signal, ...START_PATIENCE, onRetry: logRetries(logger, "starting") });
 }

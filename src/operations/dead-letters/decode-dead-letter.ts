@@ -1,11 +1,13 @@
+import { signalIdOfDeadLetter } from "../../consumers/dead-letters/key.ts";
 import { showDeadLetter } from "../../consumers/dead-letters/queries.ts";
 import type { DeadLetterDetails } from "../../consumers/dead-letters/queries.ts";
 import type { LogRecord } from "../../consumers/ports.ts";
-import { HeadraceError, isPoison } from "../../errors/error.ts";
+import { isPoison } from "../../errors/error.ts";
 import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import type { DeadLetterAccess } from "../dead-letter-access.ts";
+import { unknownDeadLetter } from "./require-open.ts";
 
 /** A dead letter with the content of its record. */
 export interface DecodedDeadLetter {
@@ -14,7 +16,14 @@ export interface DecodedDeadLetter {
   readonly key: string | null;
   /** Null if the record cannot be decoded, or has only a key. */
   readonly change: Change | null;
+  readonly replay: ReplayProspect;
 }
+
+/**
+ * What a replay does with an open dead letter: it applies the record; lets the document be read again; cannot, because no
+ * signal can name its `_id` (unaskable), because the record cannot be decoded, or because the config has no such collection.
+ */
+export type ReplayProspect = "apply" | "reread" | "unaskable" | "undecodable" | "unknownTopic";
 
 /**
  * Reads one dead letter, open or closed, and decodes its record.
@@ -27,12 +36,20 @@ export async function decodeDeadLetter(
   options: { readonly signal: AbortSignal },
 ): Promise<DecodedDeadLetter> {
   const details = await showDeadLetter(access, id, options);
-  if (details === null) {
-    throw new HeadraceError("UNKNOWN_DEAD_LETTER", { message: `There is no dead letter ${JSON.stringify(id)}.` });
-  }
+  if (details === null) throw unknownDeadLetter(id);
   const { letter, record } = details;
   const change = letter.needsSnapshot ? null : await decodable(access.registry, record);
-  return { details, change, key: await access.keyOf(record) };
+  return { details, change, key: await access.keyOf(record), replay: await prospectOf(access, details, change) };
+}
+
+async function prospectOf(
+  { registry, tableOf }: DeadLetterAccess,
+  { letter, record }: DeadLetterDetails,
+  change: Change | null,
+): Promise<ReplayProspect> {
+  if (letter.topic === null || tableOf(letter.topic) === undefined) return "unknownTopic";
+  if (!letter.needsSnapshot) return change === null ? "undecodable" : "apply";
+  return (await signalIdOfDeadLetter(registry, record)) === null ? "unaskable" : "reread";
 }
 
 /** Null if the record cannot be decoded. */

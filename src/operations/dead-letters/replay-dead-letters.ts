@@ -7,7 +7,6 @@ import { decodeRecord } from "../../schemas/decoding/record-decoder.ts";
 import { deadLetterTopic } from "../../schemas/topics.ts";
 import type { Context } from "../context.ts";
 import type { DeadLetterAccess } from "../dead-letter-access.ts";
-import { tableOf } from "../tables.ts";
 import { SnapshotReplays } from "./replay-documents.ts";
 import type { SnapshotReplay } from "./replay-documents.ts";
 
@@ -37,7 +36,6 @@ export async function replayAndReread(
       ...access,
       decode: ({ key, value }) => decodeRecord(access.registry, key, value),
       writer,
-      tableOf: (topic) => tableOf(config, topic),
       filter,
       patience: PATIENCE,
       logger,

@@ -1,16 +1,15 @@
 import { signalIdOfDeadLetter } from "../../consumers/dead-letters/key.ts";
-import { listDeadLetters } from "../../consumers/dead-letters/queries.ts";
-import type { DeadLetter } from "../../consumers/dead-letters/queries.ts";
+import type { DeadLetter } from "../../consumers/dead-letters/letter.ts";
 import type { LogRecord } from "../../consumers/ports.ts";
+import { parseDeadLetter } from "../../schemas/dead-letter.ts";
 import type { SignalId, SnapshotSignal } from "../../schemas/signal.ts";
-import { collectionOf } from "../../schemas/topics.ts";
+import { collectionOf, deadLetterTopic } from "../../schemas/topics.ts";
 import type { Context } from "../context.ts";
 import type { DeadLetterAccess } from "../dead-letter-access.ts";
 import { openPipelineReader } from "../pipeline-reader.ts";
 import { isCarriedOut, send } from "../signals.ts";
-import { tableOf } from "../tables.ts";
 
-/** What became of dead letters that have only a key. */
+/** What became of dead letters whose documents must be read again. */
 export interface SnapshotReplay {
   readonly replayed: number;
   readonly failed: number;
@@ -26,13 +25,13 @@ const SIGNAL_IDS = 1_000;
 interface RequestedDocument {
   readonly collection: string;
   readonly id: string;
-  /** All its dead letters, the one with the most attempts first. */
-  readonly letters: readonly [DeadLetter, ...DeadLetter[]];
+  /** All its dead letters, those with the most attempts first. */
+  readonly letters: readonly DeadLetter[];
 }
 
 /**
- * Lets the producer read documents again that it could not encode or send, and closes the dead letters of those that it now
- * can.
+ * Lets the producer read documents again: those that it could not encode or send, and those whose records cannot be applied
+ * any more. Closes the dead letters of those that it now can.
  */
 export class SnapshotReplays {
   readonly #context: Context;
@@ -45,19 +44,28 @@ export class SnapshotReplays {
     this.#access = access;
   }
 
-  /** Adds a dead letter that has only a key, for `run`. @throws HeadraceError of the registry */
+  /** Adds a dead letter whose document is to be read again by `run`. @throws HeadraceError of the registry */
   async add(letter: DeadLetter, record: LogRecord): Promise<void> {
-    const { name, mongodb } = this.#context.config;
-    const collection = collectionOf(name, mongodb.database, letter.topic ?? "");
-    const id = await signalIdOfDeadLetter(this.#access.registry, record);
-    if (collection === undefined || id === null) {
+    const document = await this.#documentOf(letter.topic, record);
+    if (document === null) {
       this.#unaskable += 1;
       return;
     }
-    const key = `${collection}\0${id}`;
+    const key = keyOf(document);
     const known = this.#documents.get(key)?.letters ?? [];
-    const [first = letter, ...others] = [...known, letter].toSorted((a, b) => b.attempts - a.attempts);
-    this.#documents.set(key, { collection, id, letters: [first, ...others] });
+    const letters = [...known, letter].toSorted((a, b) => b.attempts - a.attempts);
+    this.#documents.set(key, { ...document, letters });
+  }
+
+  /** Null if a signal cannot name it. */
+  async #documentOf(
+    topic: string | null,
+    record: LogRecord,
+  ): Promise<Pick<RequestedDocument, "collection" | "id"> | null> {
+    const { name, mongodb } = this.#context.config;
+    const collection = collectionOf(name, mongodb.database, topic ?? "");
+    const id = await signalIdOfDeadLetter(this.#access.registry, record);
+    return collection === undefined || id === null ? null : { collection, id };
   }
 
   /** Requests the documents, waits for the producer, and closes dead letters. @throws HeadraceError */
@@ -67,52 +75,84 @@ export class SnapshotReplays {
     const letters = documents.flatMap((document) => document.letters);
     if (letters.length === 0) return { replayed: 0, failed: 0, needsSnapshot: 0, unaskable };
     const end = await this.#access.reader.end();
-    if (!(await this.#readAgain(signalsFor(documents)))) {
+    const topicId = await this.#deadLetterTopicId();
+    if (!(await this.#readAgain(signalsFor(documents, topicId)))) {
       return { replayed: 0, failed: 0, needsSnapshot: letters.length, unaskable };
     }
-    const failed = await this.#failedAgain(documents, end);
-    for (const { letters: ofDocument } of documents) await this.#close(ofDocument, failed);
-    return { replayed: letters.length - failed.size, failed: failed.size, needsSnapshot: 0, unaskable };
+    const failed = await this.#failedAgain(end);
+    for (const document of documents) await this.#close(document.letters, failed.has(keyOf(document)), topicId);
+    const failures = documents.filter((document) => failed.has(keyOf(document))).length;
+    return { replayed: letters.length - failures, failed: failures, needsSnapshot: 0, unaskable };
   }
 
   async #readAgain(signals: readonly SnapshotSignal[]): Promise<boolean> {
     const { config, logger, signal } = this.#context;
-    const offset = await send(this.#context, signals);
+    const sent = await send(this.#context, signals);
     const reader = await openPipelineReader(config, logger);
     try {
-      return await isCarriedOut(reader, { signals, offset, signal });
+      return await isCarriedOut(reader, sent, signal);
     } finally {
       await reader.close();
     }
   }
 
-  /** The ids of the dead letters that the producer has written again. @param from where the topic ended before */
-  async #failedAgain(documents: readonly RequestedDocument[], from: bigint): Promise<ReadonlySet<string>> {
-    const ids = documents.map(({ letters: [first] }) => first.id);
-    const again = await listDeadLetters(this.#access, { ids }, { signal: this.#context.signal, from });
-    return new Set(again.map(({ id }) => id));
+  async #deadLetterTopicId(): Promise<string | null> {
+    const topic = deadLetterTopic(this.#context.config.name);
+    return (await this.#access.presentTopicIds([topic])).get(topic) ?? null;
   }
 
-  /** Of a document that failed again, one dead letter stays open. */
-  async #close([first, ...others]: RequestedDocument["letters"], failed: ReadonlySet<string>): Promise<void> {
-    const isReplayed = !failed.has(first.id);
-    for (const { origin, attempts, topic } of isReplayed ? [first, ...others] : others) {
-      const table = tableOf(this.#context.config, topic ?? "") ?? null;
-      await this.#access.outcomes.close(origin, attempts + 1, isReplayed ? "replayed" : "superseded", table);
+  /** The documents that have become dead letters again. @param from where the topic ended before */
+  async #failedAgain(from: bigint): Promise<ReadonlySet<string>> {
+    const failed = new Set<string>();
+    await this.#access.reader.scan(
+      async (record) => {
+        if (record.value !== null) return;
+        const document = await this.#documentOf(parseDeadLetter(record.headers).topic, record);
+        if (document !== null) failed.add(keyOf(document));
+      },
+      { signal: this.#context.signal, from },
+    );
+    return failed;
+  }
+
+  /** Of a document that failed again, one dead letter stays open: the producer's, or the new one. */
+  async #close(letters: readonly DeadLetter[], hasFailed: boolean, topicId: string | null): Promise<void> {
+    const renewed = hasFailed ? renewable(letters, topicId) : undefined;
+    for (const letter of letters) {
+      if (letter === renewed) continue;
+      const { origin, attempts, topic } = letter;
+      const table = this.#access.tableOf(topic ?? "") ?? null;
+      await this.#access.outcomes.close(origin, attempts + 1, hasFailed ? "superseded" : "replayed", table);
     }
   }
 }
 
-function signalsFor(documents: readonly RequestedDocument[]): readonly SnapshotSignal[] {
+function signalsFor(documents: readonly RequestedDocument[], topicId: string | null): readonly SnapshotSignal[] {
   const byCollection = Map.groupBy(documents, ({ collection }) => collection);
   return [...byCollection].flatMap(([collection, some]) =>
     Array.from({ length: Math.ceil(some.length / SIGNAL_IDS) }, (_, index): SnapshotSignal => {
-      const ids = some.slice(index * SIGNAL_IDS, (index + 1) * SIGNAL_IDS).map(signalId);
+      const ids = some.slice(index * SIGNAL_IDS, (index + 1) * SIGNAL_IDS).map((each) => signalId(each, topicId));
       return { type: "snapshot", collection, ids };
     }),
   );
 }
 
-function signalId({ id, letters: [{ origin, attempts }] }: RequestedDocument): SignalId {
-  return { id, deadLetter: { offset: origin.offset, attempts } };
+function signalId({ id, letters }: RequestedDocument, topicId: string | null): SignalId {
+  const letter = renewable(letters, topicId);
+  return letter === undefined
+    ? { id }
+    : { id, deadLetter: { offset: letter.origin.offset, attempts: letter.attempts } };
+}
+
+/**
+ * The dead letter of a document that the producer can write again, as the same one. That of a consumer is called by the
+ * offset of its record; that of an earlier incarnation of the dead-letter topic would get the name of another one.
+ * @param topicId of the dead-letter topic now
+ */
+function renewable(letters: readonly DeadLetter[], topicId: string | null): DeadLetter | undefined {
+  return letters.find(({ origin, place }) => origin.topic === place.topic && (origin.topicId ?? null) === topicId);
+}
+
+function keyOf({ collection, id }: Pick<RequestedDocument, "collection" | "id">): string {
+  return `${collection}\0${id}`;
 }

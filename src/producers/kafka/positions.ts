@@ -1,15 +1,10 @@
 import type { Kafka } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
 import { followPartition } from "../../kafka/topic-reader.ts";
+import type { Logger } from "../../runtime/logger.ts";
 import type { Position } from "../../schemas/change-event.ts";
-import { decodePosition, POSITION_KEY } from "../../schemas/position.ts";
-
-/** A producer process. It writes this into the positions topic when it opens a session (the marker). */
-export interface Instance {
-  readonly id: string;
-  /** ms since 1970. */
-  readonly startedAtMs: number;
-}
+import { decodeMarker, decodePosition, POSITION_KEY } from "../../schemas/position.ts";
+import type { Instance } from "../../schemas/position.ts";
 
 export interface PositionsFound {
   /** The last one before the marker; null when there is none. */
@@ -25,10 +20,13 @@ export interface ReadPositionsOptions {
   /** Markers after this offset count for `instances`; null: none do. */
   readonly since: bigint | null;
   readonly signal: AbortSignal;
+  readonly logger: Logger;
 }
 
 /** Longer than a hanging transaction can hide the topic's end from readers: the broker aborts it after 60 s. */
 const READ_TIMEOUT_MS = 90_000;
+/** Longer than this is worth a warning. */
+const SLOW_MS = 5_000;
 /** How many offsets before the marker are read first; a transaction has two to four. */
 const FIRST_WINDOW = 100n;
 
@@ -46,9 +44,10 @@ export async function readPositions(kafka: Kafka, options: ReadPositionsOptions)
 async function readRange(
   kafka: Kafka,
   from: bigint,
-  { topic, marker, since, signal }: ReadPositionsOptions,
+  { topic, marker, since, signal, logger }: ReadPositionsOptions,
 ): Promise<{ found: PositionsFound; logStart: bigint }> {
-  const deadline = performance.now() + READ_TIMEOUT_MS;
+  const startedAt = performance.now();
+  let isSlow = false;
   let position: Buffer | null = null;
   const instances: Instance[] = [];
   let logStart = 0n;
@@ -57,11 +56,15 @@ async function readRange(
     for (const { key, value, offset } of part.records) {
       if (value === null || offset > marker) continue;
       if (key?.toString() === POSITION_KEY) position = value;
-      else if (since !== null && offset > since) instances.push(JSON.parse(value.toString()) as Instance);
+      else if (since !== null && offset > since) instances.push(...decodeMarker(String(value)));
     }
     logStart = part.logStart;
     if (part.nextOffset > marker) break;
-    if (performance.now() > deadline) throw notReadable(topic);
+    const tookMs = performance.now() - startedAt;
+    if (tookMs > READ_TIMEOUT_MS) throw notReadable(topic);
+    if (tookMs > SLOW_MS && !isSlow)
+      logger.warn({ topic }, "waiting for the end of a hanging transaction on the topic");
+    isSlow = tookMs > SLOW_MS;
   }
   return { found: { position: position === null ? null : decodePosition(String(position)), instances }, logStart };
 }

@@ -3,15 +3,18 @@ import type { Kafka, Message, Producer, ProducerBatch, Transaction } from "kafka
 import { HeadraceError } from "../../errors/error.ts";
 import { isTooLarge, producerError, withoutOffset } from "../../kafka/errors.ts";
 import { groupedByPartition } from "../../kafka/wire/kafkajs-arrays.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { latest } from "../../schemas/change-event.ts";
 import type { ChangeEvent, Position, Version } from "../../schemas/change-event.ts";
 import { encodePosition, MARKER_KEY, POSITION_KEY } from "../../schemas/position.ts";
+import type { Instance } from "../../schemas/position.ts";
 import { positionsTopic, transactionalId } from "../../schemas/topics.ts";
-import type { OpenSession, Session } from "../ports.ts";
+import type { OpenSession, ProducerObserver, Session } from "../ports.ts";
 import type { BatchLimits } from "../records/batch-limits.ts";
 import type { TopicRecord } from "../records/batch-records.ts";
 import { readPositions } from "./positions.ts";
-import type { Instance, PositionsFound } from "./positions.ts";
-import { findDeleted } from "./topics.ts";
+import type { PositionsFound } from "./positions.ts";
+import type { TopicWatch } from "./topic-watch.ts";
 
 /** Makes records of events, before the transaction begins: an event that cannot become a record fails here. */
 export type MakeRecords = (events: readonly ChangeEvent[]) => Promise<readonly TopicRecord[]>;
@@ -21,12 +24,22 @@ export interface SessionOptions {
   /** The pipeline's name. */
   readonly name: string;
   readonly makeRecords: MakeRecords;
+  /** Called when the records that were made last are committed. */
+  readonly onCommitted?: () => void;
   readonly limits: BatchLimits;
   /** The `max.message.bytes` that the collections' topics have now. */
   readonly messageLimits: () => Promise<ReadonlyMap<string, number>>;
   /** This process. */
   readonly instance: Instance;
+  /** The broker aborts a transaction that takes longer, ms. */
+  readonly transactionTimeoutMs?: number;
+  readonly observer?: Pick<ProducerObserver, "transactionTooSlow">;
+  readonly logger: Logger;
+  /** Null for a session that publishes positions only. */
+  readonly watch: TopicWatch | null;
 }
+
+const TRANSACTION_TIMEOUT_MS = 60_000;
 
 /**
  * A transaction often has to wait for the end of the one before (CONCURRENT_TRANSACTIONS), so the first waits (ms) are
@@ -53,11 +66,12 @@ export function kafkaSessions(options: SessionOptions): OpenSession {
       const marker = await commitMarker(producer, positionsTopic(options.name), instance);
       const found = await findPosition(options, { marker, since: firstMarker, instance, signal });
       firstMarker ??= marker;
-      return new KafkaSession(producer, options, found.position);
+      const position = options.watch === null ? found.position : await options.watch.admit(found.position);
+      return new KafkaSession(producer, options, position);
     } catch (error) {
       await producer.disconnect();
       signal.throwIfAborted();
-      throw await findDeleted(options.kafka, [positionsTopic(options.name)], producerError(error, "opening a session"));
+      throw await explain(options, producerError(error, "opening a session"));
     }
   };
 }
@@ -82,20 +96,45 @@ class KafkaSession implements Session {
     if (this.#hasEnded) throw new Error("the session has ended");
     if (position.clusterTime < this.#clusterTime) throw positionWentBack();
     this.#hasEnded = true;
-    const { makeRecords, name, limits } = this.#options;
-    const records = [...(await makeRecords(events)), positionRecord(name, position)];
-    try {
-      this.#transaction = await this.#producer.transaction();
-      for (const request of limits.requests(records)) await this.#send(this.#transaction, request);
-      await this.#transaction.commit();
-    } catch (error) {
-      const topics = [...new Set(records.map(({ topic }) => topic))];
-      throw await findDeleted(this.#options.kafka, topics, producerError(error, "publishing"));
+    const { makeRecords, onCommitted, limits, watch } = this.#options;
+    watch?.check();
+    const before = this.#published ?? this.position;
+    const records = await makeRecords(events);
+    const parts = before === null ? [records] : [...limits.transactions(records)];
+    for (const [index, part] of parts.entries()) {
+      const isLast = index === parts.length - 1 || before === null;
+      await this.#commit(part, isLast ? position : withinBatch(before, events));
     }
     this.#transaction = undefined;
     this.#hasEnded = false;
     this.#clusterTime = position.clusterTime;
     this.#published = position;
+    onCommitted?.();
+  }
+
+  async #commit(events: readonly TopicRecord[], position: Position): Promise<void> {
+    const { name, limits, watch, transactionTimeoutMs = TRANSACTION_TIMEOUT_MS } = this.#options;
+    const records = [...events, positionRecord(name, watch?.identify(position) ?? position)];
+    const startedAt = performance.now();
+    try {
+      this.#transaction = await this.#producer.transaction();
+      for (const request of limits.requests(records)) await this.#send(this.#transaction, request);
+      await this.#transaction.commit();
+    } catch (error) {
+      const failure = producerError(error, "publishing");
+      const tookMs = performance.now() - startedAt;
+      if (failure.code === "KAFKA_SESSION_LOST" && tookMs >= transactionTimeoutMs) this.#tookTooLong(records, tookMs);
+      throw await explain(this.#options, failure);
+    }
+    if (events.length > 0 && performance.now() - startedAt < transactionTimeoutMs / 8) limits.tookShort();
+  }
+
+  #tookTooLong(records: readonly TopicRecord[], tookMs: number): void {
+    const { limits, observer, logger } = this.#options;
+    const maxBytes = Math.round(limits.tookTooLong(records));
+    observer?.transactionTooSlow?.();
+    const fields = { seconds: Math.round(tookMs / 1_000), records: records.length, maxBytes };
+    logger.warn(fields, "Kafka aborted a transaction that took too long; making transactions smaller");
   }
 
   async #send(transaction: Transaction, request: readonly TopicRecord[]): Promise<void> {
@@ -129,11 +168,25 @@ class KafkaSession implements Session {
   }
 }
 
-function createProducer({ kafka, name }: SessionOptions): Producer {
+/**
+ * The position between the transactions of one batch: the one before it, with a horizon up to which keys may be
+ * published. After a crash the batch is read again, and what is published then is not older.
+ */
+function withinBatch(before: Position, events: readonly ChangeEvent[]): Position {
+  const horizon = events.reduce((newest, { version }) => latest(newest, version), before.horizon);
+  return { ...before, horizon };
+}
+
+async function explain({ watch }: SessionOptions, failure: HeadraceError): Promise<HeadraceError> {
+  return watch === null ? failure : await watch.explain(failure);
+}
+
+function createProducer({ kafka, name, transactionTimeoutMs = TRANSACTION_TIMEOUT_MS }: SessionOptions): Producer {
   return kafka.producer({
     idempotent: true,
     transactionalId: transactionalId(name),
     maxInFlightRequests: 1,
+    transactionTimeout: transactionTimeoutMs,
     allowAutoTopicCreation: false,
     retry: RETRY,
     // Each record has its partition.
@@ -159,10 +212,10 @@ interface FindOptions {
 }
 
 async function findPosition(
-  { kafka, name }: SessionOptions,
+  { kafka, name, logger }: SessionOptions,
   { marker, since, instance, signal }: FindOptions,
 ): Promise<PositionsFound> {
-  const found = await readPositions(kafka, { topic: positionsTopic(name), marker, since, signal });
+  const found = await readPositions(kafka, { topic: positionsTopic(name), marker, since, signal, logger });
   if (found.instances.some((other) => isYounger(other, instance))) throw fenced(name);
   return found;
 }

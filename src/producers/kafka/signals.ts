@@ -1,10 +1,9 @@
 import type { Kafka } from "kafkajs";
 import { HeadraceError } from "../../errors/error.ts";
-import { fetchLogBounds } from "../../kafka/admin.ts";
 import { followPartition } from "../../kafka/topic-reader.ts";
+import { fetchEndOffsets } from "../../kafka/topics.ts";
 import type { FetchedRecord } from "../../kafka/wire/record-batch.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { partitionKey } from "../../schemas/partitions.ts";
 import { decodeSignal } from "../../schemas/signal.ts";
 import type { Signal } from "../../schemas/signal.ts";
 import { signalsTopic } from "../../schemas/topics.ts";
@@ -23,22 +22,15 @@ export function kafkaSignals(options: KafkaSignalsOptions): SignalLog {
 }
 
 async function openSignals(options: KafkaSignalsOptions, offset: bigint): Promise<OpenSignals> {
-  const { kafka, name, logger } = options;
-  const topic = signalsTopic(name);
-  const bounds = (await fetchLogBounds(kafka, [topic])).get(partitionKey({ topic, partition: 0 }));
-  const { low, high } = bounds ?? { low: 0n, high: 0n };
-  const start = offset < low || offset > high ? low : offset;
-  if (start !== offset) {
-    const lost = { expected: String(offset), found: String(low) };
-    logger.warn(lost, "Kafka deleted signals before the producer carried them out; resuming at the topic's start");
-  }
-  return new KafkaSignals(options, start, high);
+  const { kafka, name } = options;
+  const [end] = await fetchEndOffsets(kafka, [signalsTopic(name)]);
+  return new KafkaSignals(options, offset, end?.offset ?? 0n);
 }
 
 class KafkaSignals implements OpenSignals {
-  readonly start: bigint;
   readonly end: bigint;
   readonly #options: KafkaSignalsOptions;
+  readonly #start: bigint;
   readonly #closing = new AbortController();
   readonly #reading: Promise<void>;
   readonly #arrived: LoggedSignal[] = [];
@@ -48,7 +40,7 @@ class KafkaSignals implements OpenSignals {
   #wakeReader: () => void = () => {};
 
   constructor(options: KafkaSignalsOptions, start: bigint, end: bigint) {
-    this.start = start;
+    this.#start = start;
     this.end = end;
     this.#options = options;
     this.#next = start;
@@ -79,7 +71,7 @@ class KafkaSignals implements OpenSignals {
   async #read(): Promise<void> {
     const { kafka, name } = this.#options;
     const { signal } = this.#closing;
-    const place = { topic: signalsTopic(name), partition: 0, from: this.start };
+    const place = { topic: signalsTopic(name), partition: 0, from: this.#start };
     try {
       for await (const { records } of followPartition(kafka, { ...place, signal, doing: "reading the signals" })) {
         for (const record of records) this.#receive(record);
@@ -97,7 +89,7 @@ class KafkaSignals implements OpenSignals {
   }
 
   #receive({ offset, value }: FetchedRecord): void {
-    // A topic that was recreated begins with lower offsets.
+    // A topic that is created again meanwhile begins with lower offsets: `TopicWatch` notices it.
     if (offset < this.#next) return;
     this.#next = offset + 1n;
     this.#arrived.push({ offset, signal: readSignal(offset, value, this.#options.logger) });

@@ -1,36 +1,42 @@
-import kafkajs from "kafkajs";
 import type { Admin, ITopicConfig, Kafka } from "kafkajs";
-import { HeadraceError } from "../../errors/error.ts";
-import { listTopics, withAdmin } from "../../kafka/admin.ts";
-import { answered } from "../../kafka/errors.ts";
-import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
+import { HeadraceError, errorCode } from "../../errors/error.ts";
+import { withAdmin } from "../../kafka/admin.ts";
+import { readTopicConfigs, setTopicConfig } from "../../kafka/topic-configs.ts";
+import type { TopicConfigs } from "../../kafka/topic-configs.ts";
+import { fetchTopicIds } from "../../kafka/topic-ids.ts";
+import { fetchLogBounds } from "../../kafka/topics.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import { partitionKey } from "../../schemas/partitions.ts";
+import { checkTopicNames, deadLetterTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
 import type { CollectionTopic, TopicCatalog } from "../ports.ts";
 import { BatchLimits } from "../records/batch-limits.ts";
-
-export interface TopicSettings {
-  /** Of each collection's topic. */
-  readonly partitions: number;
-  readonly replicationFactor: number;
-  /** -1: Kafka deletes nothing. */
-  readonly retentionMs: number;
-}
+import type { SignalsNow } from "./mismatches.ts";
+import {
+  RETENTION,
+  collectionTopic,
+  internalTopics,
+  settingsRemedy,
+  wrongSettings,
+  wrongTopicSettings,
+} from "./topic-settings.ts";
+import type { TopicSettings, WantedTopic, WrongSetting } from "./topic-settings.ts";
 
 export interface KafkaTopicsOptions extends TopicSettings {
   readonly kafka: Kafka;
   /** The pipeline's name. */
   readonly name: string;
   readonly database: string;
+  /** For remedies, `host:port` each. */
+  readonly brokers: readonly string[];
+  readonly logger: Logger;
 }
-
-/** A document of 16 MB in BSON can be longer as JSON. */
-const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
-const HOUR_MS = 60 * 60 * 1_000;
-const SIGNAL_RETENTION_MS = 30 * 24 * HOUR_MS;
 
 /** Creates the pipeline's topics and checks those that exist. */
 export class KafkaTopics implements TopicCatalog {
   readonly #options: KafkaTopicsOptions;
   readonly #known = new Map<string, CollectionTopic>();
+  readonly #created = new Set<string>();
+  deadLetterTopicId: string | null = null;
   /** Of the collections' topics. */
   readonly limits = new BatchLimits();
 
@@ -38,45 +44,65 @@ export class KafkaTopics implements TopicCatalog {
     this.#options = options;
   }
 
-  /** Creates the topics that every pipeline has. @throws HeadraceError TOPIC_PARTITIONS, TOPIC_NOT_CREATED or Kafka's */
+  /** Creates the topics that every pipeline has, where they are missing. @throws as `prepareInternal` */
+  async createInternal(): Promise<void> {
+    await this.#create(internalTopics(this.#options.name, this.#options));
+  }
+
+  /** The signals topic as it is now; it is created if it is missing. @throws HeadraceError */
+  async signals(): Promise<SignalsNow> {
+    const { kafka, name } = this.#options;
+    const topic = signalsTopic(name);
+    const idOf = async () => (await fetchTopicIds(kafka, [topic])).get(topic);
+    let topicId = await idOf();
+    if (topicId === undefined) {
+      await this.createInternal();
+      topicId = await idOf();
+    }
+    const bounds = (await fetchLogBounds(kafka, [topic])).get(partitionKey({ topic, partition: 0 }));
+    return { topicId: topicId ?? null, low: bounds?.low ?? 0n, high: bounds?.high ?? 0n };
+  }
+
+  /**
+   * Also gives them the retention that the config says.
+   * @throws HeadraceError TOPIC_PARTITIONS, TOPIC_SETTINGS, TOPIC_NOT_CREATED or Kafka's
+   */
   async prepareInternal(): Promise<void> {
-    const { name, retentionMs } = this.#options;
-    await this.#ensure([
-      this.#definition(positionsTopic(name), 1, {
-        "cleanup.policy": "compact",
-        // Readers need only the last position, and the markers of the last minute, which show a second producer.
-        "segment.bytes": 16 * 1024 * 1024,
-        "segment.ms": HOUR_MS,
-        "min.cleanable.dirty.ratio": 0.1,
-        "min.compaction.lag.ms": 60_000,
-        "max.message.bytes": 8 * 1024 * 1024,
-      }),
-      this.#definition(deadLetterTopic(name), 1, {
-        "retention.ms": retentionMs,
-        "max.message.bytes": MAX_MESSAGE_BYTES,
-      }),
-      this.#definition(signalsTopic(name), 1, {
-        // Signals wait while the producer is stopped, and a restarted producer reads the unfinished signal again.
-        "retention.ms": retentionMs === -1 ? -1 : Math.max(retentionMs, SIGNAL_RETENTION_MS),
-        "max.message.bytes": MAX_MESSAGE_BYTES,
-      }),
-    ]);
+    const { kafka, name } = this.#options;
+    await this.#prepare(internalTopics(name, this.#options));
+    const topic = deadLetterTopic(name);
+    this.deadLetterTopicId = (await fetchTopicIds(kafka, [topic])).get(topic) ?? null;
   }
 
   /** Creates and checks the topics of collections. @throws HeadraceError as `prepareInternal`, or NAME_COLLISION */
   async prepare(collections: readonly string[]): Promise<void> {
-    const { name, database, partitions, retentionMs } = this.#options;
+    const { name, database, partitions } = this.#options;
     const wanted = collections.filter((collection) => !this.#known.has(collection));
     if (wanted.length === 0) return;
     checkTopicNames(name, database, [...this.#known.keys(), ...wanted]);
-    const config = { "retention.ms": retentionMs, "max.message.bytes": MAX_MESSAGE_BYTES };
     const topics = wanted.map((collection) => topicOf(name, database, collection));
-    const limits = await this.#ensure(topics.map((topic) => this.#definition(topic, partitions, config)));
+    const configs = await this.#prepare(topics.map((topic) => collectionTopic(topic, this.#options)));
+    const ids = await fetchTopicIds(this.#options.kafka, topics);
     for (const [index, collection] of wanted.entries()) {
       const topic = topics[index] ?? "";
-      this.#known.set(collection, { topic, partitions });
-      this.limits.set(topic, limits.get(topic) ?? 0);
+      this.#known.set(collection, {
+        topic,
+        partitions,
+        topicId: ids.get(topic) ?? null,
+        isNew: this.#created.has(topic),
+      });
+      this.limits.set(topic, limitIn(configs, topic));
     }
+  }
+
+  /** The topics that were created or found, by collection. */
+  get known(): ReadonlyMap<string, CollectionTopic> {
+    return this.#known;
+  }
+
+  /** Makes the next `prepare` look at the topics again, and create those that are missing. */
+  forget(collections: readonly string[]): void {
+    for (const collection of collections) this.#known.delete(collection);
   }
 
   async topicOf(collection: string): Promise<CollectionTopic> {
@@ -93,34 +119,107 @@ export class KafkaTopics implements TopicCatalog {
   /** The `max.message.bytes` that the collections' topics have now. @throws HeadraceError */
   async messageLimits(): Promise<ReadonlyMap<string, number>> {
     const topics = [...this.#known.values()].map(({ topic }) => topic);
-    return await withAdmin(this.#options.kafka, "reading the topics' limits", (admin) => messageLimits(admin, topics));
-  }
-
-  #definition(topic: string, partitions: number, config: Readonly<Record<string, string | number>>): ITopicConfig {
-    return {
-      topic,
-      numPartitions: partitions,
-      replicationFactor: this.#options.replicationFactor,
-      configEntries: Object.entries(config).map(([name, value]) => ({ name, value: String(value) })),
-    };
-  }
-
-  /** Creates the missing ones. @returns the `max.message.bytes` of each topic, which an operator may have changed */
-  async #ensure(wanted: readonly ITopicConfig[]): Promise<ReadonlyMap<string, number>> {
-    return await withAdmin(this.#options.kafka, "preparing the topics", async (admin) => {
-      const existing = new Set(await answered(admin.listTopics()));
-      const missing = wanted.filter(({ topic }) => !existing.has(topic));
-      if (missing.length > 0) await createTopics(admin, missing);
-      await checkPartitions(admin, wanted);
-      const topics = wanted.map(({ topic }) => topic);
-      return await messageLimits(admin, topics);
+    return await withAdmin(this.#options.kafka, "reading the topics' limits", async (admin) => {
+      const configs = await readTopicConfigs(admin, topics, [MESSAGE_LIMIT]);
+      return new Map(topics.map((topic) => [topic, limitIn(configs, topic)]));
     });
+  }
+
+  async #prepare(wanted: readonly WantedTopic[]): Promise<TopicConfigs> {
+    const configs = await this.#ensure(wanted);
+    for (const wrong of wanted.flatMap((each) => wrongSettings(each, configsOf(configs, each.topic)))) {
+      if (wrong.name === RETENTION) await this.#setRetention(wrong);
+    }
+    return configs;
+  }
+
+  /** Creates the missing ones. @returns the settings of each topic, which an administrator may have changed */
+  async #ensure(wanted: readonly WantedTopic[]): Promise<TopicConfigs> {
+    const { kafka, brokers } = this.#options;
+    await this.#create(wanted);
+    return await withAdmin(kafka, "looking at the topics' settings", async (admin) => {
+      await checkPartitions(admin, wanted);
+      const configs = await readWantedConfigs(admin, wanted);
+      refuseHarmful(
+        wanted.flatMap((each) => wrongSettings(each, configsOf(configs, each.topic))),
+        brokers,
+      );
+      return configs;
+    });
+  }
+
+  async #create(wanted: readonly WantedTopic[]): Promise<void> {
+    await withAdmin(this.#options.kafka, "creating the topics", async (admin) => {
+      const existing = new Set(await admin.listTopics());
+      const missing = wanted.filter(({ topic }) => !existing.has(topic));
+      await createTopics(admin, missing, this.#options);
+      for (const { topic } of missing) this.#created.add(topic);
+    });
+  }
+
+  async #setRetention({ topic, name, found, wanted }: WrongSetting): Promise<void> {
+    const { kafka, brokers, logger } = this.#options;
+    try {
+      await setTopicConfig(kafka, topic, new Map([[name, wanted]]));
+      logger.info({ topic, from: found, to: wanted }, `${name} of the topic is set to what the config says`);
+    } catch (err) {
+      if (errorCode(err) !== "KAFKA_FORBIDDEN") throw err;
+      const remedy = settingsRemedy([{ topic, name, wanted }], brokers);
+      logger.warn({ err, topic, found, wanted }, `this user may not set ${name} of the topic. ${remedy}`);
+    }
   }
 }
 
-async function createTopics(admin: Admin, topics: readonly ITopicConfig[]): Promise<void> {
+/** The settings that the table names, of those of the topics that exist. */
+export function readWantedConfigs(admin: Admin, wanted: readonly WantedTopic[]): Promise<TopicConfigs> {
+  const names = wanted.flatMap(({ settings }) => settings.map(({ name }) => name));
+  return readTopicConfigs(
+    admin,
+    wanted.map(({ topic }) => topic),
+    [...new Set(names)],
+  );
+}
+
+export function configsOf(configs: TopicConfigs, topic: string): ReadonlyMap<string, string> {
+  return configs.get(topic) ?? new Map();
+}
+
+const MESSAGE_LIMIT = "max.message.bytes";
+
+function limitIn(configs: TopicConfigs, topic: string): number {
+  return Number(configsOf(configs, topic).get(MESSAGE_LIMIT) ?? 0);
+}
+
+/** @throws HeadraceError TOPIC_SETTINGS if records would be lost or could not be read */
+function refuseHarmful(wrong: readonly WrongSetting[], brokers: readonly string[]): void {
+  const harmful = wrong.filter(({ isFatal }) => isFatal);
+  if (harmful.length > 0) throw wrongTopicSettings(harmful, brokers);
+}
+
+function definitionOf({ topic, partitions, settings }: WantedTopic, replicationFactor: number): ITopicConfig {
+  return {
+    topic,
+    numPartitions: partitions,
+    replicationFactor,
+    configEntries: settings.map(({ name, value }) => ({ name, value })),
+  };
+}
+
+export interface CreateOptions extends Pick<TopicSettings, "replicationFactor"> {
+  /** Only finds out whether they could be created. */
+  readonly validateOnly?: boolean;
+}
+
+/** @throws HeadraceError TOO_FEW_BROKERS, KAFKA_FORBIDDEN or TOPIC_NOT_CREATED, or what kafkajs throws */
+export async function createTopics(
+  admin: Admin,
+  topics: readonly WantedTopic[],
+  { replicationFactor, validateOnly = false }: CreateOptions,
+): Promise<void> {
+  if (topics.length === 0) return;
+  const definitions = topics.map((each) => definitionOf(each, replicationFactor));
   try {
-    await admin.createTopics({ topics: [...topics], waitForLeaders: true });
+    await admin.createTopics({ topics: definitions, validateOnly, waitForLeaders: !validateOnly });
   } catch (error) {
     const { errors = [error] } = error as { errors?: readonly unknown[] };
     const failures = errors as readonly { readonly type?: string; readonly topic?: string }[];
@@ -129,68 +228,46 @@ async function createTopics(admin: Admin, topics: readonly ITopicConfig[]): Prom
     const [first] = others;
     if (first === undefined) return;
     if (first.topic === undefined) throw error;
-    throw notCreated(first.topic, first.type ?? "an unknown error", error);
+    throw notCreated({ topic: first.topic, type: first.type ?? "an unknown error", replicationFactor }, error);
   }
 }
 
-async function checkPartitions(admin: Admin, wanted: readonly ITopicConfig[]): Promise<void> {
-  const { topics } = await answered(admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) }));
+/** @throws HeadraceError TOPIC_PARTITIONS */
+export async function checkPartitions(admin: Admin, wanted: readonly WantedTopic[]): Promise<void> {
+  if (wanted.length === 0) return;
+  const { topics } = await admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) });
   const found = new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
-  const others = wanted.filter(({ topic, numPartitions }) => found.get(topic) !== numPartitions);
+  const others = wanted.filter(({ topic, partitions }) => found.get(topic) !== partitions);
   if (others.length === 0) return;
   const texts = others.map(
-    ({ topic, numPartitions }) => `${topic} has ${found.get(topic) ?? 0} partitions, not ${numPartitions}`,
+    ({ topic, partitions }) => `${topic} has ${found.get(topic) ?? 0} partitions, not ${partitions}`,
   );
   throw new HeadraceError("TOPIC_PARTITIONS", {
     message: `Topics have the wrong number of partitions: ${texts.join("; ")}.`,
   });
 }
 
-async function messageLimits(admin: Admin, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const { resources } = await admin.describeConfigs({
-    includeSynonyms: false,
-    resources: topics.map((name) => ({
-      type: kafkajs.ConfigResourceTypes.TOPIC,
-      name,
-      configNames: ["max.message.bytes"],
-    })),
-  });
-  return new Map(
-    resources.map(({ resourceName, configEntries }) => [resourceName, Number(configEntries[0]?.configValue ?? 0)]),
-  );
-}
-
-function notCreated(topic: string, why: string, cause: unknown): HeadraceError {
+function notCreated(
+  { topic, type, replicationFactor }: { topic: string; type: string; replicationFactor: number },
+  cause: unknown,
+): HeadraceError {
+  if (type === "INVALID_REPLICATION_FACTOR") {
+    const message = `kafka.replicationFactor is ${replicationFactor}, but Kafka has too few brokers to create the topic ${topic} with it.`;
+    return new HeadraceError("TOO_FEW_BROKERS", { message }, cause);
+  }
+  if (type === "TOPIC_AUTHORIZATION_FAILED" || type === "CLUSTER_AUTHORIZATION_FAILED") {
+    const message = `The user may not create the topic ${topic}: it lacks the right Create on it.`;
+    const remedy = `Grant the producer's user the right Create on topics with the prefix ${prefixOf(topic)}, or create the pipeline's topics yourself: docs/rights.md shows both.`;
+    return new HeadraceError("KAFKA_FORBIDDEN", { message, remedy }, cause);
+  }
   return new HeadraceError(
     "TOPIC_NOT_CREATED",
-    {
-      message: `Headrace could not create the topic ${topic}: ${why}.`,
-    },
+    { message: `Headrace could not create the topic ${topic}: ${type}.` },
     cause,
   );
 }
 
-/** kafkajs fails with one of these when a topic is gone. */
-const SUSPICIOUS: ReadonlySet<string> = new Set(["KAFKA_TOPIC_MISSING", "KAFKA_UNEXPECTED"]);
-
-/**
- * Finds out whether topics are gone that existed, after publishing to them has failed with `failure`. Headrace does not
- * create them again: that would hide the loss of their records that nobody has applied.
- * @returns `failure`, or TOPIC_DELETED with it as cause
- * @throws HeadraceError
- */
-export async function findDeleted(
-  kafka: Kafka,
-  topics: readonly string[],
-  failure: HeadraceError,
-): Promise<HeadraceError> {
-  if (!SUSPICIOUS.has(failure.code)) return failure;
-  const existing = await listTopics(kafka, (topic) => topics.includes(topic));
-  const missing = topics.filter((topic) => !existing.includes(topic));
-  return missing.length === 0 ? failure : deleted(missing, failure);
-}
-
-function deleted(topics: readonly string[], cause: HeadraceError): HeadraceError {
-  const message = `Kafka no longer has ${topics.length === 1 ? "the topic" : "the topics"} ${topics.join(", ")}.`;
-  return new HeadraceError("TOPIC_DELETED", { message }, cause);
+/** The pipeline's prefix. Its name contains no dot. */
+function prefixOf(topic: string): string {
+  return topic.slice(0, topic.indexOf(".") + 1);
 }

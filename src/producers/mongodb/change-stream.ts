@@ -2,11 +2,12 @@ import type { Db, Document } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
-import { versionTimestamp } from "./cluster-time.ts";
+import { clusterTimes } from "./client.ts";
+import { tokenTime, versionTimestamp } from "./cluster-time.ts";
 import { INTERNAL_NAME } from "./collections.ts";
 import { RawCursor } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
-import { isCursorLost, isEventTooLarge } from "./errors.ts";
+import { isCursorLost, isEventTooLarge, isStreamLost } from "./errors.ts";
 import { readStreamEvent } from "./stream-event.ts";
 
 /** Consecutive events of the stream, and the stream's position after them. */
@@ -18,6 +19,8 @@ export interface StreamBatch {
   readonly clusterTime: Version;
   /** Whether that transaction, too, has been read to its end: the server had no more events. */
   readonly isWhole: boolean;
+  /** The time of the last event; undefined if there is none. */
+  readonly lastEvent?: Version | undefined;
 }
 
 /** Where a stream begins. */
@@ -32,6 +35,8 @@ export interface ChangeStreamOptions {
 /** Most events of one batch, and so of one Kafka transaction. */
 const BATCH_EVENTS = 4_000;
 const DOING = "reading the change stream";
+/** How long the server waits for an event in one look for it. */
+const LOOK_MS = 100;
 
 /**
  * Follows the database's change stream, which has no end. A cursor that the server has dropped (idle for too long, a new
@@ -45,6 +50,8 @@ export class ChangeStream {
   #cursor: RawCursor | null = null;
   #at: StreamStart | null;
   #withDocuments = true;
+  /** Whether the cursor was opened again because the server had dropped it, and has not read anything since. */
+  #isReopened = false;
 
   /** @param start null: from now on */
   constructor(db: Db, start: StreamStart | null, options: ChangeStreamOptions) {
@@ -68,7 +75,8 @@ export class ChangeStream {
       } catch (error) {
         await this.close();
         if (this.#withDocuments && isEventTooLarge(error)) this.#withDocuments = false;
-        else if (!isCursorLost(error)) throw error;
+        else if (this.#isReopened || !isCursorLost(error)) throw error;
+        else this.#isReopened = true;
       }
     }
   }
@@ -89,6 +97,7 @@ export class ChangeStream {
     const reply = isFirst
       ? await cursor.open(aggregateCommand(this.#at, this.#withDocuments, this.#options))
       : await cursor.more({ batchSize: BATCH_EVENTS, maxTimeMS: maxAwaitTimeMs });
+    if (!isFirst) this.#isReopened = false;
     const batch = streamBatch(reply, this.#at, isFirst);
     // A cursor ends after an invalidate event, and the next one starts after that event.
     const isDone = cursor.isAtEnd || (!this.#withDocuments && batch.events.length > 0);
@@ -97,6 +106,35 @@ export class ChangeStream {
       await this.close();
     }
     return batch;
+  }
+}
+
+/**
+ * Whether the database has an event at exactly this time. True also if the oplog no longer reaches back to it.
+ * @throws HeadraceError, classified
+ */
+export async function hasEventAt(db: Db, time: Version, signal: AbortSignal): Promise<boolean> {
+  // A stream that begins in the future would wait for it.
+  if ((await clusterTimes(db)).latest < time) return false;
+  const cursor = new RawCursor(db, "$cmd.aggregate", { signal, doing: "looking for the last event" });
+  try {
+    await cursor.open({
+      aggregate: 1,
+      pipeline: [{ $changeStream: { startAtOperationTime: versionTimestamp(time) } }, { $project: { clusterTime: 1 } }],
+      cursor: { batchSize: 0 },
+      readConcern: { level: "majority" },
+    });
+    for (;;) {
+      const { documents, resumeToken } = await cursor.more({ batchSize: 1, maxTimeMS: LOOK_MS });
+      const reached = tokenTime(resumeToken);
+      if (documents.length > 0) return reached === time;
+      if (reached > time) return false;
+    }
+  } catch (error) {
+    if (isStreamLost(error)) return true;
+    throw error;
+  } finally {
+    await cursor.close();
   }
 }
 
@@ -145,7 +183,6 @@ function streamBatch(
   before: StreamStart | null,
   isFirst: boolean,
 ): StreamBatch {
-  if (resumeToken === null) throw noToken();
   const events = documents.map(readStreamEvent);
   const clusterTime = timeAfter(resumeToken, before);
   let time = before?.clusterTime ?? 0n;
@@ -153,7 +190,8 @@ function streamBatch(
     if (version < time) throw timeFell();
     time = version;
   }
-  return { events, resumeToken, clusterTime, isWhole: events.length === 0 && !isFirst };
+  const isWhole = events.length === 0 && !isFirst;
+  return { events, resumeToken, clusterTime, isWhole, lastEvent: events.at(-1)?.version };
 }
 
 /**
@@ -165,21 +203,8 @@ function timeAfter(resumeToken: string, before: StreamStart | null): Version {
   return resumeToken === before.resumeToken ? before.clusterTime : tokenTime(resumeToken);
 }
 
-/** A token is hex: the byte 82, then the seconds and the increment of its time with four bytes each. */
-function tokenTime(resumeToken: string): Version {
-  const time = /^82([0-9A-F]{16})/i.exec(resumeToken)?.[1];
-  if (time === undefined) throw noToken();
-  return BigInt(`0x${time}`);
-}
-
 function timeFell(): HeadraceError {
   return new HeadraceError("STREAM_DISORDERED", {
     message: "MongoDB's change stream went back in time.",
-  });
-}
-
-function noToken(): HeadraceError {
-  return new HeadraceError("RESUME_TOKEN_UNREADABLE", {
-    message: "MongoDB's change stream gave no resume token that begins with a cluster time.",
   });
 }

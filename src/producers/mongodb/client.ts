@@ -1,6 +1,7 @@
-import { MongoClient, MongoParseError } from "mongodb";
+import { MongoAPIError, MongoClient, MongoParseError } from "mongodb";
 import type { Db, Document, Timestamp } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
+import { unreadableFile } from "../../runtime/tls-codes.ts";
 import type { Version } from "../../schemas/change-event.ts";
 import { timestampVersion } from "./cluster-time.ts";
 import { mongoError } from "./errors.ts";
@@ -20,12 +21,12 @@ const OLDEST_VERSION = 5;
  * @throws HeadraceError MONGODB_NOT_REPLICA_SET, MONGODB_TOO_OLD, MONGODB_URI_INVALID, or an error of the connection
  */
 export async function connectMongo({ uri, database }: MongoOptions): Promise<MongoClient> {
-  let client: MongoClient;
+  const client = newClient(uri);
   try {
-    client = new MongoClient(uri, { appName: "headrace", serverSelectionTimeoutMS: SELECTION_TIMEOUT_MS });
     await client.connect();
   } catch (error) {
-    if (error instanceof MongoParseError) throw invalidUri(error);
+    await client.close();
+    if (error instanceof MongoParseError || error instanceof MongoAPIError) throw invalidUri(uri, error);
     throw mongoError(error, "connecting");
   }
   try {
@@ -34,6 +35,14 @@ export async function connectMongo({ uri, database }: MongoOptions): Promise<Mon
   } catch (error) {
     await client.close();
     throw error;
+  }
+}
+
+function newClient(uri: string): MongoClient {
+  try {
+    return new MongoClient(uri, { appName: "headrace", serverSelectionTimeoutMS: SELECTION_TIMEOUT_MS });
+  } catch (error) {
+    throw unreadableFile(error) === null ? invalidUri(uri, error) : mongoError(error, "connecting");
   }
 }
 
@@ -113,11 +122,18 @@ function tooOld(version: string): HeadraceError {
   });
 }
 
-/** Leaves out the driver's message, which may quote the address and its password. */
-function invalidUri(error: MongoParseError): HeadraceError {
-  return new HeadraceError(
-    "MONGODB_URI_INVALID",
-    { message: "mongodb.uri is not a valid MongoDB connection string." },
-    error,
-  );
+/** Options whose values are or hold secrets. */
+const SECRET_OPTIONS = /[?&][^=&]*(?:password|token|properties)[^=&]*=([^&]*)/gi;
+
+/** Has no cause: the driver's errors may quote the address. Its message is shown if it has nothing of a secret. */
+function invalidUri(uri: string, error: unknown): HeadraceError {
+  const [, userinfo = ""] = /\/\/([^/?]*)@/.exec(uri) ?? [];
+  const secrets = [userinfo, ...Array.from(uri.matchAll(SECRET_OPTIONS), ([, value = ""]) => value)];
+  const parts = secrets.flatMap((secret) => secret.split(/[:,]/)).filter((part) => part !== "");
+  const reason = error instanceof Error ? error.message : "";
+  // The driver decodes what is percent-encoded.
+  const isShown = reason !== "" && !parts.some((part) => part.includes("%") || reason.includes(part));
+  return new HeadraceError("MONGODB_URI_INVALID", {
+    message: `mongodb.uri is not a valid MongoDB connection string${isShown ? `: ${reason}` : ""}.`,
+  });
 }

@@ -1,59 +1,86 @@
 import type { Db } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
-import { mongoError } from "./errors.ts";
+import type { Logger } from "../../runtime/logger.ts";
+import type { ClaimName } from "../../schemas/collection-names.ts";
+import type { LeftOut } from "../order/left-out.ts";
+import type { StreamEvent } from "../order/plan-images.ts";
+import { isOfView, mongoError } from "./errors.ts";
 
 /** The collections of a database that are replicated. */
 export interface ReplicatedCollections {
+  /** All that the database has, also others, but not MongoDB's own. */
+  readonly existing: readonly string[];
   readonly names: readonly string[];
   /** Those of `names` that do not exist now. */
   readonly missing: readonly string[];
-  /** If the whole database is replicated: the collections that cannot be. */
-  readonly leftOut: readonly { readonly name: string; readonly why: string }[];
+  /** Those that cannot be replicated, with the reason: of the whole database, or of the config's. */
+  readonly leftOut: ReadonlyMap<string, string>;
 }
 
 /**
  * Finds the collections to replicate.
  * @param wanted the collections of the config; null: all of the database
- * @param mayBeMissing whether a collection of the config need not exist, because it may have been dropped
- * @throws HeadraceError that names every collection that is missing or cannot be replicated
+ * @param claimName for the whole database: tells which names cannot be replicated
  */
 export async function findCollections(
   db: Db,
   wanted: readonly string[] | null,
-  mayBeMissing: (name: string) => boolean = () => false,
+  claimName: ClaimName,
 ): Promise<ReplicatedCollections> {
   const listed = await listCollections(db);
-  const capped = listed.filter(({ name, options }) => options?.capped === true && (wanted?.includes(name) ?? true));
-  if (capped.length > 0) throw cappedCollections(capped.map(({ name }) => name));
+  const existing = listed.map(({ name }) => name).filter((name) => !isInternal(name));
   const unfit = new Map(listed.flatMap((info) => unfitness(info) ?? []));
-  if (wanted === null) {
-    const names = listed.map(({ name }) => name).filter((name) => !unfit.has(name) && !isInternal(name));
-    return { names: names.toSorted(), missing: [], leftOut: [...unfit].map(([name, why]) => ({ name, why })) };
+  if (wanted !== null) {
+    const known = new Set(existing);
+    const leftOut = new Map([...unfit].filter(([name]) => wanted.includes(name)));
+    const names = wanted.filter((name) => !leftOut.has(name));
+    return { existing, names, missing: names.filter((name) => !known.has(name)), leftOut };
   }
-  const known = new Set(listed.map(({ name }) => name));
-  const missing = wanted.filter((name) => !known.has(name));
-  const unknown = missing.filter((name) => !mayBeMissing(name));
-  if (unknown.length > 0) throw unknownCollections(unknown, db.databaseName);
-  const refused = wanted.filter((name) => unfit.has(name));
-  if (refused.length > 0) throw unfitCollections(refused.map((name) => `${quoted(name)} is ${unfit.get(name)}`));
-  return { names: wanted, missing, leftOut: [] };
+  const names = existing.filter((name) => !unfit.has(name));
+  const claims = names.toSorted().map((name) => [name, claimName(name)] as const);
+  const refused = claims.filter((claim): claim is [string, string] => claim[1] !== null);
+  return {
+    existing,
+    names: claims.filter(([, why]) => why === null).map(([name]) => name),
+    missing: [],
+    leftOut: new Map([...unfit, ...refused]),
+  };
+}
+
+/** @throws HeadraceError COLLECTION_UNFIT for collections of the config that cannot be replicated */
+export function requireFit({ leftOut }: ReplicatedCollections, wanted: readonly string[] | null): void {
+  if (wanted === null || leftOut.size === 0) return;
+  const refusals = [...leftOut].map(([name, why]) => `${quoted(name)}: ${why}`);
+  throw new HeadraceError("COLLECTION_UNFIT", {
+    message: `These collections of the config cannot be replicated: ${refusals.join("; ")}.`,
+  });
 }
 
 /** The first and the last `_id` of a collection in MongoDB's order, as raw BSON documents. Empty if the collection is. */
 export async function readIdEnds(db: Db, collection: string): Promise<readonly Uint8Array[]> {
+  const options = { raw: true, projection: { _id: 1 }, limit: 1, ...NOT_A_VIEW };
   try {
     const ends = await Promise.all(
       ([1, -1] as const).map((direction) =>
         db
           .collection(collection)
-          .find({}, { raw: true, projection: { _id: 1 }, sort: { _id: direction }, limit: 1 })
+          .find({}, { ...options, sort: { _id: direction } })
           .toArray(),
       ),
     );
     return ends.flat() as unknown as Uint8Array[];
   } catch (error) {
-    throw mongoError(error, `reading the collection ${quoted(collection)}`);
+    const failure = mongoError(error, `reading the collection ${quoted(collection)}`);
+    if (isOfView(failure)) return [];
+    throw failure;
   }
+}
+
+/** With this option MongoDB refuses to read a view, which may have got a collection's name. It has no other effect. */
+export const NOT_A_VIEW = { allowPartialResults: true };
+
+export async function isCapped(db: Db, collection: string): Promise<boolean> {
+  return (await listCollections(db, collection)).some(({ options }) => options?.capped === true);
 }
 
 interface CollectionInfo {
@@ -62,17 +89,24 @@ interface CollectionInfo {
   readonly options?: { readonly capped?: boolean };
 }
 
-async function listCollections(db: Db): Promise<CollectionInfo[]> {
+async function listCollections(db: Db, name?: string): Promise<CollectionInfo[]> {
   try {
-    return await db.listCollections().toArray();
+    return await db.listCollections(name === undefined ? {} : { name }).toArray();
   } catch (error) {
     throw mongoError(error, "listing the collections");
   }
 }
 
-function unfitness({ name, type }: CollectionInfo): [[name: string, why: string]] | undefined {
-  if (type === "view") return [[name, "a view"]];
-  return type === "timeseries" ? [[name, "a time-series collection"]] : undefined;
+const VIEW = "it is a view";
+const TIME_SERIES = "it is a time-series collection";
+
+function unfitness({ name, type, options }: CollectionInfo): [[name: string, why: string]] | undefined {
+  if (type === "view") return [[name, VIEW]];
+  if (type === "timeseries") return [[name, TIME_SERIES]];
+  if (/^system\.(?!views$|buckets\.)/.test(name)) return [[name, "it is one of MongoDB's own collections"]];
+  return options?.capped === true && !isInternal(name)
+    ? [[name, "it is capped, and MongoDB cannot read it at a given cluster time"]]
+    : undefined;
 }
 
 /** @param wanted null: every collection of the database */
@@ -81,34 +115,95 @@ export function isReplicated(name: string, wanted: readonly string[] | null): bo
 }
 
 /**
- * MongoDB's own collections: `system.views`, `system.buckets.…`, and two kinds of temporary ones: `$out` writes into one
- * before it renames it; a rename from another database copies into one first (seen with MongoDB 6.0). Also valid as
+ * MongoDB's own collections: `system.views`, `system.buckets.…`, and three kinds of temporary ones, which are then
+ * renamed: of `$out`, of a rename from another database and of `convertToCapped` (seen with MongoDB 6.0). Also valid as
  * a `$regex`.
  */
-export const INTERNAL_NAME = /^(system\.|tmp\.agg_out\.|tmp\w{5}\.renameCollection$)/;
+export const INTERNAL_NAME = /^(system\.|tmp\.agg_out\.|tmp\w{5}\.(renameCollection$|convertToCapped\.))/;
 
 function isInternal(name: string): boolean {
   return INTERNAL_NAME.test(name);
 }
 
-function unknownCollections(names: readonly string[], database: string): HeadraceError {
-  return new HeadraceError("UNKNOWN_COLLECTION", {
-    message: `The database ${quoted(database)} has no collection ${names.map(quoted).join(", ")}.`,
-  });
-}
-
-function cappedCollections(names: readonly string[]): HeadraceError {
-  return new HeadraceError("COLLECTION_CAPPED", {
-    message: `Capped collections cannot be replicated, because MongoDB cannot read them at a given cluster time: ${names.map(quoted).join(", ")}.`,
-  });
-}
-
-function unfitCollections(refusals: readonly string[]): HeadraceError {
-  return new HeadraceError("COLLECTION_UNFIT", {
-    message: `These collections of the config cannot be replicated: ${refusals.join(", ")}.`,
-  });
-}
-
 function quoted(name: string): string {
   return JSON.stringify(name);
+}
+
+export interface CollectionWatchOptions {
+  /** Null: every collection of the database. */
+  readonly collections: readonly string[] | null;
+  readonly claimName: ClaimName;
+  readonly logger: Logger;
+  /** How often the database is looked at, ms: the change stream does not tell of new views. */
+  readonly lookEveryMs?: number;
+}
+
+/** Events of a batch, without the documents of collections that cannot be replicated. */
+export interface SiftedEvents {
+  readonly events: readonly StreamEvent[];
+  readonly leftOut: LeftOut;
+}
+
+const RENAMING: ReadonlySet<string> = new Set(["drop", "rename", "dropDatabase", "invalidate"]);
+
+/**
+ * Knows which collections cannot be replicated, also of those that are made while the stream is read. A collection gets
+ * another kind only after a drop or a rename, which the stream tells, so the database is not looked at for each batch.
+ */
+export class CollectionWatch {
+  readonly #db: Db;
+  readonly #options: CollectionWatchOptions;
+  readonly #warned = new Set<string>();
+  #fit: ReadonlySet<string> = new Set();
+  #leftOut: ReadonlyMap<string, string> = new Map();
+  #looksAt = 0;
+
+  constructor(db: Db, options: CollectionWatchOptions) {
+    this.#db = db;
+    this.#options = options;
+  }
+
+  /** Looks at the database. Logs one warning for each collection that is left out or missing. */
+  async look(): Promise<ReplicatedCollections> {
+    const { collections, claimName, lookEveryMs = 60_000 } = this.#options;
+    this.#looksAt = performance.now() + lookEveryMs;
+    const found = await findCollections(this.#db, collections, claimName);
+    this.#fit = new Set(found.names.filter((name) => !found.missing.includes(name)));
+    this.#leftOut = found.leftOut;
+    this.#warn([...found.leftOut], "collections cannot be replicated and are left out");
+    const missing = found.missing.map((name) => [name, "it does not exist"] as const);
+    this.#warn(missing, "collections of the config do not exist; waiting for them");
+    return found;
+  }
+
+  async sift(events: readonly StreamEvent[]): Promise<SiftedEvents> {
+    const before = this.#leftOut;
+    if (performance.now() >= this.#looksAt || events.some((event) => this.#isUnsettled(event))) await this.look();
+    const leftOut = this.#leftOut;
+    const ended = new Set([...before.keys(), ...leftOut.keys()].filter((name) => !this.#fit.has(name)));
+    const sifted = events.filter(({ operationType, collection }) => {
+      return RENAMING.has(operationType) || (!leftOut.has(collection) && !this.#isRefused(collection));
+    });
+    return { events: sifted, leftOut: { reasons: leftOut, ended } };
+  }
+
+  /** Whether an event may be the first since its collection has got another kind. Views and time series have no events. */
+  #isUnsettled({ operationType, collection }: StreamEvent): boolean {
+    if (RENAMING.has(operationType)) return true;
+    const why = this.#leftOut.get(collection);
+    return why === undefined ? !this.#fit.has(collection) : why === VIEW || why === TIME_SERIES;
+  }
+
+  /** Whether the name of a collection that no longer exists cannot be replicated. */
+  #isRefused(collection: string): boolean {
+    const { collections, claimName } = this.#options;
+    return collections === null && !this.#fit.has(collection) && claimName(collection) !== null;
+  }
+
+  #warn(reasons: readonly (readonly [name: string, why: string])[], message: string): void {
+    const fresh = reasons.filter(([name, why]) => !this.#warned.has(`${name}\0${why}`));
+    if (fresh.length === 0) return;
+    for (const [name, why] of fresh) this.#warned.add(`${name}\0${why}`);
+    this.#options.logger.warn({ collections: Object.fromEntries(fresh) }, message);
+  }
 }

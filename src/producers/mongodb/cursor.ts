@@ -1,14 +1,15 @@
 import type { ClientSession, Db, Document, RunCommandOptions, Timestamp } from "mongodb";
 import type { Version } from "../../schemas/change-event.ts";
 import { timestampVersion } from "./cluster-time.ts";
-import { mongoError } from "./errors.ts";
+import { NOT_A_VIEW, isCapped } from "./collections.ts";
+import { isOfView, isSnapshotGone, mongoError, refusedAt } from "./errors.ts";
 
 /** One batch of a cursor, with the fields that the driver's own cursors hide. */
 export interface CursorBatch {
   /** Raw BSON; views on the server's reply. */
   readonly documents: readonly Uint8Array[];
-  /** For a change stream: `_data` of the resume token after the batch. */
-  readonly resumeToken: string | null;
+  /** For a change stream: `_data` of the resume token after the batch; empty for other reads. */
+  readonly resumeToken: string;
   /** For a snapshot read: its cluster time; null if the collection does not exist. */
   readonly atClusterTime: Version | null;
   /** The node's time when it replied. */
@@ -63,6 +64,21 @@ export class RawCursor {
     return this.#run(command);
   }
 
+  /**
+   * Opens the cursor with a find. A view and a capped collection, which cannot be replicated, count as a collection that
+   * does not exist.
+   */
+  async find(command: Document): Promise<CursorBatch> {
+    try {
+      return await this.open({ ...command, ...NOT_A_VIEW });
+    } catch (error) {
+      const time = refusedAt(error);
+      const isUnfit = isOfView(error) || (isSnapshotGone(error) && (await isCapped(this.#db, this.#collection)));
+      if (time === null || !isUnfit) throw error;
+      return { documents: [], resumeToken: "", atClusterTime: null, operationTime: timestampVersion(time) };
+    }
+  }
+
   /** Reads the next batch; the cursor must not be at its end. @throws as `open` */
   more(options: MoreOptions = {}): Promise<CursorBatch> {
     return this.#run({ getMore: this.#id, collection: this.#collection, ...options });
@@ -94,7 +110,7 @@ export class RawCursor {
     this.#id = cursor.id;
     return {
       documents: cursor.firstBatch ?? cursor.nextBatch ?? [],
-      resumeToken: cursor.postBatchResumeToken?._data ?? null,
+      resumeToken: cursor.postBatchResumeToken?._data ?? "",
       atClusterTime: cursor.atClusterTime === undefined ? null : timestampVersion(cursor.atClusterTime),
       operationTime: timestampVersion(operationTime),
     };

@@ -10,6 +10,7 @@ import type { SplitEvents } from "../order/truncates.ts";
 import { ChangeStream } from "./change-stream.ts";
 import type { ChangeStreamOptions, StreamBatch } from "./change-stream.ts";
 import { clusterTimes } from "./client.ts";
+import type { CollectionWatch } from "./collections.ts";
 import { isSnapshotGone } from "./errors.ts";
 import { meaningOf } from "./event-meaning.ts";
 import type { OnDrop } from "./event-meaning.ts";
@@ -18,6 +19,7 @@ import type { ImageReaderOptions } from "./image-reader.ts";
 
 export interface ExactStreamOptions extends ChangeStreamOptions, ImageReaderOptions {
   readonly onDrop: OnDrop;
+  readonly watch: CollectionWatch;
 }
 
 /** A step with this many bytes is published before more documents are read. */
@@ -72,17 +74,29 @@ export class ExactStream implements Endless<StreamStep> {
 
   async *#stepsOf(batch: StreamBatch): AsyncGenerator<StreamStep, void, void> {
     const before = this.#before;
-    const split = splitTruncates(batch.events, (event) => meaningOf(event, this.#options));
-    if (before !== null && batch.events.length > 0) {
-      yield* exactSteps(this.#db, before, { ...batch, ...split }, this.#options);
+    const { events, leftOut } = await this.#options.watch.sift(batch.events);
+    const split = splitTruncates(events, (event) => meaningOf(event, this.#options));
+    if (before !== null && events.length > 0) {
+      for await (const step of exactSteps(this.#db, before, { ...batch, ...split }, this.#options)) {
+        yield { ...step, leftOut };
+      }
       return;
     }
-    const { resumeToken, clusterTime, isWhole } = batch;
-    yield { events: [], position: { resumeToken, clusterTime, isWhole, horizon: before?.horizon ?? 0n } };
+    yield { events: [], position: positionAfter(batch, before, before?.horizon ?? 0n), leftOut };
   }
 }
 
-type SplitBatch = Omit<StreamBatch, "events"> & SplitEvents;
+type BatchEnd = Omit<StreamBatch, "events">;
+
+function positionAfter(
+  { resumeToken, clusterTime, isWhole, lastEvent }: BatchEnd,
+  before: StreamPosition | null,
+  horizon: Version,
+): StreamPosition {
+  return { resumeToken, clusterTime, isWhole, lastEvent: lastEvent ?? before?.lastEvent, horizon };
+}
+
+type SplitBatch = BatchEnd & SplitEvents;
 
 async function* exactSteps(
   db: Db,
@@ -142,7 +156,6 @@ async function* steps(
       bytes += image.op === "t" ? 0 : (image.document?.byteLength ?? 0);
     }
   }
-  const { resumeToken, clusterTime, isWhole } = batch;
-  const horizon = at > clusterTime ? latest(at, before.horizon) : before.horizon;
-  yield { events, position: { resumeToken, clusterTime, isWhole, horizon } };
+  const horizon = at > batch.clusterTime ? latest(at, before.horizon) : before.horizon;
+  yield { events, position: positionAfter(batch, before, horizon) };
 }

@@ -81,13 +81,13 @@ async function find(db: Db, { collection, ids, notBefore, signal }: IdsQuery): P
     readConcern: { level: "snapshot", afterClusterTime: versionTimestamp(since) },
   });
   try {
-    let reply = await cursor.open(command(notBefore));
+    let reply = await cursor.find(command(notBefore));
     let version = reply.atClusterTime;
     if (version === null) {
       // The collection did not exist at some time before the reply. If a later read does not find it either, it did not
       // exist at the time of the reply.
       version = reply.operationTime;
-      reply = await cursor.open(command(version));
+      reply = await cursor.find(command(version));
       version = reply.atClusterTime ?? version;
     }
     return { documents: reply.documents, version, isComplete: cursor.isAtEnd };

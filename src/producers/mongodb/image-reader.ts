@@ -88,7 +88,7 @@ async function* find(
 ): AsyncGenerator<CursorBatch, void, void> {
   const cursor = new RawCursor(db, collection, { signal, doing: "reading changed documents" });
   try {
-    yield await cursor.open(command);
+    yield await cursor.find(command);
     while (!cursor.isAtEnd) yield await cursor.more({ batchSize: READ_KEYS });
   } finally {
     await cursor.close();

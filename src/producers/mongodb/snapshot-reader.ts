@@ -61,7 +61,7 @@ async function tryChunk(
   try {
     const scanEnd = filter === null ? null : await findScanEnd(cursor, collection, bound);
     const query = { bound, filter: filter ?? {}, limit, notBefore, max: scanEnd?.max ?? null };
-    const { documents: first, atClusterTime, operationTime } = await cursor.open(findCommand(collection, query));
+    const { documents: first, atClusterTime, operationTime } = await cursor.find(findCommand(collection, query));
     const version = atClusterTime ?? operationTime;
     const read = [...first];
     // A document of nearly 16 MB fills the reply. If it is the bound, which was read before, one more reply is needed.
@@ -95,7 +95,7 @@ async function findScanEnd(cursor: RawCursor, collection: string, bound: Documen
     limit: SCAN_END_DOCUMENTS,
     singleBatch: true,
   };
-  const { documents } = await cursor.open(command);
+  const { documents } = await cursor.find(command);
   if (documents.length < 2) return null;
   for (const [index, key] of documents.entries()) {
     const next = documents[index + 1];

@@ -1,15 +1,17 @@
 import type { Db } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { newSnapshot, versionToMs } from "../../schemas/change-event.ts";
-import type { Position, SnapshotState } from "../../schemas/change-event.ts";
+import { latest, newSnapshot, versionToMs } from "../../schemas/change-event.ts";
+import type { Position, SnapshotState, Version } from "../../schemas/change-event.ts";
+import type { ClaimName } from "../../schemas/collection-names.ts";
 import type { ReadAhead } from "../order/read-ahead.ts";
 import { SHORT_WAIT_MS } from "../order/sequence.ts";
 import { resnapshot } from "../order/timeline.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import type { ProducerObserver } from "../ports.ts";
 import { clusterIdentity, isSameCluster } from "./client.ts";
-import { findCollections, isReplicated } from "./collections.ts";
+import { isReplicated, requireFit } from "./collections.ts";
+import type { CollectionWatch, ReplicatedCollections } from "./collections.ts";
 import { isStreamLost, isTokenRefused } from "./errors.ts";
 import type { OnDrop } from "./event-meaning.ts";
 
@@ -28,6 +30,10 @@ export interface StartOptions {
   readonly snapshotMode: SnapshotMode;
   readonly onDrop: OnDrop;
   readonly onHistoryLost: OnHistoryLost;
+  /** Whether nobody can have applied records of the collection yet. Default: nobody has. */
+  readonly isNewTopic?: ((collection: string) => boolean) | undefined;
+  /** For a whole database. */
+  readonly claimName: ClaimName;
   readonly observer: Pick<ProducerObserver, "historyLost">;
   readonly logger: Logger;
 }
@@ -41,6 +47,9 @@ export interface SourceStart {
 export interface Opening {
   /** Opens the stream at a position; null: from now on. */
   readonly openStream: (start: StreamPosition | null) => ReadAhead<StreamStep>;
+  /** Whether the database has an event at exactly this time. True also if the oplog no longer reaches back to it. */
+  readonly hasEventAt: (time: Version) => Promise<boolean>;
+  readonly watch: CollectionWatch;
   /** Whether this process has still to begin its snapshots. */
   readonly isFirst: boolean;
 }
@@ -61,10 +70,12 @@ export async function startSource(
   if (from !== null && !isSameCluster(from.cluster, cluster)) throw otherCluster(from.cluster, cluster);
   const { stream, position, isLost } = await open(from, options, opening);
   try {
-    const known = (isLost && from !== null ? resnapshot(from, position) : from)?.snapshots ?? {};
-    const names = await findNames(db, known, options, opening);
-    const snapshots = snapshotsToMake(names, known, options, opening);
-    return { stream, position: { ...position, cluster, snapshots, signals: from?.signals ?? NO_SIGNALS } };
+    const known = (isLost && from !== null ? resnapshot(from, position) : from)?.snapshots ?? new Map();
+    const { names, leftOut } = await findNames(known, options, opening);
+    const snapshots = snapshotsToMake(names, known, options, { ...opening, clusterTime: position.clusterTime });
+    if (opening.isFirst) warnOfNoCopy(names, snapshots, options);
+    const signals = from?.signals ?? NO_SIGNALS;
+    return { stream, position: { ...position, cluster, snapshots, signals, leftOut } };
   } catch (error) {
     await stream.close();
     throw error;
@@ -83,30 +94,53 @@ interface Opened {
  * the events of that time are then read again, with the same content. If the oplog no longer reaches back to that time,
  * history is lost.
  */
-async function open(from: Position | null, options: StartOptions, { openStream }: Opening): Promise<Opened> {
+async function open(from: Position | null, options: StartOptions, opening: Opening): Promise<Opened> {
+  const { openStream } = opening;
   if (from === null) return { ...(await begin(openStream(null), false)), isLost: false };
   const { logger, snapshotMode, onHistoryLost, observer } = options;
   // Mode `only` does not read the stream. The next process that reads it finds out whether history is lost.
   const isRead = snapshotMode !== "only";
+  const resumed = isRead && (await isRestored(from, opening)) ? restored(from) : await resume(from, isRead, opening);
+  if (!(resumed instanceof HeadraceError)) {
+    const { failure, ...opened } = resumed;
+    if (failure !== undefined) logger.warn({ err: failure }, "resume token refused; resuming at its cluster time");
+    return { ...opened, isLost: false };
+  }
+  if (onHistoryLost === "fail") throw resumed;
+  const opened = await begin(openStream(null), isRead);
+  if (opened.position.clusterTime < latest(from.clusterTime, from.horizon)) {
+    await opened.stream.close();
+    throw clockBehind(from, opened.position);
+  }
+  logger.warn(
+    { err: resumed, lostFrom: timeOf(from), lostUntil: timeOf(opened.position) },
+    "changes are lost; copying all collections again",
+  );
+  observer.historyLost?.();
+  return { ...opened, isLost: true };
+}
+
+/** Every event that was published was in the oplog of a majority: only a restore can have removed it. */
+async function isRestored({ lastEvent }: Position, { hasEventAt }: Opening): Promise<boolean> {
+  return lastEvent !== undefined && !(await hasEventAt(lastEvent));
+}
+
+/** An error: history is lost. `failure`: MongoDB refused the token, but not the time. */
+async function resume(
+  from: Position,
+  isRead: boolean,
+  { openStream }: Opening,
+): Promise<(Omit<Opened, "isLost"> & { readonly failure: unknown }) | HeadraceError> {
   let failure: unknown;
   for (const start of from.resumeToken === null ? [from] : [from, { ...from, resumeToken: null }]) {
     try {
-      const opened = await begin(openStream(start), isRead);
-      if (failure !== undefined) logger.warn({ err: failure }, "resume token refused; resuming at its cluster time");
-      return { ...opened, isLost: false };
+      return { ...(await begin(openStream(start), isRead)), failure };
     } catch (error) {
       if (!isStreamLost(error) && !(start.resumeToken !== null && isTokenRefused(error))) throw error;
       failure = error;
     }
   }
-  if (onHistoryLost === "fail") throw historyLost(from, failure);
-  const opened = await begin(openStream(null), isRead);
-  logger.warn(
-    { err: failure, lostFrom: timeOf(from), lostUntil: timeOf(opened.position) },
-    "the oplog no longer reaches back to the position: changes are lost; copying all collections again",
-  );
-  observer.historyLost?.();
-  return { ...opened, isLost: true };
+  return historyLost(from, failure);
 }
 
 /** MongoDB opens a stream at any position. Only the read after the first, empty batch fails if it cannot resume there. */
@@ -122,22 +156,21 @@ async function begin(stream: ReadAhead<StreamStep>, isRead: boolean): Promise<Om
   }
 }
 
+/** The collections with a state, and those that are left out. One that is left out keeps its state until the stream has its end. */
 async function findNames(
-  db: Db,
   known: Position["snapshots"],
-  { collections, onDrop, logger }: StartOptions,
-  { isFirst }: Opening,
-): Promise<readonly string[]> {
-  const mayBeMissing = (name: string): boolean => onDrop === "apply" && known[name] !== undefined;
-  const { names, leftOut } = await findCollections(db, collections, mayBeMissing);
-  if (isFirst) {
-    for (const { name, why } of leftOut) logger.info({ collection: name }, `collection not replicated: it is ${why}`);
-  }
-  const dropped = Object.keys(known).filter(
-    (name) => isUnswept(known[name]) && isReplicated(name, collections) && !names.includes(name),
-  );
+  { collections, onDrop }: StartOptions,
+  { watch, isFirst }: Opening,
+): Promise<Pick<ReplicatedCollections, "names" | "leftOut">> {
+  const found = await watch.look();
+  if (isFirst) requireFit(found, collections);
+  const { names, missing, leftOut } = found;
+  const replicated = [...known.keys()].filter((name) => isReplicated(name, collections));
+  const isThere = (name: string): boolean => leftOut.has(name) || (names.includes(name) && !missing.includes(name));
+  const dropped = replicated.filter((name) => !isThere(name) && isUnswept(known.get(name)));
   if (dropped.length > 0 && onDrop === "fail") throw droppedUnseen(dropped);
-  return [...names, ...dropped];
+  const others = [...replicated.filter((name) => leftOut.has(name)), ...dropped];
+  return { names: [...names, ...others.filter((name) => !names.includes(name))], leftOut };
 }
 
 /** Whether a snapshot is running that ends with a truncate. If the collection was dropped without an event, the truncate empties its table. */
@@ -145,23 +178,41 @@ function isUnswept(state: SnapshotState | undefined): boolean {
   return state?.state === "running" && state.sweepBelow !== null;
 }
 
-/** A collection that is no longer replicated loses its state: if it comes back, it needs a new snapshot. */
+/**
+ * A collection that is no longer replicated loses its state: if it comes back, it needs a new snapshot. Unless its topic
+ * is new, the snapshot ends with a sweep: the table may have rows whose documents were deleted meanwhile.
+ */
 function snapshotsToMake(
   names: readonly string[],
   known: Position["snapshots"],
-  { snapshotMode }: StartOptions,
-  { isFirst }: Opening,
+  { snapshotMode, isNewTopic = () => true }: StartOptions,
+  { isFirst, clusterTime }: Pick<Opening, "isFirst"> & Pick<Position, "clusterTime">,
 ): Position["snapshots"] {
   const again = isFirst && (snapshotMode === "always" || snapshotMode === "only");
   const states = names.map((name): [string, SnapshotState | undefined] => {
-    const state = known[name];
-    const isDue = state === undefined ? snapshotMode !== "never" : again && state.state === "done";
-    return [name, isDue ? newSnapshot() : state];
+    const state = known.get(name);
+    if (state === undefined && snapshotMode !== "never")
+      return [name, newSnapshot(isNewTopic(name) ? null : clusterTime)];
+    return [name, again && state?.state === "done" ? newSnapshot(clusterTime) : state];
   });
-  return Object.fromEntries(states.filter((entry): entry is [string, SnapshotState] => entry[1] !== undefined));
+  return new Map(states.filter((entry): entry is [string, SnapshotState] => entry[1] !== undefined));
 }
 
-function timeOf({ clusterTime }: StreamPosition): string {
+/** Their topics exist, so their tables may have rows from a time when the collections were replicated. */
+function warnOfNoCopy(
+  names: readonly string[],
+  snapshots: Position["snapshots"],
+  { isNewTopic = () => true, logger }: StartOptions,
+): void {
+  const collections = names.filter((name) => !snapshots.has(name) && !isNewTopic(name));
+  if (collections.length === 0) return;
+  logger.warn(
+    { collections },
+    "snapshot.mode is never: these collections are not copied, so their tables have only changes since the stream began; headrace resync copies them",
+  );
+}
+
+function timeOf({ clusterTime }: Pick<StreamPosition, "clusterTime">): string {
   return new Date(versionToMs(clusterTime)).toISOString();
 }
 
@@ -174,6 +225,18 @@ function otherCluster(stored: string, found: string): HeadraceError {
 function historyLost(from: Position, cause: unknown): HeadraceError {
   const message = `The oplog no longer reaches back to ${timeOf(from)}, the time of the pipeline's position.`;
   return new HeadraceError("HISTORY_LOST", { message }, cause);
+}
+
+function restored({ lastEvent = 0n }: Position): HeadraceError {
+  return new HeadraceError("HISTORY_LOST", {
+    message: `MongoDB was restored from an older backup: its oplog does not have the pipeline's last change, of ${timeOf({ clusterTime: lastEvent })}.`,
+  });
+}
+
+function clockBehind(from: Position, stream: StreamPosition): HeadraceError {
+  return new HeadraceError("MONGODB_CLOCK_BEHIND", {
+    message: `MongoDB's cluster time is ${timeOf(stream)}, but the pipeline has published changes up to ${timeOf({ clusterTime: latest(from.clusterTime, from.horizon) })}.`,
+  });
 }
 
 function droppedUnseen(names: readonly string[]): HeadraceError {

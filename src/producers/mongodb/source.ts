@@ -7,7 +7,8 @@ import { SHORT_WAIT_MS, oneSequence } from "../order/sequence.ts";
 import type { SequenceOptions } from "../order/sequence.ts";
 import type { StreamPosition, StreamStep } from "../order/timeline.ts";
 import type { ChangeSource, OpenSignals, SignalLog, SourceBatch } from "../ports.ts";
-import { findCollections, isReplicated } from "./collections.ts";
+import { hasEventAt } from "./change-stream.ts";
+import { CollectionWatch, isReplicated } from "./collections.ts";
 import { keyOf } from "./document-key.ts";
 import { ExactStream } from "./exact-stream.ts";
 import { readChunk } from "./snapshot-reader.ts";
@@ -19,22 +20,25 @@ export interface MongoSourceOptions extends StartOptions {
   readonly chunkDocuments: number;
   /** The source ends when the stream has passed this time and all snapshots and signals are done. Default: never. */
   readonly until?: Version | undefined;
+  readonly lookEveryMs?: number;
   readonly signals: SignalLog;
 }
 
 const HELD_BYTES = 8 * 1024 * 1024;
-const REMEMBERED_KEYS = 100_000;
+const REMEMBERED_BYTES = 16 * 1024 * 1024;
 
 /** The change stream and the snapshots of a database, and the documents that signals ask for, as one sequence. */
 export class MongoSource implements ChangeSource {
   readonly #db: Db;
   readonly #options: MongoSourceOptions;
+  readonly #watch: CollectionWatch;
   /** Whether the stored position includes the snapshots that this process begins. */
   #hasBegun = false;
 
   constructor(db: Db, options: MongoSourceOptions) {
     this.#db = db;
     this.#options = options;
+    this.#watch = new CollectionWatch(db, options);
   }
 
   /** @throws HeadraceError; POSITION_OF_OTHER_CLUSTER, HISTORY_LOST and those of the collections are fatal */
@@ -46,10 +50,17 @@ export class MongoSource implements ChangeSource {
     let stream: ReadAhead<StreamStep> | undefined;
     let signals: OpenSignals | undefined;
     try {
-      const start = await startSource(this.#db, from, this.#options, { openStream, isFirst: !this.#hasBegun });
+      for (const name of from?.snapshots.keys() ?? []) this.#options.claimName(name);
+      const opening = {
+        openStream,
+        hasEventAt: (time: Version) => hasEventAt(this.#db, time, ended),
+        watch: this.#watch,
+        isFirst: !this.#hasBegun,
+      };
+      const start = await startSource(this.#db, from, this.#options, opening);
       ({ stream } = start);
       signals = await this.#options.signals.open(start.position.signals.offset);
-      const position = withSignals(start.position, signals);
+      const { position } = start;
       yield { events: [], position };
       this.#hasBegun = true;
       yield* oneSequence(position, { stream, chunks, signals }, this.#sequenceOptions());
@@ -63,7 +74,10 @@ export class MongoSource implements ChangeSource {
 
   #openStream(start: StreamPosition | null, signal: AbortSignal): ReadAhead<StreamStep> {
     const { collections, onDrop } = this.#options;
-    return new ReadAhead(new ExactStream(this.#db, start, { collections, onDrop, keyOf, signal }), SHORT_WAIT_MS);
+    return new ReadAhead(
+      new ExactStream(this.#db, start, { collections, onDrop, watch: this.#watch, keyOf, signal }),
+      SHORT_WAIT_MS,
+    );
   }
 
   #chunkReader(signal: AbortSignal): ChunkReader {
@@ -82,20 +96,15 @@ export class MongoSource implements ChangeSource {
       // Two reads are held: while one is published, the stream reaches the time of the other.
       heldDocuments: chunkDocuments,
       heldBytes: HELD_BYTES,
-      rememberedKeys: REMEMBERED_KEYS,
+      rememberedBytes: REMEMBERED_BYTES,
       hasStream: snapshotMode !== "only",
       findsCollections: collections === null && snapshotMode !== "never",
       until: until ?? null,
       isReplicated: async (collection) => {
-        const { leftOut } = await findCollections(this.#db, collections, () => true);
-        return isReplicated(collection, collections) && !leftOut.some(({ name }) => name === collection);
+        const { leftOut } = await this.#watch.look();
+        return isReplicated(collection, collections) && !leftOut.has(collection);
       },
       logger,
     };
   }
-}
-
-/** If signals were lost, the current signal is lost too, so its progress is dropped. */
-function withSignals(position: Position, { start }: OpenSignals): Position {
-  return position.signals.offset === start ? position : { ...position, signals: { offset: start, after: null } };
 }

@@ -167,7 +167,7 @@ async function beginSignal(
   if (signal === null) return takeSignal(timeline, logged);
   const { type, collection } = signal;
   const fields = { signal: type, collection, offset: String(offset) };
-  if (timeline.position.snapshots[collection] === undefined && !(await isReplicated(collection))) {
+  if (!timeline.position.snapshots.has(collection) && !(await isReplicated(collection))) {
     logger.error(fields, "signal skipped: its collection is not replicated");
     return passSignal(timeline, offset);
   }

@@ -23,17 +23,22 @@ import type { ChangeEvent, Position, SnapshotState, Version } from "../../schema
 import type { LoggedSignal, SourceBatch } from "../ports.ts";
 import { bytesOf, documentsIn } from "./chunk-reader.ts";
 import type { Chunk, ChunkRequest, Selection } from "./chunk-reader.ts";
+import { forgetEnded, withoutUnknown } from "./left-out.ts";
+import type { LeftOut } from "./left-out.ts";
 import type { KeyOf } from "./plan-images.ts";
-import { countKeys, eventsOf, forget, giveUp, remember } from "./remembered-keys.ts";
+import { eventsOf, forget, giveUp, remember, rememberedBytes } from "./remembered-keys.ts";
 import type { ChunksInWork } from "./remembered-keys.ts";
+import { withEndMarked } from "./snapshot-marks.ts";
 
 /** Some events of the change stream, and the stream's part of the position after them. */
 export interface StreamStep {
   readonly events: readonly ChangeEvent[];
   readonly position: StreamPosition;
+  /** Undefined: as before. */
+  readonly leftOut?: LeftOut | undefined;
 }
 
-export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "isWhole" | "horizon">;
+export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "isWhole" | "lastEvent" | "horizon">;
 
 export interface TimelineOptions {
   readonly keyOf: KeyOf;
@@ -41,8 +46,8 @@ export interface TimelineOptions {
   readonly heldDocuments: number;
   /** No chunk is requested while more bytes than this are held. */
   readonly heldBytes: number;
-  /** Most keys that are remembered. The last step's keys may exceed it. */
-  readonly rememberedKeys: number;
+  /** Most bytes of the keys that are remembered. The last step's keys may exceed it. */
+  readonly rememberedBytes: number;
   /** False: there is no stream, and chunks are published at once. The horizon then tells a later stream what is published. */
   readonly hasStream: boolean;
   /** Whether a collection of the stream that the position does not have gets a snapshot. */
@@ -71,13 +76,13 @@ export function startTimeline(position: Position): Timeline {
  * truncate below the stream's start, which deletes the rows whose documents it has not found.
  */
 export function resnapshot(position: Position, stream: StreamPosition): Position {
-  const restarted = Object.keys(position.snapshots).map((name) => [name, newSnapshot(stream.clusterTime)] as const);
-  return { ...position, ...stream, snapshots: Object.fromEntries(restarted) };
+  const restarted = [...position.snapshots.keys()].map((name) => [name, newSnapshot(stream.clusterTime)] as const);
+  return { ...position, ...stream, snapshots: new Map(restarted) };
 }
 
 /** Whether a snapshot or a selection is not done yet. */
 export function isSnapshotting({ position, selection }: Timeline): boolean {
-  return selection !== null || Object.values(position.snapshots).some(({ state }) => state === "running");
+  return selection !== null || [...position.snapshots.values()].some(({ state }) => state === "running");
 }
 
 /** The chunk to read next. Null: there is none, or it has to wait. `ask` records that it is being read. */
@@ -110,15 +115,17 @@ export function receive(timeline: Timeline, chunks: readonly Chunk[]): Timeline 
 
 /** Publishes the stream's next step. Each truncate in it restarts the snapshot of its collection. */
 export function passStep(timeline: Timeline, step: StreamStep, options: TimelineOptions): Published {
+  const events = withoutUnknown(step.events, timeline.position, step.leftOut);
   const position = { ...timeline.position, ...step.position };
-  const truncated = new Map(step.events.filter(({ op }) => op === "t").map((t) => [t.collection, t.version]));
+  const truncated = new Map(events.filter(({ op }) => op === "t").map((t) => [t.collection, t.version]));
   const restarted = restart({ ...timeline, position }, truncated, () => newSnapshot());
-  const found = options.findsCollections ? beginFound(restarted, step) : restarted;
-  const passed = remember(found, step.events, options.keyOf);
-  const isTooMuch = countKeys(passed) > options.rememberedKeys && !isReady(passed, options);
+  const found = options.findsCollections ? beginFound(restarted, events) : restarted;
+  const ended = { ...found, position: forgetEnded(found.position, truncated, step.leftOut) };
+  const passed = remember(ended, events, options.keyOf);
+  const isTooMuch = rememberedBytes(passed) > options.rememberedBytes && !isReady(passed, options);
   return {
     timeline: isTooMuch ? giveUp(passed) : passed,
-    batch: { events: step.events, position: passed.position },
+    batch: { events, position: passed.position },
   };
 }
 
@@ -139,8 +146,9 @@ export function takeChunk(timeline: Timeline, options: TimelineOptions, most = 1
     ...positionAfter(timeline.position, last),
     horizon: options.hasStream ? horizon : latest(horizon, last.version),
   };
-  const events: ChangeEvent[] = chunks.flatMap((chunk) => eventsOf(chunk, timeline.remembered, options.keyOf));
-  const sweepBelow = sweepOf(timeline.position.snapshots[last.collection]);
+  const read = chunks.flatMap((chunk) => eventsOf(chunk, timeline.remembered, options.keyOf));
+  const events: ChangeEvent[] = [...withEndMarked(read, last, position)];
+  const sweepBelow = sweepAfter(timeline.position.snapshots.get(last.collection), last.version);
   if (last.isLast && last.selection === null && sweepBelow !== null) {
     events.push({ op: "t", collection: last.collection, version: sweepBelow });
   }
@@ -196,7 +204,7 @@ function published(timeline: Timeline, events: readonly ChangeEvent[] = []): Pub
 
 /** Whether a chunk must be published before the stream's next step, because too many keys are remembered for it. */
 export function isPressing(timeline: Timeline, options: TimelineOptions): boolean {
-  return countKeys(timeline) > options.rememberedKeys && isReady(timeline, options);
+  return rememberedBytes(timeline) > options.rememberedBytes && isReady(timeline, options);
 }
 
 /**
@@ -213,6 +221,15 @@ function sweepOf(state: SnapshotState | undefined): Version | null {
   return state?.state === "running" ? state.sweepBelow : null;
 }
 
+/**
+ * The version below which the snapshot sweeps, after a chunk of version `version`. Every document that exists gets the
+ * version of the first chunk or a later one. The stream may have been far behind that: in snapshot mode `only` it stands.
+ */
+function sweepAfter(state: SnapshotState | undefined, version: Version): Version | null {
+  if (state?.state !== "running" || state.sweepBelow === null) return null;
+  return state.after === null ? latest(state.sweepBelow, version) : state.sweepBelow;
+}
+
 /** Below the horizon, Kafka may have keys as of up to the horizon. A chunk would have to wait until the stream is there. */
 function isResolving({ clusterTime, horizon }: Position): boolean {
   return clusterTime < horizon;
@@ -224,7 +241,7 @@ type Cursor = Pick<ChunkRequest, "collection" | "selection" | "after">;
 function cursorOf({ position, selection, held }: Timeline): Cursor | null {
   const cursors: Cursor[] =
     selection === null ? [] : [{ collection: selection.signal.collection, selection, after: position.signals.after }];
-  for (const [collection, state] of Object.entries(position.snapshots)) {
+  for (const [collection, state] of position.snapshots) {
     if (state.state === "running") cursors.push({ collection, selection: null, after: state.after });
   }
   for (const cursor of cursors) {
@@ -243,9 +260,9 @@ function positionAfter(position: Position, { collection, selection, version, aft
     const { offset } = selection;
     return { ...position, signals: isLast ? { offset: offset + 1n, after: null } : { offset, after } };
   }
-  const sweepBelow = sweepOf(position.snapshots[collection]);
+  const sweepBelow = sweepAfter(position.snapshots.get(collection), version);
   const state: SnapshotState = isLast ? { state: "done", at: version } : { state: "running", after, sweepBelow };
-  return { ...position, snapshots: { ...position.snapshots, [collection]: state } };
+  return { ...position, snapshots: new Map([...position.snapshots, [collection, state]]) };
 }
 
 /**
@@ -259,10 +276,10 @@ function restart(
 ): Timeline {
   if (since.size === 0) return timeline;
   const { position, held, asked } = timeline;
-  const restarted = [...since.keys()].map((name) => [name, snapshotOf(position.snapshots[name])] as const);
+  const restarted = [...since.keys()].map((name) => [name, snapshotOf(position.snapshots.get(name))] as const);
   return {
     ...timeline,
-    position: { ...position, snapshots: { ...position.snapshots, ...Object.fromEntries(restarted) } },
+    position: { ...position, snapshots: new Map([...position.snapshots, ...restarted]) },
     held: held.filter(({ collection }) => !since.has(collection)),
     asked: asked && { ...asked, notBefore: latest(asked.notBefore, since.get(asked.collection) ?? 0n) },
   };
@@ -272,12 +289,11 @@ function restart(
  * Begins snapshots of collections that the position does not have: a collection may have held documents before its
  * first event, and those have no events.
  */
-function beginFound(timeline: Timeline, { events }: StreamStep): Timeline {
+function beginFound(timeline: Timeline, events: readonly ChangeEvent[]): Timeline {
   const { position } = timeline;
-  const known = new Set(Object.keys(position.snapshots));
-  const found = new Set(events.map(({ collection }) => collection).filter((name) => !known.has(name)));
+  const found = new Set(events.map(({ collection }) => collection).filter((name) => !position.snapshots.has(name)));
   if (found.size === 0) return timeline;
   const begun = [...found].map((name) => [name, newSnapshot()] as const);
-  const snapshots = { ...position.snapshots, ...Object.fromEntries(begun) };
+  const snapshots = new Map([...position.snapshots, ...begun]);
   return { ...timeline, position: { ...position, snapshots } };
 }

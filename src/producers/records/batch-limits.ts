@@ -1,15 +1,20 @@
-import { batchBytes, batchRecords } from "./batch-records.ts";
+import { batchBytes, batchRecords, recordBytes } from "./batch-records.ts";
 import type { TopicRecord } from "./batch-records.ts";
+
+/** Larger than the records of any batch. */
+const LARGEST_TRANSACTION_BYTES = 128 * 1024 * 1024;
 
 /**
  * The sizes that Kafka accepts: the limits in the topics' configurations, and those learned from requests that brokers
- * have refused, because a broker may have a lower limit. All sizes are in bytes before compression.
+ * have refused, because a broker may have a lower limit; and the size of a transaction that Kafka takes in time. All
+ * sizes are in bytes before compression.
  */
 export class BatchLimits {
   readonly #ofRecord = new Map<string, number>();
   readonly #ofBatch = new Map<string, number>();
   /** Whether each partition gets a request of its own. The response to a refused one does not say which batch it means. */
   #isSearching = false;
+  #ofTransaction = Infinity;
 
   /** @param maxMessageBytes the topic's `max.message.bytes` */
   set(topic: string, maxMessageBytes: number): void {
@@ -20,6 +25,36 @@ export class BatchLimits {
   /** Most bytes of a batch with a single record. */
   of(topic: string): number {
     return this.#ofRecord.get(topic) ?? Infinity;
+  }
+
+  /** Cuts records into transactions. They keep their order. */
+  *transactions(records: readonly TopicRecord[]): Generator<readonly TopicRecord[]> {
+    let part: TopicRecord[] = [];
+    let bytes = 0;
+    for (const record of this.#ofTransaction === Infinity ? [] : records) {
+      const own = recordBytes(record);
+      if (part.length > 0 && bytes + own > this.#ofTransaction) {
+        yield part;
+        part = [];
+        bytes = 0;
+      }
+      part.push(record);
+      bytes += own;
+    }
+    yield this.#ofTransaction === Infinity ? records : part;
+  }
+
+  /**
+   * Learns from a transaction that Kafka did not take in time: the next ones have half of its size.
+   * @returns the most bytes of a transaction from now on
+   */
+  tookTooLong(records: readonly TopicRecord[]): number {
+    return (this.#ofTransaction = batchBytes(records) / 2);
+  }
+
+  /** Learns from a transaction that Kafka took quickly: if they were made smaller, the next ones are twice as large. */
+  tookShort(): void {
+    this.#ofTransaction = this.#ofTransaction > LARGEST_TRANSACTION_BYTES ? Infinity : this.#ofTransaction * 2;
   }
 
   /** Cuts records into requests. The records of a partition keep their order. */

@@ -5,7 +5,7 @@ import { collectionIdType } from "../../schemas/keys/id-type.ts";
 import type { CollectionOrigin } from "../../schemas/mapping/collection-schema.ts";
 import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
 import type { CollectionMapping, IdType, NulCharacters } from "../../schemas/mapping/mapping.ts";
-import { registeredIdType } from "../../schemas/registry/registry.ts";
+import { registeredDefinitions, registeredIdType } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { topicOf } from "../../schemas/topics.ts";
 
@@ -61,7 +61,7 @@ export class CollectionEncoders {
     first: readonly Uint8Array[],
   ): Promise<IdType | undefined> {
     const { registry, idEnds } = this.#options;
-    return collectionIdType({
+    return collectionIdType(collection, {
       declared,
       registered: () => registeredIdType(registry, this.#origin(collection).topic),
       found: async () => idTypeOfDocuments(await idEnds(collection)) ?? idTypeOfDocuments(first),
@@ -70,10 +70,12 @@ export class CollectionEncoders {
 
   async #make(mapping: CollectionMapping, idType: IdType): Promise<EventEncoder> {
     const { registry, headraceVersion, nulCharacters } = this.#options;
-    const schema = collectionSchema(mapping, idType, this.#origin(mapping.collection));
+    const origin = this.#origin(mapping.collection);
+    const schema = collectionSchema(mapping, idType, origin, await registeredDefinitions(registry, origin.topic));
     const key = await registry.register(schema.keySubject, schema.keySchema);
+    const truncateKey = await registry.register(schema.keySubject, schema.truncateKeySchema);
     const value = await registry.register(schema.valueSubject, schema.valueSchema);
-    return createEventEncoder({ schema, schemaIds: { key, value }, headraceVersion, nulCharacters });
+    return createEventEncoder({ schema, schemaIds: { key, truncateKey, value }, headraceVersion, nulCharacters });
   }
 
   #origin(collection: string): CollectionOrigin {

@@ -1,15 +1,16 @@
 import { errorKind, HeadraceError } from "../../errors/error.ts";
-import type { Logger } from "../../runtime/logger.ts";
 import type { ChangeEvent, DocumentEvent } from "../../schemas/change-event.ts";
 import { deadLetterHeaders, failureInfo, KEY_HEADER } from "../../schemas/dead-letter.ts";
 import type { EventEncoder } from "../../schemas/encoding/event-encoder.ts";
 import { canonicalKey } from "../../schemas/keys/document-key.ts";
+import { unusableIdText } from "../../schemas/keys/unusable-id.ts";
 import { deadLetterTopic, partitionOf } from "../../schemas/topics.ts";
 import type { CollectionTopic, ProducerObserver, TopicCatalog } from "../ports.ts";
 import type { BatchLimits } from "./batch-limits.ts";
 import { batchBytes } from "./batch-records.ts";
 import type { TopicRecord } from "./batch-records.ts";
 import type { CollectionEncoders } from "./collection-encoders.ts";
+import type { EncodingFailures } from "./encoding-failures.ts";
 
 export interface EventRecordsOptions {
   /** The pipeline's name. */
@@ -17,8 +18,8 @@ export interface EventRecordsOptions {
   readonly topics: TopicCatalog;
   readonly limits: BatchLimits;
   readonly encoders: CollectionEncoders;
+  readonly failures: EncodingFailures;
   readonly observer: ProducerObserver;
-  readonly logger: Logger;
 }
 
 /** Errors of keys that cannot be published: a delete of such a key has nothing to delete. */
@@ -33,10 +34,10 @@ export class EventRecords {
     this.#options = options;
   }
 
-  /** @throws HeadraceError, not poison */
+  /** @throws HeadraceError, not poison; DEAD_LETTER_WINDOW if too many documents fail */
   async make(events: readonly ChangeEvent[]): Promise<readonly TopicRecord[]> {
     const records: TopicRecord[] = [];
-    const failures = new Map<string, number>();
+    const failures = this.#options.failures.begin();
     if (events.some((event) => event.op !== "t" && event.deadLetter !== undefined)) {
       await this.#options.topics.refreshLimits();
     }
@@ -44,21 +45,14 @@ export class EventRecords {
       try {
         const target = this.#targets.get(event.collection) ?? (await this.#target(event));
         if (target !== undefined) this.#addRecords(records, event, target);
+        failures.succeeded();
       } catch (error) {
         if (event.op === "t" || errorKind(error) !== "poison") throw error;
-        const { code } = error as HeadraceError;
-        if (event.op === "d" && KEY_ERRORS.has(code)) continue;
-        records.push(await this.#deadLetter(event, error as HeadraceError));
-        this.#options.observer.deadLetter?.(event.collection, code);
-        const failure = `${event.collection}: ${code}`;
-        failures.set(failure, (failures.get(failure) ?? 0) + 1);
+        const failure = error as HeadraceError;
+        if (event.op === "d" && KEY_ERRORS.has(failure.code)) continue;
+        failures.deadLetter(event, failure);
+        records.push(await this.#deadLetter(event, failure));
       }
-    }
-    if (failures.size > 0) {
-      this.#options.logger.warn(
-        { failures: Object.fromEntries(failures) },
-        "documents could not be encoded; their keys went to the dead letter topic",
-      );
     }
     return records;
   }
@@ -99,6 +93,7 @@ export class EventRecords {
     const { name, topics } = this.#options;
     const { topic } = await topics.topicOf(event.collection);
     const key = this.#encodedKey(event);
+    const keyText = key === null ? canonicalKeyText(event) : null;
     const headers = deadLetterHeaders({
       ...failureInfo(error),
       topic,
@@ -108,9 +103,10 @@ export class EventRecords {
       attempts: (event.deadLetter?.attempts ?? 0) + 1,
       version: event.version,
       firstOffset: event.deadLetter?.offset ?? null,
+      topicId: topics.deadLetterTopicId,
+      unusableId: key === null && keyText === null ? unusableIdText(event.documentKey) : null,
       failedAt: new Date(),
     });
-    const keyText = key === null ? canonicalKeyText(event) : null;
     return {
       topic: deadLetterTopic(name),
       partition: 0,

@@ -4,7 +4,7 @@ import { avroTypeName } from "../formats/avro-type.ts";
 import { appendHex } from "../formats/value-text.ts";
 import type { ColumnType } from "../mapping/column-type.ts";
 import type { CellWriter } from "./cells.ts";
-import { appendTime } from "./time-text.ts";
+import { appendDay, appendTime } from "./time-text.ts";
 
 /** Reads a value and writes it as a column's cell. Throws a TypeError if the bytes are not such a value. */
 export type WriteCell = (reader: AvroReader, cells: CellWriter) => void;
@@ -64,6 +64,8 @@ function scalarText(branch: Type, column: ColumnType): WriteText {
       };
     case "bytes":
       return (reader, cells) => appendBytea(cells, reader, String.raw`\x`);
+    case "int":
+      return dayText(column);
     case "long":
       return longText(column);
     case "double":
@@ -118,6 +120,15 @@ function appendElement(cells: CellWriter, reader: AvroReader, writeText: WriteTe
     writeText(reader, cells);
     cells.appendByte(QUOTE);
   }
+}
+
+/** Only dates are ints. */
+function dayText({ base }: ColumnType): WriteText {
+  if (base !== "date") throw new TypeError(`a column of type ${base} cannot have the type int`);
+  return (reader, cells) => {
+    reader.readLong();
+    appendDay(cells, reader.number);
+  };
 }
 
 function longText({ base }: ColumnType): WriteText {

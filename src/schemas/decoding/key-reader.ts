@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import type { types } from "avsc";
+import type { Type, types } from "avsc";
 import { z } from "zod";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
@@ -11,10 +11,10 @@ import type { RegisteredSchema } from "../registry/registry.ts";
 export interface KeyReader {
   readonly idType: IdType;
   /**
-   * Returns the canonical key as text (`Change.key`).
+   * Returns the canonical key as text (`Change.key`); null for the key of a truncate.
    * @throws TypeError if the bytes are not such a key
    */
-  readonly readKey: (reader: AvroReader) => string;
+  readonly readKey: (reader: AvroReader) => string | null;
 }
 
 /** The property `headrace.idType` of a schema. */
@@ -30,6 +30,7 @@ export function keyReader({ definition, type }: RegisteredSchema): KeyReader {
   const idType = keyDefinition.parse(definition)["headrace.idType"];
   const avroName = idAvroTypeName(idType);
   const [id] = (type as types.RecordType).fields;
+  if (id !== undefined && isNullable(id.type, avroName)) return { idType, readKey: readNullKey };
   if (id === undefined || avroTypeName(id.type) !== avroName)
     throw new TypeError("`_id` has another type than headrace.idType");
   const readId = avroName === "long" ? readLongText : readText;
@@ -41,6 +42,19 @@ export function keyReader({ definition, type }: RegisteredSchema): KeyReader {
       return text;
     },
   };
+}
+
+/** A truncate's key: `truncateKeyDefinition`. */
+function isNullable(type: Type, avroName: string): boolean {
+  if (avroTypeName(type) !== "union") return false;
+  const names = (type as types.UnwrappedUnionType).types.map(avroTypeName);
+  return names.length === 2 && names[0] === "null" && names[1] === avroName;
+}
+
+function readNullKey(reader: AvroReader): null {
+  if (reader.readBranch(2) !== 0) throw new TypeError("the key of a truncate has an _id");
+  reader.end();
+  return null;
 }
 
 function readLongText(reader: AvroReader): string {

@@ -1,9 +1,10 @@
 import type { Type } from "avsc";
 import { HeadraceError } from "../../errors/error.ts";
 import { AvroReader } from "../formats/avro-reader.ts";
+import type { IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../registry/registry.ts";
 import type { Change } from "../row-schema.ts";
-import { HEADER_BYTES, TRUNCATE_KEY } from "../topics.ts";
+import { HEADER_BYTES, OLD_TRUNCATE_KEY } from "../topics.ts";
 import { CellWriter } from "./cells.ts";
 import { type EnvelopeReader, envelopeReader } from "./envelope-reader.ts";
 import { type KeyReader, keyReader } from "./key-reader.ts";
@@ -22,7 +23,7 @@ export function decodeRecord(
   if (value === null) return null;
   if (key === null) throw keyUndecodable("it is null");
   const valueId = schemaId(value, undecodable);
-  const keyId = key.equals(TRUNCATE_KEY) ? undefined : schemaId(key, keyUndecodable);
+  const keyId = key.equals(OLD_TRUNCATE_KEY) ? undefined : schemaId(key, keyUndecodable);
   const valueSchema = registry.cached(valueId);
   const keySchema = keyId === undefined ? undefined : registry.cached(keyId);
   if (valueSchema !== undefined && keySchema?.id === keyId) return decode(keySchema, key, valueSchema, value);
@@ -45,7 +46,7 @@ const envelopeReaders = new WeakMap<Type, EnvelopeReader>();
 const avro = new AvroReader();
 const cells = new CellWriter();
 
-/** @param keySchema undefined for the key of a truncate event */
+/** @param keySchema undefined for `OLD_TRUNCATE_KEY` */
 function decode(
   keySchema: RegisteredSchema | undefined,
   key: Buffer,
@@ -54,16 +55,21 @@ function decode(
 ): Change {
   const { rowSchema, readEnvelope } = remembered(envelopeReaders, valueSchema, envelopeReader, undecodable);
   const { op, version, id } = reading(value, undecodable, () => readEnvelope(avro, cells));
-  if ((op === "t") !== (keySchema === undefined))
-    throw undecodable("its key and its op do not match: op t has the key headrace.truncate, no other op has it");
   if ((op === "t" || op === "d") !== (id === undefined))
     throw undecodable("after must be null for op t and d, and only for those");
-  if (keySchema === undefined) return { op, rowSchema, key: "", version, cells: null };
-  const { idType, readKey } = remembered(keyReaders, keySchema, keyReader, keyUndecodable);
-  if (idType !== rowSchema.idType) throw undecodable("key and value have different _id types");
-  const text = reading(key, keyUndecodable, () => readKey(avro));
+  const text = keySchema === undefined ? null : keyText(keySchema, key, rowSchema.idType);
+  if ((op === "t") !== (text === null))
+    throw undecodable("its key and its op do not match: op t has a key without an _id, no other op has it");
+  if (text === null) return { op, rowSchema, key: "", version, cells: null };
   if (id !== undefined && !areEqual(key, value, id)) throw undecodable("key and value have different _ids");
   return { op, rowSchema, key: text, version, cells: id === undefined ? null : cells.takeRow() };
+}
+
+/** Null for the key of a truncate. */
+function keyText(keySchema: RegisteredSchema, key: Buffer, valueIdType: IdType): string | null {
+  const { idType, readKey } = remembered(keyReaders, keySchema, keyReader, keyUndecodable);
+  if (idType !== valueIdType) throw undecodable("key and value have different _id types");
+  return reading(key, keyUndecodable, () => readKey(avro));
 }
 
 function reading<T>(bytes: Buffer, makeError: MakeError, read: () => T): T {

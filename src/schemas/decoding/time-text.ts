@@ -26,6 +26,11 @@ export function appendTime(cells: CellWriter, reader: AvroReader, zone: "" | "Z"
   if (isBeforeChrist) cells.appendAscii(" BC");
 }
 
+/** The same for days since 1970, without a time of day. */
+export function appendDay(cells: CellWriter, days: number): void {
+  if (appendDate(cells, days)) cells.appendAscii(" BC");
+}
+
 /** @returns days since 1970, and milliseconds of the day */
 function split(reader: AvroReader): { days: number; ms: number } {
   if (reader.isSafe) {

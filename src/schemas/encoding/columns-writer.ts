@@ -1,7 +1,6 @@
 import type { AvroWriter } from "../formats/avro-writer.ts";
 import { BsonType, documentEnd } from "../formats/bson-reader.ts";
-import { EXTRA_COLUMN } from "../mapping/collection-schema.ts";
-import type { CollectionMapping } from "../mapping/mapping.ts";
+import { type CollectionSchema, EXTRA_COLUMN } from "../mapping/collection-schema.ts";
 import { ElementIndex } from "./element-index.ts";
 import { fitOf } from "./fit-column.ts";
 import { type Fit, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
@@ -39,7 +38,7 @@ export class ColumnsWriter {
   readonly #id: PathNode;
   readonly #columns: readonly Column[];
 
-  constructor(mapping: CollectionMapping, out: AvroWriter) {
+  constructor({ mapping, registeredLongs }: Pick<CollectionSchema, "mapping" | "registeredLongs">, out: AvroWriter) {
     this.#out = out;
     this.#plain = new JsonWriter(out, this.#index, appendPlain);
     this.#extended = new JsonWriter(out, this.#index, appendExtended);
@@ -47,7 +46,7 @@ export class ColumnsWriter {
     const fitJsonb = this.#jsonbFit();
     this.#columns = mapping.columns.map(({ name, type, path }) => ({
       name,
-      fit: fitOf(type, out, fitJsonb),
+      fit: fitOf(type, out, { jsonb: fitJsonb, isLong: registeredLongs.has(name) }),
       node: this.#tree.add(path),
       ancestors: path.slice(0, -1).map((_step, depth) => this.#tree.add(path.slice(0, depth + 1))),
     }));

@@ -18,7 +18,7 @@ export interface DocumentWriter {
 
 /** Makes the writer of a collection's documents for one output. */
 export function createDocumentWriter(schema: CollectionSchema, out: AvroWriter): DocumentWriter {
-  return schema.mapping.mode === "document" ? new WholeDocumentWriter(out) : new ColumnsWriter(schema.mapping, out);
+  return schema.mapping.mode === "document" ? new WholeDocumentWriter(out) : new ColumnsWriter(schema, out);
 }
 
 /** Document mode: writes the whole document to `doc`. */

@@ -1,15 +1,14 @@
-import { type ChangeEvent, versionToMs } from "../change-event.ts";
+import type { ChangeEvent } from "../change-event.ts";
 import { AvroWriter } from "../formats/avro-writer.ts";
 import { canonicalKey } from "../keys/document-key.ts";
 import type { CollectionSchema } from "../mapping/collection-schema.ts";
 import type { NulCharacters } from "../mapping/mapping.ts";
-import { TRUNCATE_KEY } from "../topics.ts";
 import { createDocumentWriter, type DocumentWriter } from "./document-writer.ts";
 import { NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
 
 /** A change event as key and value of a Kafka record. */
 export interface EncodedEvent {
-  /** In Confluent's wire format; for a truncate `TRUNCATE_KEY`, which is not Avro. */
+  /** In Confluent's wire format. */
   readonly key: Buffer;
   /** In Confluent's wire format. Never null: the publisher adds the tombstone after a delete. */
   readonly value: Buffer;
@@ -29,9 +28,10 @@ export interface EventEncoder {
   encode(event: ChangeEvent): EncodedEvent;
 }
 
-/** The registry's ids of a collection's two schemas. */
+/** The registry's ids of a collection's schemas. */
 interface SchemaIds {
   readonly key: number;
+  readonly truncateKey: number;
   readonly value: number;
 }
 
@@ -55,6 +55,9 @@ export function createEventEncoder(options: EventEncoderOptions): EventEncoder {
 /** `source.connector`, named as Debezium's connector. */
 const CONNECTOR = "mongodb";
 
+/** Splits a version without bigint arithmetic. */
+const HALVES = new DataView(new ArrayBuffer(8));
+
 const NO_MISFITS: readonly string[] = [];
 
 /** The text that is written for a NUL character; null if its document cannot be encoded. */
@@ -70,7 +73,10 @@ class BinaryEventEncoder implements EventEncoder {
   readonly #documentWriter: DocumentWriter;
   readonly #now: () => number;
   readonly #keyHeader: Buffer;
+  readonly #truncateKey: Buffer;
   readonly #valueHeader: Buffer;
+  /** All fields of `Value` but `_id`, each null. */
+  readonly #nullFields: Buffer;
   /** The parts of `source` that never change. */
   readonly #sourceHead: Buffer;
   readonly #sourceNames: Buffer;
@@ -81,7 +87,9 @@ class BinaryEventEncoder implements EventEncoder {
     this.#out = new AvroWriter(NUL_TEXTS[nulCharacters]);
     this.#documentWriter = createDocumentWriter(schema, this.#out);
     this.#keyHeader = confluentHeader(schemaIds.key);
+    this.#truncateKey = Buffer.concat([confluentHeader(schemaIds.truncateKey), Buffer.of(NULL_BRANCH)]);
     this.#valueHeader = confluentHeader(schemaIds.value);
+    this.#nullFields = Buffer.alloc(schema.fields.length, NULL_BRANCH);
     this.#sourceHead = avroStrings(headraceVersion, CONNECTOR, schema.origin.name);
     this.#sourceNames = avroStrings(schema.origin.database, schema.mapping.collection);
   }
@@ -90,17 +98,17 @@ class BinaryEventEncoder implements EventEncoder {
     const out = this.#out;
     out.reset();
     if (event.op === "t") {
-      this.#writeHead();
+      this.#writeHead(null);
       out.appendByte(NULL_BRANCH);
       this.#writeTail(event);
-      return { key: TRUNCATE_KEY, value: out.take(), misfits: NO_MISFITS };
+      return { key: this.#truncateKey, value: out.take(), misfits: NO_MISFITS };
     }
     const id = canonicalKey(this.#schema.idType, event.documentKey);
     appendAll(out, this.#keyHeader);
     this.#writeId(id);
     const key = out.take();
     let misfits = NO_MISFITS;
-    this.#writeHead();
+    this.#writeHead(event.op === "d" ? id : null);
     if (event.document === null) {
       out.appendByte(NULL_BRANCH);
     } else {
@@ -114,10 +122,13 @@ class BinaryEventEncoder implements EventEncoder {
     return { key, value: out.take(), misfits };
   }
 
-  #writeHead(): void {
+  /** @param deletedId the `_id` in `before`; null: `before` is null */
+  #writeHead(deletedId: string | null): void {
     appendAll(this.#out, this.#valueHeader);
-    // before
-    this.#out.appendByte(NULL_BRANCH);
+    if (deletedId === null) return this.#out.appendByte(NULL_BRANCH);
+    this.#out.appendByte(VALUE_BRANCH);
+    this.#writeId(deletedId);
+    appendAll(this.#out, this.#nullFields);
   }
 
   #writeId(id: string): void {
@@ -129,10 +140,17 @@ class BinaryEventEncoder implements EventEncoder {
   #writeTail(event: ChangeEvent): void {
     const out = this.#out;
     appendAll(out, this.#sourceHead);
-    out.writeSafeLong(versionToMs(event.version));
-    out.writeAscii(event.op === "r" ? "true" : "false");
+    HALVES.setBigInt64(0, event.version);
+    const seconds = HALVES.getInt32(0);
+    const increment = HALVES.getUint32(4);
+    out.writeSafeLong(seconds * 1_000);
+    out.writeAscii(event.op === "r" ? (event.snapshot ?? "true") : "false");
     appendAll(out, this.#sourceNames);
-    out.writeBigLong(event.version);
+    out.writeLong(seconds, increment);
+    out.appendByte(VALUE_BRANCH);
+    out.writeSafeLong(seconds * 1_000_000);
+    out.appendByte(VALUE_BRANCH);
+    out.writeLong(0, increment);
     out.writeAscii(event.op);
     out.writeSafeLong(this.#now());
   }

@@ -3,7 +3,7 @@ import { BinarySubtype, BsonType, binaryStart, cstringEnd, valueEnd } from "../f
 import type { ColumnBase, ColumnType } from "../mapping/column-type.ts";
 import { bigintFit, doublePrecisionFit, integerFit, numericFit, realFit, smallintFit } from "./fit-number.ts";
 import { charFit, textFit, uuidFit, varcharFit } from "./fit-text.ts";
-import { dateFit, timestampFit } from "./fit-time.ts";
+import { dateFit, dateInMsFit, timestampFit } from "./fit-time.ts";
 import { type Fit, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
 
 const FITS: Readonly<Record<Exclude<ColumnBase, "jsonb">, (out: AvroWriter, column: ColumnType) => Fit>> = {
@@ -24,13 +24,22 @@ const FITS: Readonly<Record<Exclude<ColumnBase, "jsonb">, (out: AvroWriter, colu
   bytea: byteaFit,
 };
 
-/**
- * How a column's values are written to `out`.
- * @param jsonb the fit of jsonb columns, which take any value
- */
-export function fitOf(column: ColumnType, out: AvroWriter, jsonb: Fit): Fit {
-  const fit = column.base === "jsonb" ? jsonb : FITS[column.base](out, column);
+interface FitOptions {
+  /** The fit of jsonb columns, which take any value. */
+  readonly jsonb: Fit;
+  /** As that of `avroTypeOf`. */
+  readonly isLong: boolean;
+}
+
+/** How a column's values are written to `out`. */
+export function fitOf(column: ColumnType, out: AvroWriter, options: FitOptions): Fit {
+  const fit = itemFit(column, out, options);
   return column.isArray ? arrayFit(out, fit) : fit;
+}
+
+function itemFit(column: ColumnType, out: AvroWriter, { jsonb, isLong }: FitOptions): Fit {
+  if (column.base === "jsonb") return jsonb;
+  return column.base === "date" && isLong ? dateInMsFit(out) : FITS[column.base](out, column);
 }
 
 /** Arrays whose items all fit or are null. */

@@ -8,29 +8,46 @@ const END_MS = halves(9_224_318_016_000_000n);
 
 export function timestampFit(out: AvroWriter): Fit {
   return (bytes, type, start) => {
-    if (type !== BsonType.date) return false;
-    const low = bytes.readInt32LE(start);
-    const high = bytes.readInt32LE(start + 4);
-    if (isBefore(high, low, FIRST_MS) || !isBefore(high, low, END_MS)) return false;
-    out.writeLong(high, low);
+    if (!isTimestamp(bytes, type, start)) return false;
+    out.writeLong(bytes.readInt32LE(start + 4), bytes.readInt32LE(start));
     return true;
   };
 }
 
 /**
- * A Date at midnight in UTC. PostgreSQL's dates have a larger range than its timestamps; a date beyond the range of
- * timestamps stays in `_extra`.
+ * A Date at midnight in UTC, in days since 1970. PostgreSQL's dates have a larger range than its timestamps; a date beyond
+ * the range of timestamps stays in `_extra`.
  */
 export function dateFit(out: AvroWriter): Fit {
-  const fitTimestamp = timestampFit(out);
-  return (bytes, type, start, end) => {
-    if (type !== BsonType.date) return false;
-    const low = bytes.readInt32LE(start);
-    // A day has 2^10 × 84,375 ms. Dividing by 2^10 first leaves a number that a double holds exactly.
-    if ((low & 1023) !== 0) return false;
-    const units = bytes.readInt32LE(start + 4) * 2 ** 22 + (low >>> 10);
-    return units % 84_375 === 0 && fitTimestamp(bytes, type, start, end);
+  return (bytes, type, start) => {
+    if (!isTimestamp(bytes, type, start)) return false;
+    const days = daysOf(bytes, start);
+    if (!Number.isInteger(days)) return false;
+    out.writeInt(days);
+    return true;
   };
+}
+
+/** The same in ms. */
+export function dateInMsFit(out: AvroWriter): Fit {
+  const fitTimestamp = timestampFit(out);
+  return (bytes, type, start, end) =>
+    type === BsonType.date && Number.isInteger(daysOf(bytes, start)) && fitTimestamp(bytes, type, start, end);
+}
+
+/** @returns not an integer if the time is not midnight */
+function daysOf(bytes: Buffer, start: number): number {
+  const low = bytes.readInt32LE(start);
+  // A day has 2^10 × 84,375 ms. Dividing by 2^10 first leaves a number that a double holds exactly.
+  if ((low & 1023) !== 0) return Number.NaN;
+  return (bytes.readInt32LE(start + 4) * 2 ** 22 + (low >>> 10)) / 84_375;
+}
+
+function isTimestamp(bytes: Buffer, type: number, start: number): boolean {
+  if (type !== BsonType.date) return false;
+  const low = bytes.readInt32LE(start);
+  const high = bytes.readInt32LE(start + 4);
+  return !isBefore(high, low, FIRST_MS) && isBefore(high, low, END_MS);
 }
 
 interface Halves {

@@ -26,6 +26,7 @@ function makeSkip(type: Type, known: Map<Type, Skip>): Skip {
       return (reader) => reader.skip(1);
     case "double":
       return (reader) => reader.skip(8);
+    case "int":
     case "long":
       return (reader) => reader.readLong();
     case "string":

@@ -1,8 +1,9 @@
 import { HeadraceError } from "../../errors/error.ts";
 import { escapeAvroName } from "./avro-name.ts";
-import { parseColumnType } from "./column-type.ts";
-import { type AvroRecord, envelopeDefinition, keyDefinition } from "./envelope.ts";
+import { avroTypeOf, type ColumnBase, type ColumnType, parseColumnType } from "./column-type.ts";
+import { type AvroRecord, envelopeDefinition, keyDefinition, truncateKeyDefinition } from "./envelope.ts";
 import type { CollectionMapping, ColumnMapping, IdType, ValueField } from "./mapping.ts";
+import { longColumns } from "./registered-columns.ts";
 
 /** Where a collection's events come from and go to. */
 export interface CollectionOrigin {
@@ -19,10 +20,20 @@ export interface CollectionSchema {
   readonly idType: IdType;
   /** The fields of `Value` after `_id`, in order: the declared columns, then `_extra`; or `doc` alone. */
   readonly fields: readonly ValueField[];
+  /** The columns that are registered with longs already: their dates stay in ms. */
+  readonly registeredLongs: ReadonlySet<string>;
   readonly keySubject: string;
   readonly keySchema: AvroRecord;
+  /** Under the same subject. */
+  readonly truncateKeySchema: AvroRecord;
   readonly valueSubject: string;
   readonly valueSchema: AvroRecord;
+}
+
+/** The newest registered schemas of a topic, as JSON; undefined if nothing is registered. */
+export interface RegisteredDefinitions {
+  readonly key?: unknown;
+  readonly value?: unknown;
 }
 
 /** In document mode, the column with the whole document. */
@@ -43,11 +54,15 @@ const IDENTIFIER_BYTES = 63;
 
 const JSONB = parseColumnType("jsonb");
 
-/** @throws HeadraceError MAPPING_INVALID with every mistake that `mappingMistakes` finds */
+/**
+ * @param registered what new schemas must be compatible with
+ * @throws HeadraceError MAPPING_INVALID with every mistake that `mappingMistakes` finds
+ */
 export function collectionSchema(
   mapping: CollectionMapping,
   idType: IdType,
   origin: CollectionOrigin,
+  registered: RegisteredDefinitions = {},
 ): CollectionSchema {
   const mistakes = mappingMistakes(mapping);
   if (mistakes.length > 0) {
@@ -55,22 +70,53 @@ export function collectionSchema(
       message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not valid: ${mistakes.join("; ")}.`,
     });
   }
-  const fields =
-    mapping.mode === "document"
-      ? [{ column: DOC_COLUMN, type: JSONB }]
-      : [...mapping.columns.map(({ name, type }) => ({ column: name, type })), { column: EXTRA_COLUMN, type: JSONB }];
+  const registeredLongs = longColumns(registered.value);
+  const fields = fieldsOf(mapping, registeredLongs);
   const namespace = namespaceOf(origin.topic);
+  const keySchema = keyDefinition(namespace, idType, registered.key);
   return {
     mapping,
     origin,
     idType,
     fields,
+    registeredLongs,
     keySubject: `${origin.topic}-key`,
-    keySchema: keyDefinition(namespace, idType),
+    keySchema,
+    truncateKeySchema: truncateKeyDefinition(keySchema),
     valueSubject: `${origin.topic}-value`,
     valueSchema: envelopeDefinition(namespace, idType, fields),
   };
 }
+
+/** The names of a table's columns, besides `_id` and `_version`. */
+export function columnNames({ mode, columns }: CollectionMapping): readonly string[] {
+  return mode === "document" ? [DOC_COLUMN] : [...columns.map(({ name }) => name), EXTRA_COLUMN];
+}
+
+function fieldsOf({ mode, columns }: CollectionMapping, longs: ReadonlySet<string>): readonly ValueField[] {
+  const jsonb = { type: JSONB, avroType: avroTypeOf(JSONB) };
+  if (mode === "document") return [{ column: DOC_COLUMN, ...jsonb, doc: "The whole document as JSON." }];
+  const declared = columns.map(({ name, path, type }): ValueField => {
+    const isLong = longs.has(name);
+    return { column: name, type, avroType: avroTypeOf(type, isLong), doc: columnDoc(path, type, isLong) };
+  });
+  return [...declared, { column: EXTRA_COLUMN, ...jsonb, doc: EXTRA_DOC }];
+}
+
+const EXTRA_DOC =
+  "Everything that no column holds, as canonical Extended JSON: other fields, and values that did not fit their column.";
+
+function columnDoc(path: readonly string[], { sql, base }: ColumnType, isLong: boolean): string {
+  const form = base === "date" && isLong ? "Midnight of the day in UTC." : FORM_DOCS[base];
+  return `The document's field ${path.join(".")}, for a column of type ${sql}.${form === undefined ? "" : ` ${form}`}`;
+}
+
+/** The forms of values that their Avro type does not tell. */
+const FORM_DOCS: Partial<Record<ColumnBase, string>> = {
+  numeric: "The number's digits as text, so that none is lost; also NaN, Infinity and -Infinity.",
+  "timestamp without time zone": "A time in UTC.",
+  jsonb: "JSON.",
+};
 
 /** The mistakes in a mapping, each as a sentence without a full stop; empty if the mapping is valid. */
 export function mappingMistakes(mapping: CollectionMapping): readonly string[] {

@@ -81,15 +81,19 @@ const AVRO_TYPES: Readonly<Record<ColumnBase, AvroType>> = {
   bigint: "long",
   real: "double",
   "double precision": "double",
-  numeric: "string",
+  // Avro's decimal has one scale, and no NaN. Readers that do not know this logical type read the text.
+  numeric: { type: "string", logicalType: "headrace.numeric", "connect.name": "headrace.numeric" },
   boolean: "boolean",
-  date: { type: "long", logicalType: "local-timestamp-millis" },
+  date: { type: "int", logicalType: "date" },
   "timestamp without time zone": { type: "long", logicalType: "local-timestamp-millis" },
   "timestamp with time zone": { type: "long", logicalType: "timestamp-millis" },
   uuid: { type: "string", logicalType: "uuid" },
   bytea: "bytes",
   jsonb: { type: "string", "connect.name": "io.debezium.data.Json" },
 };
+
+/** Midnight of the day: how version 0.1.0 registered dates. */
+const DATE_IN_MS: AvroType = { type: "long", logicalType: "local-timestamp-millis" };
 
 const SYNTAX = /^([a-z0-9 ]+?) ?(?:\( ?(\d{1,9}) ?(?:, ?(-?\d{1,9}) ?)?\))?([a-z ]*?) ?(\[ ?\])?$/;
 
@@ -123,9 +127,10 @@ export function parseColumnType(text: string): ColumnType {
 /**
  * The Avro type T of a column's values. The column's field has the type `["null", T]` and the default null; the items
  * of an array also have a type `["null", …]`.
+ * @param isLong whether the column is already registered with longs. The registry accepts no int after a long
  */
-export function avroTypeOf(type: ColumnType): AvroType {
-  const element = AVRO_TYPES[type.base];
+export function avroTypeOf(type: ColumnType, isLong = false): AvroType {
+  const element = isLong && type.base === "date" ? DATE_IN_MS : AVRO_TYPES[type.base];
   return type.isArray ? { type: "array", items: ["null", element] } : element;
 }
 

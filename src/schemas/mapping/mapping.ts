@@ -1,4 +1,4 @@
-import type { ColumnType } from "./column-type.ts";
+import type { AvroType, ColumnType } from "./column-type.ts";
 
 /** The types that the `_id`s of a collection can have; `mixed` if several BSON types occur. */
 export const ID_TYPES = ["objectId", "string", "integer", "uuid", "mixed"] as const;
@@ -27,6 +27,9 @@ export interface ValueField {
   /** Name of the PostgreSQL column. The Avro field is named `escapeAvroName(column)`. */
   readonly column: string;
   readonly type: ColumnType;
+  readonly avroType: AvroType;
+  /** For people who read the topics. */
+  readonly doc: string;
 }
 
 /**

@@ -3,8 +3,10 @@ import { SchemaRegistry as Client, COMPATIBILITY, SchemaType } from "@kafkajs/co
 import type { Type } from "avsc";
 import { HeadraceError } from "../../errors/error.ts";
 import { avroType, isAvroType } from "../formats/avro-type.ts";
+import type { RegisteredDefinitions } from "../mapping/collection-schema.ts";
 import { type AvroRecord, idTypeOfKey } from "../mapping/envelope.ts";
 import type { IdType } from "../mapping/mapping.ts";
+import { requireCompatibility } from "./compatibility.ts";
 import { RegistryRefusal, RegistryTransport, type SchemaRegistryOptions } from "./transport.ts";
 
 /** A schema as the registry holds it. */
@@ -44,6 +46,15 @@ export interface SchemaRegistry {
 export async function registeredIdType(registry: SchemaRegistry, topic: string): Promise<IdType | undefined> {
   const registered = await registry.latest(`${topic}-key`);
   return idTypeOfKey(registered?.definition);
+}
+
+/**
+ * What a collection's schemas must be compatible with.
+ * @throws HeadraceError from the registry
+ */
+export async function registeredDefinitions(registry: SchemaRegistry, topic: string): Promise<RegisteredDefinitions> {
+  const [key, value] = await Promise.all([registry.latest(`${topic}-key`), registry.latest(`${topic}-value`)]);
+  return { key: key?.definition, value: value?.definition };
 }
 
 /** @throws HeadraceError REGISTRY_UNEXPECTED if `url` is not an HTTP URL */
@@ -108,12 +119,28 @@ function throughTransport(transport: RegistryTransport): ClientMiddleware {
     async response(_next, _renew, request) {
       const body: unknown = request.body();
       const method = request.method().toUpperCase();
-      const answer = await transport.send(method, request.url(), typeof body === "string" ? body : null);
+      const answer = await transport
+        .send(method, request.url(), typeof body === "string" ? body : null)
+        .catch((error: unknown) => withoutRight(error, method, request.url(), transport));
       if (answer["compatibilityLevel"] === "NONE") throw new RegistryRefusal(404, "no compatibility is set");
       // The client uses nothing else of a response.
       return { data: () => answer } as unknown as ClientResponse;
     },
   });
+}
+
+/** A user who may not set a subject's compatibility need not, if the registry's own level is sufficient. */
+async function withoutRight(
+  error: unknown,
+  method: string,
+  url: string,
+  transport: RegistryTransport,
+): Promise<Readonly<Record<string, unknown>>> {
+  const [, subject] = /\/config\/([^/]+)$/.exec(url) ?? [];
+  const isForbidden = error instanceof HeadraceError && error.code === "REGISTRY_FORBIDDEN";
+  if (method !== "PUT" || subject === undefined || !isForbidden) throw error;
+  await requireCompatibility(transport, decodeURIComponent(subject));
+  return {};
 }
 
 /** How often a refused schema is sent, and the pause after the first refusal. */

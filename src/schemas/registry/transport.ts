@@ -1,4 +1,5 @@
 import { HeadraceError } from "../../errors/error.ts";
+import { tlsMistake } from "../../runtime/tls-codes.ts";
 
 interface Credentials {
   readonly username: string;
@@ -73,9 +74,8 @@ export class RegistryTransport {
       throw unavailable(`The schema registry at ${origin} answered with status ${status}.`);
     }
     if (status === 401 || status === 403) {
-      throw new HeadraceError("REGISTRY_UNEXPECTED", {
+      throw new HeadraceError(status === 401 ? "REGISTRY_LOGIN_FAILED" : "REGISTRY_FORBIDDEN", {
         message: `The schema registry at ${origin} refused ${method} ${pathname} with status ${status}.`,
-        remedy: "Check the registry's credentials and the rights of this user.",
       });
     }
     const answer = parseObject(text);
@@ -95,6 +95,11 @@ export class RegistryTransport {
       const response = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) });
       return { status: response.status, text: await response.text() };
     } catch (error) {
+      const tls = tlsMistake(error);
+      if (tls !== null) {
+        const message = `No TLS with the schema registry at ${new URL(url).origin}: ${tls.reason} (${tls.code}).`;
+        throw new HeadraceError("REGISTRY_TLS_FAILED", { message }, error);
+      }
       throw unavailable(`The schema registry at ${new URL(url).origin} cannot be reached.`, error);
     }
   }

@@ -10,7 +10,7 @@ import { createSchemaRegistry } from "../../../src/schemas/registry/registry.ts"
 import { topicOf } from "../../../src/schemas/topics.ts";
 import { startHttpProxy } from "../../support/http-proxy.ts";
 import { freshPipeline } from "../../support/pipeline.ts";
-import { freshPostgresUser, servers } from "../../support/servers.ts";
+import { freshPostgresUser, servers, uniqueName } from "../../support/servers.ts";
 
 // Any version of mongod that the stack has is good enough.
 process.env["MONGOMS_SYSTEM_BINARY_VERSION_CHECK"] = "false";
@@ -82,9 +82,8 @@ describe("headrace check", () => {
   });
 
   test.each([
-    ["one that does not exist", "mising", /✗ has the collections.*\n.*"mising"/],
-    ["a view", "aView", /✗ has the collections.*\n.*"aView" is a view/],
-    ["a capped one", "capped", /✗ has the collections.*\n.*"capped"/],
+    ["a view", "aView", /✗ has collections that can be replicated\n.*"aView": it is a view/],
+    ["a capped one", "capped", /✗ has collections that can be replicated\n.*"capped": it is capped/],
   ])("refuses a collection that cannot be replicated: %s", async (_, collection, message) => {
     const pipeline = await freshPipeline({ collections: { [collection]: {} } });
     await pipeline.db.createCollection("things");
@@ -95,13 +94,41 @@ describe("headrace check", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("warns of a database without collections, and of a name that differs from one that is there", async () => {
+    const pipeline = await freshPipeline();
+    const { databaseName } = pipeline.db;
+    const empty = await pipeline.run("check");
+    expect(empty.stdout).toMatch(
+      new RegExp(`! has collections that can be replicated\n +The database "${databaseName}" has no collections\\.\n`),
+    );
+    expect(empty.stdout).toContain("All checks passed. 1 with a warning (!).");
+    expect(empty.exitCode).toBe(0);
+
+    await pipeline.db.createCollection("things");
+    expect((await pipeline.run("check")).stdout).toContain("✓ has collections that can be replicated");
+    const other = databaseName.replace("test_", "TEST_");
+    for (const collections of [undefined, { things: {} }]) {
+      const mistyped = await pipeline.reconfigured({ mongodb: { database: other }, collections });
+      const { exitCode, stdout } = await mistyped.run("check");
+      expect(stdout).toContain(
+        `The database "${other}" has no collections. The server has a database "${databaseName}".`,
+      );
+      expect(stdout).toContain("→ Correct mongodb.database. If the data is still to come");
+      expect(exitCode).toBe(0);
+    }
+    const wrong = await pipeline.reconfigured({ collections: { Things: {}, nothingAlike: {} } });
+    const named = await wrong.run("check");
+    expect(named.stdout).toContain('The database has no collection "Things", "nothingAlike". It has "things".');
+    expect(named.exitCode).toBe(0);
+  });
+
   test("accepts a collection that was dropped after it was replicated; the pipeline still runs", async () => {
     const pipeline = await freshPipeline({ collections: { things: {}, others: {} } });
     for (const name of ["things", "others"]) await pipeline.db.collection(name).insertOne({ a: 1 });
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
     await pipeline.db.dropCollection("others");
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toMatch(/✓ has the collections.*except "others"/);
+    expect(stdout).toContain('The database has no collection "others".');
     expect(exitCode).toBe(0);
     expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
     expect((await pipeline.pool.query(`SELECT FROM ${pipeline.schema}.others`)).rows).toEqual([]);
@@ -113,7 +140,7 @@ describe("headrace check", () => {
     const topic = topicOf(pipeline.name, pipeline.db.databaseName, "things");
     await withAdmin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 2 }] }));
     const { exitCode, stdout } = await pipeline.run("check");
-    expect(stdout).toContain(`kafka.partitions is 4, but ${topic} has 2.`);
+    expect(stdout).toContain(`${topic} has 2 partitions, not 4`);
     expect(stdout).toContain("kafka.replicationFactor is 9, but");
     expect(exitCode).toBe(1);
   });
@@ -171,6 +198,47 @@ describe("headrace check", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("demands no right to create in PostgreSQL where everything is there, and the pipeline runs", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {} } });
+    const things = pipeline.db.collection<{ _id: string }>("things");
+    await things.insertOne({ _id: "a" });
+    expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+    const user = await freshPostgresUser();
+    for (const schema of ["headrace", escapeIdentifier(pipeline.schema)]) {
+      await pipeline.pool.query(`GRANT USAGE ON SCHEMA ${schema} TO ${user.name}`);
+      await pipeline.pool.query(
+        `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${user.name}`,
+      );
+    }
+    const limited = await pipeline.through({ postgresUrl: user.url });
+    expect((await limited.run("check")).stdout).toContain("All checks passed.");
+    await things.insertOne({ _id: "b" });
+    const { exitCode, stderr } = await limited.run("run", "--once");
+    expect(exitCode, stderr).toBe(0);
+    expect((await pipeline.pool.query("SELECT FROM things")).rowCount).toBe(2);
+  });
+
+  test("refuses a database that is not UTF-8, and so does a start", async () => {
+    const admin = await freshPipeline();
+    const database = uniqueName("latin");
+    await admin.pool.query(`CREATE DATABASE ${database} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`);
+    try {
+      const url = Object.assign(new URL(servers().postgresUrl), { pathname: database }).href;
+      const pipeline = await freshPipeline({ postgres: { url, schema: "public" }, collections: { things: {} } });
+      await pipeline.db.collection("things").insertOne({ a: "я" });
+      const check = await pipeline.run("check");
+      expect(check.stdout).toMatch(
+        /✗ has a database in UTF-8\n +POSTGRES_NOT_UTF8: The database \S+ has the encoding LATIN1/,
+      );
+      expect(check.exitCode).toBe(1);
+      const run = await pipeline.run("run", "--once");
+      expect(run.stderr).toContain("POSTGRES_NOT_UTF8");
+      expect(run.exitCode).toBe(1);
+    } finally {
+      await admin.pool.query(`DROP DATABASE ${database} WITH (FORCE)`);
+    }
+  });
+
   test("lists every reason why a table does not fit", async () => {
     const pipeline = await freshPipeline({ collections: { things: { columns: { n: "bigint", t: "text" } } } });
     await pipeline.pool.query("CREATE TABLE things (_id text, n boolean, needed int NOT NULL)");
@@ -179,6 +247,16 @@ describe("headrace check", () => {
     for (const problem of [`column "_id" is text`, `column "n" is boolean`, "no unique index", `column "needed"`]) {
       expect(stdout).toContain(problem);
     }
+    expect(exitCode).toBe(1);
+  });
+
+  test("finds a type that has the name of a table", async () => {
+    const pipeline = await freshPipeline({ collections: { things: {} } });
+    await pipeline.db.collection("things").insertOne({ a: 1 });
+    await pipeline.pool.query("CREATE TYPE things AS ENUM ('a')");
+    const { exitCode, stdout } = await pipeline.run("check");
+    expect(stdout).toContain("a type has its name");
+    expect(stdout).toContain("ALTER TYPE");
     expect(exitCode).toBe(1);
   });
 

@@ -81,7 +81,7 @@ test("a stopped pipeline is removed completely, and can start again from nothing
 
   await succeed(pipeline, "remove", "--pipeline", "--tables", "--yes");
   expect(await remains(pipeline)).toEqual({ topics: [], groups: [], subjects: [], rows: [], tables: [] });
-  await succeed(pipeline, "remove", "--pipeline", "--tables", "--yes");
+  expect((await pipeline.run("remove", "--pipeline", "--tables", "--yes")).exitCode).toBe(2);
 
   await succeed(pipeline, "run", "--once");
   expect((await pipeline.pool.query("SELECT _id::int FROM one ORDER BY 1")).rows).toEqual([{ _id: 1 }, { _id: 2 }]);
@@ -100,7 +100,7 @@ test("one collection is removed completely, and the others stay as they are", as
   expect(groups).toHaveLength(1);
   expect(await remains(pipeline, "two")).toEqual(others);
   expect(await openDeadLetters(pipeline)).toEqual([letterOfTwo]);
-  await succeed(pipeline, "remove", "--collection", "one", "--tables", "--yes");
+  expect((await pipeline.run("remove", "--collection", "one", "--tables", "--yes")).exitCode).toBe(2);
 
   await pipeline.db.collection<Thing>("two").insertOne({ _id: 4 });
   await succeed(pipeline, "run", "--once");
@@ -116,6 +116,20 @@ test("a collection whose table was dropped by hand is removed with all rows abou
   expect((await remains(pipeline, "one"))["rows"]).toEqual([]);
   await succeed(pipeline, "run", "--once");
   expect((await pipeline.pool.query("SELECT _id::int FROM one ORDER BY 1")).rows).toEqual([{ _id: 1 }, { _id: 2 }]);
+});
+
+test("nothing to remove is said, with exit code 2", async () => {
+  const pipeline = await freshPipeline({ collections: { things: {} } });
+  for (const [args, what] of [
+    [["--pipeline"], `nothing of the pipeline ${pipeline.name}`],
+    [["--collection", "things", "--tables"], `nothing of the collection "things" of the pipeline ${pipeline.name}`],
+  ] as const) {
+    const { exitCode, stdout, stderr } = await pipeline.run("remove", ...args, "--yes");
+    expect(stderr).toContain("NOTHING_TO_REMOVE");
+    expect(stderr).toContain(what);
+    expect(stdout).toBe("");
+    expect(exitCode).toBe(2);
+  }
 });
 
 test("--collection and --pipeline: one of them must be given, not both", async () => {

@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { activityText, openLiveLine } from "../../../src/cli/output/live-line.ts";
 import { newSnapshot, versionOf } from "../../../src/schemas/change-event.ts";
-import type { Position } from "../../../src/schemas/change-event.ts";
+import type { Position, SnapshotState } from "../../../src/schemas/change-event.ts";
 
 const RATES = { published: 812.4, applied: 700, nowMs: 1_700_000_002_000 };
 
@@ -11,7 +11,10 @@ const position: Position = {
   clusterTime: versionOf(1_700_000_000, 1),
   cluster: "rs0",
   horizon: 0n,
-  snapshots: { cities: newSnapshot(), movies: { state: "done", at: 1n } },
+  snapshots: new Map<string, SnapshotState>([
+    ["cities", newSnapshot()],
+    ["movies", { state: "done", at: 1n }],
+  ]),
   signals: { offset: 0n, after: null },
 };
 

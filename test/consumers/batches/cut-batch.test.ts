@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { cutBatch } from "../../../src/consumers/batches/cut-batch.ts";
 import type { LogRecord } from "../../../src/consumers/ports.ts";
-import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
+import { OLD_TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
 
 const sizes = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 60 });
 
@@ -38,8 +38,11 @@ test("a slice ends only where a limit would be exceeded", () => {
   expect([...cutBatch(records, 6n, { maxRows: 3, maxBytes: 29 })]).toHaveLength(2);
 });
 
-test("a truncate starts a slice", () => {
-  const truncate = (index: number) => ({ ...record(1, index), key: TRUNCATE_KEY });
+test.each([
+  ["a truncate", Buffer.from([0, 0, 0, 0, 8, 0])],
+  ["a truncate of version 0.1.0", OLD_TRUNCATE_KEY],
+])("%s starts a slice", (_, key) => {
+  const truncate = (index: number) => ({ ...record(1, index), key });
   const records = [record(1, 0), record(1, 1), truncate(2), record(1, 3), truncate(4), truncate(5)];
   const slices = [...cutBatch(records, 12n, { maxRows: 9, maxBytes: 900 })];
   expect(slices.map((slice) => [slice.records.length, slice.nextOffset])).toEqual([

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createFailurePolicy } from "../../../src/consumers/batches/failure-policy.ts";
 import { errorKind, HeadraceError } from "../../../src/errors/error.ts";
 
-const patience = { constraintPatienceMs: 5_000, schemaPatienceMs: 60_000 };
+const patience = { constraintPatienceMs: 5_000, schemaPatienceMs: 60_000, passingPatienceMs: 60_000 };
 
 /** The kinds that an error is given when it comes at each of the times, ms. */
 function kindsAt(error: unknown, ...times: number[]) {
@@ -43,6 +43,25 @@ test("an unknown schema id is retryable for a while, then fatal", () => {
   const thrown = thrownBy(policy, unknown);
   expect(thrown).toMatchObject({ code: "SCHEMA_UNKNOWN", message: "no schema 7" });
   expect((thrown as Error).cause).toBe(unknown);
+});
+
+test("a change of the table by another session is retryable for a while, then the table does not fit", () => {
+  const changed = new HeadraceError("TABLE_CHANGED", { message: "again", details: { sqlstate: "42710" } });
+  expect(kindsAt(changed, 0, 59_999, 60_000)).toEqual(["retryable", "retryable", "fatal"]);
+  expect(kindsAt(new HeadraceError("TABLE_CHANGED", { message: "new columns" }), 0, 60_000)).toEqual([
+    "retryable",
+    "retryable",
+  ]);
+});
+
+test("a passing SQLSTATE that a function raises is retryable for a while, then poison; that of the server stays retryable", () => {
+  const of = (details: Record<string, string>) => new HeadraceError("POSTGRES_CONFLICT", { message: "again", details });
+  expect(kindsAt(of({ sqlstate: "40001", raised: "true" }), 0, 59_999, 60_000)).toEqual([
+    "retryable",
+    "retryable",
+    "poison",
+  ]);
+  expect(kindsAt(of({ sqlstate: "40001" }), 0, 60_000)).toEqual(["retryable", "retryable"]);
 });
 
 test("every other error is thrown unchanged", () => {

@@ -12,7 +12,14 @@ const keyOf = ({ key }: LogRecord) => Promise.resolve(key === null ? null : key.
 function setUp() {
   const letters = new MemoryDeadLetters();
   const outcomes = new MemoryOutcomes();
-  const sources = { reader: letters, outcomes, keyOf };
+  const sources = {
+    reader: letters,
+    outcomes,
+    keyOf,
+    archive: { read: () => Promise.resolve([]) },
+    tableOf: () => undefined,
+    presentTopicIds: () => Promise.resolve(new Map()),
+  };
   return {
     letters,
     outcomes,
@@ -142,11 +149,11 @@ test("discard closes the matching dead letters, with their table", async () => {
   letters.append({ key: null, value: null, headers: {} });
   const table = { schema: "public", table: "products" };
   const tableOf = (topic: string) => (topic === "shop.shop.products" ? table : undefined);
-  expect(ids(await discardDeadLetters(sources, tableOf, { error: "VALUE_REFUSED" }, { signal }))).toEqual([
+  expect(ids(await discardDeadLetters({ ...sources, tableOf }, { error: "VALUE_REFUSED" }, { signal }))).toEqual([
     "shop.shop.products/0/1",
   ]);
   expect(ids(await list())).toEqual(["shop.shop.products/0/2", "shop.dlq/0/2"]);
-  await discardDeadLetters(sources, tableOf, { ids: ["shop.dlq/0/2"] }, { signal });
+  await discardDeadLetters({ ...sources, tableOf }, { ids: ["shop.dlq/0/2"] }, { signal });
   expect(outcomes.discards).toEqual([
     { offset: 1n, attempts: 2, table },
     { offset: 2n, attempts: 1, table: null },

@@ -35,7 +35,9 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
     replayDeadLetters({
       reader: letters,
       outcomes: new MemoryOutcomes(),
+      archive: { read: () => Promise.resolve([]) },
       keyOf: () => Promise.resolve(null),
+      presentTopicIds: () => Promise.resolve(new Map()),
       decode: ({ value, offset }) => ({
         op: "c",
         rowSchema: { idType: "string", columns: [] },
@@ -52,7 +54,7 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
       writer: letters,
       tableOf: (topic) => (topic === "shop.shop.products" ? table : undefined),
       filter: {},
-      patience: { constraintPatienceMs: 0, schemaPatienceMs: 0 },
+      patience: { constraintPatienceMs: 0, schemaPatienceMs: 0, passingPatienceMs: 0 },
       logger: quiet,
       onResult: async ({ id }, result) => {
         results.push(`${id} ${result}`);
@@ -67,7 +69,7 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
 test("replays each record unchanged, with its origin and one more attempt", async () => {
   const { run, applied, results } = await setUp([record(7), record(9)]);
   expect(await run()).toEqual({ replayed: 2, superseded: 0, failed: 0, needsSnapshot: 0, unknownTopic: 0 });
-  const origin = { topic: "shop.shop.products", partition: 1, attempts: 2, into: table };
+  const origin = { topic: "shop.shop.products", partition: 1, topicId: null, attempts: 2, into: table };
   expect(applied).toEqual([
     { ...origin, offset: 7n, key: "value 7" },
     { ...origin, offset: 9n, key: "value 9" },

@@ -12,6 +12,8 @@ export class MemoryProgress implements RecordLogCallbacks {
   /** Replaces what is done with a batch before it is stored. */
   work: (batch: FetchedBatch) => Promise<void> = () => Promise.resolve();
 
+  topicsFound = (): Promise<void> => Promise.resolve();
+
   startOffsets = (
     partitions: readonly TopicPartition[],
     _signal?: AbortSignal,

@@ -36,6 +36,8 @@ export function useReader(fixture: KafkaFixture) {
         kafka: fixture.kafka,
         groupId,
         topics: { includes: (each) => each === topic, expected: [topic] },
+        requireRights: () => Promise.resolve(),
+        config: { fingerprint: "", startedAtMs: 0 },
         logger: { debug: log, info: log, warn: log, error: log },
         sessionTimeoutMs,
         maxWaitMs: 100,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { sqlStateOf } from "../../../src/consumers/postgres/errors.ts";
 import { HeadraceError } from "../../../src/errors/error.ts";
 import type { RowSchema } from "../../../src/schemas/row-schema.ts";
-import { freshPostgresSchema } from "../../support/servers.ts";
+import { freshPostgresSchema, freshPostgresUser, uniqueName } from "../../support/servers.ts";
 import { batchAt, deletion, freshSink, openClient, upsert } from "./fixture.ts";
 
 /** Stands for a document's value: it must not get into errors. */
@@ -72,6 +72,60 @@ describe("an error of PostgreSQL is classified by its SQLSTATE", () => {
   });
 });
 
+test.each(["57P01", "08006", "40001", "57014", "25006", "53300"])(
+  "%s that a function raises reads as the function's, not as an outage of the server",
+  async (sqlstate) => {
+    const text = `DO $$ BEGIN RAISE EXCEPTION 'about ${secret}' USING ERRCODE = '${sqlstate}'; END $$`;
+    expect(await failureOf(openClient().run({ text }))).toMatchObject({
+      code: "TRIGGER_REFUSED",
+      kind: "retryable",
+      message: `PostgreSQL: ${sqlstate} (raised by a trigger).`,
+      details: { raised: "true" },
+    });
+  },
+);
+
+test("42501 names the object in PostgreSQL's own words, but nothing that a function raises", async () => {
+  const { schema, pool } = await freshPostgresSchema();
+  const user = await freshPostgresUser();
+  await pool.query(`CREATE TABLE "my table" (n integer, m integer); GRANT USAGE ON SCHEMA ${schema} TO ${user.name}`);
+  const client = openClient({ url: user.url });
+  const refused = async (text: string) => (await failureOf(client.run({ text }))).message.replace(/^[^:]*: 42501 /, "");
+  expect(await refused(`SELECT FROM "${schema}"."my table"`)).toBe(
+    "(insufficient privilege): permission denied for table my table.",
+  );
+  expect(await refused(`CREATE TABLE "${schema}".other ()`)).toBe(
+    `(insufficient privilege): permission denied for schema ${schema}.`,
+  );
+  expect(await refused(`DROP TABLE "${schema}"."my table"`)).toBe(
+    "(insufficient privilege): must be owner of table my table.",
+  );
+  expect(await refused(`DO $$ BEGIN RAISE EXCEPTION '${secret}' USING ERRCODE = '42501'; END $$`)).toBe(
+    "(raised by a trigger).",
+  );
+});
+
+test("42501 of a user who may not connect to the database, and one who may not create a schema, gives the GRANT", async () => {
+  const { pool } = await freshPostgresSchema();
+  const user = await freshPostgresUser();
+  const database = uniqueName("My Data");
+  await pool.query(`CREATE DATABASE "${database}"`);
+  try {
+    await pool.query(`REVOKE CONNECT ON DATABASE "${database}" FROM PUBLIC`);
+    const url = Object.assign(new URL(user.url), { pathname: encodeURIComponent(database) }).href;
+    for (const text of ["SELECT", "CREATE SCHEMA mine"]) {
+      const client = openClient({ url });
+      const failure = await failureOf(client.run({ text }));
+      expect(failure.message).toMatch(new RegExp(`permission denied for database "?${database}"?\\.$`));
+      const [, grant = ""] = /`(GRANT .*;)`/.exec(failure.remedy) ?? [];
+      await pool.query(grant.replace("ROLE", user.name));
+      await client.run({ text });
+    }
+  } finally {
+    await pool.query(`DROP DATABASE "${database}" WITH (FORCE)`);
+  }
+});
+
 describe("a row that a table refuses is poison", () => {
   const text: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "text" }] };
   const number: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "bigint" }] };
@@ -102,16 +156,15 @@ describe("a row that a table refuses is poison", () => {
     expect((await pool.query("SELECT _id FROM mine WHERE _id <> 'other'")).rows).toEqual([]);
   });
 
-  test("54000, a key that is too long for an index, in an upsert and in a delete", async () => {
+  test("54000, a key that is too long for an index; its delete is applied", async () => {
     const { schema, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
     const table = { schema, table: "mine" };
     const key = randomText(9_000);
-    for (const change of [upsert(key, 1, "x"), deletion(key, 1)]) {
-      const failure = await failureOf(sink.apply(batchAt(0, table, [change])));
-      expect(failure).toMatchObject({ kind: "poison", code: "LIMIT_EXCEEDED", details: { sqlstate: "54000" } });
-      expect(inspect(failure)).not.toContain(key.slice(0, 50));
-    }
+    const failure = await failureOf(sink.apply(batchAt(0, table, [upsert(key, 1, "x")])));
+    expect(failure).toMatchObject({ kind: "poison", code: "LIMIT_EXCEEDED", details: { sqlstate: "54000" } });
+    expect(inspect(failure)).not.toContain(key.slice(0, 50));
+    expect(await sink.apply(batchAt(0, table, [deletion(key, 2)]))).toBe("applied");
   });
 
   test("23503 of a constraint that PostgreSQL checks at COMMIT", async () => {

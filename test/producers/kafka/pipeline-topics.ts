@@ -6,6 +6,7 @@ import { newKafka } from "../../../src/kafka/client.ts";
 import { scanTopic } from "../../../src/kafka/topic-reader.ts";
 import type { FetchedRecord } from "../../../src/kafka/wire/record-batch.ts";
 import { KafkaTopics } from "../../../src/producers/kafka/topics.ts";
+import { createLogger } from "../../../src/runtime/logger.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
 
 const pipelines: string[] = [];
@@ -40,6 +41,9 @@ export function pipelineTopics(name: string, database: string): KafkaTopics {
     partitions: 3,
     replicationFactor: 1,
     retentionMs: 3_600_000,
+    deadLetterRetentionMs: 7_200_000,
+    brokers: [servers().kafkaBrokers],
+    logger: createLogger({ level: "silent" }),
   });
 }
 

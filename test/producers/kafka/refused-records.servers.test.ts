@@ -7,6 +7,7 @@ import { kafkaSessions } from "../../../src/producers/kafka/session.ts";
 import { BatchLimits } from "../../../src/producers/records/batch-limits.ts";
 import { batchBytes } from "../../../src/producers/records/batch-records.ts";
 import type { TopicRecord } from "../../../src/producers/records/batch-records.ts";
+import { createLogger } from "../../../src/runtime/logger.ts";
 import type { Position } from "../../../src/schemas/change-event.ts";
 import { parseDeadLetter } from "../../../src/schemas/dead-letter.ts";
 import { deadLetterTopic, topicOf } from "../../../src/schemas/topics.ts";
@@ -110,8 +111,10 @@ test("finds the too large records when the broker accepts less than the topic's 
   const openSession = kafkaSessions({
     kafka: testKafka(),
     name,
+    watch: null,
     instance: { id: "one", startedAtMs: 0 },
     limits,
+    logger: createLogger({ level: "silent" }),
     messageLimits: async () => new Map([[topic, 1_000_000]]),
     makeRecords: async (events) =>
       records.filter((record) => events.length > 0 && batchBytes([record]) <= limits.of(topic)),
@@ -139,6 +142,6 @@ const POSITION: Position = {
   clusterTime: 1n,
   cluster: "cluster",
   horizon: 0n,
-  snapshots: {},
+  snapshots: new Map(),
   signals: { offset: 0n, after: null },
 };

@@ -78,7 +78,7 @@ test("one read continues after each of them", async () => {
   ];
   let changedAt = 0n;
   const batches = await collect(sourceOf(db), null, async ({ position }) => {
-    const isQuiet = Object.values(position.snapshots).every(({ state }) => state === "done");
+    const isQuiet = [...position.snapshots.values()].every(({ state }) => state === "done");
     if (!isQuiet || position.clusterTime < changedAt) return false;
     const change = changes.shift();
     await change?.();
@@ -96,10 +96,10 @@ test("a running snapshot of a dropped collection ends", async () => {
   await db.dropCollection("items");
   const second = await catchUp(db, lastPosition(first));
   expect(tableOf([...first, ...second]).size).toBe(0);
-  expect(lastPosition(second).snapshots).toMatchObject({ items: { state: "done" } });
+  expect(lastPosition(second).snapshots.get("items")).toMatchObject({ state: "done" });
 });
 
-test("at a start, a configured collection may be missing if it was dropped, but not if it never existed", async () => {
+test("at a start, a configured collection may be missing because it was dropped", async () => {
   const { db } = await freshMongoDatabase();
   await items(db).insertOne({ _id: 1 });
   await db.createCollection("other");
@@ -110,8 +110,6 @@ test("at a start, a configured collection may be missing if it was dropped, but 
   await items(db).insertOne({ _id: 2 });
   const fourth = await catchUp(db, lastPosition(third), { collections: ["items", "other"] });
   expect(tableOf([...first, ...second, ...third, ...fourth])).toEqual(await contentOf(db, ["items"]));
-  const unknown = catchUp(db, lastPosition(fourth), { collections: ["items", "itmes"] });
-  await expect(unknown).rejects.toMatchObject({ code: "UNKNOWN_COLLECTION" });
 });
 
 function items(db: Db) {

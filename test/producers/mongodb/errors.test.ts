@@ -15,12 +15,16 @@ test.each([
   [11602, "MONGODB_UNAVAILABLE", "retryable"],
   [43, "MONGODB_UNAVAILABLE", "retryable"],
   [246, "MONGODB_UNAVAILABLE", "retryable"],
+  [175, "MONGODB_UNAVAILABLE", "retryable"],
+  [249, "MONGODB_UNAVAILABLE", "retryable"],
+  [13388, "MONGODB_UNAVAILABLE", "retryable"],
   [286, "STREAM_LOST", "retryable"],
   [280, "STREAM_LOST", "retryable"],
   [260, "STREAM_LOST", "retryable"],
   [136, "STREAM_LOST", "retryable"],
   [13, "MONGODB_FORBIDDEN", "fatal"],
   [18, "MONGODB_LOGIN_FAILED", "fatal"],
+  [391, "MONGODB_LOGIN_FAILED", "fatal"],
   [40573, "MONGODB_NOT_REPLICA_SET", "fatal"],
   [10334, "EVENT_TOO_LARGE", "fatal"],
   [2, "MONGODB_UNEXPECTED", "fatal"],
@@ -43,7 +47,10 @@ test("Node's own error for a connection that breaks during a large request is re
 });
 
 test("the labels of server and driver decide if the code is unknown", () => {
-  expect(mongoError(serverError(462, { errorLabels: ["SystemOverloadedError"] }), "testing").kind).toBe("retryable");
+  expect(mongoError(serverError(1234, { errorLabels: ["SystemOverloadedError"] }), "testing").kind).toBe("retryable");
+  expect(mongoError(serverError(1234, { errorLabels: ["NonResumableChangeStreamError"] }), "testing").code).toBe(
+    "STREAM_LOST",
+  );
 });
 
 test("an error of Headrace is not changed", () => {
@@ -58,7 +65,8 @@ test("the driver's message, which may hold a value, is not in the message", () =
 });
 
 test("a lost cursor and a time that cannot be read any more are different", () => {
-  expect([43, 237, 246].map((code) => isCursorLost(mongoError(serverError(code), "testing")))).toEqual([
+  expect([43, 175, 237, 246].map((code) => isCursorLost(mongoError(serverError(code), "testing")))).toEqual([
+    true,
     true,
     true,
     false,

@@ -227,3 +227,60 @@ test("a stream keeps up with the oplog when only other collections and databases
   const changes = documentChanges(await catchUp(db, position, { collections }));
   expect(changes.map(keyOfChange)).toEqual(['items/{"$numberLong":"2"}']);
 });
+
+describe("the last event, by which a restore is noticed", () => {
+  type Write = (db: Db) => Promise<unknown>;
+  const items = (db: Db) => db.collection<Item>("items");
+  const writes: readonly (readonly [string, Write])[] = [
+    ["an insert", (db) => items(db).insertOne({ _id: 2 })],
+    ["an update", (db) => items(db).updateOne({ _id: 1 }, { $set: { n: 1 } })],
+    ["a large update", (db) => items(db).updateOne({ _id: 1 }, { $set: { text: "x".repeat(15_000_000) } })],
+    ["a replace", (db) => items(db).replaceOne({ _id: 1 }, { n: 2 })],
+    ["a delete", (db) => items(db).deleteOne({ _id: 1 })],
+    ["a drop", (db) => items(db).drop()],
+    ["a rename", (db) => items(db).rename("others")],
+    ["the end of the database", (db) => db.dropDatabase()],
+    [
+      "a transaction",
+      (db) =>
+        mongodb.client.withSession((session) =>
+          session.withTransaction(() => items(db).insertMany([{ _id: 2 }, { _id: 3 }], { session })),
+        ),
+    ],
+  ];
+
+  test.each(writes)("is found again: %s", async (_, write) => {
+    const db = freshDatabase();
+    await items(db).insertOne({ _id: 1 });
+    const begin = lastPosition(await catchUp(db, null));
+    await write(db);
+    const position = lastPosition(await catchUp(db, begin));
+    expect(position.lastEvent).toBeGreaterThan(begin.lastEvent ?? 0n);
+    await mongodb.client.db(`${db.databaseName}_other`).collection("items").insertOne({});
+    await mongodb.client.db(`${db.databaseName}_other`).dropDatabase();
+    expect(lastPosition(await catchUp(db, position)).lastEvent).toBe(position.lastEvent);
+  });
+
+  test("is not there: history is lost, and nothing is copied at a time before what was published", async () => {
+    const db = freshDatabase();
+    await items(db).insertOne({ _id: 1 });
+    const begin = lastPosition(await catchUp(db, null));
+    // So that the time before is one of another database.
+    await mongodb.client.db(`${db.databaseName}_other`).collection("items").insertOne({});
+    await mongodb.client.db(`${db.databaseName}_other`).dropDatabase();
+    await items(db).insertOne({ _id: 2 });
+    const position = lastPosition(await catchUp(db, begin));
+    const earlier = { ...position, lastEvent: (position.lastEvent ?? 0n) - 1n };
+    await expect(catchUp(db, earlier)).rejects.toMatchObject({ code: "HISTORY_LOST", kind: "fatal" });
+    const later = { ...position, lastEvent: position.clusterTime + (3_600n << 32n) };
+    await expect(catchUp(db, later)).rejects.toMatchObject({ code: "HISTORY_LOST" });
+    const options = { onHistoryLost: "resnapshot" } as const;
+    const ahead = { ...later, clusterTime: later.lastEvent };
+    await expect(catchUp(db, ahead, options)).rejects.toMatchObject({
+      code: "MONGODB_CLOCK_BEHIND",
+      kind: "retryable",
+    });
+    const events = documentChanges(await catchUp(db, later, options));
+    expect(finalState(events)).toEqual(await contentOf(db, ["items"]));
+  });
+});

@@ -20,7 +20,7 @@ test("if every collection is replicated, a new collection is complete and copied
   const batches = await collect(source, start, async ({ position }) => {
     if (!isMade) await db.collection<Item>("second").insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }, { _id: 4 }]);
     isMade = true;
-    return position.snapshots["second"]?.state === "done";
+    return position.snapshots.get("second")?.state === "done";
   });
   expect(finalState(documentChanges(batches))).toEqual(await contentOf(db, ["second"]));
   expect(documentChanges(await catchUp(db, lastPosition(batches)))).toEqual([]);
@@ -56,10 +56,10 @@ test("a collection renamed from another database is complete, and MongoDB's temp
       await client.db("admin").command({ renameCollection: `${other.db.databaseName}.moved`, to });
     }
     isMoved = true;
-    return position.snapshots["moved"]?.state === "done";
+    return position.snapshots.get("moved")?.state === "done";
   });
   const changes = documentChanges(batches);
   expect(new Set(changes.map(({ collection }) => collection))).toEqual(new Set(["moved"]));
-  expect(Object.keys(lastPosition(batches).snapshots).toSorted()).toEqual(["first", "moved"]);
+  expect([...lastPosition(batches).snapshots.keys()].toSorted()).toEqual(["first", "moved"]);
   expect(finalState(changes)).toEqual(await contentOf(db, ["moved"]));
 });

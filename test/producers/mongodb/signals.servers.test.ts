@@ -145,7 +145,7 @@ test("a signal that arrives while the source runs is carried out, also in the mi
     }
     return position.signals.offset === 1n;
   });
-  expect(lastPosition(batches).snapshots["big"]).toMatchObject({ state: "running" });
+  expect(lastPosition(batches).snapshots.get("big")).toMatchObject({ state: "running" });
   expect(documentChanges(batches).at(-1)).toMatchObject({ collection: "big", op: "r" });
 });
 

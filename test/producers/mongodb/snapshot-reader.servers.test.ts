@@ -133,7 +133,7 @@ test("while changes come, a read is published in parts, each with its own positi
   let writes = 0;
   const batches = await collect(sourceOf(db, options), null, async ({ position }) => {
     await busy.updateOne({ _id: 1 }, { $set: { n: writes++ } });
-    return position.snapshots["items"]?.state === "done";
+    return position.snapshots.get("items")?.state === "done";
   });
   const parts = batches.filter(({ events }) => events.some(({ collection }) => collection === "items"));
   expect(parts.length).toBeGreaterThan(1);

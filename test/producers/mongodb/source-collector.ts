@@ -87,7 +87,6 @@ export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
     open: async (start) => {
       let next = start;
       return {
-        start,
         end: BigInt(signals.length),
         take: () => {
           const signal = signals[Number(next)];
@@ -104,6 +103,7 @@ export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
 export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
   return new MongoSource(db, {
     collections: null,
+    claimName: () => null,
     snapshotMode: "initial",
     chunkDocuments: 3,
     onDrop: "apply",

@@ -19,7 +19,7 @@ const START: Position = {
   isWhole: true,
   cluster: "cluster",
   horizon: 0n,
-  snapshots: { items: newSnapshot() },
+  snapshots: new Map([["items", newSnapshot()]]),
   signals: { offset: 0n, after: null },
 };
 
@@ -52,7 +52,6 @@ function part(_id: number, isLast: boolean): Chunk {
 }
 
 const noSignals: OpenSignals = {
-  start: 0n,
   end: 0n,
   take: () => null,
   arrival: () => new Promise(() => {}),
@@ -63,7 +62,7 @@ const OPTIONS: SequenceOptions = {
   keyOf,
   heldDocuments: 10,
   heldBytes: 1_000_000,
-  rememberedKeys: 1_000,
+  rememberedBytes: 100_000,
   hasStream: true,
   until: null,
   findsCollections: false,
@@ -136,7 +135,7 @@ test("while the end is awaited, no read of the stream waits long", async () => {
     yield step(30n);
   }
   const waits: number[] = [];
-  const start = { ...START, snapshots: {} };
+  const start = { ...START, snapshots: new Map() };
   const inputs = { stream: streamOf(steps(), waits), chunks: new ChunkReader(async () => []), signals: noSignals };
   const times: Version[] = [];
   for await (const { position } of oneSequence(start, inputs, { ...OPTIONS, until: 29n })) {

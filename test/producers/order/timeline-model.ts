@@ -5,6 +5,7 @@ import { NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
 import type { Chunk, ChunkRequest } from "../../../src/producers/order/chunk-reader.ts";
 import { imageEvent, planImages } from "../../../src/producers/order/plan-images.ts";
 import type { DocumentStreamEvent, StreamEvent } from "../../../src/producers/order/plan-images.ts";
+import { rememberedBytes } from "../../../src/producers/order/remembered-keys.ts";
 import {
   ask,
   isPressing,
@@ -112,6 +113,9 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("take signal") }) },
 );
 
+/** About what a remembered key of the model takes. */
+const KEY_BYTES = 105;
+
 export const ends = { heldDocuments: 3, heldBytes: 1_000, hasStream: true, findsCollections: true, keyOf };
 
 export const START: Position = {
@@ -119,7 +123,7 @@ export const START: Position = {
   clusterTime: 1n,
   cluster: "set",
   horizon: 0n,
-  snapshots: {},
+  snapshots: new Map(),
   signals: { offset: 0n, after: null },
 };
 
@@ -138,8 +142,8 @@ export class Run {
   #read: readonly Chunk[] | null = null;
 
   constructor(rememberedKeys: number) {
-    this.#options = { ...ends, rememberedKeys };
-    const snapshots = Object.fromEntries(COLLECTIONS.map((name) => [name, newSnapshot()]));
+    this.#options = { ...ends, rememberedBytes: rememberedKeys * KEY_BYTES };
+    const snapshots = new Map(COLLECTIONS.map((name) => [name, newSnapshot(START.clusterTime)]));
     this.#stored = { ...START, snapshots };
     this.#timeline = startTimeline(this.#stored);
   }
@@ -302,8 +306,8 @@ export class Run {
     const isIdle =
       batch.events.length === 0 && batch.position.snapshots === snapshots && batch.position.signals === signals;
     this.#timeline = timeline;
-    const remembered = timeline.remembered.reduce((sum, { keys }) => sum + keys.size, 0);
-    expect(remembered).toBeLessThanOrEqual(this.#options.rememberedKeys + 2 * KEYS.length);
+    const most = this.#options.rememberedBytes + 2 * KEYS.length * KEY_BYTES;
+    expect(rememberedBytes(timeline)).toBeLessThanOrEqual(most);
     if (isIdle) return;
     this.published.push(batch);
     this.#stored = batch.position;

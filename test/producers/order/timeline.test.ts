@@ -1,9 +1,11 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
+import { rememberedBytes } from "../../../src/producers/order/remembered-keys.ts";
 import {
   ask,
   nextRequest,
+  passStep,
   receive,
   startTimeline,
   takeChunk,
@@ -15,6 +17,7 @@ import type { Position, Version } from "../../../src/schemas/change-event.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 import type { CollectionModel } from "./collection-model.ts";
 import { COLLECTIONS, KEYS, Run, START, ends, keyOf, step, write } from "./timeline-model.ts";
+import type { Step } from "./timeline-model.ts";
 
 /** The table that a sink makes of the batches. Checks the promises of the log while it reads. */
 function replay(model: CollectionModel, batches: readonly SourceBatch[]): Map<string, string> {
@@ -56,6 +59,18 @@ function expectSignalsCarriedOut({ signals, takenAt, published }: Run): void {
   }
 }
 
+/** Lets the producer go on until it has published everything. */
+function finish(run: Run): void {
+  for (let rounds = 0; !run.isDone; rounds++) {
+    expect(rounds).toBeLessThan(1_000);
+    run.stream({ events: 5, isTooOld: false, isCut: false });
+    run.ask();
+    run.read(0);
+    run.chunk(1);
+    run.takeSignal();
+  }
+}
+
 function contentOf(model: CollectionModel): Map<string, string> {
   const ids = COLLECTIONS.flatMap((collection) => KEYS.map((key) => [collection, key] as const));
   return new Map(
@@ -76,14 +91,7 @@ test("versions never fall, each is the document at its time, and nothing is miss
         const run = new Run(keys);
         run.begin(first);
         for (const one of steps) run.do(one);
-        for (let rounds = 0; !run.isDone; rounds++) {
-          expect(rounds).toBeLessThan(1_000);
-          run.stream({ events: 5, isTooOld: false, isCut: false });
-          run.ask();
-          run.read(0);
-          run.chunk(1);
-          run.takeSignal();
-        }
+        finish(run);
         expect(replay(run.model, run.published)).toEqual(contentOf(run.model));
         expectSignalsCarriedOut(run);
       },
@@ -92,9 +100,20 @@ test("versions never fall, each is the document at its time, and nothing is miss
   );
 });
 
+test("a sweep keeps a document whose event is older than the first chunk, in a step that has newer events, too", () => {
+  const run = new Run(6);
+  run.begin([]);
+  const put = (key: string): Step => ({ kind: "commit", writes: [{ collection: "one", key, kind: "put" }] });
+  for (const step of [put("c"), put("a"), put("a")]) run.do(step);
+  run.do({ kind: "ask" });
+  run.do({ kind: "read", writesAgo: 1 });
+  finish(run);
+  expect(replay(run.model, run.published)).toEqual(contentOf(run.model));
+});
+
 test("without a stream, chunks are published at once, and the horizon tells a later stream about them", () => {
-  const options = { ...ends, hasStream: false, rememberedKeys: 0 };
-  const start: Position = { ...START, clusterTime: 3n, horizon: 5n, snapshots: { one: newSnapshot() } };
+  const options = { ...ends, hasStream: false, rememberedBytes: 0 };
+  const start: Position = { ...START, clusterTime: 3n, horizon: 5n, snapshots: new Map([["one", newSnapshot()]]) };
   const request = nextRequest(startTimeline(start), options);
   expect(request).toEqual({ collection: "one", selection: null, after: null, notBefore: 5n });
   const chunk = {
@@ -109,12 +128,12 @@ test("without a stream, chunks are published at once, and the horizon tells a la
   const timeline = receive(ask(startTimeline(start), request!), [chunk]);
   const { batch } = takeChunk(timeline, options);
   expect(batch.events).toMatchObject([{ op: "r", version: 9n }]);
-  expect(batch.position).toEqual({ ...start, horizon: 9n, snapshots: { one: { state: "done", at: 9n } } });
+  expect(batch.position).toEqual({ ...start, horizon: 9n, snapshots: new Map([["one", { state: "done", at: 9n }]]) });
 });
 
 test("no chunk is requested while enough are held", () => {
-  const options = { ...ends, heldBytes: 3, rememberedKeys: 0 };
-  let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: { one: newSnapshot() } });
+  const options = { ...ends, heldBytes: 3, rememberedBytes: 0 };
+  let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: new Map([["one", newSnapshot()]]) });
   timeline = ask(timeline, nextRequest(timeline, options)!);
   expect(nextRequest(timeline, options)).toBeNull();
   const one = { ...NOT_BY_ID, collection: "one", selection: null };
@@ -129,8 +148,8 @@ test("no chunk is requested while enough are held", () => {
 const ofIds: Signal = { type: "snapshot", collection: "one", ids: [{ id: "a" }, { id: "b" }] };
 
 test("a signal's documents are not older than the held chunks of the same keys", () => {
-  const options = { ...ends, rememberedKeys: 0 };
-  let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: { one: newSnapshot() } });
+  const options = { ...ends, rememberedBytes: 0 };
+  let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: new Map([["one", newSnapshot()]]) });
   timeline = ask(timeline, nextRequest(timeline, options)!);
   const chunk = { ...NOT_BY_ID, collection: "one", selection: null, documents: [Buffer.from("a0")], version: 9n };
   timeline = receive(timeline, [{ ...chunk, after: "a", isLast: false }]);
@@ -138,12 +157,75 @@ test("a signal's documents are not older than the held chunks of the same keys",
   expect(nextRequest(timeline, options)).toMatchObject({ selection: { offset: 4n }, after: null, notBefore: 9n });
 });
 
+test("the keys that are remembered are bounded in bytes, however few they are", () => {
+  const options = { ...ends, rememberedBytes: 1_000_000 };
+  let timeline = startTimeline({ ...START, clusterTime: 3n, snapshots: new Map([["one", newSnapshot()]]) });
+  timeline = ask(timeline, nextRequest(timeline, options)!);
+  let most = 0;
+  for (let time = 10; time < 40; time++) {
+    const documentKey = Buffer.from(String(time).padEnd(300_000));
+    const event = {
+      op: "u" as const,
+      collection: "one",
+      documentKey,
+      document: Buffer.from("a"),
+      version: BigInt(time),
+    };
+    const position = { resumeToken: String(time), clusterTime: event.version, horizon: 0n };
+    ({ timeline } = passStep(timeline, { events: [event], position }, { ...options, keyOf: String }));
+    most = Math.max(most, rememberedBytes(timeline));
+  }
+  expect(most).toBeGreaterThan(600_000);
+  expect(most).toBeLessThan(1_400_000);
+});
+
 test("a signal in work resumes at its last chunk after a restart", () => {
-  const options = { ...ends, rememberedKeys: 0 };
+  const options = { ...ends, rememberedBytes: 0 };
   const stored: Position = { ...START, signals: { offset: 4n, after: "1" } };
   const again = takeSignal(startTimeline(stored), { offset: 4n, signal: ofIds });
   expect(again.batch.position.signals).toEqual({ offset: 4n, after: "1" });
   expect(nextRequest(again.timeline, options)).toMatchObject({ selection: { offset: 4n }, after: "1" });
   const another = takeSignal(startTimeline(stored), { offset: 5n, signal: ofIds });
   expect(nextRequest(another.timeline, options)).toMatchObject({ selection: { offset: 5n }, after: null });
+});
+
+/** What the batches say of the snapshot, document by document. */
+function marksOf(snapshots: readonly string[], read: readonly (readonly string[])[], signal?: Signal): unknown[] {
+  const options = { ...ends, rememberedBytes: 0 };
+  const position = new Map(snapshots.map((name) => [name, newSnapshot()] as const));
+  let timeline = startTimeline({ ...START, clusterTime: 9n, snapshots: position });
+  if (signal !== undefined) ({ timeline } = takeSignal(timeline, { offset: 4n, signal }));
+  return read.flatMap((documents, index) => {
+    const request = nextRequest(timeline, options)!;
+    const isLast = read[index + 1] === undefined || index % 2 === 1;
+    const { collection, selection } = request;
+    const bytes = documents.map((document) => Buffer.from(document));
+    const chunk = { ...NOT_BY_ID, collection, selection, documents: bytes, version: 9n, after: "a", isLast };
+    const taken = takeChunk(receive(ask(timeline, request), [chunk]), options);
+    timeline = taken.timeline;
+    return taken.batch.events.map((event) => (event.op === "t" ? "t" : [collection, event.snapshot]));
+  });
+}
+
+test("the last document of a collection's snapshot is marked, and the last one of all", () => {
+  expect(marksOf(["one", "two"], [["a0"], ["b0", "c0"], ["a0"], ["b0"]])).toEqual([
+    ["one", undefined],
+    ["one", undefined],
+    ["one", "last_in_data_collection"],
+    ["two", undefined],
+    ["two", "last"],
+  ]);
+});
+
+test("a snapshot whose last chunk is empty ends without a mark", () => {
+  expect(marksOf(["one"], [["a0"], []])).toEqual([["one", undefined]]);
+});
+
+test("documents that a signal names are marked as incremental", () => {
+  expect(marksOf(["one"], [["a0"], ["b0"], ["a0"], ["b0"]], ofIds)).toEqual([
+    ["one", "incremental"],
+    ["one", "incremental"],
+    ["one", undefined],
+    ["one", "last"],
+  ]);
 });

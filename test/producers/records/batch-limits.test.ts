@@ -72,3 +72,23 @@ test("other requests do not help when a topic of Headrace's own refuses a record
   const record = { topic: "positions", partition: 0, key: null, value: Buffer.alloc(1_000), timestampMs: 0 };
   expect(limitsOf("a").refused([record], new Map())).toBe(false);
 });
+
+test("transactions are as large as a batch until one takes too long; then they are smaller, and grow again", () => {
+  const limits = new BatchLimits();
+  const value = Buffer.alloc(1_000);
+  const records = Array.from({ length: 16 }, (_, index): TopicRecord => {
+    return { topic: "a", partition: index % 2, key: null, value, timestampMs: 0 };
+  });
+  const sizes = (): number[] => [...limits.transactions(records)].map(({ length }) => length);
+  expect(sizes()).toEqual([16]);
+  limits.tookTooLong(records);
+  expect(sizes()).toEqual([8, 8]);
+  limits.tookTooLong(records.slice(8));
+  expect(sizes()).toEqual([4, 4, 4, 4]);
+  expect([...limits.transactions(records)].flat()).toEqual(records);
+  limits.tookTooLong(records.slice(15));
+  expect(sizes()).toEqual(records.map(() => 1));
+  for (let times = 0; times < 40; times++) limits.tookShort();
+  expect(sizes()).toEqual([16]);
+  expect([...limits.transactions([])]).toEqual([[]]);
+});

@@ -8,7 +8,7 @@ import { collectionSchema } from "../../../src/schemas/mapping/collection-schema
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import type { ColumnMapping, IdType } from "../../../src/schemas/mapping/mapping.ts";
 import type { RegisteredSchema, SchemaRegistry } from "../../../src/schemas/registry/registry.ts";
-import { TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
+import { OLD_TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
 import { cellsOf } from "../../support/cells.ts";
 
 const VERSION = (1_700_000_000n << 32n) | 7n;
@@ -66,11 +66,18 @@ interface Parts {
 }
 
 /** A registry, and a record that avsc has encoded with schemas from it. */
-function record({ idType = "string", id = "k", op = "c", after = {}, version = VERSION }: Parts = {}) {
-  const { keySchema, valueSchema } = productSchema(idType);
+function record({
+  idType = "string",
+  id = idType === "integer" ? 7n : "k",
+  op = "c",
+  after = {},
+  version = VERSION,
+}: Parts = {}) {
+  const { keySchema, truncateKeySchema, valueSchema } = productSchema(idType);
   const memory = new MemoryRegistry();
   const keyId = memory.add(keySchema);
   const valueId = memory.add(valueSchema);
+  const truncateKeyId = memory.add(truncateKeySchema);
   const nothing = { name: null, a_u0020name_u002ewith_u0024dots: null, _u0030: null, _extra: null };
   const envelope = {
     before: null,
@@ -92,6 +99,7 @@ function record({ idType = "string", id = "k", op = "c", after = {}, version = V
     memory,
     registry: memory.reader(),
     key: framed(keyId, avroType(keySchema).toBuffer({ _id: id })),
+    truncateKey: framed(truncateKeyId, avroType(truncateKeySchema).toBuffer({ _id: null })),
     value: framed(valueId, avroType(valueSchema).toBuffer(envelope)),
   };
 }
@@ -149,14 +157,15 @@ describe("a record that the producer wrote", () => {
     });
   });
 
-  it("may be a truncate, which has a special key", async () => {
-    const { registry, value } = record({ op: "t", after: null, idType: "integer", id: 7n });
-    expect(await decodeRecord(registry, TRUNCATE_KEY, value)).toMatchObject({
-      op: "t",
-      key: "",
-      cells: null,
-      rowSchema: { idType: "integer" },
-    });
+  it.each<IdType>(["integer", "uuid", "string"])("may be a truncate, of version 0.1.0, too (%s)", async (idType) => {
+    const { registry, truncateKey, value } = record({ op: "t", after: null, idType });
+    for (const key of [truncateKey, OLD_TRUNCATE_KEY])
+      expect(await decodeRecord(registry, key, value)).toMatchObject({
+        op: "t",
+        key: "",
+        cells: null,
+        rowSchema: { idType },
+      });
   });
 
   it("may be a Kafka tombstone, which is decoded to null", () => {
@@ -178,7 +187,11 @@ describe("a record that the producer wrote", () => {
   it("can be what the encoder writes", async () => {
     const schema = productSchema("integer", ["n"], "bigint");
     const memory = new MemoryRegistry();
-    const schemaIds = { key: memory.add(schema.keySchema), value: memory.add(schema.valueSchema) };
+    const schemaIds = {
+      key: memory.add(schema.keySchema),
+      truncateKey: memory.add(schema.truncateKeySchema),
+      value: memory.add(schema.valueSchema),
+    };
     const encoder = createEventEncoder({ schema, schemaIds, headraceVersion: "0.0.0" });
     const document = serialize({ _id: 7, n: Long.MAX_VALUE, more: true });
     const event = { op: "r", collection: "products", documentKey: document, document, version: VERSION } as const;
@@ -189,6 +202,8 @@ describe("a record that the producer wrote", () => {
       version: VERSION,
       cells: cellsOf(["9223372036854775807", '{"more":true}']),
     });
+    const deleted = encoder.encode({ ...event, op: "d", document: null });
+    expect(await decodeRecord(memory.reader(), deleted.key, deleted.value)).toMatchObject({ op: "d", key: "7" });
     const truncate = encoder.encode({ op: "t", collection: "products", version: VERSION });
     expect(await decodeRecord(memory.reader(), truncate.key, truncate.value)).toMatchObject({
       op: "t",
@@ -199,7 +214,7 @@ describe("a record that the producer wrote", () => {
   it("may have a column type that was widened by a union branch", async () => {
     const { keySchema, valueSchema } = productSchema("string", ["n"], "numeric");
     const widened = JSON.parse(
-      JSON.stringify(valueSchema).replace('["null","string"]', '["null","long","string"]'),
+      JSON.stringify(valueSchema).replace('"null",{"type":"string"', '"null","long",{"type":"string"'),
     ) as unknown;
     const memory = new MemoryRegistry();
     const [keyId, valueId] = [memory.add(keySchema), memory.add(widened)];
@@ -238,7 +253,8 @@ describe("a record that Headrace did not write", () => {
     ["has a value that goes on", good.key, Buffer.concat([good.value, Buffer.from([0])])],
     ["has the key of another document", record({ id: "other" }).key, good.value],
     ["has a key for a value", good.key, good.key],
-    ["has the key of a truncate", TRUNCATE_KEY, good.value],
+    ["has the old key of a truncate", OLD_TRUNCATE_KEY, good.value],
+    ["has the key of a truncate", good.truncateKey, good.value],
   ])("%s", async (_what, key, value) => {
     const decoded = async () => await decodeRecord(good.registry, key, value);
     await expect(decoded()).rejects.toEqual(undecodable);

@@ -1,7 +1,7 @@
 import { createEventEncoder, type EncodedEvent } from "../../../src/schemas/encoding/event-encoder.ts";
 import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { escapeAvroName } from "../../../src/schemas/mapping/avro-name.ts";
-import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
+import { collectionSchema, type RegisteredDefinitions } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 // An encoder with its decoder, for tests.
 import type { ColumnMapping, IdType, NulCharacters } from "../../../src/schemas/mapping/mapping.ts";
@@ -11,7 +11,7 @@ export const OBJECT_ID = Buffer.from("65f0c0ffee00000000000001", "hex");
 export const ID_FIELD: Field = field("_id", { type: "objectId", bytes: OBJECT_ID });
 
 interface DecodedEnvelope {
-  readonly before: null;
+  readonly before: Readonly<Record<string, unknown>> | null;
   readonly after: Readonly<Record<string, unknown>> | null;
   readonly source: Readonly<Record<string, unknown>>;
   readonly op: string;
@@ -41,15 +41,17 @@ export function createTestEncoder(
   columns: readonly ColumnMapping[] | undefined,
   idType: IdType = "objectId",
   nulCharacters: NulCharacters = "replace",
+  registered?: RegisteredDefinitions,
 ) {
   const schema = collectionSchema(
     { collection: "products", mode: columns === undefined ? "document" : "columns", columns: columns ?? [], idType },
     idType,
     { name: "shop", database: "db", topic: "shop.db.products" },
+    registered,
   );
   const encoder = createEventEncoder({
     schema,
-    schemaIds: { key: 7, value: 70_000 },
+    schemaIds: { key: 7, truncateKey: 8, value: 70_000 },
     headraceVersion: "1.2.3",
     nulCharacters,
     now: () => 1_700_000_000_001,
@@ -63,6 +65,7 @@ export function createTestEncoder(
     return { ...event, decodedKey, envelope, avscBytes: valueType.toBuffer(envelope) };
   };
   return {
+    schema,
     encoder,
     decode,
     decodeValue,

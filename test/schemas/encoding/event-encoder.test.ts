@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { versionOf } from "../../../src/schemas/change-event.ts";
+import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { type Bson, decimal, documentBytes, type Field, field, text } from "../formats/bson-model.ts";
 import { columnOf, columnsOf, createTestEncoder, ID_FIELD, OBJECT_ID } from "./encoding.ts";
 
@@ -21,6 +22,8 @@ describe("an event's envelope", () => {
         db: "db",
         collection: "products",
         cluster_time: VERSION,
+        ts_us: 1_700_000_000_000_000n,
+        ord: 5n,
       },
       op: "c",
       ts_ms: 1_700_000_000_001n,
@@ -49,21 +52,41 @@ describe("an event's envelope", () => {
     expect(envelope.after).toEqual({ _id: OBJECT_ID.toString("hex"), doc: `{"_id":"${OBJECT_ID.toString("hex")}"}` });
   });
 
-  it("contains no document for a delete", () => {
+  it.each(["last", "last_in_data_collection", "incremental"] as const)("says what a snapshot says: %s", (snapshot) => {
+    const { decode, encoder } = createTestEncoder(undefined);
+    const event = { op: "r", collection: "products", documentKey: DOCUMENT_KEY, document: DOCUMENT_KEY } as const;
+    const { envelope } = decode(encoder.encode({ ...event, version: VERSION, snapshot }));
+    expect(envelope.source.snapshot).toBe(snapshot);
+  });
+
+  it.each([
+    [1n, 0n, 1n],
+    [versionOf(2_147_483_647, 4_294_967_295), 2_147_483_647_000_000n, 4_294_967_295n],
+    [versionOf(1_700_000_000, 2_147_483_648), 1_700_000_000_000_000n, 2_147_483_648n],
+  ])("has the source's time in microseconds, and the order within its second: %s", (version, micros, ord) => {
+    const { decodeValue, encoder } = createTestEncoder(undefined);
+    const { value } = encoder.encode({ op: "t", collection: "products", version });
+    expect(decodeValue(value).source).toMatchObject({ cluster_time: version, ts_us: micros, ord });
+  });
+
+  it("contains no document for a delete, but its _id and otherwise nulls in before", () => {
     const { decode, encoder } = createTestEncoder(columnsOf({ sku: "text" }));
     const event = decode(
       encoder.encode({ op: "d", collection: "products", documentKey: DOCUMENT_KEY, document: null, version: VERSION }),
     );
     expect(event.envelope).toMatchObject({ op: "d", after: null, source: { cluster_time: VERSION } });
+    expect(event.envelope.before).toEqual({ _id: OBJECT_ID.toString("hex"), sku: null, _extra: null });
     expect(event.decodedKey).toEqual({ _id: OBJECT_ID.toString("hex") });
     expect(event.misfits).toEqual([]);
   });
 
-  it("has a special key for a truncate", () => {
-    const { decodeValue, encoder } = createTestEncoder(undefined);
+  it("has a key without an _id for a truncate", () => {
+    const { decodeValue, encoder, schema } = createTestEncoder(undefined);
     const { key, value, misfits } = encoder.encode({ op: "t", collection: "products", version: VERSION });
-    expect(key.toString()).toBe("headrace.truncate");
-    expect(decodeValue(value)).toMatchObject({ op: "t", after: null, source: { cluster_time: VERSION } });
+    const { truncateKeySchema } = schema;
+    expect([...key.subarray(0, 5)]).toEqual([0, 0, 0, 0, 8]);
+    expect(avroType(truncateKeySchema).fromBuffer(key.subarray(5))).toEqual({ _id: null });
+    expect(decodeValue(value)).toMatchObject({ op: "t", before: null, after: null, source: { cluster_time: VERSION } });
     expect(misfits).toEqual([]);
   });
 

@@ -96,7 +96,7 @@ function fittedItem(type: ColumnType, value: Bson): unknown {
     case "boolean":
       return value.type === "boolean" ? value.value : MISFIT;
     case "date":
-      return fits(timestampOf(value), (ms) => ms % 86_400_000n === 0n);
+      return dayOf(value) ?? MISFIT;
     case "timestamp without time zone":
     case "timestamp with time zone":
       return timestampOf(value) ?? MISFIT;
@@ -172,6 +172,11 @@ function isNumeric(text: string, { length, scale }: ColumnType): boolean {
   if (shift < 0 && coefficient % 10n ** BigInt(-shift) !== 0n) return false;
   const scaled = shift < 0 ? coefficient / 10n ** BigInt(-shift) : coefficient * 10n ** BigInt(shift);
   return (scaled < 0n ? -scaled : scaled) < 10n ** BigInt(length);
+}
+
+function dayOf(value: Bson): number | undefined {
+  const ms = timestampOf(value);
+  return ms !== undefined && ms % 86_400_000n === 0n ? Number(ms / 86_400_000n) : undefined;
 }
 
 function timestampOf(value: Bson): bigint | undefined {

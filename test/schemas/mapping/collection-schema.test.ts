@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { collectionSchema, mappingMistakes } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import type { AvroRecord } from "../../../src/schemas/mapping/envelope.ts";
 import type { CollectionMapping, ColumnMapping, IdType } from "../../../src/schemas/mapping/mapping.ts";
 
 const ORIGIN = { name: "shop", database: "store", topic: "shop.store.products" };
@@ -22,6 +23,15 @@ const mapping = (columns: readonly ColumnMapping[]): CollectionMapping => ({
 
 const DOCUMENT_MODE: CollectionMapping = { collection: "carts", mode: "document", columns: [], idType: undefined };
 
+/** The records and fields in an Avro definition that have no `doc`. */
+function namesWithoutDoc(definition: unknown): readonly string[] {
+  if (Array.isArray(definition)) return definition.flatMap(namesWithoutDoc);
+  if (typeof definition !== "object" || definition === null) return [];
+  const { name, doc, type, items, fields } = definition as Record<string, unknown>;
+  const inner = [type, items, fields].flatMap(namesWithoutDoc);
+  return typeof name === "string" && (typeof doc !== "string" || doc === "") ? [name, ...inner] : inner;
+}
+
 describe("the schema of a collection", () => {
   it("in columns mode has _id, the columns and _extra", () => {
     const columns = [column("sku"), column("US Gross", ["US Gross"], "int8"), column("width", ["dims", "w"], "float8")];
@@ -35,7 +45,7 @@ describe("the schema of a collection", () => {
         name: "Key",
         namespace: "shop.store.products",
         "headrace.idType": "objectId",
-        fields: [{ name: "_id", type: "string" }],
+        fields: [{ name: "_id", doc: expect.any(String), type: "string" }],
       },
     });
     expect(schema.fields.map(({ column, type }) => [column, type.sql])).toEqual([
@@ -52,17 +62,26 @@ describe("the schema of a collection", () => {
       "op",
       "ts_ms",
     ]);
-    expect(after).toEqual({ name: "after", type: ["null", "Value"], default: null });
+    expect(after).toEqual({ name: "after", doc: expect.any(String), type: ["null", "Value"], default: null });
     expect(before?.type).toEqual([
       "null",
       {
         type: "record",
         name: "Value",
+        doc: expect.any(String),
         fields: [
-          { name: "_id", type: "string", "headrace.idType": "objectId" },
-          { name: "sku", type: ["null", "string"], default: null, "headrace.column": "sku", "headrace.type": "text" },
+          { name: "_id", doc: expect.any(String), type: "string", "headrace.idType": "objectId" },
+          {
+            name: "sku",
+            doc: "The document's field sku, for a column of type text.",
+            type: ["null", "string"],
+            default: null,
+            "headrace.column": "sku",
+            "headrace.type": "text",
+          },
           {
             name: "US_u0020Gross",
+            doc: "The document's field US Gross, for a column of type bigint.",
             type: ["null", "long"],
             default: null,
             "headrace.column": "US Gross",
@@ -70,6 +89,7 @@ describe("the schema of a collection", () => {
           },
           {
             name: "width",
+            doc: "The document's field dims.w, for a column of type double precision.",
             type: ["null", "double"],
             default: null,
             "headrace.column": "width",
@@ -77,6 +97,7 @@ describe("the schema of a collection", () => {
           },
           {
             name: "_extra",
+            doc: expect.any(String),
             type: ["null", { type: "string", "connect.name": "io.debezium.data.Json" }],
             default: null,
             "headrace.column": "_extra",
@@ -101,6 +122,48 @@ describe("the schema of a collection", () => {
     ["uuid", { type: "string", logicalType: "uuid" }],
   ])("has the same type of _id as its keys (%s)", (idType, avro) => {
     expect(collectionSchema(DOCUMENT_MODE, idType, ORIGIN).keySchema.fields[0]?.type).toEqual(avro);
+  });
+
+  it.each<IdType>(["objectId", "string", "integer", "uuid", "mixed"])(
+    "says of every record and field what it is, for _ids of type %s",
+    (idType) => {
+      const columns = [column("n", ["n"], "numeric"), column("days", ["d"], "date[]"), column("j", ["j"], "jsonb")];
+      for (const schema of [mapping(columns), DOCUMENT_MODE].map((each) => collectionSchema(each, idType, ORIGIN))) {
+        for (const definition of [schema.keySchema, schema.truncateKeySchema, schema.valueSchema]) {
+          expect(namesWithoutDoc(definition)).toEqual([]);
+        }
+      }
+    },
+  );
+
+  it.each(["numeric", "numeric(10,2)"])("marks %s as numbers, which are texts so that no digit is lost", (sql) => {
+    const marked = { type: "string", logicalType: "headrace.numeric", "connect.name": "headrace.numeric" };
+    const columns = [column("a", ["a"], sql), column("b", ["b"], `${sql}[]`)];
+    const [before] = collectionSchema(mapping(columns), "string", ORIGIN).valueSchema.fields;
+    const [, value] = before!.type as readonly [string, AvroRecord];
+    expect(value.fields.slice(1, 3).map(({ type }) => type)).toEqual([
+      ["null", marked],
+      ["null", { type: "array", items: ["null", marked] }],
+    ]);
+  });
+
+  it("keeps the docs of registered keys, because the registry accepts no others after a truncate's key", () => {
+    const { keySchema } = collectionSchema(DOCUMENT_MODE, "string", ORIGIN);
+    const withDocs = {
+      ...keySchema,
+      doc: "a",
+      fields: [{ ...keySchema.fields[0], doc: "b", type: ["null", "string"] }],
+    };
+    const { doc: _doc, ...undocumented } = { ...keySchema, fields: [{ name: "_id", type: "string" }] };
+    for (const [registered, doc, idDoc] of [[withDocs, "a", "b"], [undocumented]] as const) {
+      const kept = collectionSchema(DOCUMENT_MODE, "string", ORIGIN, { key: registered });
+      for (const key of [kept.keySchema, kept.truncateKeySchema]) {
+        expect([key.doc, key.fields[0]?.doc]).toEqual([doc, idDoc]);
+      }
+    }
+    expect(JSON.stringify(collectionSchema(DOCUMENT_MODE, "string", ORIGIN, { key: undocumented }).keySchema)).toBe(
+      '{"type":"record","name":"Key","namespace":"shop.store.products","headrace.idType":"string","fields":[{"name":"_id","type":"string"}]}',
+    );
   });
 
   it("is valid Avro for any column names and any topic", () => {

@@ -92,7 +92,7 @@ describe("a column type", () => {
 describe("the Avro type of a column", () => {
   it.each([
     ["text", "string"],
-    ["numeric(10,2)", "string"],
+    ["numeric(10,2)", { type: "string", logicalType: "headrace.numeric", "connect.name": "headrace.numeric" }],
     ["smallint", "long"],
     ["bigint", "long"],
     ["real", "double"],
@@ -101,7 +101,7 @@ describe("the Avro type of a column", () => {
     ["uuid", { type: "string", logicalType: "uuid" }],
     ["timestamptz", { type: "long", logicalType: "timestamp-millis" }],
     ["timestamp", { type: "long", logicalType: "local-timestamp-millis" }],
-    ["date", { type: "long", logicalType: "local-timestamp-millis" }],
+    ["date", { type: "int", logicalType: "date" }],
     ["bigint[]", { type: "array", items: ["null", "long"] }],
   ])("%s is %j", (sql, avro) => {
     expect(avroTypeOf(parseColumnType(sql))).toEqual(avro);

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import { avroTypeOf, parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import { envelopeDefinition, keyDefinition } from "../../../src/schemas/mapping/envelope.ts";
 import { createSchemaRegistry } from "../../../src/schemas/registry/registry.ts";
 import { startHttpProxy } from "../../support/http-proxy.ts";
@@ -8,7 +8,9 @@ import { servers, uniqueName } from "../../support/servers.ts";
 const registry = () => createSchemaRegistry({ url: servers().schemaRegistryUrl });
 
 function valueDefinition(namespace: string, types: Record<string, string>) {
-  const fields = Object.entries(types).map(([column, sql]) => ({ column, type: parseColumnType(sql) }));
+  const fields = Object.entries(types)
+    .map(([column, sql]) => ({ column, type: parseColumnType(sql) }))
+    .map(({ column, type }) => ({ column, type, avroType: avroTypeOf(type), doc: "" }));
   return envelopeDefinition(namespace, "string", fields);
 }
 

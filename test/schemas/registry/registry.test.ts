@@ -55,8 +55,6 @@ describe("a registry that fails", () => {
   });
 
   it.each([
-    [401, "null"],
-    [403, ""],
     [400, '{"error_code":400,"message":"no"}'],
     [404, "<html>not found</html>"],
     [404, "null"],
@@ -66,6 +64,15 @@ describe("a registry that fails", () => {
     const registry = createSchemaRegistry({ url: `http://${await failing(status, body)}` });
     await expect(registry.schema(1)).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED", kind: "fatal" });
     await expect(registry.latest("s")).rejects.toMatchObject({ code: "REGISTRY_UNEXPECTED" });
+  });
+
+  it.each([
+    ["REGISTRY_LOGIN_FAILED", 401, "null"],
+    ["REGISTRY_FORBIDDEN", 403, ""],
+  ])("refuses the user with %s if it answers %i with %j", async (code, status, body) => {
+    const registry = createSchemaRegistry({ url: `http://${await failing(status, body)}` });
+    await expect(registry.schema(1)).rejects.toMatchObject({ code, kind: "fatal" });
+    await expect(registry.latest("s")).rejects.toMatchObject({ code });
   });
 
   it.each([
@@ -89,7 +96,7 @@ describe("credentials", () => {
     errors.push(await registry.schema(1).catch((error: unknown) => error));
     expect(seen).toEqual(Array(2).fill(`Basic ${Buffer.from("us@er:se:cret").toString("base64")}`));
     expect(errors.map((error) => (error as { code: string }).code)).toEqual([
-      "REGISTRY_UNEXPECTED",
+      "REGISTRY_LOGIN_FAILED",
       "REGISTRY_UNAVAILABLE",
     ]);
     for (const error of errors) {

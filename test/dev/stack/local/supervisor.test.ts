@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { freePorts, onFreePorts } from "../../../../dev/stack/free-ports.ts";
 import { Supervisor } from "../../../../dev/stack/local/supervisor.ts";
 import type { ProcessSpec } from "../../../../dev/stack/local/supervisor.ts";
@@ -112,6 +112,7 @@ test("an abort ends a start", async () => {
 
 test("if the starting process is killed, its servers end and their folder is removed", async () => {
   const parent = fork(fileURLToPath(new URL("supervisor-parent.ts", import.meta.url)), { execArgv: [] });
+  onTestFinished(() => void parent.kill("SIGKILL"));
   const [{ folder, pid }] = (await once(parent, "message")) as [{ folder: string; pid: number }];
   expect(isRunning(pid)).toBe(true);
   expect(existsSync(folder)).toBe(true);

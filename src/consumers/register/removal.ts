@@ -1,9 +1,9 @@
 import type { TableName } from "../ports.ts";
-import { BEGIN } from "./client.ts";
-import type { PostgresClient, Query } from "./client.ts";
-import { internalTablesOf } from "./internal-tables.ts";
-import type { InternalTableName } from "./internal-tables.ts";
-import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
+import { BEGIN } from "../postgres/client.ts";
+import type { PostgresClient, Query } from "../postgres/client.ts";
+import { internalTablesOf } from "../postgres/internal-tables.ts";
+import type { InternalTableName } from "../postgres/internal-tables.ts";
+import { parseTable, quoteIdentifier, quoteTable } from "../postgres/upsert-sql.ts";
 
 /** Finds and deletes what PostgreSQL has of collections. Every method throws a classified HeadraceError. */
 export class PostgresRemoval {
@@ -22,6 +22,31 @@ export class PostgresRemoval {
     const selects = existing.map((name) => `SELECT topic FROM ${this.#qualified(name)}`);
     const [found] = await this.#client.run({ text: selects.join(" UNION ") });
     return (found?.rows ?? []).map((row) => String(row["topic"]));
+  }
+
+  /**
+   * The tables that belong to a pipeline, or to one of its collections, also those that it no longer fills. Version 0.1.0
+   * kept no register: of the tables that the config gives, those count that Headrace has filled and that no other pipeline
+   * owns.
+   */
+  async ownTables(
+    { pipeline, collection }: { readonly pipeline: string; readonly collection: string | null },
+    configured: readonly TableName[],
+  ): Promise<readonly TableName[]> {
+    const existing = await this.#existing(["tables", "columns"]);
+    const registered = existing.includes("tables")
+      ? `SELECT relation, pipeline, collection FROM ${this.#qualified("tables")}`
+      : "SELECT NULL::text AS relation, NULL::text AS pipeline, NULL::text AS collection WHERE false";
+    const filled = existing.includes("columns")
+      ? `SELECT relation FROM ${this.#qualified("columns")} WHERE relation = ANY ($3)`
+      : "SELECT NULL::text AS relation WHERE $3::text[] IS NULL";
+    const [found] = await this.#client.run({
+      text: `WITH registered AS (${registered}), filled AS (${filled})
+SELECT relation FROM registered WHERE pipeline = $1 AND ($2::text IS NULL OR collection = $2)
+UNION SELECT relation FROM filled WHERE relation NOT IN (SELECT relation FROM registered) ORDER BY relation`,
+      values: [pipeline, collection, configured.map(quoteTable)],
+    });
+    return (found?.rows ?? []).map((row) => parseTable(String(row["relation"])));
   }
 
   /** The tables that exist. */

@@ -1,0 +1,153 @@
+import type { Kafka } from "kafkajs";
+import { collectionConfig } from "../../config/collections-schema.ts";
+import type { Config } from "../../config/config-schema.ts";
+import type { PostgresClient } from "../../consumers/postgres/client.ts";
+import { INTERNAL_SCHEMA, planInternalTables } from "../../consumers/postgres/internal-tables.ts";
+import { decide, droppedTable, lostColumns, otherOwner } from "../../consumers/register/decide.ts";
+import type { Decision } from "../../consumers/register/decide.ts";
+import type { TableFacts, WantedTable } from "../../consumers/register/facts.ts";
+import { PostgresRegister } from "../../consumers/register/postgres-register.ts";
+import type { HeadraceError } from "../../errors/error.ts";
+import { fetchTopicIds } from "../../kafka/topic-ids.ts";
+import { fetchEndOffsets, listTopics } from "../../kafka/topics.ts";
+import { columnNames } from "../../schemas/mapping/collection-schema.ts";
+import { collectionOf, signalsTopic, topicOf } from "../../schemas/topics.ts";
+import { replicaOf } from "../tables.ts";
+
+/** A table of the pipeline, and what its consumer would decide about it now. */
+export interface JudgedTable {
+  readonly wanted: WantedTable;
+  readonly relation: string;
+  readonly decision: Decision;
+  readonly isRegistered: boolean;
+  /** See `RegisteredTable`. */
+  readonly copySignal: bigint | null;
+}
+
+/** Judges the pipeline's tables as its consumer would. Only reads. @throws HeadraceError */
+export async function judgeTables(
+  config: Config,
+  { kafka, postgres }: { readonly kafka: Kafka; readonly postgres: PostgresClient },
+): Promise<readonly JudgedTable[]> {
+  const register = await existingRegister(postgres);
+  if (register === null) return [];
+  const wanted = wantedTables(config, [
+    ...(await listTopicsOf(config, kafka)),
+    ...(await register.topicsOf(config.name)),
+  ]);
+  if (wanted.length === 0) return [];
+  const ids = await fetchTopicIds(
+    kafka,
+    wanted.map(({ topic }) => topic),
+  );
+  const signalsEnd = await signalsEndOf(config, kafka);
+  return (await register.look(wanted)).map((facts, index) => {
+    const table = wanted[index] as WantedTable;
+    const topic = { topicId: ids.get(table.topic), signalsEnd };
+    return {
+      wanted: table,
+      relation: facts.relation,
+      decision: decide(table, facts, topic, config.kafka.onHistoryLost),
+      isRegistered: facts.registered !== null,
+      copySignal: facts.registered?.copySignal ?? null,
+    };
+  });
+}
+
+/** A table of the config that belongs to another pipeline or source. */
+export interface ForeignTable {
+  readonly wanted: WantedTable;
+  readonly owner: string;
+  /** Whether PostgreSQL has it. */
+  readonly isThere: boolean;
+  /** The error that the consumer throws for it. */
+  readonly error: HeadraceError;
+}
+
+/** The tables of these collections that belong to another pipeline or source. Needs only PostgreSQL. @throws HeadraceError */
+export async function foreignTables(
+  config: Config,
+  collections: readonly string[],
+  postgres: PostgresClient,
+): Promise<readonly ForeignTable[]> {
+  return (await look(config, collections, postgres)).flatMap(({ wanted, facts: { relation, registered, oid } }) => {
+    if (registered === null) return [];
+    const error = otherOwner(wanted, relation, registered);
+    return error === null ? [] : [{ wanted, owner: registered.pipeline, isThere: oid !== null, error }];
+  });
+}
+
+/** Why a consumer would refuse tables of these collections, as far as PostgreSQL alone tells. @throws HeadraceError */
+export async function tableRefusals(
+  config: Config,
+  collections: readonly string[],
+  postgres: PostgresClient,
+): Promise<readonly HeadraceError[]> {
+  return (await look(config, collections, postgres)).flatMap(({ wanted, facts }) => {
+    const { relation, registered } = facts;
+    const stranger = registered === null ? null : otherOwner(wanted, relation, registered);
+    return stranger ?? droppedTable(wanted, facts) ?? lostColumns(wanted, facts) ?? [];
+  });
+}
+
+/** @throws HeadraceError the consumer's error, if it would refuse a table of these collections */
+export async function requireTables(
+  config: Config,
+  collections: readonly string[],
+  postgres: PostgresClient,
+): Promise<void> {
+  const [refusal] = await tableRefusals(config, collections, postgres);
+  if (refusal !== undefined) throw refusal;
+}
+
+async function look(
+  config: Config,
+  collections: readonly string[],
+  postgres: PostgresClient,
+): Promise<readonly { readonly wanted: WantedTable; readonly facts: TableFacts }[]> {
+  const register = await existingRegister(postgres);
+  if (register === null) return [];
+  const names = new Set(collections);
+  const topics = collections.map((collection) => topicOf(config.name, config.mongodb.database, collection));
+  const wanted = wantedTables(config, topics).filter(({ collection }) => names.has(collection));
+  return (await register.look(wanted)).map((facts, index) => ({ wanted: wanted[index] as WantedTable, facts }));
+}
+
+/** Null if only an older version, or no consumer at all, has run here. */
+async function existingRegister(postgres: PostgresClient): Promise<PostgresRegister | null> {
+  const { ddl } = await postgres.session((session) => planInternalTables(session, INTERNAL_SCHEMA));
+  if (ddl.length > 0) return null;
+  return new PostgresRegister(postgres, INTERNAL_SCHEMA, () => Promise.resolve());
+}
+
+/** The tables of the config's collections, and of those of the topics that the pipeline replicates. */
+export function wantedTables(config: Config, topics: readonly string[]): readonly WantedTable[] {
+  const { name: pipeline, mongodb, collections } = config;
+  const { database } = mongodb;
+  const declared = [...(collections?.keys() ?? [])].map((collection) => topicOf(pipeline, database, collection));
+  return [...new Set([...declared, ...topics])].flatMap((topic) => {
+    const replica = replicaOf(config, topic);
+    if (replica === undefined) return [];
+    const { mapping } = collections?.get(replica.collection) ?? collectionConfig(replica.collection);
+    return [{ pipeline, database, topic, ...replica, columns: columnNames(mapping) }];
+  });
+}
+
+/** Why a table is not, or may not be, complete; null if the register says nothing against it. */
+export function tableProblem({ decision, copySignal }: JudgedTable): string | null {
+  if (decision.kind === "refuse") return `${decision.error.message} ${decision.error.remedy}`;
+  if (decision.kind === "copy" || decision.kind === "reread" || decision.kind === "wait") {
+    return `${decision.why}: the consumer will ask for a new copy of the collection`;
+  }
+  return copySignal === null ? null : "the collection is being copied into it";
+}
+
+function listTopicsOf({ name, mongodb }: Config, kafka: Kafka): Promise<readonly string[]> {
+  return listTopics(kafka, (topic) => collectionOf(name, mongodb.database, topic) !== undefined);
+}
+
+async function signalsEndOf({ name }: Config, kafka: Kafka): Promise<bigint> {
+  const topics = await listTopics(kafka, (topic) => topic === signalsTopic(name));
+  const [end] = await fetchEndOffsets(kafka, topics);
+  return end?.offset ?? 0n;
+}

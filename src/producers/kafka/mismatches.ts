@@ -1,0 +1,97 @@
+import { HeadraceError } from "../../errors/error.ts";
+import { newSnapshot } from "../../schemas/change-event.ts";
+import type { CollectionIdentity, Position } from "../../schemas/change-event.ts";
+
+/** What a pipeline is now, to be compared with its position. */
+export interface PipelineNow {
+  readonly database: string;
+  /** The collections that it replicates now. */
+  readonly collections: ReadonlyMap<string, CollectionNow>;
+}
+
+export interface CollectionNow {
+  readonly topic: string;
+  /** As in `CollectionIdentity`; undefined if the topic does not exist. */
+  readonly topicId: string | null | undefined;
+  readonly mapping: string;
+}
+
+/** The signals topic. */
+export interface SignalsNow {
+  /** As in `CollectionIdentity`. */
+  readonly topicId: string | null;
+  /** The first offset that Kafka still has, and the end. */
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** Why the position no longer fits a collection. After each of them the collection has to be copied anew. */
+export interface Mismatch {
+  readonly collection: string;
+  readonly topic: string;
+  readonly why: "topic deleted" | "topic recreated" | "mapping changed";
+}
+
+/**
+ * Compares a stored position with what the pipeline is now. A collection that the position does not know cannot mismatch:
+ * it is new. What a position of version 0.1.0 does not say counts as the same. Pure.
+ * @throws HeadraceError POSITION_OF_OTHER_DATABASE
+ */
+export function findMismatches(position: Position | null, now: PipelineNow): readonly Mismatch[] {
+  if (position === null) return [];
+  const { database, snapshots, identities } = position;
+  if (database !== undefined && database !== now.database) throw otherDatabase(database, now.database);
+  return [...now.collections].flatMap(([collection, found]) => {
+    // A collection of the config that does not exist yet has no topic.
+    const isUnused = identities !== undefined && !identities.has(collection);
+    if (!snapshots.has(collection) || isUnused) return [];
+    const why = compare(identities?.get(collection), found);
+    return why === null ? [] : [{ collection, topic: found.topic, why }];
+  });
+}
+
+function compare(stored: CollectionIdentity | undefined, found: CollectionNow): Mismatch["why"] | null {
+  const { topicId, mapping } = found;
+  if (topicId === undefined) return "topic deleted";
+  if (isOther(stored?.topicId, topicId)) return "topic recreated";
+  return isOther(stored?.mapping, mapping) ? "mapping changed" : null;
+}
+
+/** Whether two known ids or fingerprints differ. */
+export function isOther(stored: string | null | undefined, found: string | null): boolean {
+  return stored !== undefined && stored !== null && found !== null && stored !== found;
+}
+
+/**
+ * Signals that Kafka has lost before the producer carried them out; null where there may be none. They may have asked for
+ * copies that tables wait for.
+ */
+export function signalsLoss(
+  topic: string,
+  position: Position,
+  { topicId, low, high }: SignalsNow,
+): HeadraceError | null {
+  const { signals, signalsTopicId } = position;
+  if (isOther(signalsTopicId, topicId) || signals.offset > high) {
+    const message = `The topic ${topic} was deleted and created again. Signals that the producer had not carried out are lost.`;
+    return new HeadraceError("TOPIC_RECREATED", { message, remedy: COPY_ALL });
+  }
+  if (signals.offset >= low) return null;
+  const message = `Kafka has deleted the signals before offset ${low} of the topic ${topic}, but the producer had carried out only those before ${signals.offset}.`;
+  return new HeadraceError("HISTORY_LOST_IN_KAFKA", { message, remedy: COPY_ALL });
+}
+
+const COPY_ALL =
+  "Check that kafka.brokers names the right Kafka. Then start the producer with `kafka.onHistoryLost: resnapshot`: it copies all collections again, which does at least what the lost signals asked for.";
+
+/** The position from which these collections are copied anew, each with a sweep at the end. */
+export function copyAnew(position: Position, collections: readonly string[]): Position {
+  const restarted = collections.map((collection) => [collection, newSnapshot(position.clusterTime)] as const);
+  return { ...position, snapshots: new Map([...position.snapshots, ...restarted]) };
+}
+
+function otherDatabase(stored: string, found: string): HeadraceError {
+  return new HeadraceError("POSITION_OF_OTHER_DATABASE", {
+    message: `The pipeline's position belongs to the database ${JSON.stringify(stored)}, but mongodb.database is ${JSON.stringify(found)}.`,
+  });
+}
