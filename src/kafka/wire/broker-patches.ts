@@ -23,11 +23,14 @@ interface Broker {
 interface BrokerPool {
   readonly brokers: Readonly<Record<string, Broker>>;
   findBroker(options: { readonly nodeId: string }): Promise<Broker>;
+  findConnectedBroker(): Promise<Broker>;
   withBroker<T>(use: (options: { readonly nodeId: string; readonly broker: Broker }) => Promise<T>): Promise<T>;
 }
 
 /** What we use of kafkajs's `Cluster` (its `src/cluster/index.js`). */
 interface Cluster {
+  readonly brokerPool: BrokerPool;
+  findControllerBroker(): Promise<Broker>;
   findGroupCoordinator(options: CoordinatorOf): Promise<Broker>;
 }
 
@@ -61,6 +64,7 @@ export function patchBrokers(): void {
   requireAnswers(broker.prototype as Broker, notConnectedLookup(broker));
   const cluster = kafkajsModule("src/cluster/index.js") as { readonly prototype: Cluster };
   rememberCoordinators(cluster.prototype, broker.prototype as Broker);
+  passOverLostController(cluster.prototype);
   const authenticator = kafkajsModule("src/broker/saslAuthenticator/index.js") as { readonly prototype: Authenticator };
   tellOutagesFromRefusals(authenticator.prototype);
   const pool = kafkajsModule("src/cluster/brokerPool.js") as new (options: object) => BrokerPool;
@@ -118,6 +122,24 @@ function tellOutagesFromRefusals(prototype: Authenticator): void {
       await authenticate.call(this);
     } catch (error) {
       throw outage ?? error;
+    }
+  };
+}
+
+/**
+ * Brokers name any broker as the controller, and for 9 s also one that was lost (`broker.session.timeout.ms`). kafkajs gives up
+ * there; any other broker does as well, as it passes the request on. With ZooKeeper it refuses the request, and kafkajs
+ * looks for the controller again.
+ */
+function passOverLostController(cluster: Cluster): void {
+  // eslint-disable-next-line typescript/unbound-method
+  const { findControllerBroker } = cluster;
+  cluster.findControllerBroker = async function (this: Cluster): Promise<Broker> {
+    try {
+      return await findControllerBroker.call(this);
+    } catch (error) {
+      if (!(error instanceof KafkaJSConnectionError)) throw error;
+      return await this.brokerPool.findConnectedBroker();
     }
   };
 }
