@@ -124,7 +124,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: ["mongodb/types", "kafkajs/types", "@kafkajs/confluent-schema-registry/types"],
   },
   "operations/register": {
-    may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...CONSUMERS, "operations", "producers/mongodb/collections.ts"],
+    may: [
+      ...GROUND,
+      "config",
+      "kafka",
+      ...ALL_SCHEMAS,
+      ...CONSUMERS,
+      "operations",
+      "producers/mongodb/collections.ts",
+      "producers/kafka/mismatches.ts",
+    ],
     packages: ["kafkajs/types"],
   },
   "operations/dead-letters": {

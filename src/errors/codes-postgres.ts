@@ -96,7 +96,7 @@ export const POSTGRES_ERRORS = {
     kind: "fatal",
     meaning: "The table holds another collection, or the same collection of another database.",
     remedy:
-      "Correct mongodb.database or the table in the config. To fill the table from the new collection, run `headrace take-over`: the collection is copied into it, and the rows whose documents are not in it are deleted.",
+      "Correct mongodb.database or the table in the config. To fill the table from another collection of the same database, run `headrace take-over`: the collection is copied into it, and the rows whose documents are not in it are deleted. Tables of another database are not taken over: give the new database a pipeline name and tables of its own.",
   },
   COLUMN_DROPPED: {
     kind: "fatal",

@@ -97,7 +97,7 @@ test("a table with rows of a time that MongoDB has not reached is not taken over
     await expectRefused(renamed, ["take-over", "--all", "--yes"], "MONGODB_CLOCK_BEHIND");
     await expectRefused(renamed, ["run", "--once"], "TABLE_OF_OTHER_PIPELINE");
   }
-  expect(await pipeline.run("remove", "--collection", "things", "--tables", "--yes")).toMatchObject({ exitCode: 0 });
+  await expectDone(pipeline, "remove", "--collection", "things", "--tables", "--yes");
   await runUntilEqual(renamed);
 });
 
@@ -155,6 +155,28 @@ test("another database under the same name is refused by producer and consumer",
   await runUntilEqual(pipeline);
 });
 
+test("take-over refuses tables of another database, and the way that it names leads on", async () => {
+  const pipeline = await pipelineOfThings();
+  const other = await freshMongoDatabase();
+  await other.db.collection<{ _id: number }>("things").insertOne({ _id: 9 });
+  const moved = await pipeline.reconfigured({ mongodb: { database: other.name } });
+  const renamed = await pipeline.reconfigured({
+    name: uniqueName("pipeline"),
+    mongodb: { database: other.name },
+  });
+  for (const args of [["--all"], ["--collection", "things"]]) {
+    await expectRefused(moved, ["take-over", ...args, "--yes"], "POSITION_OF_OTHER_DATABASE");
+    await expectRefused(renamed, ["take-over", ...args, "--yes"], "TABLE_OF_OTHER_SOURCE");
+  }
+  await runUntilEqual(pipeline);
+
+  const { stderr } = await renamed.run("take-over", "--all", "--yes");
+  expect(stderr).toContain("headrace remove --collection things --tables");
+  await expectDone(pipeline, "remove", "--collection", "things", "--tables", "--yes");
+  await runUntilEqual(renamed);
+  expect(await idsIn(pipeline)).toEqual([9]);
+});
+
 test("another collection in the same table is refused", async () => {
   const pipeline = await pipelineOfThings();
   await pipeline.db.collection<{ _id: number }>("others").insertOne({ _id: 1 });
@@ -194,8 +216,13 @@ async function thingsWithLetter(): Promise<Pipeline> {
   return pipeline;
 }
 
-async function takeOver(commands: Commands): Promise<void> {
-  expect(await commands.run("take-over", "--all", "--yes")).toMatchObject({ exitCode: 0 });
+function takeOver(commands: Commands): Promise<void> {
+  return expectDone(commands, "take-over", "--all", "--yes");
+}
+
+async function expectDone(commands: Commands, ...args: string[]): Promise<void> {
+  const result = await commands.run(...args);
+  expect(result, result.stderr).toMatchObject({ exitCode: 0 });
 }
 
 /** The offset up to which the consumer has applied a topic of one partition. */

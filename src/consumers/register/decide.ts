@@ -129,13 +129,33 @@ export function otherOwner(wanted: WantedTable, relation: string, registered: Re
       details: { table: relation, pipeline: registered.pipeline },
     });
   }
-  if (registered.database !== wanted.database || registered.collection !== wanted.collection) {
-    return new HeadraceError("TABLE_OF_OTHER_SOURCE", {
-      message: `The table ${relation} holds the collection ${nameOf(registered)}, but the config gives it to ${nameOf(wanted)}.`,
-      details: { table: relation },
-    });
-  }
-  return null;
+  const isSame = registered.collection === wanted.collection;
+  return otherDatabase(wanted, relation, registered) ?? (isSame ? null : otherSource(wanted, relation, registered));
+}
+
+/** The error for a table that holds a collection of another database, whoever owns it; null where it does not. */
+export function otherDatabase(
+  wanted: WantedTable,
+  relation: string,
+  registered: RegisteredTable,
+): HeadraceError | null {
+  const { database, collection } = registered;
+  if (database === wanted.database) return null;
+  const remedy = `Correct mongodb.database. To replicate the database ${JSON.stringify(wanted.database)}, give it a pipeline name and tables of its own (name, postgres.schema). If nobody needs the old table, drop it with the config that filled it: headrace remove --collection ${collection} --tables`;
+  return otherSource(wanted, relation, registered, remedy);
+}
+
+function otherSource(
+  wanted: WantedTable,
+  relation: string,
+  registered: RegisteredTable,
+  remedy?: string,
+): HeadraceError {
+  return new HeadraceError("TABLE_OF_OTHER_SOURCE", {
+    message: `The table ${relation} holds the collection ${nameOf(registered)}, but the config gives it to ${nameOf(wanted)}.`,
+    remedy,
+    details: { table: relation },
+  });
 }
 
 function nameOf({ database, collection }: Pick<WantedTable, "database" | "collection">): string {

@@ -3,7 +3,7 @@ import { collectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA, planInternalTables } from "../../consumers/postgres/internal-tables.ts";
-import { decide, droppedTable, lostColumns, otherOwner } from "../../consumers/register/decide.ts";
+import { decide, droppedTable, lostColumns, otherDatabase, otherOwner } from "../../consumers/register/decide.ts";
 import type { Decision } from "../../consumers/register/decide.ts";
 import type { TableFacts, WantedTable } from "../../consumers/register/facts.ts";
 import { PostgresRegister } from "../../consumers/register/postgres-register.ts";
@@ -60,8 +60,8 @@ export interface ForeignTable {
   readonly owner: string;
   /** Whether PostgreSQL has it. */
   readonly isThere: boolean;
-  /** The error that the consumer throws for it. */
-  readonly error: HeadraceError;
+  /** Why it cannot be taken over: it holds another database. Null where it can. */
+  readonly refusal: HeadraceError | null;
 }
 
 /** The tables of these collections that belong to another pipeline or source. Needs only PostgreSQL. @throws HeadraceError */
@@ -72,8 +72,9 @@ export async function foreignTables(
 ): Promise<readonly ForeignTable[]> {
   return (await look(config, collections, postgres)).flatMap(({ wanted, facts: { relation, registered, oid } }) => {
     if (registered === null) return [];
-    const error = otherOwner(wanted, relation, registered);
-    return error === null ? [] : [{ wanted, owner: registered.pipeline, isThere: oid !== null, error }];
+    if (otherOwner(wanted, relation, registered) === null) return [];
+    const refusal = otherDatabase(wanted, relation, registered);
+    return [{ wanted, owner: registered.pipeline, isThere: oid !== null, refusal }];
   });
 }
 

@@ -1,14 +1,17 @@
+import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA } from "../../consumers/postgres/internal-tables.ts";
 import { quoteTable } from "../../consumers/postgres/upsert-sql.ts";
 import type { WantedTable } from "../../consumers/register/facts.ts";
 import { PostgresRegister } from "../../consumers/register/postgres-register.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { hasMembers } from "../../kafka/admin.ts";
+import { requireSameDatabase } from "../../producers/kafka/mismatches.ts";
 import { versionToMs } from "../../schemas/change-event.ts";
 import type { Version } from "../../schemas/change-event.ts";
 import { consumerGroup } from "../../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "../connections.ts";
 import type { Context } from "../context.ts";
+import { openPipelineReader } from "../pipeline-reader.ts";
 import { latestTime, withDatabase } from "../source-database.ts";
 import { foreignTables } from "./judged-tables.ts";
 import type { ForeignTable } from "./judged-tables.ts";
@@ -17,17 +20,21 @@ import type { ForeignTable } from "./judged-tables.ts";
  * Finds the tables of the config that belong to another pipeline or source.
  * @param collection null: of all collections
  * @param use gets them, and a function that gives them to this pipeline
- * @throws HeadraceError PIPELINE_RUNNING or MONGODB_CLOCK_BEHIND from that function, or what the servers give
+ * @throws HeadraceError POSITION_OF_OTHER_DATABASE or TABLE_OF_OTHER_SOURCE if one of them, or this pipeline, holds another
+ * database; PIPELINE_RUNNING or MONGODB_CLOCK_BEHIND from that function; or what the servers give
  */
 export async function withForeignTables<T>(
-  { config, logger }: Context,
+  context: Context,
   collection: string | null,
   use: (tables: readonly ForeignTable[], takeOver: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
+  const { config, logger } = context;
   const collections = collection === null ? await collectionsOf(config) : [collection];
   const postgres = postgresClient(config);
   try {
+    await requireOwnPosition(context, postgres);
     const tables = await foreignTables(config, collections, postgres);
+    for (const { refusal } of tables) if (refusal !== null) throw refusal;
     return await use(tables, async () => {
       const kafka = await kafkaClient(config, logger);
       for (const owner of new Set([config.name, ...tables.map((table) => table.owner)])) {
@@ -39,6 +46,17 @@ export async function withForeignTables<T>(
     });
   } finally {
     await postgres.close();
+  }
+}
+
+/** Otherwise the producer would refuse to fill the tables that were taken over. */
+async function requireOwnPosition({ config, logger }: Context, postgres: PostgresClient): Promise<void> {
+  const reader = await openPipelineReader(config, logger, postgres);
+  try {
+    const position = await reader.position();
+    if (position !== null) requireSameDatabase(position, config.mongodb.database);
+  } finally {
+    await reader.close();
   }
 }
 

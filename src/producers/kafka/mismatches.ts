@@ -39,8 +39,8 @@ export interface Mismatch {
  */
 export function findMismatches(position: Position | null, now: PipelineNow): readonly Mismatch[] {
   if (position === null) return [];
-  const { database, snapshots, identities } = position;
-  if (database !== undefined && database !== now.database) throw otherDatabase(database, now.database);
+  requireSameDatabase(position, now.database);
+  const { snapshots, identities } = position;
   return [...now.collections].flatMap(([collection, found]) => {
     // A collection of the config that does not exist yet has no topic.
     const isUnused = identities !== undefined && !identities.has(collection);
@@ -90,8 +90,10 @@ export function copyAnew(position: Position, collections: readonly string[]): Po
   return { ...position, snapshots: new Map([...position.snapshots, ...restarted]) };
 }
 
-function otherDatabase(stored: string, found: string): HeadraceError {
-  return new HeadraceError("POSITION_OF_OTHER_DATABASE", {
-    message: `The pipeline's position belongs to the database ${JSON.stringify(stored)}, but mongodb.database is ${JSON.stringify(found)}.`,
+/** @throws HeadraceError POSITION_OF_OTHER_DATABASE */
+export function requireSameDatabase(position: Position, database: string): void {
+  if (position.database === undefined || position.database === database) return;
+  throw new HeadraceError("POSITION_OF_OTHER_DATABASE", {
+    message: `The pipeline's position belongs to the database ${JSON.stringify(position.database)}, but mongodb.database is ${JSON.stringify(database)}.`,
   });
 }
