@@ -74,7 +74,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [
       ...GROUND,
       "consumers/ports.ts",
-      ...["catalog", "client", "internal-tables", "table-errors", "upsert-sql"].map(
+      ...["catalog", "client", "internal-tables", "table-errors", "table-plan", "upsert-sql"].map(
         (file) => `consumers/postgres/${file}.ts`,
       ),
     ],

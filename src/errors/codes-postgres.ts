@@ -115,9 +115,9 @@ export const POSTGRES_ERRORS = {
   TABLE_DOES_NOT_FIT: {
     kind: "fatal",
     meaning:
-      "An existing table cannot hold the collection, something else has the table's name, or PostgreSQL refused to create or extend a table.",
+      "An existing table cannot hold the collection, something else has the table's name, or PostgreSQL refused to create or extend a table. The message gives the reason: columns, a missing unique index, UNLOGGED, or rules and row-level security, which leave out or hide rows without an error.",
     remedy:
-      "Change the columns in the config, or create the table yourself. Headrace uses an existing table unchanged if its columns fit.",
+      "Run the SQL in the error, if it has some. Otherwise change the columns in the config, or create the table yourself. Headrace uses an existing table unchanged if it fits.",
   },
   TABLE_NOT_OWNED: {
     kind: "fatal",

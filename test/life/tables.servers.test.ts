@@ -181,6 +181,34 @@ test("an unlogged table is refused, because a crash of PostgreSQL would empty it
   await runUntilEqual(pipeline);
 });
 
+test("a table with a rule that leaves rows out is refused by check, each start and status, and works after the remedy", async () => {
+  const pipeline = await pipelineOfThings();
+  await pipeline.pool.query("CREATE RULE swallow AS ON INSERT TO things WHERE NEW.doc IS NULL DO INSTEAD NOTHING");
+  for (const command of [["check"], ["consume"], ["status", "--wait-for", "now"]])
+    await expectRefused(pipeline, command, "TABLE_DOES_NOT_FIT");
+  const { message, remedy } = await expectRefused(pipeline, ["run", "--once"], "TABLE_DOES_NOT_FIT");
+  expect(message).toContain('rule "swallow"');
+  await pipeline.pool.query(/\bRun: (.*?;)/.exec(remedy)?.[1] ?? "");
+  await runUntilEqual(pipeline);
+});
+
+test("a rule that is created while nothing changes is refused by a running consumer", async () => {
+  const pipeline = await pipelineOfThings();
+  const running = pipeline.start("run");
+  await expectEqual(pipeline, "--wait", "60");
+  await pipeline.pool.query("CREATE RULE swallow AS ON DELETE TO things DO INSTEAD NOTHING");
+  expect(await running.end()).toBe(1);
+  expect(running.logTail()).toContain("TABLE_DOES_NOT_FIT");
+});
+
+test("a consumer of a whole database refuses a table with a rule at its start", async () => {
+  const pipeline = await freshPipeline();
+  await pipeline.db.collection("things").insertOne({ n: 1 });
+  await runUntilEqual(pipeline);
+  await pipeline.pool.query("CREATE RULE swallow AS ON INSERT TO things DO INSTEAD NOTHING");
+  await expectRefused(pipeline, ["consume"], "TABLE_DOES_NOT_FIT");
+});
+
 test("a table that was restored together with the register is not copied again, and catches up", async () => {
   const pipeline = await pipelineOfThings();
   const { pool, schema } = pipeline;

@@ -37,6 +37,8 @@ export interface TableState {
   readonly hasPrimaryKey: boolean;
   /** UNLOGGED: after a crash of the server it is empty. */
   readonly isUnlogged: boolean;
+  /** See `rulesOf`. */
+  readonly rules: readonly string[];
   readonly columns: readonly ColumnState[];
 }
 
@@ -49,6 +51,17 @@ export function fileNodeOf(oid: string): string {
   const files = "string_agg(pg_relation_filenode(relid)::text, ',' ORDER BY relid)";
   const hash = `('x' || left(md5(${files}), 8))::bit(32)::bigint::oid`;
   return `COALESCE(pg_relation_filenode(${oid}), (SELECT ${hash} FROM pg_partition_tree(${oid}) WHERE isleaf))`;
+}
+
+/**
+ * SQL for the names of a table's rules (CREATE RULE) that change what Headrace's statements do. Of most such rules PostgreSQL
+ * refuses the statements, others leave rows out without an error. An upsert is also refused for an ON UPDATE rule that is
+ * disabled. pg_rewrite.ev_type: 1 SELECT, 2 UPDATE, 3 INSERT, 4 DELETE.
+ * @param oid SQL for the table's oid
+ */
+export function rulesOf(oid: string): string {
+  return `ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = ${oid} AND (ev_type = '2' OR ev_type IN ('3', '4')
+  AND ev_enabled IN ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)) ORDER BY 1)`;
 }
 
 const SCHEMA_STATE = `
@@ -71,6 +84,7 @@ SELECT class.relkind::text AS kind,
       AND index.indpred IS NULL AND index.indexprs IS NULL) AS "hasUniqueId",
   EXISTS (SELECT FROM pg_index WHERE indrelid = class.oid AND indisprimary) AS "hasPrimaryKey",
   class.relpersistence = 'u' AS "isUnlogged",
+  ${rulesOf("class.oid")} AS rules,
   ARRAY(
     SELECT json_build_object('name', column_.attname,
       'sqlType', CASE type.typtype WHEN 'd' THEN format_type(type.typbasetype, type.typtypmod)
@@ -85,7 +99,7 @@ SELECT class.relkind::text AS kind,
 FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE namespace.nspname = $1 AND class.relname = $2
 UNION ALL
-SELECT 'type', pg_has_role(type.typowner, 'USAGE'), false, false, false, false, false, ARRAY[]::json[]
+SELECT 'type', pg_has_role(type.typowner, 'USAGE'), false, false, false, false, false, ARRAY[]::text[], ARRAY[]::json[]
 FROM pg_type AS type JOIN pg_namespace AS namespace ON namespace.oid = type.typnamespace
 WHERE namespace.nspname = $1 AND type.typname = $2 AND type.typrelid = 0
   -- PostgreSQL renames the array type of another type.

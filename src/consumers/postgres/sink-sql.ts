@@ -1,7 +1,7 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { Change } from "../../schemas/row-schema.ts";
 import type { DeadLetterOrigin, DeadLetterOutcome, TableName, Watermark } from "../ports.ts";
-import { fileNodeOf } from "./catalog.ts";
+import { fileNodeOf, rulesOf } from "./catalog.ts";
 import type { Query } from "./client.ts";
 import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
@@ -49,8 +49,9 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   /**
    * Not part of `lockProgress`: a statement that waits for a lock sees the other tables as they were before it waited. A
    * row of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the
-   * partition's newest truncate, NULL where it has none), `has_tombstones` (whether the table has any) and `is_registered`
-   * (whether the table is still the one that the register knows, and this topic's; NULL where the register has none).
+   * partition's newest truncate, NULL where it has none), `has_tombstones` (whether the table has any), `is_registered`
+   * (whether the table is still the one that the register knows, and this topic's; NULL where the register has none) and
+   * `is_guarded` (whether rules or row-level security apply to it).
    */
   lookUnderLock({ topic, partition }: TopicPartition, table: TableName): Query {
     return {
@@ -60,7 +61,8 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   EXISTS (SELECT FROM ${this.#schema}.tombstones WHERE relation = $3) AS has_tombstones,
   (SELECT topic = $1 AND left_at IS NULL AND table_oid = to_regclass($3)
       AND file_node IS NOT DISTINCT FROM ${fileNodeOf("to_regclass($3)")}
-    FROM ${this.#schema}.tables WHERE relation = $3) AS is_registered`,
+    FROM ${this.#schema}.tables WHERE relation = $3) AS is_registered,
+  row_security_active(to_regclass($3)::oid) OR ${rulesOf("to_regclass($3)")} <> '{}' AS is_guarded`,
       values: [topic, partition, quoteTable(table)],
     };
   }

@@ -21,7 +21,7 @@ import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
 import { INTERNAL_SCHEMA } from "./internal-tables.ts";
 import { SinkSql } from "./sink-sql.ts";
-import { isTableChange, isTableReplaced, tableChanged, tableReplaced } from "./table-errors.ts";
+import { isTableChange, isTableReplaced, tableChanged, tableGuarded, tableReplaced } from "./table-errors.ts";
 import { PostgresTables } from "./tables.ts";
 import type { PreparedTable } from "./tables.ts";
 import { PostgresTruncates } from "./truncates.ts";
@@ -249,6 +249,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     const filledColumns = Number(look?.rows[0]?.["filled_columns"]);
     if (look?.rows[0]?.["is_registered"] === false) throw tableReplaced(table);
     if (prepared.some(({ sql }) => sql.filledColumns !== filledColumns)) throw tableChanged();
+    if (prepared.length > 0 && look?.rows[0]?.["is_guarded"] === true) throw tableGuarded(table);
     const nextOffset = toBigInt(lock?.rows[0]?.["next_offset"]);
     const floor = toBigInt(look?.rows[0]?.["floor"]);
     const hasTombstones = look?.rows[0]?.["has_tombstones"] !== false;

@@ -41,6 +41,13 @@ export function tableChanged(): HeadraceError {
   });
 }
 
+export function tableGuarded(table: TableName): HeadraceError {
+  return new HeadraceError("TABLE_CHANGED", {
+    message: `The table ${quoteTable(table)} got a rule or row-level security.`,
+    details: { table: quoteTable(table) },
+  });
+}
+
 export function tableReplaced(table: TableName): HeadraceError {
   return new HeadraceError("TABLE_REPLACED", {
     message: `The table ${quoteTable(table)} was replaced, truncated or rewritten, or given to another pipeline.`,
@@ -67,8 +74,15 @@ export function unsettledTable(error: HeadraceError): HeadraceError {
   );
 }
 
-/** SQLSTATEs of a table that has changed since the sink last looked at it. */
-const CHANGED_TABLE_STATES: ReadonlySet<string | undefined> = new Set(["3F000", "42703", "42804", "42P01", "42P10"]);
+/** SQLSTATEs of a table that has changed since the sink last looked at it. 0A000: it has a rule now. */
+const CHANGED_TABLE_STATES: ReadonlySet<string | undefined> = new Set([
+  "0A000",
+  "3F000",
+  "42703",
+  "42804",
+  "42P01",
+  "42P10",
+]);
 
 /** The codes of a table that has changed since the sink last looked at it. */
 const CHANGED: ReadonlySet<string | undefined> = new Set(["TABLE_CHANGED", "TABLE_REPLACED"]);

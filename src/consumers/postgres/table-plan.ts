@@ -161,6 +161,7 @@ function tableProblems(
     const problem = "it is UNLOGGED: a crash of PostgreSQL would empty it";
     problems.push(doesNotFit(table, problem, `Run: ALTER TABLE ${name} SET LOGGED;`));
   }
+  if (state.rules.length > 0) problems.push(rulesFound(table, state.rules));
   if (!state.hasUniqueId && state.columns.some((column) => column.name === "_id")) {
     const remedy = state.hasPrimaryKey
       ? `Run: ALTER TABLE ${name} ADD UNIQUE ("_id");`
@@ -175,6 +176,15 @@ function tableProblems(
     problems.push(doesNotFit(table, problem, remedy));
   }
   return problems;
+}
+
+/** For a table with rules that change what Headrace's statements do. */
+export function rulesFound(table: TableName, rules: readonly string[]): HeadraceError {
+  const names = rules.map(quoteIdentifier);
+  const problem = `with its rule${names.length === 1 ? "" : "s"} ${names.join(", ")} PostgreSQL would leave out rows of Headrace without an error, or refuse to write them`;
+  const drops = names.map((name) => `DROP RULE ${name} ON ${quoteTable(table)};`).join(" ");
+  const remedy = `Run: ${drops} If Headrace has written to the table meanwhile, \`headrace verify --repair\` then finds and repairs the rows that were left out.`;
+  return doesNotFit(table, problem, remedy);
 }
 
 function doesNotFit(table: TableName, problem: string, remedy: string): HeadraceError {

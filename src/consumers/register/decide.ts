@@ -6,6 +6,7 @@
 import { HeadraceError } from "../../errors/error.ts";
 import { INTERNAL_SCHEMA } from "../postgres/internal-tables.ts";
 import { columnsDropped, tableDropped } from "../postgres/table-errors.ts";
+import { rulesFound } from "../postgres/table-plan.ts";
 import { COPY_OWED } from "./facts.ts";
 import type { RegisteredTable, TableFacts, TopicFacts, WantedTable } from "./facts.ts";
 
@@ -34,6 +35,7 @@ export function decide(
   const { registered } = facts;
   const stranger = registered === null ? null : otherOwner(wanted, facts.relation, registered);
   if (stranger !== null) return { kind: "refuse", error: stranger };
+  if (facts.rules.length > 0) return { kind: "refuse", error: rulesFound(wanted.table, facts.rules) };
   if (topic.topicId !== undefined && isOther(knownTopicId(facts), topic.topicId))
     return lostTopic(wanted, "recreated", onRecordsLost);
   if (registered === null) return decideUnregistered(wanted, facts, topic, onRecordsLost);

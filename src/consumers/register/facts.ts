@@ -46,6 +46,8 @@ export interface TableFacts {
   readonly oid: string | null;
   readonly fileNode: string | null;
   readonly registerOid: string;
+  /** The rules that leave rows out or make PostgreSQL refuse them. */
+  readonly rules: readonly string[];
   /**
    * Whether rows from before are still there. Asked only where `fileNode` has changed (a rewrite keeps them) or the database was
    * restored.

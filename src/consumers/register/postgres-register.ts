@@ -123,6 +123,7 @@ function factsOf(relation: string, row: Row, rows: Pick<TableFacts, "hasOldRows"
     oid: textOf(row["oid"]),
     fileNode: textOf(row["file_node"]),
     registerOid: String(row["register_oid"]),
+    rules: (row["rules"] as readonly string[] | null) ?? [],
     ...rows,
     lostColumns: (row["lost_columns"] as readonly string[] | null) ?? [],
     hasProgress: row["has_progress"] === true,

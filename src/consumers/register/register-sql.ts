@@ -1,5 +1,5 @@
 import type { TableName } from "../ports.ts";
-import { fileNodeOf } from "../postgres/catalog.ts";
+import { fileNodeOf, rulesOf } from "../postgres/catalog.ts";
 import type { Query } from "../postgres/client.ts";
 import { quoteIdentifier, quoteTable } from "../postgres/upsert-sql.ts";
 import { COPY_OWED } from "./facts.ts";
@@ -33,7 +33,7 @@ export class RegisterSql {
   known.table_oid::text AS known_oid, known.file_node::text AS known_file_node,
   known.register_oid::text AS known_register_oid, known.copy_signal::text, known.left_at IS NOT NULL AS is_left,
   class.oid::text AS oid, ${fileNodeOf("class.oid")}::text AS file_node, kind.relkind::text AS kind,
-  register.oid::text AS register_oid,
+  register.oid::text AS register_oid, ${rulesOf("class.oid")} AS rules,
   watermark.version::text AS watermark, watermark.known_xid::text AS known_xid,
   ARRAY(SELECT filled.name FROM ${this.#schema}.columns AS filled
     WHERE filled.relation = wanted.relation AND class.oid IS NOT NULL AND NOT EXISTS (

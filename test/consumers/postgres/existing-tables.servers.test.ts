@@ -186,6 +186,26 @@ describe("a table that does not fit", () => {
     },
   );
 
+  test("is refused when row-level security is enabled while it is written to", async () => {
+    const { schema, pool, table } = await beside(
+      `CREATE TABLE mine ("_id" text PRIMARY KEY, _version bigint, value text)`,
+    );
+    const role = await createRole(pool, schema);
+    await pool.query(`GRANT ALL ON mine TO ${role.name}`);
+    await role.sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
+    await pool.query("ALTER TABLE mine ENABLE ROW LEVEL SECURITY");
+    const deleted = role.sink.apply(batchAt(1, table, [deletion("a", 2)]));
+    await expect(deleted).rejects.toMatchObject({ code: "TABLE_DOES_NOT_FIT" });
+    await expect(deleted).rejects.toThrow("row-level security");
+
+    // The owner is exempt, until it is forced.
+    await pool.query(`ALTER TABLE mine OWNER TO ${role.name}`);
+    await role.sink.apply(batchAt(1, table, [upsert("a", 2, "2")]));
+    await pool.query("ALTER TABLE mine FORCE ROW LEVEL SECURITY");
+    await expect(role.sink.apply(batchAt(2, table, [deletion("a", 3)]))).rejects.toThrow("row-level security");
+    await role.drop();
+  });
+
   test.each(["VIEW mine AS SELECT 1 AS x", "MATERIALIZED VIEW mine AS SELECT 1 AS x", "SEQUENCE mine"])(
     "is refused where something else has its name: %s",
     async (thing) => {

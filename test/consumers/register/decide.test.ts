@@ -30,6 +30,7 @@ const FACTS: TableFacts = {
   oid: "1000",
   fileNode: "2000",
   registerOid: "7",
+  rules: [],
   hasOldRows: false,
   lostColumns: [],
   hasForeignRows: false,
@@ -64,6 +65,7 @@ describe("a table that the register has", () => {
     ["nothing has changed", {}, "same"],
     ["the table does not exist yet", { registered: { oid: null, fileNode: null }, facts: NEW }, "same"],
     ["the table was created since", { registered: { oid: null, fileNode: null } }, "accept"],
+    ["the table has a rule", { facts: { rules: ["swallow"] } }, "TABLE_DOES_NOT_FIT"],
     ["the table was dropped", { facts: { oid: null, fileNode: null } }, "TABLE_DROPPED"],
     [
       "the table was dropped after the config had another one",
