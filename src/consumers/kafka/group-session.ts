@@ -56,6 +56,7 @@ export class GroupSession {
   readonly #consumer: Consumer;
   readonly #ended = Promise.withResolvers<void>();
   #failure: { readonly error: unknown } | undefined;
+  #topicIds: ReadonlyMap<string, string | null> = new Map();
   #hasJoined = false;
   #isEnding = false;
   #assignment = newAssignment();
@@ -87,12 +88,13 @@ export class GroupSession {
     return this.#hasJoined;
   }
 
-  /** Reads until `signal` aborts. @throws the first error of a callback, or HeadraceError */
-  async run(topics: readonly string[], signal: AbortSignal): Promise<void> {
+  /** Reads until `signal` aborts. @param topics with Kafka's ids @throws the first error of a callback, or HeadraceError */
+  async run(topics: ReadonlyMap<string, string | null>, signal: AbortSignal): Promise<void> {
+    this.#topicIds = topics;
     const end = () => this.#ended.resolve();
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
-    const starting = this.#start(topics);
+    const starting = this.#start([...topics.keys()]);
     try {
       await Promise.race([this.#ended.promise, starting]);
       await this.#ended.promise;
@@ -110,7 +112,7 @@ export class GroupSession {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  async #start(topics: readonly string[]): Promise<void> {
+  async #start(topics: string[]): Promise<void> {
     const { events } = this.#consumer;
     // Otherwise the process would stay up but do nothing after a crash of the consumer.
     this.#consumer.on(events.CRASH, ({ payload }) => this.#fail(kafkaError(payload.error, "reading records")));
@@ -120,7 +122,7 @@ export class GroupSession {
     });
     try {
       await this.#consumer.connect();
-      await this.#consumer.subscribe({ topics: [...topics], fromBeginning: true });
+      await this.#consumer.subscribe({ topics, fromBeginning: true });
       await this.#consumer.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
@@ -286,8 +288,9 @@ export class GroupSession {
     const bounds = await fetchLogBounds(this.#options.kafka, topics);
     return partitions.flatMap((partition) => {
       // A partition without bounds was deleted meanwhile; kafkajs reports that.
-      const logBounds = bounds.get(partitionKey(partition));
-      return logBounds === undefined ? [] : (lostRecords(partition, offsetIn(offsets, partition), logBounds) ?? []);
+      const found = bounds.get(partitionKey(partition));
+      const topicId = this.#topicIds.get(partition.topic) ?? null;
+      return found === undefined ? [] : (lostRecords(partition, offsetIn(offsets, partition), found, topicId) ?? []);
     });
   }
 

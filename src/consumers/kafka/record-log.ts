@@ -79,7 +79,7 @@ async function runSession(
   const session = new GroupSession(sessionOptions(options), callbacks);
   const watching = watchTopics(topics, options, either).finally(() => ended.abort());
   try {
-    await session.run([...topics.keys()], either);
+    await session.run(topics, either);
   } catch (err) {
     if (errorKind(err) !== "retryable" || !session.hasJoined) throw err;
     options.logger.warn({ err }, "Kafka is unavailable; the consumer joins its group again");
