@@ -89,9 +89,9 @@ export const KAFKA_ERRORS = {
   TOPIC_DELETED: {
     kind: "fatal",
     meaning:
-      "Somebody deleted a topic that the pipeline has used. Its records that were not applied yet are lost, so Headrace does not create it again without being told.",
+      "Somebody deleted a topic that the pipeline has used. Lost are its records that were not applied yet, or, if it is the signals topic, the requests that were not carried out. So Headrace does not create it again without being told.",
     remedy:
-      "Check that kafka.brokers names the right Kafka. Then start producer and consumers with `kafka.onHistoryLost: resnapshot`: the producer creates a collection's topic again and copies the collection, and rows whose documents are gone are deleted. If the positions topic was deleted, start the producer: it copies everything again.",
+      "Check that kafka.brokers names the right Kafka. Then start producer and consumers with `kafka.onHistoryLost: resnapshot`: the producer creates a collection's topic again and copies the collection, and rows whose documents are gone are deleted. If the signals topic was deleted, it copies all collections. If the positions topic was deleted, start the producer: it copies everything again.",
   },
   TOPIC_PARTITIONS: {
     kind: "fatal",

@@ -23,14 +23,19 @@ const PAUSE_MS = 1_000;
  * @param looksLost whether ids say that a known topic is gone or another one
  * @throws HeadraceError
  */
-export async function fetchConfirmedTopicIds(
+export function fetchConfirmedTopicIds(
   kafka: Kafka,
   topics: readonly string[],
   looksLost: (ids: TopicIds) => boolean,
 ): Promise<TopicIds> {
+  return confirmed(() => fetchTopicIds(kafka, topics), looksLost);
+}
+
+/** What `look` finds, for any look at topics: see `fetchConfirmedTopicIds`. */
+export async function confirmed<T>(look: () => Promise<T>, looksLost: (found: T) => boolean): Promise<T> {
   for (let looks = 1; ; looks++) {
-    const ids = await fetchTopicIds(kafka, topics);
-    if (looks === LOOKS || !looksLost(ids)) return ids;
+    const found = await look();
+    if (looks === LOOKS || !looksLost(found)) return found;
     await sleep(PAUSE_MS);
   }
 }

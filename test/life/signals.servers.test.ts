@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { deleteTopics } from "../../src/kafka/admin.ts";
 import { signalsTopic } from "../../src/schemas/topics.ts";
 import { connectKafka } from "../consumers/kafka/fixture.ts";
-import { asKafkaAdmin } from "../support/kafka-admin.ts";
+import { asKafkaAdmin, createTopic } from "../support/kafka-admin.ts";
 import type { Pipeline } from "../support/pipeline.ts";
-import { expectRefused, idsIn, pipelineOfThings, runOnce, runUntilEqual } from "./things.ts";
+import { expectRefused, idsIn, insertThings, pipelineOfThings, runOnce, runUntilEqual } from "./things.ts";
 
 const RESYNC = ["resync", "--collection", "things"];
 
@@ -21,6 +21,11 @@ function loseSignalsTopic({ name }: Pipeline): Promise<void> {
   return deleteTopics(connectKafka(), [signalsTopic(name)]);
 }
 
+async function replaceSignalsTopic(pipeline: Pipeline): Promise<void> {
+  await loseSignalsTopic(pipeline);
+  await createTopic(signalsTopic(pipeline.name), {});
+}
+
 async function loseSignals({ name }: Pipeline): Promise<void> {
   const topic = signalsTopic(name);
   await asKafkaAdmin(async (admin) => {
@@ -31,17 +36,37 @@ async function loseSignals({ name }: Pipeline): Promise<void> {
 }
 
 test.each([
-  ["was deleted", "TOPIC_RECREATED", loseSignalsTopic],
+  ["was deleted", "TOPIC_DELETED", loseSignalsTopic],
+  ["was deleted and created again", "TOPIC_RECREATED", replaceSignalsTopic],
   ["lost its records", "HISTORY_LOST_IN_KAFKA", loseSignals],
 ])("a request is not lost in silence when the signals topic %s", async (_, code, lose) => {
   const pipeline = await pipelineWithRequest();
   await lose(pipeline);
-  for (const side of ["produce", "run"]) await expectRefused(pipeline, [side], code);
+  for (const side of ["produce", "run"]) {
+    const { message, remedy } = await expectRefused(pipeline, [side], code);
+    expect(message).toContain(`signals topic ${signalsTopic(pipeline.name)}`);
+    expect(message).toMatch(/requests/i);
+    expect(remedy).toContain("it copies all collections again");
+  }
   const resnapshot = await pipeline.reconfigured({ kafka: { onHistoryLost: "resnapshot" } });
   expect((await runOnce(resnapshot)).stderr).toContain("All collections are copied again.");
   expect(await idsIn(pipeline)).toEqual([1, 2, 3, 4, 5]);
   // It is the known one now.
   await runUntilEqual(pipeline);
+});
+
+test("a running producer ends when its signals topic is deleted, and says what is lost and how to go on", async () => {
+  const pipeline = await pipelineOfThings();
+  const producer = pipeline.start("produce");
+  await insertThings(pipeline, 6, 6);
+  pipeline.start("consume");
+  expect(await pipeline.run("status", "--wait-for", "now")).toMatchObject({ exitCode: 0 });
+  await loseSignalsTopic(pipeline);
+  expect(await producer.end()).toBe(1);
+  expect(producer.logTail()).toContain(
+    `TOPIC_DELETED: Kafka no longer has the signals topic ${signalsTopic(pipeline.name)}.`,
+  );
+  expect(producer.logTail()).toContain("it copies all collections again");
 });
 
 test("a request is carried out that comes into a signals topic that was created again while the producer runs", async () => {

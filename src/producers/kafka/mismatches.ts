@@ -1,3 +1,4 @@
+import type { ErrorKind } from "../../errors/error-table.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { newSnapshot } from "../../schemas/change-event.ts";
 import type { CollectionIdentity, Position } from "../../schemas/change-event.ts";
@@ -26,10 +27,17 @@ export interface SignalsNow {
 }
 
 /** Why the position no longer fits a collection. After each of them the collection has to be copied anew. */
-export interface Mismatch {
+export type Mismatch = (LostTopic | { readonly topic: string; readonly why: "mapping changed" }) & {
   readonly collection: string;
+};
+
+export interface LostTopic {
   readonly topic: string;
-  readonly why: "topic deleted" | "topic recreated" | "mapping changed";
+  readonly why: "topic deleted" | "topic recreated";
+}
+
+export function isLost(mismatch: Mismatch): mismatch is Mismatch & LostTopic {
+  return mismatch.why !== "mapping changed";
 }
 
 /**
@@ -63,26 +71,46 @@ export function isOther(stored: string | null | undefined, found: string | null)
 }
 
 /**
- * Signals that Kafka has lost before the producer carried them out; null where there may be none. They may have asked for
- * copies that tables wait for.
+ * Why requests are lost that the producer had not carried out; null where there may be none. They may have asked for copies
+ * that tables wait for.
+ * @param now null: the topic does not exist
  */
-export function signalsLoss(
-  topic: string,
-  position: Position,
-  { topicId, low, high }: SignalsNow,
-): HeadraceError | null {
+export function signalsLoss(topic: string, position: Position, now: SignalsNow | null): HeadraceError | null {
+  if (now === null) return signalsTopicLost({ topic, why: "topic deleted" }, "fatal");
   const { signals, signalsTopicId } = position;
-  if (isOther(signalsTopicId, topicId) || signals.offset > high) {
-    const message = `The topic ${topic} was deleted and created again. Signals that the producer had not carried out are lost.`;
-    return new HeadraceError("TOPIC_RECREATED", { message, remedy: COPY_ALL });
-  }
+  const { topicId, low, high } = now;
+  if (isOther(signalsTopicId, topicId) || signals.offset > high)
+    return signalsTopicLost({ topic, why: "topic recreated" }, "fatal");
   if (signals.offset >= low) return null;
-  const message = `Kafka has deleted the signals before offset ${low} of the topic ${topic}, but the producer had carried out only those before ${signals.offset}.`;
+  const message = `Kafka has deleted the requests before offset ${low} of the signals topic ${topic}, but the producer had carried out only those before offset ${signals.offset}.`;
   return new HeadraceError("HISTORY_LOST_IN_KAFKA", { message, remedy: COPY_ALL });
 }
 
+/** The error for a signals topic that is gone, or another one. */
+export function signalsTopicLost({ topic, why }: LostTopic, kind: ErrorKind): HeadraceError {
+  const isGone = why === "topic deleted";
+  const what = isGone ? "Kafka no longer has the" : "Somebody deleted and created again the";
+  const message = `${what} signals topic ${topic}. Requests (snapshot, resync, dlq replay) that the producer had not carried out are lost.`;
+  return new HeadraceError(isGone ? "TOPIC_DELETED" : "TOPIC_RECREATED", { kind, message, remedy: COPY_ALL });
+}
+
 const COPY_ALL =
-  "Check that kafka.brokers names the right Kafka. Then start the producer with `kafka.onHistoryLost: resnapshot`: it copies all collections again, which does at least what the lost signals asked for.";
+  "Check that kafka.brokers names the right Kafka. Then start the producer with `kafka.onHistoryLost: resnapshot`: it copies all collections again, which does at least what the lost requests asked for.";
+
+/** The error for topics of collections that are gone, or others. */
+export function topicsLost(lost: readonly LostTopic[], kind: ErrorKind, cause?: unknown): HeadraceError {
+  const deleted = lost.filter(({ why }) => why === "topic deleted").map(({ topic }) => topic);
+  const recreated = lost.filter(({ why }) => why === "topic recreated").map(({ topic }) => topic);
+  const message = [
+    ...(deleted.length > 0
+      ? [`Kafka no longer has the topics that this pipeline has used: ${deleted.join(", ")}.`]
+      : []),
+    ...(recreated.length > 0
+      ? [`These topics were deleted and created again since this pipeline has used them: ${recreated.join(", ")}.`]
+      : []),
+  ].join(" ");
+  return new HeadraceError(deleted.length > 0 ? "TOPIC_DELETED" : "TOPIC_RECREATED", { kind, message }, cause);
+}
 
 /** The position from which these collections are copied anew, each with a sweep at the end. */
 export function copyAnew(position: Position, collections: readonly string[]): Position {

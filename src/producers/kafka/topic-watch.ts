@@ -1,13 +1,14 @@
 import type { Kafka } from "kafkajs";
 import type { ErrorKind } from "../../errors/error-table.ts";
-import { HeadraceError } from "../../errors/error.ts";
+import type { HeadraceError } from "../../errors/error.ts";
 import { fetchConfirmedTopicIds } from "../../kafka/topic-ids.ts";
 import type { TopicIds } from "../../kafka/topic-ids.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { Position } from "../../schemas/change-event.ts";
-import { positionsTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
-import { copyAnew, findMismatches, isOther, signalsLoss } from "./mismatches.ts";
-import type { Mismatch, PipelineNow, SignalsNow } from "./mismatches.ts";
+import { positionsTopic, signalsTopic } from "../../schemas/topics.ts";
+import { findLosses, refusalOf } from "./losses.ts";
+import { copyAnew, isOther, signalsTopicLost, topicsLost } from "./mismatches.ts";
+import type { LostTopic, Mismatch, SignalsNow } from "./mismatches.ts";
 import type { KafkaTopics } from "./topics.ts";
 
 /** When records are lost in Kafka: stop, or copy their collections again. */
@@ -54,18 +55,18 @@ export class TopicWatch {
    * `KafkaTopics.prepare`
    */
   async admit(position: Position | null): Promise<Position | null> {
-    const { kafka, topics, collections } = this.#options;
+    const { topics, collections, onRecordsLost } = this.#options;
     const names = [...new Set([...collections.names, ...topics.known.keys()])];
-    const compare = (ids: TopicIds) => findMismatches(position, this.#now(names, ids));
-    const ids = await fetchConfirmedTopicIds(kafka, names.map(this.#topicOf), (found) => compare(found).some(isLost));
-    const mismatches = compare(ids);
-    this.#judge(mismatches);
+    const losses = await findLosses({ ...this.#options, collections: names, position: async () => position });
+    const refusal = onRecordsLost === "fail" ? refusalOf(losses) : null;
+    if (refusal !== null) throw refusal;
+    const { mismatches } = losses;
     const changed = mismatches.map(({ collection }) => collection);
     topics.forget(changed);
     await topics.prepare([...new Set([...collections.present, ...changed])]);
     const signals = await topics.signals();
-    const admitted =
-      position === null ? null : this.#admitSignals(this.#copyAnew(position, mismatches), names, signals);
+    const copied = position && this.#copyAnew(position, mismatches);
+    const admitted = copied && losses.signals ? this.#passSignals(copied, names, losses.signals, signals) : copied;
     this.#signalsTopicId = signals.topicId;
     this.#finding = undefined;
     this.#lookedAt = performance.now();
@@ -73,12 +74,9 @@ export class TopicWatch {
   }
 
   /** Nobody knows what lost signals asked for: copying everything does at least that. */
-  #admitSignals(position: Position, names: readonly string[], found: SignalsNow): Position {
-    const { name, onRecordsLost, takesSnapshots, logger } = this.#options;
+  #passSignals(position: Position, names: readonly string[], loss: HeadraceError, found: SignalsNow): Position {
+    const { name, takesSnapshots, logger } = this.#options;
     const topic = signalsTopic(name);
-    const loss = signalsLoss(topic, position, found);
-    if (loss === null) return position;
-    if (onRecordsLost === "fail") throw loss;
     const signals = { offset: found.low, after: null };
     if (!takesSnapshots) {
       logger.warn(
@@ -131,8 +129,8 @@ export class TopicWatch {
   }
 
   /**
-   * Looks every ten seconds, in the background, whether the topics are still the same: Kafka accepts records for a topic
-   * that was created again without a word.
+   * Looks in the background whether the topics are still the same: Kafka accepts records for a topic that was created again
+   * without a word.
    * @throws HeadraceError TOPIC_DELETED, TOPIC_RECREATED that an earlier call has found
    */
   check(): void {
@@ -140,21 +138,24 @@ export class TopicWatch {
     if (performance.now() - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = performance.now();
     const { kafka, name, topics } = this.#options;
-    const known = [...topics.known.values(), { topic: signalsTopic(name), topicId: this.#signalsTopicId }];
-    const lostIn = (ids: TopicIds) =>
-      known.flatMap(({ topic, topicId }) => lostTopic(topic, topicId, ids.get(topic)) ?? []);
-    fetchConfirmedTopicIds(
-      kafka,
-      known.map(({ topic }) => topic),
-      (ids) => lostIn(ids).length > 0,
-    ).then(
-      (ids) => {
-        const lost = lostIn(ids);
-        if (lost.length > 0) this.#finding = topicsLost(lost, this.#options.onRecordsLost);
-      },
+    const known = [...topics.known.values()].map(({ topic }) => topic);
+    fetchConfirmedTopicIds(kafka, [...known, signalsTopic(name)], (ids) => this.#lossIn(ids) !== undefined).then(
+      (ids) => (this.#finding = this.#lossIn(ids)),
       // Kafka is unavailable: publishing finds that out by itself.
       () => {},
     );
+  }
+
+  #lossIn(ids: TopicIds): HeadraceError | undefined {
+    const { name, topics, onRecordsLost } = this.#options;
+    const kind = kindOf(onRecordsLost);
+    const lost = [...topics.known.values()].flatMap(
+      ({ topic, topicId }) => lostTopic(topic, topicId, ids.get(topic)) ?? [],
+    );
+    if (lost.length > 0) return topicsLost(lost, kind);
+    const ofSignals = signalsTopic(name);
+    const lostSignals = lostTopic(ofSignals, this.#signalsTopicId, ids.get(ofSignals));
+    return lostSignals === null ? undefined : signalsTopicLost(lostSignals, kind);
   }
 
   /**
@@ -174,36 +175,14 @@ export class TopicWatch {
     const answer = missing.includes(positions) ? "fail" : onRecordsLost;
     return topicsLost(
       missing.map((topic) => ({ topic, why: "topic deleted" })),
-      answer,
+      kindOf(answer),
       failure,
     );
-  }
-
-  readonly #topicOf = (collection: string): string => topicOf(this.#options.name, this.#options.database, collection);
-
-  #now(collections: readonly string[], ids: TopicIds): PipelineNow {
-    const { database, mappingOf } = this.#options;
-    const found = collections.map((collection) => {
-      const topic = this.#topicOf(collection);
-      return [collection, { topic, topicId: ids.get(topic), mapping: mappingOf(collection) }] as const;
-    });
-    return { database, collections: new Map(found) };
-  }
-
-  #judge(mismatches: readonly Mismatch[]): void {
-    const lost = mismatches.filter(isLost);
-    if (lost.length > 0 && this.#options.onRecordsLost === "fail") throw topicsLost(lost, "fail");
   }
 }
 
 /** kafkajs fails with one of these when a topic is gone. */
 const SUSPICIOUS: ReadonlySet<string> = new Set(["KAFKA_TOPIC_MISSING", "KAFKA_UNEXPECTED"]);
-
-function isLost({ why }: Mismatch): boolean {
-  return why !== "mapping changed";
-}
-
-type LostTopic = Pick<Mismatch, "topic" | "why">;
 
 function lostTopic(topic: string, known: string | null, found: string | null | undefined): LostTopic | null {
   if (found === undefined) return { topic, why: "topic deleted" };
@@ -211,17 +190,6 @@ function lostTopic(topic: string, known: string | null, found: string | null | u
 }
 
 /** With `resnapshot` the error ends only the session: the next one copies the collections again. */
-function topicsLost(lost: readonly LostTopic[], onRecordsLost: OnRecordsLost, cause?: unknown): HeadraceError {
-  const kind: ErrorKind = onRecordsLost === "fail" ? "fatal" : "retryable";
-  const deleted = lost.filter(({ why }) => why === "topic deleted").map(({ topic }) => topic);
-  const recreated = lost.filter(({ why }) => why === "topic recreated").map(({ topic }) => topic);
-  const message = [
-    ...(deleted.length > 0
-      ? [`Kafka no longer has the topics that this pipeline has used: ${deleted.join(", ")}.`]
-      : []),
-    ...(recreated.length > 0
-      ? [`These topics were deleted and created again since this pipeline has used them: ${recreated.join(", ")}.`]
-      : []),
-  ].join(" ");
-  return new HeadraceError(deleted.length > 0 ? "TOPIC_DELETED" : "TOPIC_RECREATED", { kind, message }, cause);
+function kindOf(onRecordsLost: OnRecordsLost): ErrorKind {
+  return onRecordsLost === "fail" ? "fatal" : "retryable";
 }

@@ -4,12 +4,11 @@ import { withAdmin } from "../../kafka/admin.ts";
 import { readTopicConfigs, setTopicConfig } from "../../kafka/topic-configs.ts";
 import type { TopicConfigs } from "../../kafka/topic-configs.ts";
 import { fetchTopicIds } from "../../kafka/topic-ids.ts";
-import { fetchLogBounds } from "../../kafka/topics.ts";
 import type { Logger } from "../../runtime/logger.ts";
-import { partitionKey } from "../../schemas/partitions.ts";
-import { checkTopicNames, deadLetterTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
+import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
 import type { CollectionTopic, TopicCatalog } from "../ports.ts";
 import { BatchLimits } from "../records/batch-limits.ts";
+import { readSignals } from "./losses.ts";
 import type { SignalsNow } from "./mismatches.ts";
 import {
   RETENTION,
@@ -52,24 +51,27 @@ export class KafkaTopics implements TopicCatalog {
   /** The signals topic as it is now; it is created if it is missing. @throws HeadraceError */
   async signals(): Promise<SignalsNow> {
     const { kafka, name } = this.#options;
-    const topic = signalsTopic(name);
-    const idOf = async () => (await fetchTopicIds(kafka, [topic])).get(topic);
-    let topicId = await idOf();
-    if (topicId === undefined) {
-      await this.createInternal();
-      topicId = await idOf();
-    }
-    const bounds = (await fetchLogBounds(kafka, [topic])).get(partitionKey({ topic, partition: 0 }));
-    return { topicId: topicId ?? null, low: bounds?.low ?? 0n, high: bounds?.high ?? 0n };
+    const found = await readSignals(kafka, name);
+    if (found !== null) return found;
+    await this.createInternal();
+    return (await readSignals(kafka, name)) ?? { topicId: null, low: 0n, high: 0n };
   }
 
   /**
-   * Also gives them the retention that the config says.
+   * Also gives them the retention that the config says. A pipeline that has run may have lost its signals topic: then it is
+   * left to the session, which knows the position, to refuse or to create it.
    * @throws HeadraceError TOPIC_PARTITIONS, TOPIC_SETTINGS, TOPIC_NOT_CREATED or Kafka's
    */
   async prepareInternal(): Promise<void> {
     const { kafka, name } = this.#options;
-    await this.#prepare(internalTopics(name, this.#options));
+    const wanted = internalTopics(name, this.#options);
+    const existing = await fetchTopicIds(
+      kafka,
+      wanted.map(({ topic }) => topic),
+    );
+    const ofSignals = signalsTopic(name);
+    const mayBeLost = existing.has(positionsTopic(name)) && !existing.has(ofSignals);
+    await this.#prepare(mayBeLost ? wanted.filter(({ topic }) => topic !== ofSignals) : wanted);
     const topic = deadLetterTopic(name);
     this.deadLetterTopicId = (await fetchTopicIds(kafka, [topic])).get(topic) ?? null;
   }

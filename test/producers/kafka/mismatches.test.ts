@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { copyAnew, findMismatches } from "../../../src/producers/kafka/mismatches.ts";
-import type { CollectionNow } from "../../../src/producers/kafka/mismatches.ts";
+import { copyAnew, findMismatches, signalsLoss } from "../../../src/producers/kafka/mismatches.ts";
+import type { CollectionNow, SignalsNow } from "../../../src/producers/kafka/mismatches.ts";
 import type { CollectionIdentity, Position } from "../../../src/schemas/change-event.ts";
 
 const POSITION: Position = {
@@ -58,6 +58,26 @@ test("a position of another database is refused", () => {
   expect(() => findMismatches(POSITION, { database: "other", collections: new Map() })).toThrow(
     expect.objectContaining({ code: "POSITION_OF_OTHER_DATABASE", message: expect.stringContaining('"shop"') }),
   );
+});
+
+describe("the signals topic", () => {
+  const position: Position = { ...POSITION, signals: { offset: 5n, after: null }, signalsTopicId: "id 1" };
+  const now: SignalsNow = { topicId: "id 1", low: 3n, high: 7n };
+  test.each<[string, string | undefined, SignalsNow | null]>([
+    ["has all that was not carried out", undefined, now],
+    ["has only that", undefined, { ...now, low: 5n, high: 5n }],
+    ["is gone", "TOPIC_DELETED", null],
+    ["has another id", "TOPIC_RECREATED", { ...now, topicId: "id 2" }],
+    ["ends before the position, and the brokers give no ids", "TOPIC_RECREATED", { topicId: null, low: 0n, high: 4n }],
+    ["begins behind the position", "HISTORY_LOST_IN_KAFKA", { ...now, low: 6n }],
+  ])("%s: %s", (_, code, found) => {
+    const loss = signalsLoss("p.signals", position, found);
+    expect(loss?.code).toBe(code);
+    if (loss === null) return;
+    expect(loss.message).toMatch(/signals topic p\.signals/);
+    expect(loss.message).toMatch(/requests/i);
+    expect(loss.remedy).toContain("onHistoryLost: resnapshot");
+  });
 });
 
 test("what is copied anew ends with a sweep; the other collections stay as they are", () => {
