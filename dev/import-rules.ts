@@ -74,6 +74,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [
       ...GROUND,
       "consumers/ports.ts",
+      "schemas/identity.ts",
       ...["catalog", "client", "internal-tables", "table-errors", "table-plan", "upsert-sql"].map(
         (file) => `consumers/postgres/${file}.ts`,
       ),

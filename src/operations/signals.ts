@@ -1,9 +1,9 @@
 import { isApplied, lagOf } from "../consumers/batches/progress.ts";
 import { fetchTopicIds } from "../kafka/topic-ids.ts";
-import { isOther } from "../producers/kafka/mismatches.ts";
 import { KafkaTopics } from "../producers/kafka/topics.ts";
 import { pause } from "../runtime/waiting.ts";
 import type { Position } from "../schemas/change-event.ts";
+import { isOther } from "../schemas/identity.ts";
 import type { PartitionOffset } from "../schemas/partitions.ts";
 import type { Signal } from "../schemas/signal.ts";
 import { signalsTopic } from "../schemas/topics.ts";

@@ -4,6 +4,7 @@
  * check`, `headrace status` and whoever waits for a table to be complete.
  */
 import { HeadraceError } from "../../errors/error.ts";
+import { isOther } from "../../schemas/identity.ts";
 import { INTERNAL_SCHEMA } from "../postgres/internal-tables.ts";
 import { columnsDropped, tableDropped } from "../postgres/table-errors.ts";
 import { rulesFound } from "../postgres/table-plan.ts";
@@ -116,11 +117,6 @@ export function lostColumns({ table, columns }: WantedTable, facts: TableFacts):
   if (facts.registered?.isLeft === true) return null;
   const lost = facts.lostColumns.filter((name) => columns.includes(name));
   return lost.length === 0 ? null : columnsDropped(table, lost, INTERNAL_SCHEMA);
-}
-
-/** Whether two known values differ. */
-function isOther(stored: string | null, found: string | null): boolean {
-  return stored !== null && found !== null && stored !== found;
 }
 
 /** The error for a table that belongs to another pipeline or source; null where it is the wanted one's. */

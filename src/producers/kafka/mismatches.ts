@@ -2,6 +2,7 @@ import type { ErrorKind } from "../../errors/error-table.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { newSnapshot } from "../../schemas/change-event.ts";
 import type { CollectionIdentity, Position } from "../../schemas/change-event.ts";
+import { isOther } from "../../schemas/identity.ts";
 
 /** What a pipeline is now, to be compared with its position. */
 export interface PipelineNow {
@@ -63,11 +64,6 @@ function compare(stored: CollectionIdentity | undefined, found: CollectionNow): 
   if (topicId === undefined) return "topic deleted";
   if (isOther(stored?.topicId, topicId)) return "topic recreated";
   return isOther(stored?.mapping, mapping) ? "mapping changed" : null;
-}
-
-/** Whether two known ids or fingerprints differ. */
-export function isOther(stored: string | null | undefined, found: string | null): boolean {
-  return stored !== undefined && stored !== null && found !== null && stored !== found;
 }
 
 /**

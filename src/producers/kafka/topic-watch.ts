@@ -5,9 +5,10 @@ import { fetchConfirmedTopicIds } from "../../kafka/topic-ids.ts";
 import type { TopicIds } from "../../kafka/topic-ids.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { Position } from "../../schemas/change-event.ts";
+import { isOther } from "../../schemas/identity.ts";
 import { positionsTopic, signalsTopic } from "../../schemas/topics.ts";
 import { findLosses, refusalOf } from "./losses.ts";
-import { copyAnew, isOther, signalsTopicLost, topicsLost } from "./mismatches.ts";
+import { copyAnew, signalsTopicLost, topicsLost } from "./mismatches.ts";
 import type { LostTopic, Mismatch, SignalsNow } from "./mismatches.ts";
 import type { KafkaTopics } from "./topics.ts";
 

@@ -70,7 +70,7 @@ export function wrapped(name: string, value: JsonValue): JsonValue {
   return new Map([[name, value]]);
 }
 
-function object(fields: Readonly<Record<string, JsonValue>>): JsonValue {
+export function object(fields: Readonly<Record<string, JsonValue>>): JsonValue {
   return new Map(Object.entries(fields));
 }
 

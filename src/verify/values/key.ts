@@ -2,7 +2,7 @@ import { Decimal128, EJSON, Long, ObjectId, UUID } from "bson";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { BsonValue, DocumentId } from "./bson.ts";
 import { decimalParts, exactDecimal, integerOf } from "./decimal.ts";
-import { EXTENDED, toJson, uuidOf, wrapped } from "./json-forms.ts";
+import { EXTENDED, object, toJson, uuidOf, wrapped } from "./json-forms.ts";
 import type { JsonForm } from "./json-forms.ts";
 import { JsonNumber, isJsonObject, parseJson, stringifyJson } from "./json.ts";
 import type { JsonValue } from "./json.ts";
@@ -62,6 +62,10 @@ const MIXED: JsonForm = {
   int64: numberKey,
   decimal128: numberKey,
   symbol: ({ value }) => value,
+  code: (value, form) => {
+    const { code, scope } = value;
+    return scope === undefined ? EXTENDED.code(value, form) : object({ $code: code, $scope: toJson(form, scope) });
+  },
 };
 
 type NumberValue = BsonValue & { readonly kind: "double" | "int32" | "int64" | "decimal128" };
@@ -92,12 +96,15 @@ function numberKey(value: NumberValue): JsonValue {
   if (parts === undefined) return wrapped("$numberDouble", text); // NaN, Infinity
   const { sign, digits, exponent } = parts;
   if (digits.length > DECIMAL128_DIGITS) return wrapped("$numberDouble", String(Number(text)));
-  return wrapped("$numberDecimal", Decimal128.fromString(`${sign}${digits}E${exponent}`).toString());
+  // A Decimal128 pads the digits of the largest numbers with zeros, whichever way the number was written.
+  const padded = Decimal128.fromString(`${sign}${digits}E${exponent}`).toString();
+  return wrapped("$numberDecimal", padded.replace(/\.?0+E/, "E"));
 }
 
 /** Names with `$` could look like another type in Extended JSON. The three names of a DBRef cannot. */
 function hasDollarNames(id: BsonValue): boolean {
   if (id.kind === "array") return id.items.some(hasDollarNames);
+  if (id.kind === "code") return id.scope !== undefined && hasDollarNames(id.scope);
   if (id.kind !== "document") return false;
   return [...id.fields].some(
     ([name, value]) => (name.startsWith("$") && !["$ref", "$id", "$db"].includes(name)) || hasDollarNames(value),

@@ -2,8 +2,8 @@ import * as fc from "fast-check";
 import { MongoBulkWriteError } from "mongodb";
 import { describe, expect, it } from "vitest";
 import { canonicalKey, keyToId } from "../../../src/schemas/keys/document-key.ts";
+import { anyId, documentOf, numberId } from "../../support/id-arbitraries.ts";
 import { freshMongoDatabase, uniqueName } from "../../support/servers.ts";
-import { anyId, documentOf, numberId } from "./id-arbitraries.ts";
 
 const { db } = await freshMongoDatabase();
 

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonicalKey, idTypeOfDocuments, keyColumnType, keyToId } from "../../../src/schemas/keys/document-key.ts";
 import { ID_TYPES, type IdType } from "../../../src/schemas/mapping/mapping.ts";
-import { anyId, documentOf, numberId } from "./id-arbitraries.ts";
+import { anyId, documentOf, numberId } from "../../support/id-arbitraries.ts";
 
 const key = (idType: IdType, id: unknown) => canonicalKey(idType, documentOf(id));
 const mixed = (id: unknown) => key("mixed", id);

@@ -189,8 +189,36 @@ const value: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
     .map(([pattern, options]) => new BSONRegExp(pattern, options)),
 })).value;
 
-/** What MongoDB accepts as an `_id`: anything but arrays, regular expressions and `undefined`. */
+/** What MongoDB accepts as an `_id`, with few values of each type, so that some are equal: anything but arrays, regular expressions and `undefined`. */
 export const anyId: fc.Arbitrary<unknown> = value.filter((id) => !Array.isArray(id) && !(id instanceof BSONRegExp));
+
+const wideScalar: fc.Arbitrary<unknown> = fc.oneof(
+  fc.double().map((number) => new Double(number)),
+  fc.integer({ min: -99, max: 99 }).map((exponent) => new Double(2 ** exponent)),
+  fc.integer().map((number) => new Int32(number)),
+  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((number) => Long.fromBigInt(number)),
+  fc.tuple(fc.integer(), fc.integer({ min: -40, max: 40 })).map(([n, e]) => Decimal128.fromString(`${n}E${e}`)),
+  fc.string({ unit: "binary" }),
+  fc.uint8Array({ minLength: 12, maxLength: 12 }).map((id) => new ObjectId(id)),
+  fc.uint8Array({ minLength: 15, maxLength: 16 }).map((id) => new Binary(Buffer.from(id), 4)),
+  fc.date({ noInvalidDate: true }),
+);
+
+const wideName = fc.oneof(
+  fc.constantFrom("$ref", "$x", "1", "b"),
+  fc.string().filter((any) => !any.includes("\0")),
+);
+
+const wideDocument = fc
+  .array(fc.tuple(wideName, fc.oneof(wideScalar, fc.array(wideScalar))))
+  .map((entries) => new Map<string, unknown>(entries));
+
+/** Any values, also documents with names that MongoDB refuses in an `_id`. */
+export const wideId: fc.Arbitrary<unknown> = fc.oneof(
+  { weight: 2, arbitrary: wideScalar },
+  { weight: 2, arbitrary: wideDocument },
+  { weight: 1, arbitrary: wideDocument.map((scope) => new Code("", scope)) },
+);
 
 /** The document `{_id: id}` in BSON, with more fields if given. */
 export function documentOf(id: unknown, fields: object = {}): Uint8Array {
