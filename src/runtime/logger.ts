@@ -74,9 +74,7 @@ export function describeError(error: unknown): ErrorDescription {
 
 /** Logs the line that says why the process ends. */
 export function logFatal(logger: Logger, error: unknown): void {
-  const { code, message, remedy } = describeError(error);
-  const summary = `${code === undefined ? "" : `${code}: `}${message ?? "unknown error"}`;
-  logger.error({ err: error, ...(remedy === undefined ? {} : { remedy }) }, summary);
+  logger.error({ err: error }, `stopped by ${errorCode(error) ?? "an unknown error"}`);
 }
 
 function describeOne(error: unknown, withMessage: boolean): ErrorDescription {

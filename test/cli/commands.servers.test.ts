@@ -21,8 +21,11 @@ describe("if a server cannot be reached at the start", () => {
       const [fatal] = stderr.trimEnd().split("\n").slice(-1);
       expect(JSON.parse(fatal ?? "")).toMatchObject({
         level: "error",
-        msg: expect.stringMatching(new RegExp(`^[A-Z_]+: ${server} at 127\\.0\\.0\\.1:\\d`)),
-        remedy: expect.stringContaining("Check"),
+        msg: expect.stringMatching(/^stopped by [A-Z_]+$/),
+        err: {
+          message: expect.stringMatching(new RegExp(`^${server} at 127\\.0\\.0\\.1:\\d`)),
+          remedy: expect.stringContaining("Check"),
+        },
       });
       expect(stderr).not.toContain("hunter2");
       expect(exitCode).toBe(1);

@@ -21,8 +21,8 @@ test("a table that was dropped by hand is filled again after the printed remedy,
   const failed = await pipeline.run("run", "--once");
   expect(failed.exitCode).toBe(1);
   const line = failed.stderr.split("\n").find((each) => each.includes("TABLE_DROPPED")) ?? "";
-  const { remedy } = JSON.parse(line) as { remedy: string };
-  await pool.query(/BEGIN;.*COMMIT;/.exec(remedy)?.[0] ?? "");
+  const { err } = JSON.parse(line) as { err: { remedy: string } };
+  await pool.query(/BEGIN;.*COMMIT;/.exec(err.remedy)?.[0] ?? "");
   expect(await watermark()).toBe(0);
 
   expect(await pipeline.run("run", "--once")).toMatchObject({ exitCode: 0 });

@@ -61,8 +61,8 @@ export async function expectRefused(
   const { exitCode, stdout, stderr } = await commands.run(...args);
   expect({ exitCode, output: stdout + stderr }).toMatchObject({ exitCode: 1, output: expect.stringContaining(code) });
   const line = stderr.split("\n").find((each) => each.startsWith("{") && each.includes(code));
-  const { err, remedy } = JSON.parse(line ?? "{}") as { err?: { message: string }; remedy?: string };
-  return { message: err?.message ?? "", remedy: remedy ?? "" };
+  const { err } = JSON.parse(line ?? "{}") as { err?: { message: string; remedy: string } };
+  return { message: err?.message ?? "", remedy: err?.remedy ?? "" };
 }
 
 /** A pipeline that has copied the things 1 to 5. @param config as `freshPipeline` takes it */

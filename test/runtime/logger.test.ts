@@ -49,10 +49,17 @@ describe("createLogger", () => {
     expect(lines()).toHaveLength(1);
     expect(lines()[0]).toMatchObject({
       level: "error",
-      msg: "TABLE_DOES_NOT_FIT: the table refuses the row",
-      remedy: "mend the table",
-      err: { code: "TABLE_DOES_NOT_FIT", details: { table: "products" }, causes: [{ type: "Error", code: "22P02" }] },
+      msg: "stopped by TABLE_DOES_NOT_FIT",
+      err: {
+        code: "TABLE_DOES_NOT_FIT",
+        message: "the table refuses the row",
+        remedy: "mend the table",
+        details: { table: "products" },
+        causes: [{ type: "Error", code: "22P02" }],
+      },
     });
+    expect(text().split("the table refuses the row")).toHaveLength(2);
+    expect(text().split("mend the table")).toHaveLength(2);
     expect(text()).not.toContain("4111");
   });
 });
