@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/config-schema.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { HeadraceError } from "../errors/error.ts";
+import { closeKeptConnections } from "../kafka/topics.ts";
 import type { Context } from "../operations/context.ts";
 import { EXIT_USAGE, runToExitCode } from "../runtime/lifecycle.ts";
 import { createLogger, describeError, logFatal } from "../runtime/logger.ts";
@@ -35,7 +36,7 @@ export function onConfig(
 ): Command {
   return command.addOption(configOption()).action(async () => {
     const exitCode = await runWithConfig(configFileOf(command), kind, run);
-    // Some clients keep timers and sockets open for a while. Everything that matters is closed by now.
+    await closeKeptConnections();
     await exit(exitCode);
   });
 }

@@ -1,6 +1,7 @@
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
 import { EXIT_USAGE } from "../runtime/lifecycle.ts";
 import { configOption } from "./config-option.ts";
+import { exit } from "./exit.ts";
 import { readPackage } from "./package-info.ts";
 
 const { version, description } = readPackage();
@@ -12,7 +13,7 @@ const program = new Command("headrace")
   .enablePositionalOptions()
   .addOption(configOption())
   .showHelpAfterError("(add --help to see the arguments and options)")
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
+  .exitOverride()
   .addHelpText(
     "after",
     `
@@ -42,9 +43,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   remove: async () => (await import("./commands/remove.ts")).removeCommand(),
 };
 
-const [asked = ""] = program.parseOptions(process.argv.slice(2)).operands;
-const wanted = Object.entries(COMMANDS).filter(([name]) => name === asked || !Object.hasOwn(COMMANDS, asked));
-for (const [, load] of wanted) program.addCommand(inherit(await load(), program));
+async function runCommand(): Promise<void> {
+  const [asked = ""] = program.parseOptions(process.argv.slice(2)).operands;
+  const wanted = Object.entries(COMMANDS).filter(([name]) => name === asked || !Object.hasOwn(COMMANDS, asked));
+  for (const [, load] of wanted) program.addCommand(inherit(await load(), program));
+  await program.parseAsync();
+}
 
 /** commander passes on its settings, for example the exit codes, only to subcommands that it creates itself. */
 function inherit(command: Command, parent: Command): Command {
@@ -56,4 +60,10 @@ function inherit(command: Command, parent: Command): Command {
 // A reader that closes the pipe early, for example `head`, is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-await program.parseAsync();
+try {
+  await runCommand();
+} catch (error) {
+  // Help, the version, or a mistake, which is printed by now.
+  if (!(error instanceof CommanderError)) throw error;
+  await exit(error.exitCode === 0 ? 0 : EXIT_USAGE);
+}

@@ -30,13 +30,20 @@ class TopicQuestions {
   /** @throws HeadraceError */
   async ask<T>(doing: string, question: (cluster: KafkajsCluster<never>) => Promise<T>): Promise<T> {
     clearTimeout(this.#closing);
+    connected.add(this);
     this.#asking++;
     try {
       return await retry(() => this.#askOnce(doing, question), { maxElapsedMs: PATIENCE_MS });
     } finally {
       this.#asking--;
-      if (this.#asking === 0) this.#closing = setTimeout(() => void this.#close(this.#cluster), KEPT_MS);
+      if (this.#asking === 0) this.#closing = setTimeout(() => void this.close(), KEPT_MS);
     }
+  }
+
+  async close(): Promise<void> {
+    connected.delete(this);
+    clearTimeout(this.#closing);
+    await this.#close(this.#cluster);
   }
 
   async #askOnce<T>(doing: string, question: (cluster: KafkajsCluster<never>) => Promise<T>): Promise<T> {
@@ -57,6 +64,13 @@ class TopicQuestions {
 }
 
 const questions = new WeakMap<Kafka, TopicQuestions>();
+/** Those that may have connections. */
+const connected = new Set<TopicQuestions>();
+
+/** Closes the connections that are kept for further questions, so that the process can end. */
+export async function closeKeptConnections(): Promise<void> {
+  await Promise.all([...connected].map((each) => each.close()));
+}
 
 function ask<T>(kafka: Kafka, doing: string, question: (cluster: KafkajsCluster<never>) => Promise<T>): Promise<T> {
   const known = questions.get(kafka) ?? new TopicQuestions(kafka);

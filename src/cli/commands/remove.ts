@@ -51,8 +51,8 @@ function requireSomething(
   removal: Removal,
   dropsTables: boolean,
 ): void {
-  const { topics, groups, subjects, knownTopics, tables } = removal;
-  const found = [topics, groups, subjects, knownTopics, dropsTables ? tables : []];
+  const { topics, groups, subjects, knownTopics, knownTables } = removal;
+  const found = [topics, groups, subjects, knownTopics, knownTables];
   if (found.some((each) => each.length > 0)) return;
   const what = collection === undefined ? "" : `the collection ${JSON.stringify(collection)} of `;
   throw new HeadraceError("NOTHING_TO_REMOVE", {
