@@ -140,6 +140,13 @@ export class BenchPipeline implements AsyncDisposable {
     };
   }
 
+  /** The processes that run, by what they do: one producer, and the consumers. */
+  get pids(): { readonly produce: readonly number[]; readonly consume: readonly number[] } {
+    const pidsOf = (command: string): number[] =>
+      this.#running.flatMap(({ process: { name, pid } }) => (name === command && pid !== undefined ? [pid] : []));
+    return { produce: pidsOf("produce"), consume: pidsOf("consume") };
+  }
+
   /** Waits until a table has so many rows. Checks the stored progress first, because counting is expensive. */
   async untilRows(collection: string, rows: number): Promise<void> {
     await this.until(async () => (await this.progress(collection)) >= rows && (await this.count(collection)) === rows);

@@ -11,12 +11,14 @@ import { latency } from "./scenarios/latency.ts";
 import { liveInSnapshot } from "./scenarios/live-in-snapshot.ts";
 import { collections, growth, hotKeys, large, tiny, wide } from "./scenarios/shapes.ts";
 import { snapshot } from "./scenarios/snapshot.ts";
+import { trickle } from "./scenarios/trickle.ts";
 import { warmUp } from "./warm-up.ts";
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   snapshot,
   drain,
   latency,
+  trickle,
   liveInSnapshot,
   wide,
   large,

@@ -1,11 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { Int32 } from "mongodb";
 import type { Collection } from "mongodb";
 import type { Pool } from "pg";
-import { seededRandom } from "../../test/support/random.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import { writeLimit } from "../limits.ts";
-import { load } from "../load.ts";
+import { load, update } from "../load.ts";
 import { objectId, PRODUCT_COLUMNS, product } from "../product.ts";
 import type { BenchContext } from "../scenario.ts";
 import { latencyOf } from "../statistics.ts";
@@ -53,23 +51,11 @@ interface Probe {
 
 async function measure(probe: Probe, rate: number, durationMs: number): Promise<number[]> {
   const until = performance.now() + durationMs;
-  const [times] = await Promise.all([watchSingleUpdates(probe, until), update(probe.collection, rate, until)]);
+  const [times] = await Promise.all([
+    watchSingleUpdates(probe, until),
+    update(probe.collection, [PROBED, DOCUMENTS], { rate, until }),
+  ]);
   return times;
-}
-
-/** Updates random documents at a steady rate. */
-async function update(collection: Collection, rate: number, until: number): Promise<void> {
-  const random = seededRandom(rate);
-  const began = performance.now();
-  for (let made = 0; performance.now() < until;) {
-    const due = Math.floor(((performance.now() - began) / 1_000) * rate) - made;
-    const updates = Array.from({ length: due }, () => {
-      const _id = objectId(PROBED + Math.floor(random() * (DOCUMENTS - PROBED)));
-      return collection.updateOne({ _id }, { $inc: { stock: 1 } });
-    });
-    made += due;
-    await Promise.all([...updates, sleep(5)]);
-  }
 }
 
 async function watchSingleUpdates({ collection, pool, table }: Probe, until: number): Promise<number[]> {
