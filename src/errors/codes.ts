@@ -61,7 +61,8 @@ export const PIPELINE_ERRORS = {
   },
   PIPELINE_RUNNING: {
     kind: "retryable",
-    meaning: "`headrace remove` cannot remove a pipeline or a collection while a process of the pipeline is running.",
+    meaning:
+      "`headrace remove` cannot remove a pipeline or a collection while a process of the pipeline is running, and `headrace take-over` cannot give its tables to another owner.",
     remedy:
       "Stop the pipeline's processes, then try again. A consumer that was killed counts as running until its session times out (kafka.sessionTimeoutMs).",
   },

@@ -18,7 +18,7 @@ import { tableOf } from "./tables.ts";
 /** How far a pipeline is. `headrace status --json` prints this shape, so it must not change. Times are ISO 8601. */
 export interface PipelineStatus {
   readonly name: string;
-  /** Null if the producer has never run. `clusterTime` is a version in decimal. */
+  /** Null if the producer has never run, or Kafka has lost its position. `clusterTime` is a version in decimal. */
   readonly position: { readonly clusterTime: string; readonly time: string; readonly ageMs: number } | null;
   readonly snapshots: Readonly<Record<string, "running" | "done">>;
   /** The collections that cannot be replicated, with the reason. */

@@ -206,6 +206,20 @@ test("two pipelines cannot begin to fill one table", async () => {
   await expectRefused(second, ["run", "--once"], "TABLE_OF_OTHER_PIPELINE");
 });
 
+test("take-over says plainly where the owner is the pipeline itself", async () => {
+  const pipeline = await pipelineOfThings();
+  const own = await pipeline.run("take-over", "--collection", "things", "--yes");
+  expect(own).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("belong to this pipeline already") });
+
+  await pipeline.db.collection<{ _id: number }>("others").insertOne({ _id: 9 });
+  const swapped = await pipeline.reconfigured({ collections: { others: { idType: "integer", table: "things" } } });
+  const { stdout, exitCode } = await swapped.run("take-over", "--collection", "others", "--yes");
+  expect(stdout).toMatch(/things +of this pipeline, but filled from another collection, from now on for .* others/);
+  expect(exitCode).toBe(0);
+  await runUntilEqual(swapped);
+  expect(await idsIn(pipeline)).toEqual([9]);
+});
+
 /** A pipeline of things whose table has refused one. */
 async function thingsWithLetter(): Promise<Pipeline> {
   const pipeline = await pipelineOfThings();

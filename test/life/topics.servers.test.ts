@@ -173,6 +173,7 @@ test("nobody waits for the records of a collection that was taken out of the con
 test("a pipeline that has lost its positions has no row of a document that was deleted meanwhile", async () => {
   const pipeline = await pipelineOfThings({ kafka: { partitions: PARTITIONS } });
   await deleteTopics(connectKafka(), [positionsTopic(pipeline.name)]);
+  expect((await pipeline.run("status")).stdout).toContain("or Kafka has lost its position");
   await thingsOf(pipeline).deleteMany({ _id: { $lte: 2 } });
   await runUntilEqual(pipeline);
   expect(await idsIn(pipeline)).toEqual([3, 4, 5]);

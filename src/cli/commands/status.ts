@@ -33,10 +33,11 @@ function statusText({
   lag,
   deadLetters,
 }: PipelineStatus): string {
+  const isUnused = partitions.length === 0 && tables.length === 0;
   const lines = [
     `pipeline      ${name}`,
     position === null
-      ? "position      none: headrace produce has never run"
+      ? `position      none: ${isUnused ? "headrace produce has never run" : "headrace produce has never run, or Kafka has lost its position"}`
       : `position      ${position.time}, ${Math.round(position.ageMs / 1000)} s ago`,
     `snapshots     ${joined(Object.entries(snapshots).map(([collection, state]) => `${collection} ${state}`))}`,
     ...Object.entries(leftOut).map(([collection, why]) => `left out      ${collection}: ${why}`),

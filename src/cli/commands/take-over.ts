@@ -7,7 +7,9 @@ import { isConfirmed } from "../confirm.ts";
 
 export function takeOverCommand(): Command {
   const command = new Command("take-over")
-    .description("Make this pipeline the owner of tables that another pipeline has filled, as after a renaming.")
+    .description(
+      "Make this pipeline the owner of tables that another pipeline, or another of its collections, has filled, as after a renaming.",
+    )
     .option("--collection <name>", "take over the table of this collection")
     .option("--all", "take over the tables of all collections")
     .option("--yes", "do not ask for confirmation");
@@ -19,11 +21,15 @@ export function takeOverCommand(): Command {
     }
     return withForeignTables(context, collection ?? null, async (tables, takeOver) => {
       if (tables.length === 0) {
-        process.stdout.write("No table of these collections belongs to another pipeline or collection.\n");
+        process.stdout.write(
+          "Nothing to take over: the tables of these collections belong to this pipeline already, or to none.\n",
+        );
         return EXIT_DONE;
       }
-      process.stdout.write(whatHappens(tables));
-      const question = "Stop the other pipeline first. Take these tables over?";
+      const { name } = context.config;
+      process.stdout.write(whatHappens(tables, name));
+      const isOwn = tables.every(({ owner }) => owner === name);
+      const question = `Stop ${isOwn ? "this" : "the other"} pipeline first. Take these tables over?`;
       if (yes !== true && !(await isConfirmed(question, context.signal))) return EXIT_USAGE;
       await takeOver();
       process.stdout.write("Taken over. Start producer and consumers of this pipeline.\n");
@@ -32,10 +38,11 @@ export function takeOverCommand(): Command {
   });
 }
 
-function whatHappens(tables: readonly ForeignTable[]): string {
+function whatHappens(tables: readonly ForeignTable[], name: string): string {
   const lines = tables.map(({ wanted, owner }) => {
     const { table, collection } = wanted;
-    return `  ${table.schema}.${table.table}   of pipeline ${owner}, from now on for the collection ${collection}`;
+    const from = owner === name ? "of this pipeline, but filled from another collection" : `of pipeline ${owner}`;
+    return `  ${table.schema}.${table.table}   ${from}, from now on for the collection ${collection}`;
   });
   return `To be taken over:\n${lines.join("\n")}\nThe collections are copied into them. Rows whose documents are not found are deleted at the end.\n`;
 }

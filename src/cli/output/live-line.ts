@@ -1,3 +1,4 @@
+import { counted } from "../../runtime/counted.ts";
 import type { Activity } from "./activity.ts";
 
 /** One line at the bottom of a terminal that is rewritten in place, with the log above it. */
@@ -69,7 +70,7 @@ export function activityText(
   if (activity.applied > 0 || activity.position === null) {
     parts.push(`applied ${grouped(activity.applied)} (${grouped(applied)}/s), lag ${grouped(activity.lag)}`);
   }
-  if (activity.deadLetters > 0) parts.push(`${grouped(activity.deadLetters)} dead letters`);
+  if (activity.deadLetters > 0) parts.push(counted(activity.deadLetters, "dead letter"));
   return parts.join(" · ");
 }
 

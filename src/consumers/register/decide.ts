@@ -88,7 +88,7 @@ function decideTable(
   if (lost !== null) return { kind: "refuse", error: lost };
   const hasOtherFile = facts.oid !== null && isOther(registered.fileNode, facts.fileNode);
   if (hasOtherFile && !facts.hasOldRows) {
-    return { kind: "copy", why: isRestored ? "the table was restored without its rows" : "the table was truncated" };
+    return { kind: "copy", why: isRestored ? "the table was restored without its rows" : EMPTIED };
   }
   if (registered.copySignal !== null && registered.copySignal >= signalsEnd) {
     const isTakenOver = registered.copySignal === COPY_OWED;
@@ -102,6 +102,8 @@ function decideTable(
   return { kind: isKnown || facts.oid === null ? "same" : "accept" };
 }
 
+/** Which of the two, PostgreSQL does not tell. */
+const EMPTIED = "the table was truncated or rewritten";
 const TAKEN_OVER = "the table was taken over from another pipeline or collection";
 
 /** The error for a table that is gone; null where it is there, is created with its first record, or will be copied anyway. */

@@ -7,6 +7,7 @@ import type { ReplicatedCollections } from "../../producers/mongodb/collections.
 import { mongoError } from "../../producers/mongodb/errors.ts";
 import { readOplogWindow, windowMs } from "../../producers/mongodb/oplog.ts";
 import type { OplogWindow } from "../../producers/mongodb/oplog.ts";
+import { counted } from "../../runtime/counted.ts";
 import { claimNames } from "../../schemas/collection-names.ts";
 import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
@@ -117,8 +118,8 @@ function oplogText(window: OplogWindow | null): string {
   if (window === null)
     return "does not allow the user to read the oplog, so Headrace cannot warn before it runs out (optional; needs the role read on the database local)";
   const minutes = windowMs(window) / 60_000;
-  const [length, unit] = minutes < 120 ? [minutes, "minutes"] : [minutes / 60, "hours"];
-  return `has an oplog that reaches back ${Math.floor(length)} ${unit}${window.isFull ? "" : " and is not full yet"}`;
+  const [length, unit] = minutes < 120 ? [minutes, "minute"] : [minutes / 60, "hour"];
+  return `has an oplog that reaches back ${counted(Math.floor(length), unit)}${window.isFull ? "" : " and is not full yet"}`;
 }
 
 async function checkChangeStream(db: Db): Promise<void> {

@@ -4,6 +4,7 @@ import { withAdmin } from "../../kafka/admin.ts";
 import { readTopicConfigs, setTopicConfig } from "../../kafka/topic-configs.ts";
 import type { TopicConfigs } from "../../kafka/topic-configs.ts";
 import { fetchTopicIds } from "../../kafka/topic-ids.ts";
+import { counted } from "../../runtime/counted.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { checkTopicNames, deadLetterTopic, positionsTopic, signalsTopic, topicOf } from "../../schemas/topics.ts";
 import type { CollectionTopic, TopicCatalog } from "../ports.ts";
@@ -242,7 +243,7 @@ export async function checkPartitions(admin: Admin, wanted: readonly WantedTopic
   const others = wanted.filter(({ topic, partitions }) => found.get(topic) !== partitions);
   if (others.length === 0) return;
   const texts = others.map(
-    ({ topic, partitions }) => `${topic} has ${found.get(topic) ?? 0} partitions, not ${partitions}`,
+    ({ topic, partitions }) => `${topic} has ${counted(found.get(topic) ?? 0, "partition")}, not ${partitions}`,
   );
   throw new HeadraceError("TOPIC_PARTITIONS", {
     message: `Topics have the wrong number of partitions: ${texts.join("; ")}.`,

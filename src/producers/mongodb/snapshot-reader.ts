@@ -1,6 +1,7 @@
 import { BSON } from "mongodb";
 import type { Db, Document } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
+import { counted } from "../../runtime/counted.ts";
 import { retry } from "../../runtime/retry.ts";
 import type { Version } from "../../schemas/change-event.ts";
 import { readFilter } from "../../schemas/signal.ts";
@@ -187,6 +188,6 @@ function filterFailed(error: unknown): HeadraceError {
 
 function noBound(collection: string, count: number): HeadraceError {
   return new HeadraceError("SNAPSHOT_KEYS_UNREADABLE", {
-    message: `The snapshot of ${JSON.stringify(collection)} cannot find its next chunk: none of the _ids of the last ${count} documents can be used in a query (dates outside JavaScript's range, text that is not UTF-8, or a name that occurs twice).`,
+    message: `The snapshot of ${JSON.stringify(collection)} cannot find its next chunk: none of the _ids of the last ${counted(count, "document")} can be used in a query (dates outside JavaScript's range, text that is not UTF-8, or a name that occurs twice).`,
   });
 }

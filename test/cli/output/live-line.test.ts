@@ -42,6 +42,7 @@ describe("activityText", () => {
     expect(activityText({ published: 1, applied: 1, deadLetters: 3, position, lag: 0n }, RATES)).toMatch(
       /^published .* · applied .* · 3 dead letters$/,
     );
+    expect(activityText({ ...idle, deadLetters: 1 }, RATES)).toMatch(/ · 1 dead letter$/);
   });
 });
 
