@@ -11,7 +11,7 @@ export function statusCommand(): Command {
     .option("--json", "print JSON")
     .option(
       "--wait-for <time>",
-      "first wait until every table has all changes up to a time: now, ISO 8601, or a time ago: 30m, 12h, 7d",
+      "first wait until every table has all changes up to a time, while producer and consumer run: now, ISO 8601, or a time ago: 30m, 12h, 7d",
       (text) => (text === "now" ? text : parseTime(text)),
     )
     .option("--timeout <seconds>", "how long --wait-for waits before it fails", parseSeconds, 60);
