@@ -64,7 +64,7 @@ test("a running producer ends when its signals topic is deleted, and says what i
   await loseSignalsTopic(pipeline);
   expect(await producer.end()).toBe(1);
   expect(producer.logTail()).toContain(
-    `TOPIC_DELETED: Kafka no longer has the signals topic ${signalsTopic(pipeline.name)}.`,
+    `"TOPIC_DELETED","message":"Kafka no longer has the signals topic ${signalsTopic(pipeline.name)}.`,
   );
   expect(producer.logTail()).toContain("it copies all collections again");
 });
