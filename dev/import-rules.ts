@@ -133,7 +133,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...CONSUMERS,
       "operations",
       "producers/mongodb/collections.ts",
-      "producers/kafka/mismatches.ts",
+      ...["losses", "mismatches"].map((file) => `producers/kafka/${file}.ts`),
     ],
     packages: ["kafkajs/types"],
   },

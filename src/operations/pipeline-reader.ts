@@ -1,7 +1,7 @@
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/config-schema.ts";
 import { isApplied } from "../consumers/batches/progress.ts";
-import type { PostgresClient, Row } from "../consumers/postgres/client.ts";
+import type { PostgresClient } from "../consumers/postgres/client.ts";
 import type { PipelineProgress } from "../consumers/upkeep/watermarks.ts";
 import { errorKind, HeadraceError } from "../errors/error.ts";
 import { fetchEndOffsets, listTopics } from "../kafka/topics.ts";
@@ -9,7 +9,6 @@ import type { Logger } from "../runtime/logger.ts";
 import { pause } from "../runtime/waiting.ts";
 import { completeTo } from "../schemas/change-event.ts";
 import type { Position, Version } from "../schemas/change-event.ts";
-import { partitionKey } from "../schemas/partitions.ts";
 import { positionsTopic, signalsTopic } from "../schemas/topics.ts";
 import { kafkaClient, postgresClient } from "./connections.ts";
 import { oldMappings, RESTART_PRODUCER } from "./old-mappings.ts";
@@ -17,6 +16,9 @@ import { watchPosition } from "./position-watch.ts";
 import type { PositionWatch } from "./position-watch.ts";
 import { judgeTables } from "./register/judged-tables.ts";
 import type { JudgedTable } from "./register/judged-tables.ts";
+import { judgeProducer } from "./register/producer-verdict.ts";
+import type { ProducerVerdict } from "./register/producer-verdict.ts";
+import { readProgress } from "./register/stored-progress.ts";
 import { tableOf } from "./tables.ts";
 
 /** Reads how far the producer and the consumers of a pipeline are. */
@@ -25,8 +27,13 @@ export interface PipelineReader extends PipelineProgress {
   position(): Promise<Position | null>;
   /** The collections whose records the producer has made, up to a position, with another mapping than the config's. */
   oldMappings(position: Position | null): readonly string[];
-  /** What the consumer would decide about the tables now. */
+  /** What a start of the consumer would decide about the tables now. */
   tables(): Promise<readonly JudgedTable[]>;
+  /**
+   * What a start of the producer would do now about topics and requests that are lost.
+   * @param collections as `judgeProducer` takes them
+   */
+  producer(collections?: readonly string[]): Promise<ProducerVerdict>;
 }
 
 /** Connects to Kafka and to PostgreSQL, unless a client of it is given. The caller must close the reader. */
@@ -40,8 +47,9 @@ export async function openPipelineReader(
   const postgres = shared ?? postgresClient(config);
   let watch: PositionWatch | undefined;
   const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchIfStarted(kafka, name));
+  const position = async () => (await watching())?.latest() ?? null;
   return {
-    position: async () => (await watching())?.latest() ?? null,
+    position,
     settledPosition: async () => (await watching())?.latestSettled() ?? null,
     oldMappings: (position) => oldMappings(config, position),
     async ends() {
@@ -55,6 +63,7 @@ export async function openPipelineReader(
     },
     progress: () => readProgress(postgres),
     tables: () => judgeTables(config, { kafka, postgres }),
+    producer: (collections) => judgeProducer(config, { kafka, position, collections }),
     async close() {
       await watch?.close();
       if (postgres !== shared) await postgres.close();
@@ -72,10 +81,8 @@ export interface CatchUpOptions {
 }
 
 const POLL_MS = 100;
-/** How often to look whether the consumer refuses a table. */
+/** How often to look whether a start of the producer or the consumer would be refused. */
 const LOOK_MS = 2_000;
-/** A broker that has just started may not know every topic for some seconds. */
-const LASTING_MS = 5_000;
 
 /** Who has not caught up, why, and what to do about it if it is known. */
 interface LateProcess {
@@ -98,8 +105,8 @@ function producerWith(old: readonly string[]): LateProcess {
  * Resolves when everything that was in MongoDB at a cluster time is in PostgreSQL: first the producer's position must
  * reach the time and its snapshots must be done, then the consumers must reach the ends that the topics have by then.
  * This function only reads. The pipeline's processes must be running.
- * @throws HeadraceError CATCH_UP_TIMEOUT (retryable), or the consumer's own error where it refuses a table; the reason of
- * `signal` when it aborts
+ * @throws HeadraceError CATCH_UP_TIMEOUT (retryable), or the error with which the producer or the consumer would refuse to
+ * start; the reason of `signal` when it aborts
  */
 export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUpOptions): Promise<void> {
   const { timeoutMs, signal } = options;
@@ -110,7 +117,7 @@ export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUp
       const found = await poll();
       if (found !== false) return found;
       const isOver = performance.now() > deadline;
-      await refusals.look(isOver);
+      await (isOver ? refusals.lookNow() : refusals.look());
       if (isOver) throw timedOut(late(), timeoutMs);
       await pause(POLL_MS, signal);
     }
@@ -127,6 +134,8 @@ export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUp
     );
     const ends = await reader.ends();
     await until(CONSUMER, async () => isApplied(ends, await reader.progress()));
+    // Also if everything is applied: without its signals topic, the pipeline does not go on.
+    await until(PRODUCER, async () => isIntact(await reader.producer()));
     const signals = await reader.signalsEnd();
     if (position.signals.offset < signals) {
       await until(PRODUCER, async () => ((await reader.settledPosition())?.signals.offset ?? 0n) >= signals);
@@ -135,6 +144,15 @@ export async function waitUntilCaughtUp(reader: PipelineReader, options: CatchUp
     const tables = await until(CONSUMER, async () => settledTables(await reader.tables()));
     if (tables.every(({ copySignal }) => copySignal === null || copySignal < position.signals.offset)) return;
   }
+}
+
+/**
+ * False while the producer has still to copy what is lost.
+ * @throws HeadraceError where it would refuse to start
+ */
+function isIntact(verdict: ProducerVerdict): boolean {
+  if (verdict.kind === "refuse") throw verdict.error;
+  return verdict.kind === "same";
 }
 
 /**
@@ -155,38 +173,38 @@ function refusalIn(tables: readonly JudgedTable[]): HeadraceError | undefined {
   return tables.flatMap(({ decision }) => (decision.kind === "refuse" ? [decision.error] : []))[0];
 }
 
-/** Looks whether the consumer refuses a table: then it has ended, and nobody needs to wait for it. */
+/** Looks whether the producer or the consumer would refuse to start: then it has ended, and nobody needs to wait for it. */
 export class RefusalWatch {
   readonly #reader: PipelineReader;
   #lookedAt = performance.now();
-  #found: { readonly code: string; readonly since: number } | undefined;
 
   constructor(reader: PipelineReader) {
     this.#reader = reader;
   }
 
-  /** @throws the consumer's error: at once if this look is the last one, otherwise when it lasts */
-  async look(isLast: boolean): Promise<void> {
-    const now = performance.now();
-    if (now - this.#lookedAt < LOOK_MS && !isLast) return;
-    this.#lookedAt = now;
-    const refusal = refusalIn(await this.#tables());
-    if (refusal === undefined || refusal.code !== this.#found?.code) {
-      this.#found = refusal === undefined ? undefined : { code: refusal.code, since: now };
-    }
-    const isLasting = this.#found !== undefined && now - this.#found.since >= LASTING_MS;
-    if (refusal !== undefined && (isLast || isLasting)) throw refusal;
+  /** Looks every other second. @throws HeadraceError the one with which it would refuse */
+  async look(): Promise<void> {
+    if (performance.now() - this.#lookedAt < LOOK_MS) return;
+    await this.lookNow();
   }
 
-  async #tables(): Promise<readonly JudgedTable[]> {
+  /** @throws HeadraceError the one with which it would refuse */
+  async lookNow(): Promise<void> {
     try {
-      return await this.#reader.tables();
+      await requireStarts(this.#reader);
     } catch (error) {
       // A server is unavailable for now; the wait itself goes on.
-      if (errorKind(error) === "retryable") return [];
-      throw error;
+      if (errorKind(error) !== "retryable") throw error;
     }
+    this.#lookedAt = performance.now();
   }
+}
+
+/** @throws HeadraceError the one with which the producer or the consumer would refuse to start */
+export async function requireStarts(reader: PipelineReader): Promise<void> {
+  isIntact(await reader.producer());
+  const refusal = refusalIn(await reader.tables());
+  if (refusal !== undefined) throw refusal;
 }
 
 function isComplete(
@@ -201,23 +219,6 @@ function isComplete(
 async function watchIfStarted(kafka: Kafka, name: string): Promise<PositionWatch | undefined> {
   const topics = await listTopics(kafka, (topic) => topic === positionsTopic(name));
   return topics.length === 0 ? undefined : watchPosition(kafka, name);
-}
-
-async function readProgress(postgres: PostgresClient): Promise<ReadonlyMap<string, bigint>> {
-  if ((await query(postgres, "SELECT to_regclass('headrace.progress') AS found"))[0]?.["found"] === null)
-    return new Map();
-  const rows = await query(postgres, "SELECT topic, partition, next_offset FROM headrace.progress");
-  return new Map(
-    rows.map(({ topic, partition, next_offset: next }) => [
-      partitionKey({ topic: String(topic), partition: Number(partition) }),
-      BigInt(String(next)),
-    ]),
-  );
-}
-
-async function query(postgres: PostgresClient, text: string): Promise<readonly Row[]> {
-  const [result] = await postgres.run({ text });
-  return result?.rows ?? [];
 }
 
 function timedOut({ who, why = "", remedy }: LateProcess, timeoutMs: number): HeadraceError {

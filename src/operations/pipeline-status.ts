@@ -12,6 +12,7 @@ import { openPipelineReader, waitUntilCaughtUp } from "./pipeline-reader.ts";
 import type { PipelineReader } from "./pipeline-reader.ts";
 import { tableProblem } from "./register/judged-tables.ts";
 import type { JudgedTable } from "./register/judged-tables.ts";
+import { producerProblem } from "./register/producer-verdict.ts";
 import { withDatabase } from "./source-database.ts";
 import { tableOf } from "./tables.ts";
 
@@ -20,6 +21,8 @@ export interface PipelineStatus {
   readonly name: string;
   /** Null if the producer has never run, or Kafka has lost its position. `clusterTime` is a version in decimal. */
   readonly position: { readonly clusterTime: string; readonly time: string; readonly ageMs: number } | null;
+  /** `problem` says what the next start of the producer does about what Kafka has lost; null: nothing is lost. */
+  readonly producer: { readonly problem: string | null };
   readonly snapshots: Readonly<Record<string, "running" | "done">>;
   /** The collections that cannot be replicated, with the reason. */
   readonly leftOut: Readonly<Record<string, string>>;
@@ -62,9 +65,10 @@ export async function readPipelineStatus(context: Context): Promise<PipelineStat
 async function readProgress(
   config: Config,
   reader: PipelineReader,
-): Promise<Pick<PipelineStatus, "position" | "snapshots" | "leftOut" | "partitions" | "tables" | "lag">> {
-  const [position, ends, progress, tables] = await Promise.all([
+): Promise<Pick<PipelineStatus, "position" | "producer" | "snapshots" | "leftOut" | "partitions" | "tables" | "lag">> {
+  const [position, producer, ends, progress, tables] = await Promise.all([
     reader.position(),
+    reader.producer(),
     reader.ends(),
     reader.progress(),
     reader.tables(),
@@ -82,6 +86,7 @@ async function readProgress(
   const statusOf = (judged: JudgedTable) => tableStatus(judged, old.includes(judged.wanted.collection));
   return {
     position: position === null ? null : positionStatus(position),
+    producer: { problem: producerProblem(producer) },
     snapshots: Object.fromEntries([...(position?.snapshots ?? [])].map(([name, { state }]) => [name, state])),
     leftOut: Object.fromEntries(position?.leftOut ?? []),
     partitions,

@@ -7,11 +7,10 @@ import { isOther } from "../schemas/identity.ts";
 import type { PartitionOffset } from "../schemas/partitions.ts";
 import type { Signal } from "../schemas/signal.ts";
 import { signalsTopic } from "../schemas/topics.ts";
-import { kafkaClient, postgresClient } from "./connections.ts";
+import { kafkaClient } from "./connections.ts";
 import type { Context } from "./context.ts";
-import { openPipelineReader, RefusalWatch } from "./pipeline-reader.ts";
+import { openPipelineReader, RefusalWatch, requireStarts } from "./pipeline-reader.ts";
 import type { PipelineReader } from "./pipeline-reader.ts";
-import { requireTables } from "./register/judged-tables.ts";
 import { sendSignals } from "./send-signals.ts";
 
 const POLL_MS = 200;
@@ -19,7 +18,7 @@ const POLL_MS = 200;
 const SILENCE_MS = 30_000;
 
 /** Signals that are in Kafka. */
-export interface SentSignals {
+interface SentSignals {
   readonly signals: readonly Signal[];
   /** Of the last signal. */
   readonly offset: bigint;
@@ -29,9 +28,40 @@ export interface SentSignals {
 
 /**
  * Writes the signals to Kafka. A running producer carries them out; otherwise they stay queued.
- * @throws HeadraceError, SIGNAL_INVALID among them
+ * @throws HeadraceError, SIGNAL_INVALID among them; the error with which the producer would refuse to start: then nothing is
+ * written
  */
-export async function send({ config, logger }: Context, signals: readonly Signal[]): Promise<SentSignals> {
+export function send(context: Context, signals: readonly Signal[]): Promise<SentSignals> {
+  return withReader(context, (reader) => sendBy(reader, context, signals));
+}
+
+/**
+ * The same, and waits until the producer has carried them out.
+ * @returns false if its position has not moved for 30 s
+ */
+export function sendAndCarryOut(context: Context, signals: readonly Signal[]): Promise<boolean> {
+  return withReader(context, async (reader) => {
+    const sent = await sendBy(reader, context, signals);
+    return await isCarriedOut(reader, sent, context.signal);
+  });
+}
+
+async function withReader<T>({ config, logger }: Context, use: (reader: PipelineReader) => Promise<T>): Promise<T> {
+  const reader = await openPipelineReader(config, logger);
+  try {
+    return await use(reader);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function sendBy(
+  reader: PipelineReader,
+  { config, logger }: Context,
+  signals: readonly Signal[],
+): Promise<SentSignals> {
+  const verdict = await reader.producer();
+  if (verdict.kind === "refuse") throw verdict.error;
   const { name, mongodb, kafka: settings, deadLetters } = config;
   const kafka = await kafkaClient(config, logger);
   const deadLetterRetentionMs = deadLetters.retentionMs;
@@ -46,41 +76,33 @@ export async function send({ config, logger }: Context, signals: readonly Signal
 export type AwaitedProcess = "producer" | "consumer";
 
 /**
- * Sends the signals and waits until the tables have the result. Sends nothing where the consumer would refuse a table.
+ * Sends the signals and waits until the tables have the result. Sends nothing where the producer or the consumer would refuse
+ * to start.
  * @param onSilence called when a process has made no progress for 30 s and is probably not running; true: keep waiting
  * @returns false if it stopped waiting; the request then stays queued in Kafka until the pipeline runs
- * @throws HeadraceError, the consumer's own where it refuses a table; the reason of `context.signal` when it aborts
+ * @throws HeadraceError, that of such a refusal among them; the reason of `context.signal` when it aborts
  */
 export async function sendAndWait(
   context: Context,
   signals: readonly Signal[],
   onSilence: (missing: AwaitedProcess) => boolean,
 ): Promise<boolean> {
-  const { config, logger, signal } = context;
-  const postgres = postgresClient(config);
-  const reader = await openPipelineReader(config, logger, postgres);
-  try {
-    await requireTables(
-      config,
-      signals.map(({ collection }) => collection),
-      postgres,
-    );
-    const sent = await send(context, signals);
+  const { signal } = context;
+  return await withReader(context, async (reader) => {
+    await requireStarts(reader);
+    const sent = await sendBy(reader, context, signals);
     while (!(await isCarriedOut(reader, sent, signal))) if (!onSilence("producer")) return false;
     const ends = await reader.ends();
     while (!(await isInTables(reader, ends, signal))) if (!onSilence("consumer")) return false;
     return true;
-  } finally {
-    await reader.close();
-    await postgres.close();
-  }
+  });
 }
 
 /**
  * Waits until the producer has carried out the signals.
  * @returns false if its position has not moved for 30 s
  */
-export function isCarriedOut(reader: PipelineReader, sent: SentSignals, signal: AbortSignal): Promise<boolean> {
+function isCarriedOut(reader: PipelineReader, sent: SentSignals, signal: AbortSignal): Promise<boolean> {
   return isReached(reader, signal, async () => {
     const position = await reader.settledPosition();
     return position === null
@@ -99,7 +121,7 @@ function isInTables(reader: PipelineReader, ends: readonly PartitionOffset[], si
 /**
  * Polls until the work is done.
  * @returns false if the state has not changed for 30 s
- * @throws HeadraceError the consumer's, if it refuses a table: then nobody does the work
+ * @throws HeadraceError if the producer or the consumer would refuse to start: then nobody does the work
  */
 async function isReached(
   reader: PipelineReader,
@@ -116,7 +138,7 @@ async function isReached(
     if (state !== known) movedAt = performance.now();
     else if (performance.now() - movedAt > SILENCE_MS) return false;
     known = state;
-    await refusals.look(false);
+    await refusals.look();
     await pause(POLL_MS, signal);
   }
 }

@@ -156,6 +156,7 @@ describe("headrace status", () => {
     const nothing = {
       name: pipeline.name,
       position: null,
+      producer: { problem: null },
       snapshots: {},
       leftOut: {},
       partitions: [],
@@ -176,6 +177,7 @@ describe("headrace status", () => {
         time: expect.stringMatching(/^\d{4}-.*Z$/),
         ageMs: expect.any(Number),
       },
+      producer: { problem: null },
       snapshots: { things: "done" },
       leftOut: {},
       partitions: [

@@ -37,6 +37,7 @@ function pipeline(positions: readonly (Position | null)[], offsets: readonly big
     progress: async () => new Map([["t/0", next(offsets, "progress")]]),
     oldMappings: () => [],
     tables: async () => [],
+    producer: async () => ({ kind: "same" }),
     close: async () => {},
   };
   return { reader, looks };

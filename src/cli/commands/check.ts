@@ -1,9 +1,12 @@
 import { Command, Option } from "commander";
 import type { Config } from "../../config/config-schema.ts";
+import { checkLosses } from "../../operations/checks/check-losses.ts";
 import { checkMappings } from "../../operations/checks/check-mappings.ts";
 import type { CheckResult } from "../../operations/checks/check-result.ts";
+import { rolesOf } from "../../operations/checks/kafka-rights.ts";
 import { ALL_SERVERS, CONSUMER_SERVERS, PRODUCER_SERVERS, runChecks } from "../../operations/checks/run-checks.ts";
 import { serverNames } from "../../operations/connections.ts";
+import type { ServerKind } from "../../operations/connections.ts";
 import { EXIT_DONE, EXIT_FATAL } from "../../runtime/lifecycle.ts";
 import { onConfig } from "../command-context.ts";
 
@@ -15,11 +18,17 @@ export function checkCommand(): Command {
   const command = new Command("check")
     .description("Connect to all four servers and list every problem. Changes nothing.")
     .addOption(role.choices(Object.keys(SERVERS)));
-  return onConfig(command, "question", async ({ config, logger }) => {
+  return onConfig(command, "question", async (context) => {
+    const { config, logger } = context;
     const { for: only } = command.opts<{ for?: keyof typeof SERVERS }>();
-    const checked = await runChecks(config, only === undefined ? ALL_SERVERS : SERVERS[only], logger);
-    const answersKafka = checked.every(({ server, problem }) => server !== "kafka" || problem === null);
-    const results = answersKafka ? inOrder([...checked, await checkMappings(config, logger)]) : checked;
+    const servers = only === undefined ? ALL_SERVERS : SERVERS[only];
+    const checked = await runChecks(config, servers, logger);
+    const isAllowed = checked.every(({ problem }) => problem?.code !== "KAFKA_FORBIDDEN");
+    const answers = (kind: ServerKind) => checked.some(({ server, problem }) => server === kind && problem === null);
+    const roles = rolesOf(servers).filter((role) => answers(role === "producer" ? "mongodb" : "postgres"));
+    const pipeline = answers("kafka") && isAllowed;
+    const more = pipeline ? [await checkMappings(config, logger), ...(await checkLosses(context, roles))] : [];
+    const results = inOrder([...checked, ...more]);
     process.stdout.write(report(config, results));
     return results.some(({ problem }) => problem !== null) ? EXIT_FATAL : EXIT_DONE;
   });

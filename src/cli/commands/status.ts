@@ -26,6 +26,7 @@ export function statusCommand(): Command {
 function statusText({
   name,
   position,
+  producer,
   snapshots,
   leftOut,
   partitions,
@@ -39,6 +40,7 @@ function statusText({
     position === null
       ? `position      none: ${isUnused ? "headrace produce has never run" : "headrace produce has never run, or Kafka has lost its position"}`
       : `position      ${position.time}, ${Math.round(position.ageMs / 1000)} s ago`,
+    ...(producer.problem === null ? [] : [`producer      ${producer.problem}`]),
     `snapshots     ${joined(Object.entries(snapshots).map(([collection, state]) => `${collection} ${state}`))}`,
     ...Object.entries(leftOut).map(([collection, why]) => `left out      ${collection}: ${why}`),
     `dead letters  ${joined(deadLetters.map(({ table: of, open }) => `${of ?? "unknown table"} ${open}`))}`,

@@ -48,10 +48,12 @@ export interface AdmissionOptions {
   readonly logger: Logger;
 }
 
-interface Decided {
+/** A table and what is decided about it. */
+export interface Decided {
   readonly wanted: WantedTable;
   readonly facts: TableFacts;
-  readonly topicId: string | null;
+  /** As in `TopicFacts`. */
+  readonly topicId: string | null | undefined;
   readonly decision: Decision;
 }
 
@@ -74,10 +76,10 @@ export class Admission implements TableAdmission {
     const { pipeline, register, wantedTables } = this.#options;
     const wanted = wantedTables([...this.#topics, ...(await register.topicsOf(pipeline))]);
     if (wanted.length === 0) return;
-    const decided = await this.#decide(wanted, await register.look(wanted));
+    const decided = await decideAll(wanted, await register.look(wanted), this.#options);
     this.#announce(decided);
     if (decided.every(({ decision }) => decision.kind === "same" || decision.kind === "wait")) return;
-    await register.change(wanted, async (facts) => this.#settle(await this.#decide(wanted, facts)));
+    await register.change(wanted, async (facts) => this.#settle(await decideAll(wanted, facts, this.#options)));
   }
 
   /** Lets the collection of a topic be copied again: its tables are not complete until then. */
@@ -96,21 +98,6 @@ export class Admission implements TableAdmission {
     });
   }
 
-  async #decide(wanted: readonly WantedTable[], found: readonly TableFacts[]): Promise<readonly Decided[]> {
-    const { topicIds, signalsEnd, onRecordsLost } = this.#options;
-    const isAsked = found.some(({ registered }) => registered !== null && registered.copySignal !== null);
-    const end = isAsked ? await signalsEnd() : 0n;
-    const decideWith = (ids: TopicIds): readonly Decided[] =>
-      found.map((facts, index) => {
-        const table = wanted[index] as WantedTable;
-        const topicId = ids.get(table.topic);
-        const decision = decide(table, facts, { topicId, signalsEnd: end }, onRecordsLost);
-        return { wanted: table, facts, topicId: topicId ?? null, decision };
-      });
-    const topics = wanted.map(({ topic }) => topic);
-    return decideWith(await topicIds(topics, (ids) => decideWith(ids).some(isTopicLost)));
-  }
-
   async #settle(decided: readonly Decided[]): Promise<readonly RegisterChange[]> {
     const changes: RegisterChange[] = [];
     for (const { wanted, facts, topicId, decision } of decided) {
@@ -119,7 +106,7 @@ export class Admission implements TableAdmission {
       const copySignal = needsCopy
         ? await this.#options.requestCopy(wanted.collection)
         : (facts.registered?.copySignal ?? null);
-      changes.push({ wanted, facts, decision, copySignal, topicId });
+      changes.push({ wanted, facts, decision, copySignal, topicId: topicId ?? null });
       if (needsCopy) this.#tellCopy(wanted, facts, decision.why);
     }
     return changes;
@@ -150,9 +137,32 @@ export class Admission implements TableAdmission {
   }
 }
 
-const RECORDS_LOST = "Kafka deleted records before they were applied";
+/**
+ * Decides about tables with what the register shows of them, and with Kafka's ids of their topics. Only reads.
+ * @param found in the order of `wanted`
+ */
+export async function decideAll(
+  wanted: readonly WantedTable[],
+  found: readonly TableFacts[],
+  { topicIds, signalsEnd, onRecordsLost }: Pick<AdmissionOptions, "topicIds" | "signalsEnd" | "onRecordsLost">,
+): Promise<readonly Decided[]> {
+  const isAsked = found.some(({ registered }) => registered !== null && registered.copySignal !== null);
+  const end = isAsked ? await signalsEnd() : 0n;
+  const decideWith = (ids: TopicIds): readonly Decided[] =>
+    found.map((facts, index) => {
+      const table = wanted[index] as WantedTable;
+      const topicId = ids.get(table.topic);
+      const decision = decide(table, facts, { topicId, signalsEnd: end }, onRecordsLost);
+      return { wanted: table, facts, topicId, decision };
+    });
+  const topics = wanted.map(({ topic }) => topic);
+  return decideWith(await topicIds(topics, (ids) => decideWith(ids).some(isTopicLost)));
+}
 
-function isTopicLost({ decision }: Decided): boolean {
+export const RECORDS_LOST = "Kafka deleted records before they were applied";
+
+/** Whether the decision is about a topic that is gone or another one. */
+export function isTopicLost({ decision }: Pick<Decided, "decision">): boolean {
   if (decision.kind === "refuse") return LOST_TOPIC.has(decision.error.code);
   return decision.kind === "reread" || decision.kind === "wait";
 }

@@ -6,8 +6,7 @@ import type { SignalId, SnapshotSignal } from "../../schemas/signal.ts";
 import { collectionOf, deadLetterTopic } from "../../schemas/topics.ts";
 import type { Context } from "../context.ts";
 import type { DeadLetterAccess } from "../dead-letter-access.ts";
-import { openPipelineReader } from "../pipeline-reader.ts";
-import { isCarriedOut, send } from "../signals.ts";
+import { sendAndCarryOut } from "../signals.ts";
 
 /** What became of dead letters whose documents must be read again. */
 export interface SnapshotReplay {
@@ -76,24 +75,13 @@ export class SnapshotReplays {
     if (letters.length === 0) return { replayed: 0, failed: 0, needsSnapshot: 0, unaskable };
     const end = await this.#access.reader.end();
     const topicId = await this.#deadLetterTopicId();
-    if (!(await this.#readAgain(signalsFor(documents, topicId)))) {
+    if (!(await sendAndCarryOut(this.#context, signalsFor(documents, topicId)))) {
       return { replayed: 0, failed: 0, needsSnapshot: letters.length, unaskable };
     }
     const failed = await this.#failedAgain(end);
     for (const document of documents) await this.#close(document.letters, failed.has(keyOf(document)), topicId);
     const failures = documents.filter((document) => failed.has(keyOf(document))).length;
     return { replayed: letters.length - failures, failed: failures, needsSnapshot: 0, unaskable };
-  }
-
-  async #readAgain(signals: readonly SnapshotSignal[]): Promise<boolean> {
-    const { config, logger, signal } = this.#context;
-    const sent = await send(this.#context, signals);
-    const reader = await openPipelineReader(config, logger);
-    try {
-      return await isCarriedOut(reader, sent, signal);
-    } finally {
-      await reader.close();
-    }
   }
 
   async #deadLetterTopicId(): Promise<string | null> {

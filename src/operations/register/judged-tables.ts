@@ -3,16 +3,21 @@ import { collectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA, planInternalTables } from "../../consumers/postgres/internal-tables.ts";
-import { decide, droppedTable, lostColumns, otherDatabase, otherOwner } from "../../consumers/register/decide.ts";
+import { quoteTable } from "../../consumers/postgres/upsert-sql.ts";
+import { decideAll, isTopicLost } from "../../consumers/register/admission.ts";
+import type { Decided } from "../../consumers/register/admission.ts";
+import { droppedTable, lostColumns, otherDatabase, otherOwner } from "../../consumers/register/decide.ts";
 import type { Decision } from "../../consumers/register/decide.ts";
 import type { TableFacts, WantedTable } from "../../consumers/register/facts.ts";
 import { PostgresRegister } from "../../consumers/register/postgres-register.ts";
 import type { HeadraceError } from "../../errors/error.ts";
-import { fetchTopicIds } from "../../kafka/topic-ids.ts";
+import { fetchConfirmedTopicIds } from "../../kafka/topic-ids.ts";
+import type { TopicIds } from "../../kafka/topic-ids.ts";
 import { fetchEndOffsets, listTopics } from "../../kafka/topics.ts";
 import { columnNames } from "../../schemas/mapping/collection-schema.ts";
 import { collectionOf, signalsTopic, topicOf } from "../../schemas/topics.ts";
 import { replicaOf } from "../tables.ts";
+import { judgeOffsets } from "./lost-offsets.ts";
 
 /** A table of the pipeline, and what its consumer would decide about it now. */
 export interface JudgedTable {
@@ -22,36 +27,72 @@ export interface JudgedTable {
   readonly isRegistered: boolean;
   /** See `RegisteredTable`. */
   readonly copySignal: bigint | null;
+  /** Whether the decision is about a topic or records that are lost. */
+  readonly isLoss: boolean;
 }
 
-/** Judges the pipeline's tables as its consumer would. Only reads. @throws HeadraceError */
+/** Judges the pipeline's tables as a start of its consumer would. Only reads. @throws HeadraceError */
 export async function judgeTables(
   config: Config,
-  { kafka, postgres }: { readonly kafka: Kafka; readonly postgres: PostgresClient },
+  servers: { readonly kafka: Kafka; readonly postgres: PostgresClient },
 ): Promise<readonly JudgedTable[]> {
+  const { kafka, postgres } = servers;
+  const onRecordsLost = config.kafka.onHistoryLost;
   const register = await existingRegister(postgres);
-  if (register === null) return [];
-  const wanted = wantedTables(config, [
-    ...(await listTopicsOf(config, kafka)),
-    ...(await register.topicsOf(config.name)),
-  ]);
+  const topics = await listTopicsOf(config, kafka);
+  const wanted = wantedTables(config, [...topics, ...((await register?.topicsOf(config.name)) ?? [])]);
   if (wanted.length === 0) return [];
-  const ids = await fetchTopicIds(
-    kafka,
-    wanted.map(({ topic }) => topic),
-  );
-  const signalsEnd = await signalsEndOf(config, kafka);
-  return (await register.look(wanted)).map((facts, index) => {
-    const table = wanted[index] as WantedTable;
-    const topic = { topicId: ids.get(table.topic), signalsEnd };
+  const facts = (await register?.look(wanted)) ?? wanted.map(unknownTable);
+  const decided = await decideAll(wanted, facts, {
+    topicIds: (names, looksLost) => fetchConfirmedTopicIds(kafka, names, looksLost),
+    signalsEnd: () => signalsEndOf(config, kafka),
+    onRecordsLost,
+  });
+  const lost = await judgeOffsets(servers, knownTopics(decided), onRecordsLost);
+  return decided.map((each) => {
+    const {
+      decision,
+      facts: { relation, registered },
+    } = each;
+    const ofRecords = decision.kind === "refuse" ? undefined : lost.get(each.wanted.topic);
     return {
-      wanted: table,
-      relation: facts.relation,
-      decision: decide(table, facts, topic, config.kafka.onHistoryLost),
-      isRegistered: facts.registered !== null,
-      copySignal: facts.registered?.copySignal ?? null,
+      wanted: each.wanted,
+      relation,
+      decision: ofRecords ?? decision,
+      isRegistered: registered !== null,
+      copySignal: registered?.copySignal ?? null,
+      isLoss: ofRecords !== undefined || isTopicLost(each),
     };
   });
+}
+
+/** The topics that the consumer goes on to read where it stands. */
+function knownTopics(decided: readonly Decided[]): TopicIds {
+  return new Map(
+    decided.flatMap((each) => {
+      const { wanted, topicId } = each;
+      return topicId === undefined || isTopicLost(each) ? [] : [[wanted.topic, topicId] as const];
+    }),
+  );
+}
+
+/** Before a consumer of this version has run here, no register says anything of a table. */
+function unknownTable({ table }: WantedTable): TableFacts {
+  return {
+    relation: quoteTable(table),
+    registered: null,
+    oid: null,
+    fileNode: null,
+    registerOid: "",
+    hasOldRows: false,
+    lostColumns: [],
+    rules: [],
+    hasForeignRows: false,
+    hasProgress: false,
+    isFilled: false,
+    otherRelations: [],
+    otherTopicId: null,
+  };
 }
 
 /** A table of the config that belongs to another pipeline or source. */
@@ -136,7 +177,10 @@ export function wantedTables(config: Config, topics: readonly string[]): readonl
 
 /** Why a table is not, or may not be, complete; null if the register says nothing against it. */
 export function tableProblem({ decision, copySignal }: JudgedTable): string | null {
-  if (decision.kind === "refuse") return `${decision.error.message} ${decision.error.remedy}`;
+  if (decision.kind === "refuse") {
+    const { code, message, remedy } = decision.error;
+    return `${code}: ${message} ${remedy}`;
+  }
   if (decision.kind === "copy" || decision.kind === "reread" || decision.kind === "wait") {
     return `${decision.why}: the consumer will ask for a new copy of the collection`;
   }

@@ -1,0 +1,67 @@
+import type { Kafka } from "kafkajs";
+import { collectionConfig } from "../../config/collections-schema.ts";
+import type { Config } from "../../config/config-schema.ts";
+import { HeadraceError } from "../../errors/error.ts";
+import { listTopics } from "../../kafka/topics.ts";
+import { findLosses, refusalOf } from "../../producers/kafka/losses.ts";
+import type { Position } from "../../schemas/change-event.ts";
+import { mappingFingerprint } from "../../schemas/mapping/fingerprint.ts";
+import { collectionOf } from "../../schemas/topics.ts";
+
+/** What a start of the producer would do about what the pipeline has in Kafka. */
+export type ProducerVerdict =
+  /** Nothing is lost. */
+  | { readonly kind: "same" }
+  /** It copies collections again, because `kafka.onHistoryLost` says so. */
+  | { readonly kind: "copy"; readonly why: string; readonly what: string }
+  | { readonly kind: "refuse"; readonly error: HeadraceError };
+
+export interface JudgeProducerOptions {
+  readonly kafka: Kafka;
+  readonly position: () => Promise<Position | null>;
+  /**
+   * Those of the database, where the config names none. Without them, only those are judged that have a topic: the consumer's
+   * register knows which of the others had one.
+   */
+  readonly collections?: readonly string[] | undefined;
+}
+
+/** Judges the pipeline's topics as a start of its producer would. Only reads. @throws HeadraceError */
+export async function judgeProducer(config: Config, options: JudgeProducerOptions): Promise<ProducerVerdict> {
+  const { name, mongodb, collections, kafka: settings, snapshot } = config;
+  const { kafka, position } = options;
+  const names = collections?.keys() ?? options.collections ?? (await withTopic(config, kafka));
+  const mappingOf = (collection: string): string =>
+    mappingFingerprint((collections?.get(collection) ?? collectionConfig(collection)).mapping);
+  try {
+    const { database } = mongodb;
+    const losses = await findLosses({ kafka, name, database, collections: [...names], mappingOf, position });
+    const refusal = refusalOf(losses);
+    if (refusal === null) return { kind: "same" };
+    if (settings.onHistoryLost === "fail") return { kind: "refuse", error: refusal };
+    const what =
+      snapshot.mode === "never"
+        ? "copies nothing again, because snapshot.mode is never"
+        : losses.signals === null
+          ? "copies their collections again"
+          : "copies all collections again";
+    return { kind: "copy", why: refusal.message, what };
+  } catch (error) {
+    if (error instanceof HeadraceError && error.code === "POSITION_OF_OTHER_DATABASE") return { kind: "refuse", error };
+    throw error;
+  }
+}
+
+/** Says a verdict; null if there is nothing to say. */
+export function producerProblem(verdict: ProducerVerdict): string | null {
+  if (verdict.kind === "same") return null;
+  if (verdict.kind === "copy") return `its next start ${verdict.what}: ${verdict.why}`;
+  const { code, message, remedy } = verdict.error;
+  return `it does not start: ${code}: ${message} ${remedy}`;
+}
+
+/** The collections that have a topic. */
+async function withTopic({ name, mongodb }: Config, kafka: Kafka): Promise<readonly string[]> {
+  const topics = await listTopics(kafka, (topic) => collectionOf(name, mongodb.database, topic) !== undefined);
+  return topics.flatMap((topic) => collectionOf(name, mongodb.database, topic) ?? []);
+}
