@@ -32,10 +32,14 @@ export function fetchConfirmedTopicIds(
 }
 
 /** What `look` finds, for any look at topics: see `fetchConfirmedTopicIds`. */
-export async function confirmed<T>(look: () => Promise<T>, looksLost: (found: T) => boolean): Promise<T> {
+export async function confirmed<T>(
+  look: () => Promise<T>,
+  looksLost: (found: T) => boolean,
+  pauseMs = PAUSE_MS,
+): Promise<T> {
   for (let looks = 1; ; looks++) {
     const found = await look();
     if (looks === LOOKS || !looksLost(found)) return found;
-    await sleep(PAUSE_MS);
+    await sleep(pauseMs);
   }
 }

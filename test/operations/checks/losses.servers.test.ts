@@ -5,8 +5,9 @@ import { deleteRecordsBefore, deleteTopics } from "../../../src/kafka/admin.ts";
 import { listTopics } from "../../../src/kafka/topics.ts";
 import { signalsTopic, topicOf } from "../../../src/schemas/topics.ts";
 import { connectKafka } from "../../consumers/kafka/fixture.ts";
-import { expectRefused, insertThings, pipelineOfThings, thingsOf } from "../../life/things.ts";
+import { expectRefused, insertThings, pipelineOfThings, runUntilEqual, thingsOf } from "../../life/things.ts";
 import { asKafkaAdmin, createTopic } from "../../support/kafka-admin.ts";
+import { freshPipeline } from "../../support/pipeline.ts";
 import type { Commands, Pipeline } from "../../support/pipeline.ts";
 import { freshMongoDatabase } from "../../support/servers.ts";
 
@@ -58,6 +59,15 @@ test.each([
   await expectNamed(pipeline, code, ["producer", "consumer"]);
   for (const command of [WAIT, SNAPSHOT, RESYNC, [...RESYNC, "--wait"]]) await expectRefused(pipeline, command, code);
   await expectSaid(await pipeline.reconfigured(RESNAPSHOT));
+});
+
+test("a topic of a pipeline that replicates a whole database", async () => {
+  const pipeline = await freshPipeline();
+  await insertThings(pipeline, 1, 3);
+  await runUntilEqual(pipeline);
+  await deleteTopics(connectKafka(), [topicOfThings(pipeline)]);
+  await expectNamed(pipeline, "TOPIC_DELETED", ["producer", "consumer"]);
+  await expectRefused(pipeline, WAIT, "TOPIC_DELETED");
 });
 
 test("records that Kafka deleted before the consumer applied them", async () => {
