@@ -1,5 +1,5 @@
 /** How long what is still open may keep the process alive, ms. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 1_000;
 
 /**
  * Lets the process end by itself with this exit code, which it does when everything is closed. `process.exit` would cut what a slow

@@ -45,8 +45,16 @@ export async function openPipelineReader(
   const { name } = config;
   const kafka = await kafkaClient(config, logger);
   const postgres = shared ?? postgresClient(config);
-  let watch: PositionWatch | undefined;
-  const watching = async (): Promise<PositionWatch | undefined> => (watch ??= await watchIfStarted(kafka, name));
+  let opening: Promise<PositionWatch | undefined> | undefined;
+  const watching = async (): Promise<PositionWatch | undefined> => {
+    opening ??= watchIfStarted(kafka, name);
+    const watch = await opening.catch((error: unknown) => {
+      opening = undefined;
+      throw error;
+    });
+    if (watch === undefined) opening = undefined;
+    return watch;
+  };
   const position = async () => (await watching())?.latest() ?? null;
   return {
     position,
@@ -65,7 +73,7 @@ export async function openPipelineReader(
     tables: () => judgeTables(config, { kafka, postgres }),
     producer: (collections) => judgeProducer(config, { kafka, position, collections }),
     async close() {
-      await watch?.close();
+      await (await opening?.catch(() => undefined))?.close();
       if (postgres !== shared) await postgres.close();
     },
   };

@@ -1,5 +1,6 @@
 // What check, status and requests say about topics, records and requests that Kafka has lost while nothing runs: what the
-// starts would say.
+// starts would say. Each finding is looked at for seconds before it counts, so those tests run at the same time that leave no
+// process running: `freshPipeline` ends all such processes after each test.
 import { expect, test } from "vitest";
 import { deleteRecordsBefore, deleteTopics } from "../../../src/kafka/admin.ts";
 import { listTopics } from "../../../src/kafka/topics.ts";
@@ -50,7 +51,7 @@ async function expectSaid(commands: Commands): Promise<void> {
   expect((await commands.run("status")).stdout).toMatch(/copies [^\n]* again|a new copy of the collection/);
 }
 
-test.each([
+test.concurrent.each([
   ["deleted", "TOPIC_DELETED", (topic: string) => deleteTopics(connectKafka(), [topic])],
   ["created again", "TOPIC_RECREATED", replaceTopic],
 ])("a topic that was %s while nothing runs", async (_, code, lose) => {
@@ -61,7 +62,7 @@ test.each([
   await expectSaid(await pipeline.reconfigured(RESNAPSHOT));
 });
 
-test("a topic of a pipeline that replicates a whole database", async () => {
+test.concurrent("a topic of a pipeline that replicates a whole database", async () => {
   const pipeline = await freshPipeline();
   await insertThings(pipeline, 1, 3);
   await runUntilEqual(pipeline);
@@ -84,7 +85,7 @@ test("records that Kafka deleted before the consumer applied them", async () => 
   await expectSaid(await pipeline.reconfigured(RESNAPSHOT));
 });
 
-test.each([
+test.concurrent.each([
   ["was deleted", "TOPIC_DELETED", (topic: string) => deleteTopics(connectKafka(), [topic])],
   ["was created again", "TOPIC_RECREATED", replaceTopic],
   ["lost a request", "HISTORY_LOST_IN_KAFKA", (topic: string) => deleteRecordsBefore(connectKafka(), topic, 1n)],
@@ -103,7 +104,7 @@ test.each([
   expect(await resnapshot.run(...RESYNC)).toMatchObject({ exitCode: 0 });
 });
 
-test("a position of another database is named before a start", async () => {
+test.concurrent("a position of another database is named before a start", async () => {
   const pipeline = await pipelineOfThings();
   const other = await freshMongoDatabase();
   const moved = await pipeline.reconfigured({ mongodb: { database: other.name } });
