@@ -14,9 +14,13 @@ export async function freePorts(count: number): Promise<number[]> {
 
 /** Starts a server on free ports. If another process takes one of them first, tries others; three times in all. */
 export async function onFreePorts<T>(count: number, start: (ports: number[]) => Promise<T>): Promise<T> {
+  const tried = new Set<number>();
   for (let attempt = 1; ; attempt++) {
+    // The system may give a port again that is free for the moment.
+    const others = (await freePorts(count + tried.size)).filter((port) => !tried.has(port)).slice(0, count);
+    for (const port of others) tried.add(port);
     try {
-      return await start(await freePorts(count));
+      return await start(others);
     } catch (error) {
       const taken =
         error instanceof ProcessFailed &&

@@ -1,6 +1,7 @@
 import type { Kafka } from "kafkajs";
 import { retry } from "../runtime/retry.ts";
 import { kafkaError } from "./errors.ts";
+import { FAILOVER_PATIENCE } from "./topics.ts";
 import { UNKNOWN_OPERATIONS, groupRightsExchange, topicRightsExchange } from "./wire/admin-requests.ts";
 import type { ResourceAnswer } from "./wire/admin-requests.ts";
 import { kafkajsCluster } from "./wire/kafkajs-internals.ts";
@@ -18,9 +19,6 @@ export type KafkaOperation = keyof typeof OPERATION_CODES;
 /** The codes of the protocol. */
 const OPERATION_CODES = { Read: 3, Write: 4, Delete: 6, Describe: 8, DescribeConfigs: 10, AlterConfigs: 11 } as const;
 
-/** How long coordinators may take to be there: those of a new Kafka are made by the question, those of a lost broker move after 9 s. */
-const PATIENCE_MS = 15_000;
-
 /**
  * Finds out which of the rights this user lacks, without changing anything: brokers tell what a client may do with topics
  * and groups, and for a transactional id it ends a transaction that does not exist. Says nothing about topics that do not
@@ -28,7 +26,7 @@ const PATIENCE_MS = 15_000;
  * @throws HeadraceError
  */
 export function missingRights(kafka: Kafka, wanted: readonly KafkaRight[]): Promise<readonly KafkaRight[]> {
-  return retry(() => askForRights(kafka, wanted), { maxElapsedMs: PATIENCE_MS });
+  return retry(() => askForRights(kafka, wanted), FAILOVER_PATIENCE);
 }
 
 async function askForRights(kafka: Kafka, wanted: readonly KafkaRight[]): Promise<readonly KafkaRight[]> {

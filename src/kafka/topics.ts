@@ -1,4 +1,5 @@
 import type { Kafka } from "kafkajs";
+import { errorCode, HeadraceError } from "../errors/error.ts";
 import { retry } from "../runtime/retry.ts";
 import { partitionKey } from "../schemas/partitions.ts";
 import type { LogBounds, PartitionOffset, TopicPartition } from "../schemas/partitions.ts";
@@ -8,8 +9,13 @@ import type { KafkajsBroker, KafkajsCluster } from "./wire/kafkajs-internals.ts"
 import { METADATA_KEY, METADATA_VERSION, metadataExchange } from "./wire/metadata.ts";
 import type { TopicsMetadata } from "./wire/metadata.ts";
 
-/** How long a failing question is asked again, over a new connection: the kept one may be to a broker that is gone. */
-const PATIENCE_MS = 5_000;
+/**
+ * How long a question is asked again that failed at a lost broker: Kafka counts it as alive for 9 s
+ * (`broker.session.timeout.ms`), and names another leader or coordinator only then.
+ */
+export const FAILOVER_PATIENCE = { maxElapsedMs: 15_000, maxDelayMs: 1_000 } as const;
+/** A broker that has just started may not know every topic. */
+const MISSING_PATIENCE_MS = 5_000;
 /** How long connections stay open after a question. Whoever asks regularly asks more often. */
 const KEPT_MS = 15_000;
 
@@ -33,7 +39,7 @@ class TopicQuestions {
     connected.add(this);
     this.#asking++;
     try {
-      return await retry(() => this.#askOnce(doing, question), { maxElapsedMs: PATIENCE_MS });
+      return await retry(() => this.#askOnce(doing, question), { ...FAILOVER_PATIENCE, maxElapsedMs: patienceMs });
     } finally {
       this.#asking--;
       if (this.#asking === 0) this.#closing = setTimeout(() => void this.close(), KEPT_MS);
@@ -43,24 +49,34 @@ class TopicQuestions {
   async close(): Promise<void> {
     connected.delete(this);
     clearTimeout(this.#closing);
-    await this.#close(this.#cluster);
+    const cluster = this.#cluster;
+    this.#cluster = undefined;
+    await cluster?.disconnect();
   }
 
+  /** A question that fails drops the connections, under the other ones that are on their way: those are asked again. */
   async #askOnce<T>(doing: string, question: (cluster: KafkajsCluster<never>) => Promise<T>): Promise<T> {
     const cluster = (this.#cluster ??= kafkajsCluster<never>(this.#kafka));
     try {
       await cluster.connect();
       return await question(cluster);
     } catch (error) {
-      await this.#close(cluster);
+      if (this.#cluster !== cluster) throw connectionDropped(doing, error);
+      this.#cluster = undefined;
       throw kafkaError(error, doing);
+    } finally {
+      if (this.#cluster !== cluster) await cluster.disconnect();
     }
   }
+}
 
-  async #close(cluster: KafkajsCluster<never> | undefined): Promise<void> {
-    if (this.#cluster === cluster) this.#cluster = undefined;
-    await cluster?.disconnect();
-  }
+function patienceMs(error: unknown): number {
+  return errorCode(error) === "KAFKA_TOPIC_MISSING" ? MISSING_PATIENCE_MS : FAILOVER_PATIENCE.maxElapsedMs;
+}
+
+/** kafkajs's errors say anything then, also a TypeError. */
+function connectionDropped(doing: string, cause: unknown): HeadraceError {
+  return new HeadraceError("KAFKA_UNAVAILABLE", { message: `Kafka's connection was dropped at ${doing}.` }, cause);
 }
 
 const questions = new WeakMap<Kafka, TopicQuestions>();

@@ -18,8 +18,8 @@ export interface RetryOptions {
   readonly initialDelayMs?: number;
   /** Upper limit of every delay. Default 30,000. */
   readonly maxDelayMs?: number;
-  /** Give up if the next attempt would start later than this after the first one. Default: never. */
-  readonly maxElapsedMs?: number | undefined;
+  /** Give up if the next attempt would start later than this after the first one, or as long as an error is worth. Default: never. */
+  readonly maxElapsedMs?: number | ((error: unknown) => number) | undefined;
   /** Called before each wait. */
   readonly onRetry?: OnRetry;
   readonly clock?: Clock;
@@ -76,7 +76,8 @@ export async function retry<T>(
       signal?.throwIfAborted();
       const delayMs = random() * delayCeilingMs(attempt, options);
       const failingMs = clock.now() - startedAt;
-      if (failingMs + delayMs > maxElapsedMs) throw error;
+      const patienceMs = typeof maxElapsedMs === "number" ? maxElapsedMs : maxElapsedMs(error);
+      if (failingMs + delayMs > patienceMs) throw error;
       onRetry?.(error, attempt, delayMs, failingMs);
       retriesChannel.publish({ error, attempt, delayMs } satisfies RetryMessage);
       await pause(delayMs, signal, clock);

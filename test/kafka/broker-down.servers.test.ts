@@ -7,14 +7,16 @@ import { newKafka } from "../../src/kafka/client.ts";
 import { missingRights } from "../../src/kafka/rights.ts";
 import type { KafkaRight } from "../../src/kafka/rights.ts";
 import { readTopicConfigs } from "../../src/kafka/topic-configs.ts";
+import { fetchEndOffsets, fetchLogBounds } from "../../src/kafka/topics.ts";
 import { useKafkaCluster } from "../support/own-kafka.ts";
 
 const cluster = useKafkaCluster();
 
 test("questions are answered in the seconds in which Kafka still counts a lost broker as alive", async () => {
   const kafka = newKafka({ brokers: [...cluster.brokers], logLevel: logLevel.NOTHING });
-  const topics = [{ topic: "things", replicationFactor: 3 }];
-  await withAdmin(kafka, "creating a topic", (admin) => admin.createTopics({ topics, waitForLeaders: true }));
+  const topics = [{ topic: "things", numPartitions: 6, replicationFactor: 3 }];
+  await withAdmin(kafka, "creating a topic", (admin) => admin.createTopics({ topics, waitForLeaders: false }));
+  await expect.poll(async () => (await fetchLogBounds(kafka, ["things"])).size, { timeout: 30_000 }).toBe(6);
   const rights = Array.from({ length: 8 }, (_, index): readonly KafkaRight[] => [
     { resource: "group", name: `group-${index}`, operation: "Read" },
     { resource: "transactional-id", name: `producer-${index}`, operation: "Write" },
@@ -26,10 +28,14 @@ test("questions are answered in the seconds in which Kafka still counts a lost b
     withAdmin(kafka, "reading the topic's settings", async (admin) =>
       (await readTopicConfigs(admin, ["things"], ["cleanup.policy"])).get("things")?.get("cleanup.policy"),
     );
-  const [asked, missing] = await Promise.all([
+  const [bounds, ends, asked, missing] = await Promise.all([
+    Promise.all(Array.from({ length: 6 }, () => fetchLogBounds(kafka, ["things"]))),
+    Promise.all(Array.from({ length: 6 }, () => fetchEndOffsets(kafka, ["things"]))),
     Promise.all(Array.from({ length: 12 }, settings)),
     Promise.all(rights.map((each) => missingRights(kafka, each))),
   ]);
   expect(asked).toEqual(asked.map(() => "delete"));
   expect(missing.flat()).toEqual([]);
+  expect(bounds.map(({ size }) => size)).toEqual([6, 6, 6, 6, 6, 6]);
+  expect(ends.map(({ length }) => length)).toEqual([6, 6, 6, 6, 6, 6]);
 });

@@ -59,6 +59,9 @@ export interface PostgresSinkOptions {
   readonly onTableReplaced?: (topic: string, error: HeadraceError) => Promise<void>;
 }
 
+/** Of one write to a table that changes again and again. */
+const ATTEMPTS = 3;
+
 /**
  * Writes changes to PostgreSQL. The first statement of each transaction locks its partition's row of `progress`. So
  * writers of one key queue, and each sees the rows and tombstones of the previous one.
@@ -221,15 +224,16 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     });
   }
 
-  /** Tries once more where the table turns out to have changed since the sink last looked at it. */
+  /** Tries again where the table turns out to have changed since the sink last looked at it. It may change meanwhile, too. */
   async #withCurrentTables<T>(topic: string, table: TableName, attempt: () => Promise<T>): Promise<T> {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!isTableChange(error)) throw error;
-      this.#tables.forget(table);
-      if (isTableReplaced(error)) await this.#onTableReplaced(topic, error);
-      return await attempt();
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isTableChange(error) || attempts === ATTEMPTS) throw error;
+        this.#tables.forget(table);
+        if (isTableReplaced(error)) await this.#onTableReplaced(topic, error);
+      }
     }
   }
 
