@@ -48,6 +48,11 @@ export function tableGuarded(table: TableName): HeadraceError {
   });
 }
 
+export function tableGone(table: TableName, cause: unknown): HeadraceError {
+  const message = `The table ${quoteTable(table)} was dropped or renamed while Headrace looked at it.`;
+  return new HeadraceError("TABLE_CHANGED", { message, details: { table: quoteTable(table) } }, cause);
+}
+
 export function tableReplaced(table: TableName): HeadraceError {
   return new HeadraceError("TABLE_REPLACED", {
     message: `The table ${quoteTable(table)} was replaced, truncated or rewritten, or given to another pipeline.`,

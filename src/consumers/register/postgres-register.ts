@@ -1,5 +1,7 @@
+import type { TableName } from "../ports.ts";
 import { BEGIN } from "../postgres/client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "../postgres/client.ts";
+import { isTableChange, tableGone } from "../postgres/table-errors.ts";
 import { quoteTable } from "../postgres/upsert-sql.ts";
 import type { Register, RegisterChange } from "./admission.ts";
 import type { RegisteredTable, TableFacts, WantedTable } from "./facts.ts";
@@ -75,7 +77,7 @@ export class PostgresRegister implements Register {
       const row = rows[index] ?? {};
       const hasOldRows = await this.#hasOldRows(session, table, row);
       const isForeign = row["topic"] === null && row["oid"] !== null && row["has_progress"] === false;
-      const hasForeignRows = isForeign && (await exists(session, this.#sql.hasRows(table)));
+      const hasForeignRows = isForeign && (await exists(session, table, this.#sql.hasRows(table)));
       facts.push(factsOf(quoteTable(table), row, { hasOldRows, hasForeignRows }));
     }
     return facts;
@@ -87,12 +89,12 @@ export class PostgresRegister implements Register {
     if (oid === null || knownRegister === null) return false;
     if (knownRegister !== register) {
       // Restored. Without a watermark, nothing says which rows there were.
-      return typeof watermark !== "string" || (await exists(session, this.#sql.hasRowsUpTo(table, watermark)));
+      return typeof watermark !== "string" || (await exists(session, table, this.#sql.hasRowsUpTo(table, watermark)));
     }
     const isRewritten = knownOid === oid && knownFile !== file;
     // Of a partitioned table, each partition would have to have some.
     if (!isRewritten || kind !== "r" || typeof xid !== "string") return false;
-    return await exists(session, this.#sql.hasRowsBefore(table, xid));
+    return await exists(session, table, this.#sql.hasRowsBefore(table, xid));
   }
 
   #statements({ wanted, facts, decision, topicId, copySignal }: RegisterChange): readonly Query[] {
@@ -111,9 +113,14 @@ export class PostgresRegister implements Register {
   }
 }
 
-async function exists(session: PostgresSession, query: Query): Promise<boolean> {
-  const [found] = await session.run(query);
-  return found?.rows[0]?.["exists"] === true;
+/** @throws HeadraceError TABLE_CHANGED where the table is gone since it was looked up */
+async function exists(session: PostgresSession, table: TableName, query: Query): Promise<boolean> {
+  try {
+    const [found] = await session.run(query);
+    return found?.rows[0]?.["exists"] === true;
+  } catch (error) {
+    throw isTableChange(error) ? tableGone(table, error) : error;
+  }
 }
 
 function factsOf(relation: string, row: Row, rows: Pick<TableFacts, "hasOldRows" | "hasForeignRows">): TableFacts {
