@@ -79,13 +79,19 @@ export function unsettledTable(error: HeadraceError): HeadraceError {
   );
 }
 
+/** SQLSTATEs of a table, or its schema, that does not exist. */
+const MISSING_TABLE_STATES: ReadonlySet<string | undefined> = new Set(["3F000", "42P01"]);
+
+export function isTableMissing(error: unknown): boolean {
+  return MISSING_TABLE_STATES.has(sqlStateOf(error));
+}
+
 /** SQLSTATEs of a table that has changed since the sink last looked at it. 0A000: it has a rule now. */
 const CHANGED_TABLE_STATES: ReadonlySet<string | undefined> = new Set([
+  ...MISSING_TABLE_STATES,
   "0A000",
-  "3F000",
   "42703",
   "42804",
-  "42P01",
   "42P10",
 ]);
 

@@ -1,7 +1,7 @@
 import type { TableName } from "../ports.ts";
 import { BEGIN } from "../postgres/client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "../postgres/client.ts";
-import { isTableChange, tableGone } from "../postgres/table-errors.ts";
+import { isTableMissing, tableGone } from "../postgres/table-errors.ts";
 import { quoteTable } from "../postgres/upsert-sql.ts";
 import type { Register, RegisterChange } from "./admission.ts";
 import type { RegisteredTable, TableFacts, WantedTable } from "./facts.ts";
@@ -119,7 +119,7 @@ async function exists(session: PostgresSession, table: TableName, query: Query):
     const [found] = await session.run(query);
     return found?.rows[0]?.["exists"] === true;
   } catch (error) {
-    throw isTableChange(error) ? tableGone(table, error) : error;
+    throw isTableMissing(error) ? tableGone(table, error) : error;
   }
 }
 
