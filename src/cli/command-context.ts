@@ -36,7 +36,8 @@ export function onConfig(
 ): Command {
   return command.addOption(configOption()).action(async () => {
     const exitCode = await runWithConfig(configFileOf(command), kind, run);
-    await closeKeptConnections();
+    // Not awaited: a broker that answers nothing would hold it up, and with it the exit.
+    void closeKeptConnections();
     await exit(exitCode);
   });
 }

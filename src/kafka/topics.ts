@@ -83,9 +83,9 @@ const questions = new WeakMap<Kafka, TopicQuestions>();
 /** Those that may have connections. */
 const connected = new Set<TopicQuestions>();
 
-/** Closes the connections that are kept for further questions, so that the process can end. */
+/** Closes the connections that are kept for further questions, so that the process can end. Never rejects. */
 export async function closeKeptConnections(): Promise<void> {
-  await Promise.all([...connected].map((each) => each.close()));
+  await Promise.allSettled([...connected].map((each) => each.close()));
 }
 
 function ask<T>(kafka: Kafka, doing: string, question: (cluster: KafkajsCluster<never>) => Promise<T>): Promise<T> {
