@@ -49,10 +49,12 @@ export async function consume(
   const window = new DeadLetterWindow(loop.deadLetterLimits, "records could not be applied");
   const startOffsets = (partitions: readonly TopicPartition[], within: AbortSignal) =>
     createRetrier(loop, { signal: within })(() => loop.sink.readProgress(partitions));
+  const admit = (topics: readonly string[], within: AbortSignal) =>
+    createRetrier(loop, { signal: within })(() => loop.admission.admit(topics));
   const topicIds = new Map<string, string | null>();
   const topicsFound = (topics: ReadonlyMap<string, string | null>, within: AbortSignal) => {
     for (const [topic, id] of topics) topicIds.set(topic, id);
-    return createRetrier(loop, { signal: within })(() => loop.admission.admit([...topics.keys()]));
+    return admit([...topics.keys()], within);
   };
   const recordsLost = (lost: readonly LostRecords[], within: AbortSignal) =>
     replaceLost(lost, loop, createRetrier(loop, { signal: within }));
@@ -63,7 +65,13 @@ export async function consume(
     loop.log.run({ topicsFound, startOffsets, recordsLost, eachBatch }, { signal: either }),
     keepAdmitted(loop, either),
   ];
-  if (until !== undefined) parts.push(reachTarget(until, (ends) => startOffsets(ends, either), either));
+  if (until !== undefined) {
+    const progress = {
+      admit: (topics: readonly string[]) => admit(topics, either),
+      read: (ends: readonly TopicPartition[]) => startOffsets(ends, either),
+    };
+    parts.push(reachTarget(until, progress, either));
+  }
   const results = await Promise.allSettled(parts.map((part) => part.finally(() => ended.abort())));
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;

@@ -4,19 +4,26 @@ import type { PartitionOffset, TopicPartition } from "../../schemas/partitions.t
 
 const POLL_MS = 100;
 
+interface StoredProgress {
+  /** Forgets the progress in topics that have been created again: it could be past their ends. */
+  readonly admit: (topics: readonly string[]) => Promise<void>;
+  readonly read: (partitions: readonly TopicPartition[]) => Promise<ReadonlyMap<string, bigint>>;
+}
+
 /**
  * Resolves when the stored progress of every partition has reached its target, whichever members of the group apply the
  * records, or when `signal` aborts.
  */
 export function reachTarget(
   target: Promise<readonly PartitionOffset[]>,
-  readProgress: (partitions: readonly TopicPartition[]) => Promise<ReadonlyMap<string, bigint>>,
+  { admit, read }: StoredProgress,
   signal: AbortSignal,
 ): Promise<void> {
   return untilAborted(signal, async () => {
     let missing = await Promise.race([target, aborted(signal)]);
+    if (missing.length > 0) await admit([...new Set(missing.map(({ topic }) => topic))]);
     while (missing.length > 0) {
-      const progress = await readProgress(missing);
+      const progress = await read(missing);
       missing = missing.filter((end) => (progress.get(partitionKey(end)) ?? 0n) < end.offset);
       if (missing.length > 0) await pause(POLL_MS, signal);
     }
