@@ -210,8 +210,9 @@ export class RefusalWatch {
 
 /** @throws HeadraceError the one with which the producer or the consumer would refuse to start */
 export async function requireStarts(reader: PipelineReader): Promise<void> {
-  isIntact(await reader.producer());
-  const refusal = refusalIn(await reader.tables());
+  const [producer, tables] = await Promise.all([reader.producer(), reader.tables()]);
+  isIntact(producer);
+  const refusal = refusalIn(tables);
   if (refusal !== undefined) throw refusal;
 }
 

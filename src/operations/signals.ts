@@ -60,7 +60,7 @@ async function sendBy(
   { config, logger }: Context,
   signals: readonly Signal[],
 ): Promise<SentSignals> {
-  const verdict = await reader.producer();
+  const verdict = await reader.producer(signals.map(({ collection }) => collection));
   if (verdict.kind === "refuse") throw verdict.error;
   const { name, mongodb, kafka: settings, deadLetters } = config;
   const kafka = await kafkaClient(config, logger);

@@ -13,8 +13,12 @@ import type { KafkaRole } from "./kafka-rights.ts";
 export async function checkLosses(context: Context, roles: readonly KafkaRole[]): Promise<readonly CheckResult[]> {
   const reader = await openPipelineReader(context.config, context.logger);
   try {
-    const ofProducer = roles.includes("producer") ? [await checkProducer(context, reader)] : [];
-    return [...ofProducer, ...(roles.includes("consumer") ? await checkConsumer(reader) : [])];
+    // At once: each looks again for seconds where something seems to be lost.
+    const [ofProducer, ofConsumer] = await Promise.all([
+      roles.includes("producer") ? checkProducer(context, reader) : null,
+      roles.includes("consumer") ? checkConsumer(reader) : [],
+    ]);
+    return [...(ofProducer === null ? [] : [ofProducer]), ...ofConsumer];
   } finally {
     await reader.close();
   }
