@@ -7,7 +7,7 @@ import { MongoClient } from "mongodb";
 import type { Db } from "mongodb";
 import { Pool } from "pg";
 import { dropPipeline } from "../dev/drop-pipeline.ts";
-import { headrace, HeadraceProcess } from "../dev/headrace-process.ts";
+import { headrace, HeadraceProcess, residentBytes } from "../dev/headrace-process.ts";
 import type { Stack } from "../dev/stack/types.ts";
 import { topicOf } from "../src/schemas/topics.ts";
 
@@ -138,6 +138,19 @@ export class BenchPipeline implements AsyncDisposable {
         peakMemoryMb: Math.max(...consume.map(({ peakMemoryMb }) => peakMemoryMb)),
       },
     };
+  }
+
+  /** Ends the processes with SIGKILL, like a crash. */
+  async kill(): Promise<void> {
+    const running = this.#running;
+    this.#running = [];
+    await Promise.all(running.map((each) => each.process.kill()));
+  }
+
+  /** The largest process's resident memory now, MB. Linux only. */
+  async residentMb(): Promise<number> {
+    const sizes = this.#running.map(({ process: { pid } }) => residentBytes(pid).catch(() => 0));
+    return Math.round(Math.max(0, ...(await Promise.all(sizes))) / 1e6);
   }
 
   /** The processes that run, by what they do: one producer, and the consumers. */

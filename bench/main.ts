@@ -11,6 +11,7 @@ import { latency } from "./scenarios/latency.ts";
 import { liveInSnapshot } from "./scenarios/live-in-snapshot.ts";
 import { collections, growth, hotKeys, large, tiny, wide } from "./scenarios/shapes.ts";
 import { snapshot } from "./scenarios/snapshot.ts";
+import { tenMillion } from "./scenarios/ten-million.ts";
 import { trickle } from "./scenarios/trickle.ts";
 import { warmUp } from "./warm-up.ts";
 
@@ -26,7 +27,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   hotKeys,
   collections,
   growth,
+  tenMillion,
 };
+/** Takes ten minutes and 20 GB. */
+const ONLY_WHEN_NAMED: ReadonlySet<string> = new Set(["tenMillion"]);
 
 interface Options {
   readonly json?: true;
@@ -69,7 +73,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
 }
 
 async function measure(
-  { only = Object.keys(SCENARIOS), runs, scale, warmUp: isWarm }: Options,
+  { only = Object.keys(SCENARIOS).filter((name) => !ONLY_WHEN_NAMED.has(name)), runs, scale, warmUp: isWarm }: Options,
   context: Parameters<typeof warmUp>[0],
 ): Promise<Results> {
   if (isWarm) {

@@ -141,8 +141,8 @@ export class HeadraceProcess {
   }
 }
 
-/** On Linux without `ps`, which would take a tenth of a core at this rate. */
-async function residentBytes(pid: number | undefined): Promise<number> {
+/** A process's resident memory. On Linux without `ps`, which would take a tenth of a core at this rate. */
+export async function residentBytes(pid: number | undefined): Promise<number> {
   if (process.platform === "linux") {
     const status = await readFile(`/proc/${pid}/status`, "utf8");
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
