@@ -169,7 +169,7 @@ async function forgetPosition(kafka: Kafka, collection: string, options: Removal
     const { position } = session;
     const snapshots = new Map(position?.snapshots);
     if (position === null || !snapshots.delete(collection)) return;
-    await session.publish([], { ...position, snapshots });
+    await session.publish({ events: [], position: { ...position, snapshots } });
   } finally {
     await session.close();
   }

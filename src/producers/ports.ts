@@ -5,6 +5,8 @@ import type { Signal } from "../schemas/signal.ts";
 export interface SourceBatch {
   readonly events: readonly ChangeEvent[];
   readonly position: Position;
+  /** To be called when the transaction with the position begins to commit. */
+  readonly onCommitting?: () => void;
 }
 
 /** MongoDB's side: the snapshots and the change stream as one sequence. */
@@ -43,7 +45,7 @@ export interface Session {
   /** The last committed position of this pipeline; null if there is none. */
   readonly position: Position | null;
   /** Publishes the events and the position after them in one transaction. Any error ends the session. */
-  publish(events: readonly ChangeEvent[], position: Position): Promise<void>;
+  publish(batch: SourceBatch): Promise<void>;
   /** Frees the session's connections. If no publish has failed, readers see everything published when it resolves. */
   close(): Promise<void>;
 }

@@ -23,7 +23,7 @@ export async function produce(loop: ProducerLoop, { signal }: { signal: AbortSig
     let start: Version | undefined;
     try {
       for await (const batch of source.read(session.position, { signal })) {
-        await session.publish(batch.events, batch.position);
+        await session.publish(batch);
         observer.published?.(batch);
         const { clusterTime } = batch.position;
         start ??= clusterTime;

@@ -39,7 +39,7 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     const { startProcess, published } = await setUp();
     const session = await startProcess()({ signal });
     const versions = Array.from({ length: 250 }, (_, index) => BigInt(index + 1));
-    for (const version of versions) await session.publish([event(version)], position(version));
+    for (const version of versions) await session.publish({ events: [event(version)], position: position(version) });
     await session.close();
     const next = await startProcess()({ signal });
     expect(next.position).toEqual(position(250n));
@@ -53,7 +53,7 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     const versions = [1n, 2n, 3n, 4n, 5n];
     for (const [index, version] of versions.entries()) {
       const session = await open({ signal });
-      await session.publish([event(version)], position(version));
+      await session.publish({ events: [event(version)], position: position(version) });
       await session.close();
       expect(await published()).toEqual(versions.slice(0, index + 1));
     }
@@ -63,7 +63,7 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     const { startProcess } = await setUp();
     const open = startProcess();
     const first = await open({ signal });
-    await first.publish([], position(7n));
+    await first.publish({ events: [], position: position(7n) });
     await first.close();
     for (let sessions = 0; sessions < 70; sessions++) await (await open({ signal })).close();
     const last = await startProcess()({ signal });
@@ -74,8 +74,8 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
   test("a position before the stored one is refused", async () => {
     const { startProcess } = await setUp();
     const session = await startProcess()({ signal });
-    await session.publish([], position(2n));
-    await expect(session.publish([], position(1n))).rejects.toMatchObject({
+    await session.publish({ events: [], position: position(2n) });
+    await expect(session.publish({ events: [], position: position(1n) })).rejects.toMatchObject({
       code: "POSITION_WENT_BACK",
       kind: "fatal",
     });
@@ -86,20 +86,24 @@ export function sessionContract(setUp: () => Promise<SessionsUnderTest>): void {
     const { startProcess, published } = await setUp();
     const openOlder = startProcess();
     const older = await openOlder({ signal });
-    await older.publish([event(1n)], position(1n));
+    await older.publish({ events: [event(1n)], position: position(1n) });
     const openYounger = startProcess();
     const younger = await openYounger({ signal });
     expect(younger.position).toEqual(position(1n));
-    await expect(older.publish([event(2n)], position(2n))).rejects.toMatchObject({ kind: "retryable" });
+    await expect(older.publish({ events: [event(2n)], position: position(2n) })).rejects.toMatchObject({
+      kind: "retryable",
+    });
     await older.close();
-    await younger.publish([event(3n)], position(3n));
+    await younger.publish({ events: [event(3n)], position: position(3n) });
     await expect(openOlder({ signal })).rejects.toMatchObject({ code: "FENCED", kind: "fatal" });
     // The older one has fenced the younger by looking; that one goes on in a session of its own.
-    await expect(younger.publish([event(4n)], position(4n))).rejects.toMatchObject({ kind: "retryable" });
+    await expect(younger.publish({ events: [event(4n)], position: position(4n) })).rejects.toMatchObject({
+      kind: "retryable",
+    });
     await younger.close();
     const again = await openYounger({ signal });
     expect(again.position).toEqual(position(3n));
-    await again.publish([event(4n)], position(4n));
+    await again.publish({ events: [event(4n)], position: position(4n) });
     await again.close();
     expect(await published()).toEqual([1n, 3n, 4n]);
   });

@@ -44,7 +44,7 @@ async function oldPipeline(): Promise<Pipeline> {
   const { position } = session;
   if (position === null) throw new Error("the pipeline has no position");
   const { database: _database, identities: _identities, leftOut: _leftOut, ...old } = position;
-  await session.publish([], old);
+  await session.publish({ events: [], position: old });
   await session.close();
   return pipeline;
 }

@@ -40,7 +40,7 @@ function sessions(faults: (Error | undefined)[] = []) {
     const last = log.at(-1);
     return {
       position: last === undefined ? null : positionAt(last),
-      publish: async (_events, { clusterTime }) => {
+      publish: async ({ position: { clusterTime } }) => {
         const fault = faults.shift();
         if (fault !== undefined) throw fault;
         log.push(clusterTime);

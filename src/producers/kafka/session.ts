@@ -9,7 +9,7 @@ import type { ChangeEvent, Position, Version } from "../../schemas/change-event.
 import { encodePosition, MARKER_KEY, POSITION_KEY } from "../../schemas/position.ts";
 import type { Instance } from "../../schemas/position.ts";
 import { positionsTopic, transactionalId } from "../../schemas/topics.ts";
-import type { OpenSession, ProducerObserver, Session } from "../ports.ts";
+import type { OpenSession, ProducerObserver, Session, SourceBatch } from "../ports.ts";
 import type { BatchLimits } from "../records/batch-limits.ts";
 import type { TopicRecord } from "../records/batch-records.ts";
 import { readPositions } from "./positions.ts";
@@ -92,7 +92,7 @@ class KafkaSession implements Session {
     this.#clusterTime = position?.clusterTime ?? 0n;
   }
 
-  async publish(events: readonly ChangeEvent[], position: Position): Promise<void> {
+  async publish({ events, position, onCommitting }: SourceBatch): Promise<void> {
     if (this.#hasEnded) throw new Error("the session has ended");
     if (position.clusterTime < this.#clusterTime) throw positionWentBack();
     this.#hasEnded = true;
@@ -103,7 +103,8 @@ class KafkaSession implements Session {
     const parts = before === null ? [records] : [...limits.transactions(records)];
     for (const [index, part] of parts.entries()) {
       const isLast = index === parts.length - 1 || before === null;
-      await this.#commit(part, isLast ? position : withinBatch(before, events));
+      if (isLast) await this.#commit(part, position, onCommitting);
+      else await this.#commit(part, withinBatch(before, events));
     }
     this.#transaction = undefined;
     this.#hasEnded = false;
@@ -112,13 +113,14 @@ class KafkaSession implements Session {
     onCommitted?.();
   }
 
-  async #commit(events: readonly TopicRecord[], position: Position): Promise<void> {
+  async #commit(events: readonly TopicRecord[], position: Position, onCommitting?: () => void): Promise<void> {
     const { name, limits, watch, transactionTimeoutMs = TRANSACTION_TIMEOUT_MS } = this.#options;
     const records = [...events, positionRecord(name, watch?.identify(position) ?? position)];
     const startedAt = performance.now();
     try {
       this.#transaction = await this.#producer.transaction();
       for (const request of limits.requests(records)) await this.#send(this.#transaction, request);
+      onCommitting?.();
       await this.#transaction.commit();
     } catch (error) {
       const failure = producerError(error, "publishing");
@@ -149,7 +151,7 @@ class KafkaSession implements Session {
   /** Publishes the last position once more: Kafka begins that transaction only when readers can see the one before. */
   async close(): Promise<void> {
     try {
-      if (!this.#hasEnded && this.#published !== null) await this.publish([], this.#published);
+      if (!this.#hasEnded && this.#published !== null) await this.publish({ events: [], position: this.#published });
     } finally {
       await this.#end();
     }

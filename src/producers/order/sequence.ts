@@ -43,6 +43,12 @@ export interface SequenceOptions extends TimelineOptions {
 const IDLE_MS = 1_000;
 /** How long reads of the stream wait for events while something waits for the stream to reach a time. */
 export const SHORT_WAIT_MS = 20;
+/**
+ * After a step with fewer events, the next read begins only when the step's transaction begins to commit. Changes that
+ * come until then share the next transaction. A read that began earlier would return with the first of them, and the
+ * others would wait for one transaction more. docs/performance.md has the figures.
+ */
+const FEW_EVENTS = 100;
 const NEVER: Version = 2n ** 64n;
 
 /** The stream, the chunks and the signals as one sequence. The stream's steps go before chunks. */
@@ -63,7 +69,10 @@ export async function* oneSequence(
       inputs.chunks.ask(request);
     }
     const arrival = await firstArrival(inputs, timeline, options, pace.restsUntil);
-    if (arrival.kind === "step") inputs.stream.take(maxWaitMs(timeline, options));
+    const readOn = once(() => {
+      if (arrival.kind === "step") inputs.stream.take(maxWaitMs(timeline, options));
+    });
+    if (arrival.kind === "step" && !isFew(arrival.step)) readOn();
     if (arrival.kind === "chunks") {
       timeline = receive(timeline, arrival.chunks);
       continue;
@@ -77,11 +86,24 @@ export async function* oneSequence(
     // The last step is published even without events: its position tells up to which time everything is.
     if (isIdle && !isLastStep && performance.now() - yieldedAt < IDLE_MS) continue;
     const yieldsAt = performance.now();
-    yield next.batch;
+    yield { ...next.batch, onCommitting: readOn };
+    readOn();
     yieldedAt = performance.now();
     if (arrival.kind === "ready") pace.partsPublished(yieldedAt - yieldsAt);
     else if (arrival.kind === "step" && !isIdle) pace.changePublished(yieldedAt - yieldsAt);
   }
+}
+
+function isFew({ events }: StreamStep): boolean {
+  return events.length > 0 && events.length < FEW_EVENTS;
+}
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) action();
+    isDone = true;
+  };
 }
 
 /** How long the next read of the stream waits for events: not long while the end or a chunk waits for the stream. */

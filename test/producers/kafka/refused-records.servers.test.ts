@@ -122,7 +122,7 @@ test("finds the too large records when the broker accepts less than the topic's 
   const publish = async (): Promise<boolean> => {
     const session = await openSession({ signal: AbortSignal.timeout(60_000) });
     try {
-      await session.publish([{ op: "t", collection: "items", version: 1n }], POSITION);
+      await session.publish({ events: [{ op: "t", collection: "items", version: 1n }], position: POSITION });
       return true;
     } catch (error) {
       expect(error).toMatchObject({ code: "KAFKA_BATCH_REFUSED", kind: "retryable" });

@@ -68,14 +68,14 @@ test("a transaction that Kafka aborts as too slow is made smaller, and is told b
   const kafka = testKafka(proxy.brokers);
   const { name, topic, open, warn } = await setUp({ kafka, transactionTimeoutMs: 1_000, observer });
   const first = await open();
-  await first.publish([], BEFORE);
+  await first.publish({ events: [], position: BEFORE });
 
   // The answer to the request after this one does not come: it is the Produce request.
   proxy.setVerdict((key) => {
     if (key === apiKeys.addPartitionsToTxn) proxy.pauseResponses();
     return "pass";
   });
-  const published = first.publish(EVENTS, AFTER);
+  const published = first.publish({ events: EVENTS, position: AFTER });
   const failure = expect(published).rejects.toMatchObject({ code: "KAFKA_SESSION_LOST", kind: "retryable" });
   // The broker looks for such transactions every 10 s. A marker follows the records.
   await expect.poll(() => endOf(topic), { timeout: 60_000 }).toBe(BigInt(EVENTS.length) + 1n);
@@ -90,7 +90,7 @@ test("a transaction that Kafka aborts as too slow is made smaller, and is told b
 
   const second = await open();
   expect(second.position).toEqual(BEFORE);
-  await second.publish(EVENTS, AFTER);
+  await second.publish({ events: EVENTS, position: AFTER });
   await second.close();
   const keys = (await readTopic(topic)).map(({ key }) => BigInt(String(key)));
   expect(keys).toEqual(EVENTS.map(({ version }) => version));
@@ -113,10 +113,10 @@ test("after a crash between the transactions of one batch, a session resumes bef
   })();
   const { topic, open } = await setUp({ limits });
   const first = await open();
-  await first.publish([], BEFORE);
+  await first.publish({ events: [], position: BEFORE });
   limits.tookTooLong([{ topic, partition: 0, key: null, value: Buffer.alloc(8_000), timestampMs: 0 }]);
   limits.transactionsLeft = 1;
-  await expect(first.publish(EVENTS, AFTER)).rejects.toThrow();
+  await expect(first.publish({ events: EVENTS, position: AFTER })).rejects.toThrow();
   await first.close();
   limits.transactionsLeft = Infinity;
 

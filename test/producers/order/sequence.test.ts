@@ -98,7 +98,8 @@ test("while changes come, a change that arrives soon after a part of a snapshot 
     signals: noSignals,
   };
   const ops: string[] = [];
-  for await (const { events } of oneSequence(START, inputs, { ...OPTIONS, until: 30n })) {
+  for await (const { events, onCommitting } of oneSequence(START, inputs, { ...OPTIONS, until: 30n })) {
+    onCommitting?.();
     ops.push(...events.map(({ op }) => op));
     await sleep(PUBLISHING_MS);
     if (events[0]?.op === "r") firstPart.resolve();
@@ -121,7 +122,8 @@ test("reads of the stream wait long for events only while no chunk waits for the
     chunks: new ChunkReader(async () => [part(5, true)]),
     signals: noSignals,
   };
-  for await (const { events, position } of oneSequence(START, inputs, OPTIONS)) {
+  for await (const { events, position, onCommitting } of oneSequence(START, inputs, OPTIONS)) {
+    onCommitting?.();
     if (events[0]?.op === "r") lastChunk.resolve();
     if (position.clusterTime === 22n) break;
   }
@@ -143,4 +145,27 @@ test("while the end is awaited, no read of the stream waits long", async () => {
   }
   expect(times).toEqual([30n]);
   expect(new Set(waits)).toEqual(new Set([SHORT_WAIT_MS]));
+});
+
+test.each([
+  ["few", 1, ["published", "read"]],
+  ["many", 200, ["read", "published"]],
+])("the next read of the stream begins after %s events: %i", async (_, count, expected) => {
+  const log: string[] = [];
+  const steps = [{ ...step(11n), events: Array.from({ length: count }, () => step(11n, 1).events).flat() }, step(30n)];
+  const next = async (): Promise<StreamStep> => {
+    if (steps.length === 1) log.push("read");
+    return steps.shift() ?? Promise.withResolvers<StreamStep>().promise;
+  };
+  const stream = new ReadAhead({ next, close: async () => {} }, SHORT_WAIT_MS);
+  const start = { ...START, snapshots: new Map() };
+  const inputs = { stream, chunks: new ChunkReader(async () => []), signals: noSignals };
+  for await (const { events, onCommitting } of oneSequence(start, inputs, { ...OPTIONS, until: 29n })) {
+    if (events.length === 0) continue;
+    await sleep(1);
+    log.push("published");
+    onCommitting?.();
+    onCommitting?.();
+  }
+  expect(log).toEqual(expected);
 });
