@@ -4,7 +4,7 @@ import type { TopicPartition } from "../schemas/partitions.ts";
 import { kafkaError } from "./errors.ts";
 import { fetchLogBounds, listTopics } from "./topics.ts";
 import type { FetchResponse, PartitionResponse } from "./wire/fetch-response.ts";
-import { kafkajsCluster } from "./wire/kafkajs-internals.ts";
+import { abandonRequests, kafkajsCluster } from "./wire/kafkajs-internals.ts";
 import type { KafkajsCluster } from "./wire/kafkajs-internals.ts";
 import type { FetchedRecord } from "./wire/record-batch.ts";
 
@@ -26,14 +26,18 @@ export interface FetchedPart {
 export interface FollowOptions extends TopicPartition {
   /** The first offset to read. Where the log no longer has it, reading begins at the log's start. */
   readonly from: bigint;
-  /** Ends the reading, after the request on its way. */
+  /** Ends the reading at once. */
   readonly signal: AbortSignal;
   /** What the caller is doing, for error messages: `reading the signals`. */
   readonly doing: string;
+  /** Whether the reader can wait for an empty part: then one comes only every 5 s, not four a second. Default: never. */
+  readonly isPatient?: () => boolean;
 }
 
-/** How long a broker waits for new records before it answers without any; an abort takes as long. */
+/** How long a broker waits for new records before it answers without any. */
 const WAIT_MS = 250;
+/** The same for patient readers: each answer costs both sides some CPU. */
+const PATIENT_WAIT_MS = 5_000;
 /** Of compressed records in one response. A single larger batch is returned all the same. */
 const MAX_BYTES = 1024 * 1024;
 /** How long a failing request is repeated, as while another broker becomes the leader. */
@@ -43,7 +47,7 @@ const MAX_RETRY_DELAY_MS = 2_000;
 /**
  * Reads one partition as a read_committed reader, and waits for more at its end. It is no member of a consumer group, so
  * it needs no rights on groups, waits for no rebalance and leaves no group behind (docs/adr/0007). Every response is
- * one part, also an empty one, four a second while nothing is written. The next request is sent when the caller wants
+ * one part, also an empty one: one for each wait while nothing is written. The next request is sent when the caller wants
  * the next part. Connections are closed when the caller leaves the loop.
  * @param kafka made by `newKafka` or `createKafka`, whose Fetch decoder it needs
  * @throws the signal's reason; HeadraceError: a retryable one after 30 s of retries
@@ -51,6 +55,8 @@ const MAX_RETRY_DELAY_MS = 2_000;
 export async function* followPartition(kafka: Kafka, options: FollowOptions): AsyncGenerator<FetchedPart, never> {
   const { signal } = options;
   const fetcher = new PartitionFetcher(kafka, options);
+  const abandon = (): void => fetcher.abandon();
+  signal.addEventListener("abort", abandon, { once: true });
   let next = options.from;
   try {
     for (;;) {
@@ -64,6 +70,7 @@ export async function* followPartition(kafka: Kafka, options: FollowOptions): As
       yield part;
     }
   } finally {
+    signal.removeEventListener("abort", abandon);
     await fetcher.close();
   }
 }
@@ -108,12 +115,14 @@ class PartitionFetcher {
   readonly #kafka: Kafka;
   readonly #partition: TopicPartition;
   readonly #doing: string;
+  readonly #isPatient: () => boolean;
   #cluster: KafkajsCluster<FetchResponse> | undefined;
 
-  constructor(kafka: Kafka, { topic, partition, doing }: FollowOptions) {
+  constructor(kafka: Kafka, { topic, partition, doing, isPatient = () => false }: FollowOptions) {
     this.#kafka = kafka;
     this.#partition = { topic, partition };
     this.#doing = doing;
+    this.#isPatient = isPatient;
   }
 
   /** @throws HeadraceError */
@@ -125,6 +134,11 @@ class PartitionFetcher {
       await this.close();
       throw kafkaError(error, `${this.#doing} in the topic ${this.#partition.topic}`);
     }
+  }
+
+  /** Lets the request on its way fail at once. */
+  abandon(): void {
+    if (this.#cluster !== undefined) abandonRequests(this.#cluster);
   }
 
   /** Waits for the request on its way. */
@@ -152,7 +166,7 @@ class PartitionFetcher {
     const broker = await cluster.findBroker({ nodeId: metadata?.leader ?? NO_LEADER });
     try {
       const { responses } = await broker.fetch({
-        maxWaitTime: WAIT_MS,
+        maxWaitTime: this.#isPatient() ? PATIENT_WAIT_MS : WAIT_MS,
         minBytes: 1,
         maxBytes: MAX_BYTES,
         topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: MAX_BYTES }] }],

@@ -71,14 +71,18 @@ class FollowedPosition implements PositionWatch {
   /** Has caught up once it has read everything that was readable when it was opened, or at any time after that. */
   async #read(kafka: Kafka, topic: string, { from, end }: { from: bigint; end: bigint }): Promise<void> {
     const { signal } = this.#closing;
-    const place = { topic, partition: 0, from, signal, doing: "reading the producer's position" };
+    let hasCaughtUp = false;
+    const isPatient = () => hasCaughtUp;
+    const place = { topic, partition: 0, from, signal, doing: "reading the producer's position", isPatient };
     try {
       for await (const { records, nextOffset, stableEnd } of followPartition(kafka, place)) {
         for (const { key, value } of records) {
           this.#settled = this.#newest ?? this.#settled;
           this.#newest = key?.toString() === POSITION_KEY ? value : null;
         }
-        if (nextOffset >= end || nextOffset >= stableEnd) this.#caughtUp.resolve();
+        if (nextOffset < end && nextOffset < stableEnd) continue;
+        hasCaughtUp = true;
+        this.#caughtUp.resolve();
       }
     } catch (error) {
       this.#failure = { error };

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Message, Producer } from "kafkajs";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { followPartition, scanTopic } from "../../src/kafka/topic-reader.ts";
@@ -279,6 +280,21 @@ describe("following a partition", () => {
     const waiting = parts.next();
     stop.abort("enough");
     await expect(waiting).rejects.toBe("enough");
+  });
+
+  test("ends at once, also while the broker does not answer", async () => {
+    const topic = await freshTopic();
+    const proxy = await startKafkaProxy(servers().kafkaBrokers);
+    onTestFinished(() => proxy.close());
+    const stop = new AbortController();
+    const { parts, untilEnd } = follow(topic, { signal: stop.signal, kafka: connectKafka(proxy.brokers) });
+    await untilEnd();
+    proxy.pauseRequests();
+    const waiting = parts.next();
+    stop.abort("enough");
+    // Shorter than the patience with a broker.
+    const end = await Promise.race([waiting.catch((reason: unknown) => reason), sleep(5_000, "late")]);
+    expect(end).toBe("enough");
   });
 
   test("of a topic that does not exist fails with a retryable error, in the end", async () => {

@@ -78,7 +78,7 @@ export interface KafkajsCluster<FetchResponse> {
     /** One of the brokers, whichever. */
     findConnectedBroker(): Promise<KafkajsBroker<FetchResponse>>;
     /** By their ids. */
-    readonly brokers: Readonly<Record<number, unknown>>;
+    readonly brokers: Readonly<Record<number, Pick<KafkajsBroker<FetchResponse>, "connectionPool">>>;
   };
   refreshMetadata(): Promise<void>;
   /** The broker that coordinates a consumer group (type 0) or the transactions of an id (type 1). */
@@ -123,7 +123,10 @@ export interface KafkajsBroker<FetchResponse> {
       readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
     }[];
   }>;
-  readonly connectionPool: { send<Response>(exchange: KafkajsExchange<Response>): Promise<Response> };
+  readonly connectionPool: {
+    send<Response>(exchange: KafkajsExchange<Response>): Promise<Response>;
+    map(use: (connection: { rejectRequests(error: Error): void }) => void): unknown;
+  };
   endTxn(request: {
     readonly transactionalId: string;
     readonly producerId: number;
@@ -162,6 +165,13 @@ export function kafkajsCluster<FetchResponse>(kafka: Kafka): KafkajsCluster<Fetc
   if (create === undefined)
     throw new HeadraceError("KAFKA_CLIENT_UNKNOWN", { message: "kafkajs has no createCluster." });
   return create({ metadataMaxAge: METADATA_MAX_AGE_MS, allowAutoTopicCreation: false });
+}
+
+/** Lets all requests on their way fail at once. Their connections must be closed then: the answers may still come. */
+export function abandonRequests({ brokerPool }: KafkajsCluster<unknown>): void {
+  for (const { connectionPool } of Object.values(brokerPool.brokers)) {
+    connectionPool.map((connection) => connection.rejectRequests(new Error("the request was abandoned")));
+  }
 }
 
 /** As kafkajs's consumers have it by default. */

@@ -71,7 +71,7 @@ class KafkaSignals implements OpenSignals {
   async #read(): Promise<void> {
     const { kafka, name } = this.#options;
     const { signal } = this.#closing;
-    const place = { topic: signalsTopic(name), partition: 0, from: this.#start };
+    const place = { topic: signalsTopic(name), partition: 0, from: this.#start, isPatient: () => true };
     try {
       for await (const { records } of followPartition(kafka, { ...place, signal, doing: "reading the signals" })) {
         for (const record of records) this.#receive(record);
