@@ -21,6 +21,7 @@ const CONSUMERS = [
   "consumers/batches",
   "consumers/kafka",
   "consumers/postgres",
+  "consumers/postgres/sql",
   "consumers/dead-letters",
   "consumers/register",
   "consumers/upkeep",
@@ -75,14 +76,25 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...GROUND,
       "consumers/ports.ts",
       "schemas/identity.ts",
-      ...["catalog", "client", "internal-tables", "table-errors", "table-plan", "upsert-sql"].map(
+      ...["catalog", "client", "internal-tables", "table-errors", "table-plan", "sql/upsert-sql"].map(
         (file) => `consumers/postgres/${file}.ts`,
       ),
     ],
   },
   "consumers/postgres": {
-    may: [...GROUND, ...ALL_SCHEMAS, "postgres", "consumers/ports.ts", "consumers/batches/fold-batch.ts"],
+    may: [
+      ...GROUND,
+      ...ALL_SCHEMAS,
+      "postgres",
+      "consumers/ports.ts",
+      "consumers/batches/fold-batch.ts",
+      "consumers/postgres/sql",
+    ],
     packages: ["pg"],
+  },
+  "consumers/postgres/sql": {
+    may: [...ALL_SCHEMAS, "consumers/ports.ts", "consumers/batches/fold-batch.ts", "consumers/postgres/catalog.ts"],
+    types: ["consumers/postgres/client.ts"],
   },
   "consumers/dead-letters": {
     may: [
@@ -92,7 +104,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "consumers/ports.ts",
       "consumers/batches",
       "consumers/kafka",
-      "consumers/postgres/upsert-sql.ts",
+      "consumers/postgres/sql/upsert-sql.ts",
     ],
     types: ["consumers/postgres/client.ts"],
     packages: ["kafkajs/types"],
@@ -165,7 +177,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...["client", "collections", "errors", "cluster-time"].map((file) => `producers/mongodb/${file}.ts`),
       "consumers/ports.ts",
       "consumers/dead-letters",
-      ...["errors", "stored-key"].map((file) => `consumers/postgres/${file}.ts`),
+      ...["errors", "sql/stored-key"].map((file) => `consumers/postgres/${file}.ts`),
       ...["connections", "context", "pipeline-reader", "dead-letter-access", "signals", "source-database"].map(
         (file) => `operations/${file}.ts`,
       ),

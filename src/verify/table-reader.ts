@@ -1,7 +1,7 @@
 import { Query, escapeIdentifier } from "pg";
 import type { ClientBase, QueryArrayConfig } from "pg";
 import { classifyPostgresError } from "../consumers/postgres/errors.ts";
-import { storedKey } from "../consumers/postgres/stored-key.ts";
+import { storedKey } from "../consumers/postgres/sql/stored-key.ts";
 
 /**
  * PostgreSQL prints numbers with all digits, and dates in ISO style and UTC. Only for a transaction: behind a pooler, the

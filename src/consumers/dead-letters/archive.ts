@@ -1,7 +1,7 @@
 import { isDeadLetterHeader } from "../../schemas/dead-letter.ts";
 import type { DeadLetterArchive, KeptLetter, LogRecord } from "../ports.ts";
 import type { PostgresClient } from "../postgres/client.ts";
-import { quoteIdentifier } from "../postgres/upsert-sql.ts";
+import { quoteIdentifier } from "../postgres/sql/upsert-sql.ts";
 
 const STEP_ROWS = 500;
 

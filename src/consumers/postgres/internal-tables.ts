@@ -4,10 +4,10 @@ import type { TableName } from "../ports.ts";
 import { readSchemaState } from "./catalog.ts";
 import type { SchemaState } from "./catalog.ts";
 import type { PostgresSession, Row } from "./client.ts";
-import { STORED_KEY_COLUMN, STORED_KEY_CONSTRAINT, storedKeyMigration } from "./stored-key.ts";
+import { STORED_KEY_COLUMN, STORED_KEY_CONSTRAINT, storedKeyMigration } from "./sql/stored-key.ts";
+import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
 import { createSchema } from "./table-plan.ts";
 import type { TablePlan } from "./table-plan.ts";
-import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
 /** The schema of Headrace's own tables. */
 export const INTERNAL_SCHEMA = "headrace";

@@ -20,31 +20,25 @@ import type {
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
 import { INTERNAL_SCHEMA } from "./internal-tables.ts";
-import { SinkSql } from "./sink-sql.ts";
+import { OneTrip } from "./one-trip.ts";
+import type { Prepared, UnderLock } from "./one-trip.ts";
+import { SinkSql } from "./sql/sink-sql.ts";
+import { groupStatements } from "./sql/upsert-sql.ts";
 import { isTableChange, isTableReplaced, tableChanged, tableGuarded, tableReplaced } from "./table-errors.ts";
 import { PostgresTables } from "./tables.ts";
-import type { PreparedTable } from "./tables.ts";
 import { PostgresTruncates } from "./truncates.ts";
-import { groupStatements } from "./upsert-sql.ts";
 import { WrittenRows } from "./written-rows.ts";
 
 const PURGE_STEP_ROWS = 1_000;
 
 /** A transaction that holds its partition's lock. */
-interface Locked {
+interface Locked extends UnderLock {
   readonly session: PostgresSession;
   /** The stored offset; undefined where the partition has none. */
   readonly nextOffset: bigint | undefined;
-  /** The version of the partition's newest truncate. `statements` has no older changes. */
-  readonly floor: bigint | undefined;
   readonly prepared: readonly Prepared[];
-  /** Apply the changes. */
+  /** Apply the changes that are not below the floor. */
   readonly statements: readonly Query[];
-}
-
-interface Prepared {
-  readonly group: RowGroup;
-  readonly sql: PreparedTable;
 }
 
 export interface PostgresSinkOptions {
@@ -71,6 +65,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   readonly #tables: PostgresTables;
   readonly #sql: SinkSql;
   readonly #truncates: PostgresTruncates;
+  readonly #oneTrip: OneTrip;
   readonly #internalSchema: string;
   readonly #onTableReplaced: NonNullable<PostgresSinkOptions["onTableReplaced"]>;
 
@@ -81,6 +76,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     this.#onTableReplaced = onTableReplaced;
     this.#tables = new PostgresTables(client, internalSchema);
     this.#sql = new SinkSql(internalSchema);
+    this.#oneTrip = new OneTrip(client, this.#sql);
     this.#truncates = new PostgresTruncates(client, internalSchema, partitionsOf);
   }
 
@@ -114,7 +110,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   async replay(origin: DeadLetterOrigin, attempts: number, table: TableName, change: Change): Promise<ReplayVerdict> {
     await this.readProgress([origin]);
     if (change.op === "t") await this.#truncate(origin, table, change);
-    return await this.#underLock(origin, table, [change], async (locked) => {
+    return await this.#underLock(origin, table, foldBatch([change]), async (locked) => {
       const outcome = await judgeReplay(locked, change);
       if (outcome === "outdated") return outcome;
       const record = this.#sql.recordOutcome(origin, attempts, outcome, table);
@@ -172,9 +168,13 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   /** Applies changes, moves the progress over them and runs `more`, in one transaction. */
   async #move(stretch: LogStretch, changes: readonly Change[], more: readonly Query[]): Promise<ApplyOutcome> {
     const { table, expectedOffset, nextOffset } = stretch;
-    return await this.#underLock(stretch, table, changes, async (locked) => {
+    const groups = foldBatch(changes);
+    const prepare = () => this.#prepare(stretch.topic, table, groups);
+    if (more.length === 0 && (await this.#oneTrip.apply(stretch, prepare))) return "applied";
+    return await this.#underLock(stretch, table, groups, async (locked) => {
       if (locked.nextOffset !== expectedOffset) return "fenced";
       await locked.session.commit(this.#sql.moveProgress(stretch, nextOffset), ...locked.statements, ...more);
+      this.#oneTrip.found(stretch, locked);
       return "applied";
     });
   }
@@ -191,7 +191,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     expectedOffset?: bigint,
   ): Promise<ApplyOutcome> {
     const marking = await this.#truncates.marking(partition, table, truncate.version);
-    const outcome = await this.#underLock(partition, table, [truncate], async ({ session, nextOffset }) => {
+    const outcome = await this.#underLock(partition, table, foldBatch([truncate]), async ({ session, nextOffset }) => {
       if (expectedOffset !== undefined && nextOffset !== expectedOffset) return "fenced";
       await session.commit(...marking);
       return "applied";
@@ -207,10 +207,9 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
   async #underLock<T>(
     partition: TopicPartition,
     table: TableName,
-    changes: readonly Change[],
+    groups: readonly RowGroup[],
     work: (locked: Locked) => Promise<T>,
   ): Promise<T> {
-    const groups = foldBatch(changes);
     return await this.#withCurrentTables(partition.topic, table, async () => {
       const prepared = await this.#prepare(partition.topic, table, groups);
       const rows = new WrittenRows(this.#client, table, this.#internalSchema, prepared);
@@ -260,7 +259,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
     const statements = prepared.flatMap(({ sql, group }) =>
       groupStatements(sql, aboveFloor(group, floor), hasTombstones),
     );
-    return { session, nextOffset, floor, statements, prepared };
+    return { session, nextOffset, floor, hasTombstones, statements, prepared };
   }
 
   async #prepare(topic: string, table: TableName, groups: readonly RowGroup[]): Promise<readonly Prepared[]> {

@@ -4,7 +4,7 @@ import type { IdType } from "../../schemas/mapping/mapping.ts";
 import type { TableName } from "../ports.ts";
 import { sqlStateOf } from "./errors.ts";
 import { forgettingStatements } from "./internal-tables.ts";
-import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
+import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
 
 export function tableDropped(table: TableName, topic: string, internalSchema: string): HeadraceError {
   const relation = quoteTable(table);

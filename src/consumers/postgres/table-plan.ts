@@ -4,7 +4,7 @@ import type { RowSchema } from "../../schemas/row-schema.ts";
 import type { TableName } from "../ports.ts";
 import type { ColumnState, SchemaState, TableState } from "./catalog.ts";
 import { columnFit } from "./column-fit.ts";
-import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
+import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
 
 /** A table, and the records to write to it. */
 export interface TableNeed {

@@ -6,11 +6,11 @@ import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
 import { planInternalTables } from "./internal-tables.ts";
+import { buildStatements, quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
+import type { TableStatements } from "./sql/upsert-sql.ts";
 import { columnsDropped, idTypeChanged, tableDropped, tableReplaced } from "./table-errors.ts";
 import { nameProblems, planTable } from "./table-plan.ts";
 import type { TableNeed, TablePlan } from "./table-plan.ts";
-import { buildStatements, quoteIdentifier, quoteTable } from "./upsert-sql.ts";
-import type { TableStatements } from "./upsert-sql.ts";
 
 /** Lets one process at a time change tables: CREATE TABLE IF NOT EXISTS fails where several run it at once. */
 const LOCK = { text: "SELECT pg_advisory_xact_lock(hashtextextended('headrace', 0))" };

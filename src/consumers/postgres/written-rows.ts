@@ -6,8 +6,8 @@ import { readUniqueColumns } from "./catalog.ts";
 import { BEGIN } from "./client.ts";
 import type { PostgresClient, PostgresSession, Query } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
-import { freeOutdated } from "./upsert-sql.ts";
-import type { TableStatements } from "./upsert-sql.ts";
+import { freeOutdated } from "./sql/upsert-sql.ts";
+import type { TableStatements } from "./sql/upsert-sql.ts";
 
 const UNIQUE_VIOLATION = "23505";
 

@@ -1,8 +1,8 @@
 import type { TableName } from "../ports.ts";
 import { BEGIN } from "../postgres/client.ts";
 import type { PostgresClient, PostgresSession, Query, Row } from "../postgres/client.ts";
+import { quoteTable } from "../postgres/sql/upsert-sql.ts";
 import { isTableMissing, tableGone } from "../postgres/table-errors.ts";
-import { quoteTable } from "../postgres/upsert-sql.ts";
 import type { Register, RegisterChange } from "./admission.ts";
 import type { RegisteredTable, TableFacts, WantedTable } from "./facts.ts";
 import { RegisterSql } from "./register-sql.ts";

@@ -1,7 +1,7 @@
 import type { TableName } from "../ports.ts";
 import { fileNodeOf, rulesOf } from "../postgres/catalog.ts";
 import type { Query } from "../postgres/client.ts";
-import { quoteIdentifier, quoteTable } from "../postgres/upsert-sql.ts";
+import { quoteIdentifier, quoteTable } from "../postgres/sql/upsert-sql.ts";
 import { COPY_OWED } from "./facts.ts";
 import type { WantedTable } from "./facts.ts";
 

@@ -3,7 +3,7 @@ import { BEGIN } from "../postgres/client.ts";
 import type { PostgresClient, Query } from "../postgres/client.ts";
 import { internalTablesOf } from "../postgres/internal-tables.ts";
 import type { InternalTableName } from "../postgres/internal-tables.ts";
-import { parseTable, quoteIdentifier, quoteTable } from "../postgres/upsert-sql.ts";
+import { parseTable, quoteIdentifier, quoteTable } from "../postgres/sql/upsert-sql.ts";
 
 /** Finds and deletes what PostgreSQL has of collections. Every method throws a classified HeadraceError. */
 export class PostgresRemoval {

@@ -3,8 +3,8 @@ import { readSchemaState, readSkippingTriggers, readTableState } from "../../con
 import type { SchemaState, TableState } from "../../consumers/postgres/catalog.ts";
 import type { PostgresClient, PostgresSession, Row } from "../../consumers/postgres/client.ts";
 import { planInternalTables } from "../../consumers/postgres/internal-tables.ts";
+import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
 import { planTable } from "../../consumers/postgres/table-plan.ts";
-import { quoteTable } from "../../consumers/postgres/upsert-sql.ts";
 import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";

@@ -3,7 +3,7 @@ import { collectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA, planInternalTables } from "../../consumers/postgres/internal-tables.ts";
-import { quoteTable } from "../../consumers/postgres/upsert-sql.ts";
+import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
 import { decideAll, isTopicLost } from "../../consumers/register/admission.ts";
 import type { Decided } from "../../consumers/register/admission.ts";
 import { droppedTable, lostColumns, otherDatabase, otherOwner } from "../../consumers/register/decide.ts";

@@ -1,6 +1,6 @@
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA } from "../../consumers/postgres/internal-tables.ts";
-import { quoteTable } from "../../consumers/postgres/upsert-sql.ts";
+import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
 import type { WantedTable } from "../../consumers/register/facts.ts";
 import { PostgresRegister } from "../../consumers/register/postgres-register.ts";
 import { HeadraceError } from "../../errors/error.ts";

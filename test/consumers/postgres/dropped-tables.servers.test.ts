@@ -2,7 +2,7 @@ import { escapeIdentifier } from "pg";
 import type { Pool } from "pg";
 import { describe, expect, test } from "vitest";
 import type { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
-import { quoteTable } from "../../../src/consumers/postgres/upsert-sql.ts";
+import { quoteTable } from "../../../src/consumers/postgres/sql/upsert-sql.ts";
 import type { HeadraceError } from "../../../src/errors/error.ts";
 import { batchAt, deletion, freshSink, truncate, upsert } from "./fixture.ts";
 import type { SinkFixture } from "./fixture.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DeadLetterOutcomes } from "../../../src/consumers/ports.ts";
-import { buildStatements } from "../../../src/consumers/postgres/upsert-sql.ts";
+import { buildStatements } from "../../../src/consumers/postgres/sql/upsert-sql.ts";
 import { PARTITIONS } from "../../contracts/sink-harness.ts";
 import { describeSink } from "../../contracts/sink.ts";
 import { batchAt, deletion, freshSink, openClient, textSchema, upsert } from "./fixture.ts";

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { columnArrays, textArray } from "../../../src/consumers/postgres/text-arrays.ts";
-import { cellsOf } from "../../support/cells.ts";
-import { freshPostgresSchema } from "../../support/servers.ts";
+import { columnArrays, textArray } from "../../../../src/consumers/postgres/sql/text-arrays.ts";
+import { cellsOf } from "../../../support/cells.ts";
+import { freshPostgresSchema } from "../../../support/servers.ts";
 
 const { pool } = await freshPostgresSchema();
 

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { keyColumnType } from "../../schemas/keys/document-key.ts";
-import { parseColumnType } from "../../schemas/mapping/column-type.ts";
-import type { Change, RowColumn, RowSchema } from "../../schemas/row-schema.ts";
-import type { RowGroup, Upsert } from "../batches/fold-batch.ts";
-import type { TableName } from "../ports.ts";
-import type { Query } from "./client.ts";
+import { keyColumnType } from "../../../schemas/keys/document-key.ts";
+import { parseColumnType } from "../../../schemas/mapping/column-type.ts";
+import type { Change, RowColumn, RowSchema } from "../../../schemas/row-schema.ts";
+import type { RowGroup, Upsert } from "../../batches/fold-batch.ts";
+import type { TableName } from "../../ports.ts";
+import type { Query } from "../client.ts";
 import { storedKey } from "./stored-key.ts";
 import { columnArrays, textArray } from "./text-arrays.ts";
 

@@ -1,10 +1,17 @@
-import type { TopicPartition } from "../../schemas/partitions.ts";
-import type { Change } from "../../schemas/row-schema.ts";
-import type { DeadLetterOrigin, DeadLetterOutcome, TableName, Watermark } from "../ports.ts";
-import { fileNodeOf, rulesOf } from "./catalog.ts";
-import type { Query } from "./client.ts";
+import type { TopicPartition } from "../../../schemas/partitions.ts";
+import type { Change } from "../../../schemas/row-schema.ts";
+import type { DeadLetterOrigin, DeadLetterOutcome, LogStretch, TableName, Watermark } from "../../ports.ts";
+import { fileNodeOf, rulesOf } from "../catalog.ts";
+import type { Query } from "../client.ts";
 import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
+
+/** What `lookUnderLock` is expected to find. */
+export interface ExpectedUnderLock {
+  readonly filledColumns: number;
+  readonly floor: bigint | undefined;
+  readonly hasTombstones: boolean;
+}
 
 /** Builds the queries on Headrace's own tables. Pure. */
 export class SinkSql {
@@ -56,15 +63,55 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
   lookUnderLock({ topic, partition }: TopicPartition, table: TableName): Query {
     return {
       name: "headrace_look_under_lock",
-      text: `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
+      text: this.#lookText(),
+      values: [topic, partition, quoteTable(table)],
+    };
+  }
+
+  /**
+   * Moves the progress, which locks the partition as `lockProgress` does. Fails where the progress is not the expected
+   * one: PostgreSQL has no statement that ends a transaction on a condition, so this casts a text that is no number.
+   */
+  moveExpectedProgress({ topic, partition, expectedOffset, nextOffset }: LogStretch): Query {
+    return {
+      name: "headrace_move_expected_progress",
+      text: `WITH moved AS (
+  UPDATE ${this.#schema}.progress SET next_offset = $4 WHERE topic = $1 AND partition = $2 AND next_offset = $3 RETURNING topic
+)
+SELECT CASE count(*) WHEN 1 THEN 1 ELSE (count(*) || ' partitions: Headrace looks again')::int END FROM moved`,
+      values: [topic, partition, String(expectedOffset), String(nextOffset)],
+    };
+  }
+
+  /** Fails as `moveExpectedProgress` does where `lookUnderLock` would not find the same, or anything against the table. */
+  requireUnderLock({ topic, partition, table }: LogStretch, expected: ExpectedUnderLock): Query {
+    const { filledColumns, floor, hasTombstones } = expected;
+    return {
+      name: "headrace_require_under_lock",
+      // now() is no constant for the planner, which would otherwise try the cast.
+      text: `SELECT CASE WHEN filled_columns = $4 AND floor IS NOT DISTINCT FROM $5 AND (NOT has_tombstones OR $6)
+    AND is_registered IS NOT FALSE AND is_guarded IS NOT TRUE
+  THEN 1 ELSE (now() || ': the table has changed, Headrace looks again')::int END
+FROM (${this.#lookText()}) AS found`,
+      values: [
+        topic,
+        partition,
+        quoteTable(table),
+        filledColumns,
+        floor === undefined ? null : String(floor),
+        hasTombstones,
+      ],
+    };
+  }
+
+  #lookText(): string {
+    return `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
   (SELECT version FROM ${this.#schema}.truncates WHERE relation = $3 AND topic = $1 AND partition = $2) AS floor,
   EXISTS (SELECT FROM ${this.#schema}.tombstones WHERE relation = $3) AS has_tombstones,
   (SELECT topic = $1 AND left_at IS NULL AND table_oid = to_regclass($3)
       AND file_node IS NOT DISTINCT FROM ${fileNodeOf("to_regclass($3)")}
     FROM ${this.#schema}.tables WHERE relation = $3) AS is_registered,
-  row_security_active(to_regclass($3)::oid) OR ${rulesOf("to_regclass($3)")} <> '{}' AS is_guarded`,
-      values: [topic, partition, quoteTable(table)],
-    };
+  row_security_active(to_regclass($3)::oid) OR ${rulesOf("to_regclass($3)")} <> '{}' AS is_guarded`;
   }
 
   moveProgress({ topic, partition }: TopicPartition, nextOffset: bigint): Query {

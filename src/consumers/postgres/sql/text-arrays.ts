@@ -1,4 +1,4 @@
-import { copyBytes } from "../../schemas/formats/bytes.ts";
+import { copyBytes } from "../../../schemas/formats/bytes.ts";
 
 /** The oid of text in pg_type. It never changes. */
 const TEXT_OID = 25;

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { foldBatch } from "../../../src/consumers/batches/fold-batch.ts";
+import { foldBatch } from "../../../../src/consumers/batches/fold-batch.ts";
 import {
   buildStatements,
   groupStatements,
   quoteIdentifier,
   quoteTable,
-} from "../../../src/consumers/postgres/upsert-sql.ts";
-import type { Change, RowSchema } from "../../../src/schemas/row-schema.ts";
-import { cellsOf } from "../../support/cells.ts";
+} from "../../../../src/consumers/postgres/sql/upsert-sql.ts";
+import type { Change, RowSchema } from "../../../../src/schemas/row-schema.ts";
+import { cellsOf } from "../../../support/cells.ts";
 
 const table = { schema: "public", table: "products" };
 const rowSchema: RowSchema = {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { Pool } from "pg";
 import { describe, expect, test } from "vitest";
-import { PostgresTables } from "../../../src/consumers/postgres/tables.ts";
-import type { HeadraceError } from "../../../src/errors/error.ts";
-import { freshPostgresSchema, freshPostgresUser } from "../../support/servers.ts";
-import { batchAt, deletion, freshSink, openClient, truncate, upsert } from "./fixture.ts";
-import type { SinkFixture } from "./fixture.ts";
+import { PostgresTables } from "../../../../src/consumers/postgres/tables.ts";
+import type { HeadraceError } from "../../../../src/errors/error.ts";
+import { freshPostgresSchema, freshPostgresUser } from "../../../support/servers.ts";
+import { batchAt, deletion, freshSink, openClient, truncate, upsert } from "../fixture.ts";
+import type { SinkFixture } from "../fixture.ts";
 
 const home = { topic: "t", partition: 0 };
 
