@@ -60,10 +60,11 @@ export async function* followPartition(kafka: Kafka, options: FollowOptions): As
   let next = options.from;
   try {
     for (;;) {
-      const part = await retry(() => fetcher.fetch(next), {
-        signal,
-        maxElapsedMs: PATIENCE_MS,
-        maxDelayMs: MAX_RETRY_DELAY_MS,
+      const patience = { signal, maxElapsedMs: PATIENCE_MS, maxDelayMs: MAX_RETRY_DELAY_MS };
+      const part = await retry(() => fetcher.fetch(next), patience).catch((error: unknown) => {
+        // The abort itself has ended the request.
+        signal.throwIfAborted();
+        throw error;
       });
       signal.throwIfAborted();
       next = part.nextOffset;
@@ -117,6 +118,7 @@ class PartitionFetcher {
   readonly #doing: string;
   readonly #isPatient: () => boolean;
   #cluster: KafkajsCluster<FetchResponse> | undefined;
+  #isAbandoned = false;
 
   constructor(kafka: Kafka, { topic, partition, doing, isPatient = () => false }: FollowOptions) {
     this.#kafka = kafka;
@@ -128,17 +130,18 @@ class PartitionFetcher {
   /** @throws HeadraceError */
   async fetch(offset: bigint): Promise<FetchedPart> {
     try {
-      const cluster = (this.#cluster ??= await this.#connect());
-      return await this.#fetchFrom(cluster, offset);
+      return await this.#fetchFrom(this.#cluster ?? (await this.#connect()), offset);
     } catch (error) {
       await this.close();
       throw kafkaError(error, `${this.#doing} in the topic ${this.#partition.topic}`);
     }
   }
 
-  /** Lets the request on its way fail at once. */
+  /** Lets the request on its way fail at once, and all later ones. */
   abandon(): void {
+    this.#isAbandoned = true;
     if (this.#cluster !== undefined) abandonRequests(this.#cluster);
+    void this.close();
   }
 
   /** Waits for the request on its way. */
@@ -150,11 +153,14 @@ class PartitionFetcher {
 
   async #connect(): Promise<KafkajsCluster<FetchResponse>> {
     const cluster = kafkajsCluster<FetchResponse>(this.#kafka);
+    this.#cluster = cluster;
     try {
       await cluster.connect();
       await cluster.addTargetTopic(this.#partition.topic);
+      if (this.#isAbandoned) throw ended();
       return cluster;
     } catch (error) {
+      // kafkajs may have connected again since an abort.
       await cluster.disconnect();
       throw error;
     }
@@ -164,6 +170,8 @@ class PartitionFetcher {
     const { topic, partition } = this.#partition;
     const metadata = cluster.findTopicPartitionMetadata(topic).find(({ partitionId }) => partitionId === partition);
     const broker = await cluster.findBroker({ nodeId: metadata?.leader ?? NO_LEADER });
+    // kafkajs would connect again.
+    if (this.#isAbandoned) throw ended();
     try {
       const { responses } = await broker.fetch({
         maxWaitTime: this.#isPatient() ? PATIENT_WAIT_MS : WAIT_MS,
@@ -186,6 +194,10 @@ class PartitionFetcher {
     const [found] = await cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning: true }]);
     return BigInt(found?.partitions[0]?.offset ?? 0);
   }
+}
+
+function ended(): Error {
+  return new Error("the reader has ended");
 }
 
 /** Kafka's id for no broker; kafkajs finds none of it, which is a retryable error. */

@@ -79,6 +79,8 @@ export interface KafkajsCluster<FetchResponse> {
     findConnectedBroker(): Promise<KafkajsBroker<FetchResponse>>;
     /** By their ids. */
     readonly brokers: Readonly<Record<number, Pick<KafkajsBroker<FetchResponse>, "connectionPool">>>;
+    /** The one that is asked for the others. */
+    readonly seedBroker?: Pick<KafkajsBroker<FetchResponse>, "connectionPool">;
   };
   refreshMetadata(): Promise<void>;
   /** The broker that coordinates a consumer group (type 0) or the transactions of an id (type 1). */
@@ -169,8 +171,9 @@ export function kafkajsCluster<FetchResponse>(kafka: Kafka): KafkajsCluster<Fetc
 
 /** Lets all requests on their way fail at once. Their connections must be closed then: the answers may still come. */
 export function abandonRequests({ brokerPool }: KafkajsCluster<unknown>): void {
-  for (const { connectionPool } of Object.values(brokerPool.brokers)) {
-    connectionPool.map((connection) => connection.rejectRequests(new Error("the request was abandoned")));
+  const { brokers, seedBroker } = brokerPool;
+  for (const broker of [...Object.values(brokers), seedBroker]) {
+    broker?.connectionPool.map((connection) => connection.rejectRequests(new Error("the request was abandoned")));
   }
 }
 
