@@ -55,25 +55,32 @@ const MAX_RETRY_DELAY_MS = 2_000;
 export async function* followPartition(kafka: Kafka, options: FollowOptions): AsyncGenerator<FetchedPart, never> {
   const { signal } = options;
   const fetcher = new PartitionFetcher(kafka, options);
-  const abandon = (): void => fetcher.abandon();
-  signal.addEventListener("abort", abandon, { once: true });
+  const patience = { signal, maxElapsedMs: PATIENCE_MS, maxDelayMs: MAX_RETRY_DELAY_MS };
+  const abort = whenAborted(signal);
   let next = options.from;
   try {
     for (;;) {
-      const patience = { signal, maxElapsedMs: PATIENCE_MS, maxDelayMs: MAX_RETRY_DELAY_MS };
-      const part = await retry(() => fetcher.fetch(next), patience).catch((error: unknown) => {
-        // The abort itself has ended the request.
-        signal.throwIfAborted();
-        throw error;
-      });
+      // An abort does not wait for a request: kafkajs may just be connecting, or about to send it.
+      const part = await Promise.race([abort.reason, retry(() => fetcher.fetch(next), patience)]);
       signal.throwIfAborted();
       next = part.nextOffset;
       yield part;
     }
   } finally {
-    signal.removeEventListener("abort", abandon);
-    await fetcher.close();
+    abort.forget();
+    if (signal.aborted) fetcher.abandon();
+    else await fetcher.close();
   }
+}
+
+/** Rejects with the signal's reason. */
+function whenAborted(signal: AbortSignal): { readonly reason: Promise<never>; readonly forget: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const end = (): void => reject(signal.reason as Error);
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end, { once: true });
+  return { reason: promise, forget: () => signal.removeEventListener("abort", end) };
 }
 
 export interface ScanOptions extends Pick<FollowOptions, "signal" | "doing"> {
@@ -129,41 +136,34 @@ class PartitionFetcher {
 
   /** @throws HeadraceError */
   async fetch(offset: bigint): Promise<FetchedPart> {
+    const { topic } = this.#partition;
+    const isNew = this.#cluster === undefined;
+    const cluster = (this.#cluster ??= kafkajsCluster<FetchResponse>(this.#kafka));
     try {
-      return await this.#fetchFrom(this.#cluster ?? (await this.#connect()), offset);
+      if (isNew) {
+        await cluster.connect();
+        await cluster.addTargetTopic(topic);
+      }
+      return await this.#fetchFrom(cluster, offset);
     } catch (error) {
-      await this.close();
-      throw kafkaError(error, `${this.#doing} in the topic ${this.#partition.topic}`);
+      if (this.#cluster === cluster) this.#cluster = undefined;
+      // Also after an abort: kafkajs may have connected again since.
+      await cluster.disconnect();
+      throw kafkaError(error, `${this.#doing} in the topic ${topic}`);
     }
   }
 
-  /** Lets the request on its way fail at once, and all later ones. */
+  /** Ends the request on its way, if there is one, and closes the connections in the background. */
   abandon(): void {
     this.#isAbandoned = true;
     if (this.#cluster !== undefined) abandonRequests(this.#cluster);
     void this.close();
   }
 
-  /** Waits for the request on its way. */
   async close(): Promise<void> {
     const cluster = this.#cluster;
     this.#cluster = undefined;
     await cluster?.disconnect();
-  }
-
-  async #connect(): Promise<KafkajsCluster<FetchResponse>> {
-    const cluster = kafkajsCluster<FetchResponse>(this.#kafka);
-    this.#cluster = cluster;
-    try {
-      await cluster.connect();
-      await cluster.addTargetTopic(this.#partition.topic);
-      if (this.#isAbandoned) throw ended();
-      return cluster;
-    } catch (error) {
-      // kafkajs may have connected again since an abort.
-      await cluster.disconnect();
-      throw error;
-    }
   }
 
   async #fetchFrom(cluster: KafkajsCluster<FetchResponse>, offset: bigint): Promise<FetchedPart> {
@@ -171,7 +171,7 @@ class PartitionFetcher {
     const metadata = cluster.findTopicPartitionMetadata(topic).find(({ partitionId }) => partitionId === partition);
     const broker = await cluster.findBroker({ nodeId: metadata?.leader ?? NO_LEADER });
     // kafkajs would connect again.
-    if (this.#isAbandoned) throw ended();
+    if (this.#isAbandoned) throw new Error("the reader has ended");
     try {
       const { responses } = await broker.fetch({
         maxWaitTime: this.#isPatient() ? PATIENT_WAIT_MS : WAIT_MS,
@@ -194,10 +194,6 @@ class PartitionFetcher {
     const [found] = await cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning: true }]);
     return BigInt(found?.partitions[0]?.offset ?? 0);
   }
-}
-
-function ended(): Error {
-  return new Error("the reader has ended");
 }
 
 /** Kafka's id for no broker; kafkajs finds none of it, which is a retryable error. */

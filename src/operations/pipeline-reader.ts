@@ -210,9 +210,11 @@ export class RefusalWatch {
 
 /** @throws HeadraceError the one with which the producer or the consumer would refuse to start */
 export async function requireStarts(reader: PipelineReader): Promise<void> {
-  const [producer, tables] = await Promise.all([reader.producer(), reader.tables()]);
-  isIntact(producer);
-  const refusal = refusalIn(tables);
+  const tables = reader.tables();
+  // Awaited below, unless the producer would refuse.
+  tables.catch(() => {});
+  isIntact(await reader.producer());
+  const refusal = refusalIn(await tables);
   if (refusal !== undefined) throw refusal;
 }
 

@@ -4,6 +4,7 @@ import { ALL_SERVERS } from "../../operations/checks/run-checks.ts";
 import { kafkaClient } from "../../operations/connections.ts";
 import { openPipelineReader } from "../../operations/pipeline-reader.ts";
 import { tableOf } from "../../operations/tables.ts";
+import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
@@ -33,7 +34,13 @@ async function runUntilCopied(context: CommandContext, activity: Activity): Prom
   while (!context.signal.aborted && (await isCopyOwed(context)));
 }
 
-async function isCopyOwed({ config, logger }: CommandContext): Promise<boolean> {
+function isCopyOwed(context: CommandContext): Promise<boolean> {
+  const { logger, signal } = context;
+  const onRetry = logRetries(logger, "looking for copies that are owed");
+  return retry(() => findCopyOwed(context), { ...START_PATIENCE, signal, onRetry });
+}
+
+async function findCopyOwed({ config, logger }: CommandContext): Promise<boolean> {
   const reader = await openPipelineReader(config, logger);
   try {
     const [tables, position] = await Promise.all([reader.tables(), reader.position()]);

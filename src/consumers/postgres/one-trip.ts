@@ -4,8 +4,8 @@ import type { TopicPartition } from "../../schemas/partitions.ts";
 import { aboveFloor } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
 import type { LogStretch } from "../ports.ts";
-import { BEGIN } from "./client.ts";
 import type { PostgresClient, Query } from "./client.ts";
+import { BEGIN_ONE_TRIP } from "./sql/sink-sql.ts";
 import type { SinkSql } from "./sql/sink-sql.ts";
 import { groupStatements } from "./sql/upsert-sql.ts";
 import { isTableChange } from "./table-errors.ts";
@@ -64,7 +64,7 @@ export class OneTrip {
       const prepared = await prepare();
       const queries = this.#queries(stretch, prepared, known);
       if (queries === null) return false;
-      await this.#client.session((session) => session.commit(BEGIN, ...queries));
+      await this.#client.session((session) => session.commit(BEGIN_ONE_TRIP, ...queries));
       return true;
     } catch (error) {
       this.#known.delete(partitionKey(stretch));

@@ -20,8 +20,8 @@ export interface JudgeProducerOptions {
   readonly kafka: Kafka;
   readonly position: () => Promise<Position | null>;
   /**
-   * Those of the database, where the config names none. Without them, only those are judged that have a topic: the consumer's
-   * register knows which of the others had one.
+   * Where the config names none: those to judge besides those that have a topic. Of the others, the consumer's register
+   * knows which had one.
    */
   readonly collections?: readonly string[] | undefined;
 }
@@ -30,12 +30,12 @@ export interface JudgeProducerOptions {
 export async function judgeProducer(config: Config, options: JudgeProducerOptions): Promise<ProducerVerdict> {
   const { name, mongodb, collections, kafka: settings, snapshot } = config;
   const { kafka, position } = options;
-  const names = collections?.keys() ?? options.collections ?? (await withTopic(config, kafka));
+  const names = collections?.keys() ?? [...(options.collections ?? []), ...(await withTopic(config, kafka))];
   const mappingOf = (collection: string): string =>
     mappingFingerprint((collections?.get(collection) ?? collectionConfig(collection)).mapping);
   try {
     const { database } = mongodb;
-    const losses = await findLosses({ kafka, name, database, collections: [...names], mappingOf, position });
+    const losses = await findLosses({ kafka, name, database, collections: [...new Set(names)], mappingOf, position });
     const refusal = refusalOf(losses);
     if (refusal === null) return { kind: "same" };
     if (settings.onHistoryLost === "fail") return { kind: "refuse", error: refusal };

@@ -49,6 +49,7 @@ export const SHORT_WAIT_MS = 20;
  * others would wait for one transaction more. docs/performance.md has the figures.
  */
 const FEW_EVENTS = 100;
+const FEW_BYTES = 256 * 1024;
 const NEVER: Version = 2n ** 64n;
 
 /** The stream, the chunks and the signals as one sequence. The stream's steps go before chunks. */
@@ -84,7 +85,10 @@ export async function* oneSequence(
     const isLastStep = arrival.kind === "step" && !streamIsDone && completeTo(next.batch.position) >= until;
     streamIsDone ||= isLastStep;
     // The last step is published even without events: its position tells up to which time everything is.
-    if (isIdle && !isLastStep && performance.now() - yieldedAt < IDLE_MS) continue;
+    if (isIdle && !isLastStep && performance.now() - yieldedAt < IDLE_MS) {
+      readOn();
+      continue;
+    }
     const yieldsAt = performance.now();
     yield { ...next.batch, onCommitting: readOn };
     readOn();
@@ -95,7 +99,8 @@ export async function* oneSequence(
 }
 
 function isFew({ events }: StreamStep): boolean {
-  return events.length > 0 && events.length < FEW_EVENTS;
+  if (events.length === 0 || events.length >= FEW_EVENTS) return false;
+  return events.reduce((bytes, event) => bytes + (event.op === "t" ? 0 : (event.document?.length ?? 0)), 0) < FEW_BYTES;
 }
 
 function once(action: () => void): () => void {

@@ -169,3 +169,22 @@ test.each([
   }
   expect(log).toEqual(expected);
 });
+
+test("a step whose only event is dropped is passed, and the next one is read", async () => {
+  const leftOut = { reasons: new Map([["capped", "it is capped"]]), ended: new Set(["capped"]) };
+  const dropped: StreamStep = { ...step(11n), events: [{ op: "t", collection: "capped", version: 11n }], leftOut };
+  const steps = [dropped, step(12n, 1)];
+  let reads = 0;
+  const next = async (): Promise<StreamStep> => {
+    reads++;
+    await sleep(1);
+    return steps.shift() ?? Promise.withResolvers<StreamStep>().promise;
+  };
+  const stream = new ReadAhead({ next, close: async () => {} }, SHORT_WAIT_MS);
+  const inputs = { stream, chunks: new ChunkReader(async () => []), signals: noSignals };
+  for await (const { events } of oneSequence({ ...START, snapshots: new Map() }, inputs, OPTIONS)) {
+    expect(events).toMatchObject([{ op: "u", version: 12n }]);
+    break;
+  }
+  expect(reads).toBe(2);
+});
