@@ -22,6 +22,8 @@ export interface BenchPipelineOptions {
   readonly collections?: Readonly<Record<string, CollectionColumns>>;
   readonly partitions?: number;
   readonly consumers?: number;
+  /** As in the config. */
+  readonly transactionIntervalMs?: number;
 }
 
 /** What one process used from its start to its end. */
@@ -64,7 +66,7 @@ export class BenchPipeline implements AsyncDisposable {
   }
 
   static async create(stack: Stack, options: BenchPipelineOptions = {}): Promise<BenchPipeline> {
-    const { collections, partitions = PARTITIONS } = options;
+    const { collections, partitions = PARTITIONS, transactionIntervalMs } = options;
     const source = await new MongoClient(stack.mongodbUri).connect();
     const folder = await mkdtemp(join(tmpdir(), "headrace-bench-"));
     const pipeline = new BenchPipeline(stack, source, folder, options);
@@ -72,7 +74,7 @@ export class BenchPipeline implements AsyncDisposable {
     const config = {
       name,
       mongodb: { uri: stack.mongodbUri, database: pipeline.#databaseName },
-      kafka: { brokers: stack.kafkaBrokers, partitions, sessionTimeoutMs: 10_000 },
+      kafka: { brokers: stack.kafkaBrokers, partitions, sessionTimeoutMs: 10_000, transactionIntervalMs },
       schemaRegistry: { url: stack.schemaRegistryUrl },
       postgres: { url: stack.postgresUrl, schema: name },
       ...(collections === undefined ? {} : { collections }),

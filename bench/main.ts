@@ -7,6 +7,7 @@ import { figuresOf, fileNameOf } from "./record.ts";
 import type { BenchOptions, BenchRecord } from "./record.ts";
 import type { Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
+import { intervals } from "./scenarios/intervals.ts";
 import { latency } from "./scenarios/latency.ts";
 import { liveInSnapshot } from "./scenarios/live-in-snapshot.ts";
 import { collections, growth, hotKeys, large, tiny, wide } from "./scenarios/shapes.ts";
@@ -20,6 +21,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   drain,
   latency,
   trickle,
+  intervals,
   liveInSnapshot,
   wide,
   large,

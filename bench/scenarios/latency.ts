@@ -10,7 +10,8 @@ import { latencyOf } from "../statistics.ts";
 import type { Latency } from "../statistics.ts";
 
 const COLLECTION = "products";
-const DOCUMENTS = 20_000;
+/** Of the collection that `measure` needs. */
+export const DOCUMENTS = 20_000;
 /** The first so many documents are watched. No other update touches them. */
 const PROBED = 1_000;
 const RATES = [200, 2_000];
@@ -43,13 +44,15 @@ export async function latency(context: BenchContext): Promise<object> {
   return { ...figures, limit };
 }
 
-interface Probe {
+/** What is watched, and where. */
+export interface Probe {
   readonly collection: Collection;
   readonly pool: Pool;
   readonly table: string;
 }
 
-async function measure(probe: Probe, rate: number, durationMs: number): Promise<number[]> {
+/** The times, in ms, of watched updates beside a steady rate of others. */
+export async function measure(probe: Probe, rate: number, durationMs: number): Promise<number[]> {
   const until = performance.now() + durationMs;
   const [times] = await Promise.all([
     watchSingleUpdates(probe, until),

@@ -26,18 +26,21 @@ export async function trickle({ stack, scale, report }: BenchContext): Promise<o
   const figures: Record<string, object> = {};
   for (const rate of RATES) {
     await write(pipeline, rate, WARM_UP_MS * scale);
-    figures[rate] = await measure(pipeline, rate, DURATION_MS * scale);
+    figures[rate] = await cpuShares(pipeline, () => write(pipeline, rate, DURATION_MS * scale));
     report(`${rate} updates/s: ${JSON.stringify(figures[rate])}`);
   }
   await pipeline.stop();
   return figures;
 }
 
-/** @returns the shares of a core in percent, by process and server */
-async function measure(pipeline: BenchPipeline, rate: number, durationMs: number): Promise<Record<string, number>> {
+/** @returns the shares of a core that each process and server takes meanwhile, in percent */
+export async function cpuShares(
+  pipeline: BenchPipeline,
+  work: () => Promise<unknown>,
+): Promise<Record<string, number>> {
   const before = await look(pipeline);
   const began = performance.now();
-  await write(pipeline, rate, durationMs);
+  await work();
   const after = await look(pipeline);
   const seconds = (performance.now() - began) / 1_000;
   const shareOf = (name: string, times: CpuTimes): number =>

@@ -81,6 +81,14 @@ const kafka = z.strictObject({
     .describe(
       "A consumer that sends no heartbeat for this long, in ms, loses its partitions to the other consumers. By default, brokers allow 6000 to 1800000.",
     ),
+  transactionIntervalMs: z
+    .int()
+    .min(0)
+    .max(1_000)
+    .default(0)
+    .describe(
+      "Shortest time, in ms, between the beginnings of two transactions of a few changes. While changes keep coming, those of that time share a transaction: each waits up to this long, and all servers have less to do. A change after a pause never waits.",
+    ),
   ssl: z
     .union([
       z.boolean(),

@@ -48,6 +48,8 @@ export interface ProducerOptions {
     /** Most documents of one read. */
     readonly chunkDocuments: number;
   };
+  /** Shortest time between the beginnings of two transactions of a few changes, ms. */
+  readonly transactionIntervalMs: number;
   readonly nulCharacters: NulCharacters;
   readonly deadLetterLimits: DeadLetterLimits;
   readonly onDrop: OnDrop;
@@ -176,6 +178,7 @@ function mongoSource(
     isNewTopic: (collection) => topics.known.get(collection)?.isNew ?? true,
     signals: kafkaSignals({ kafka, name, logger }),
     until,
+    intervalMs: options.transactionIntervalMs,
     observer,
     logger,
   });

@@ -54,6 +54,7 @@ export class ProducerUnderTest {
         },
         collections: null,
         snapshot: { mode: "initial", chunkDocuments: 100 },
+        transactionIntervalMs: 0,
         nulCharacters: "replace",
         deadLetterLimits: { max: 100, records: 10_000 },
         onDrop: "apply",

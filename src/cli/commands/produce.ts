@@ -45,6 +45,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     },
     collections: collections === undefined ? null : [...collections.values()].map(({ mapping }) => mapping),
     snapshot,
+    transactionIntervalMs: kafka.transactionIntervalMs,
     nulCharacters: documents.nulCharacters,
     deadLetterLimits: deadLetters.window,
     onDrop: mongodb.onDrop,

@@ -20,6 +20,8 @@ export interface MongoSourceOptions extends StartOptions {
   readonly chunkDocuments: number;
   /** The source ends when the stream has passed this time and all snapshots and signals are done. Default: never. */
   readonly until?: Version | undefined;
+  /** As in `SequenceOptions`. Default: 0. */
+  readonly intervalMs?: number;
   readonly lookEveryMs?: number;
   readonly signals: SignalLog;
 }
@@ -90,7 +92,7 @@ export class MongoSource implements ChangeSource {
   }
 
   #sequenceOptions(): SequenceOptions {
-    const { collections, snapshotMode, chunkDocuments, until, logger } = this.#options;
+    const { collections, snapshotMode, chunkDocuments, until, intervalMs = 0, logger } = this.#options;
     return {
       keyOf,
       // Two reads are held: while one is published, the stream reaches the time of the other.
@@ -100,6 +102,7 @@ export class MongoSource implements ChangeSource {
       hasStream: snapshotMode !== "only",
       findsCollections: collections === null && snapshotMode !== "never",
       until: until ?? null,
+      intervalMs,
       isReplicated: async (collection) => {
         const { leftOut } = await this.#watch.look();
         return isReplicated(collection, collections) && !leftOut.has(collection);

@@ -34,6 +34,8 @@ export interface SequenceOptions extends TimelineOptions {
    * are done. Null: it has no end.
    */
   readonly until: Version | null;
+  /** Shortest time between the beginnings of two transactions of a few changes, ms. */
+  readonly intervalMs: number;
   /** Whether a signal for this collection can be carried out. */
   readonly isReplicated: (collection: string) => Promise<boolean>;
   readonly logger: Logger;
@@ -70,10 +72,12 @@ export async function* oneSequence(
       inputs.chunks.ask(request);
     }
     const arrival = await firstArrival(inputs, timeline, options, pace.restsUntil);
+    const beganAt = performance.now();
     const readOn = once(() => {
-      if (arrival.kind === "step") inputs.stream.take(maxWaitMs(timeline, options));
+      if (arrival.kind === "step" && isFew(arrival.step))
+        inputs.stream.take(maxWaitMs(timeline, options), delayMs(beganAt, options));
     });
-    if (arrival.kind === "step" && !isFew(arrival.step)) readOn();
+    if (arrival.kind === "step" && !isFew(arrival.step)) inputs.stream.take(maxWaitMs(timeline, options));
     if (arrival.kind === "chunks") {
       timeline = receive(timeline, arrival.chunks);
       continue;
@@ -96,6 +100,11 @@ export async function* oneSequence(
     if (arrival.kind === "ready") pace.partsPublished(yieldedAt - yieldsAt);
     else if (arrival.kind === "step" && !isIdle) pace.changePublished(yieldedAt - yieldsAt);
   }
+}
+
+/** 0 where something waits for the end, or where the transaction has taken longer than the interval. */
+function delayMs(beganAt: number, { until, intervalMs }: SequenceOptions): number {
+  return until === null ? Math.max(0, beganAt + intervalMs - performance.now()) : 0;
 }
 
 function isFew({ events }: StreamStep): boolean {

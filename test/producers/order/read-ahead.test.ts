@@ -40,3 +40,16 @@ test("peek gives the error of a failed read, and closing after it succeeds", asy
   await expect(items.peek()).rejects.toBe(failure);
   await items.close();
 });
+
+test("a read that is put off begins later, and never if the sequence is closed before", async () => {
+  const log: string[] = [];
+  const items = new ReadAhead(counted(log), 20);
+  await items.peek();
+  items.take(1_000, 20);
+  await Promise.resolve();
+  expect(log).toEqual(["read 1, waiting 20 ms"]);
+  expect(await items.peek()).toBe(2);
+  items.take(1_000, 60_000);
+  await items.close();
+  expect(log).toEqual(["read 1, waiting 20 ms", "read 2, waiting 1000 ms", "closed"]);
+});

@@ -65,6 +65,7 @@ const OPTIONS: SequenceOptions = {
   rememberedBytes: 100_000,
   hasStream: true,
   until: null,
+  intervalMs: 0,
   findsCollections: false,
   isReplicated: async () => true,
   logger: silentLogger,
@@ -188,3 +189,28 @@ test("a step whose only event is dropped is passed, and the next one is read", a
   }
   expect(reads).toBe(2);
 });
+
+test.each([
+  [0, null, 0],
+  [200, null, 200],
+  [200, 29n, 0],
+])(
+  "with an interval of %i ms, and until %s, transactions of a few changes begin %i ms apart",
+  async (intervalMs, until, apartMs) => {
+    const steps = [step(11n, 1), step(12n, 1), step(30n)];
+    const next = async (): Promise<StreamStep> => steps.shift() ?? Promise.withResolvers<StreamStep>().promise;
+    const stream = new ReadAhead({ next, close: async () => {} }, SHORT_WAIT_MS);
+    const start = { ...START, snapshots: new Map() };
+    const inputs = { stream, chunks: new ChunkReader(async () => []), signals: noSignals };
+    const began: number[] = [];
+    for await (const { onCommitting } of oneSequence(start, inputs, { ...OPTIONS, until, intervalMs })) {
+      began.push(performance.now());
+      onCommitting?.();
+      if (began.length === 2) break;
+    }
+    const [first = 0, second = 0] = began;
+    // Node's timers may fire a millisecond early.
+    expect(second - first).toBeGreaterThanOrEqual(apartMs - 2);
+    if (apartMs === 0) expect(second - first).toBeLessThan(200);
+  },
+);
