@@ -85,7 +85,7 @@ const kafka = z.strictObject({
     .int()
     .min(0)
     .max(1_000)
-    .default(0)
+    .default(10)
     .describe(
       "Shortest time, in ms, between the beginnings of two transactions of a few changes. While changes keep coming, those of that time share a transaction: each waits up to this long, and all servers have less to do. A change after a pause never waits.",
     ),
