@@ -56,31 +56,32 @@ export async function* followPartition(kafka: Kafka, options: FollowOptions): As
   const { signal } = options;
   const fetcher = new PartitionFetcher(kafka, options);
   const patience = { signal, maxElapsedMs: PATIENCE_MS, maxDelayMs: MAX_RETRY_DELAY_MS };
-  const abort = whenAborted(signal);
   let next = options.from;
   try {
     for (;;) {
       // An abort does not wait for a request: kafkajs may just be connecting, or about to send it.
-      const part = await Promise.race([abort.reason, retry(() => fetcher.fetch(next), patience)]);
+      const fetching = retry(() => fetcher.fetch(next), patience);
+      const part = await unlessAborted(fetching, signal);
       signal.throwIfAborted();
       next = part.nextOffset;
       yield part;
     }
   } finally {
-    abort.forget();
     if (signal.aborted) fetcher.abandon();
     else await fetcher.close();
   }
 }
 
-/** Rejects with the signal's reason. */
-function whenAborted(signal: AbortSignal): { readonly reason: Promise<never>; readonly forget: () => void } {
+/** @throws the signal's reason when it aborts, though the work goes on */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => {});
   const end = (): void => reject(signal.reason as Error);
-  if (signal.aborted) end();
   signal.addEventListener("abort", end, { once: true });
-  return { reason: promise, forget: () => signal.removeEventListener("abort", end) };
+  try {
+    return await Promise.race([promise, work]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
 }
 
 export interface ScanOptions extends Pick<FollowOptions, "signal" | "doing"> {
