@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { errorKind } from "../../errors/error.ts";
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { TopicPartition } from "../../schemas/partitions.ts";
@@ -30,15 +29,6 @@ interface Known extends UnderLock {
   readonly foundAt: number;
 }
 
-/** A transaction that other batches may still join. */
-interface Shared {
-  readonly batches: { readonly partition: string; readonly queries: readonly Query[] }[];
-  readonly committed: Promise<void>;
-}
-
-/** A batch with more changes has a transaction and a connection of its own. */
-const FEW_CHANGES = 100;
-
 /** After this the state is looked up again: a table whose last tombstone was purged is written to faster. */
 const KNOWN_MS = 60_000;
 
@@ -51,8 +41,6 @@ export class OneTrip {
   readonly #client: PostgresClient;
   readonly #sql: SinkSql;
   readonly #known = new Map<string, Known>();
-  /** The small batches that share the next transaction. */
-  #together: Shared | undefined;
 
   constructor(client: PostgresClient, sql: SinkSql) {
     this.#client = client;
@@ -76,36 +64,13 @@ export class OneTrip {
       const prepared = await prepare();
       const queries = this.#queries(stretch, prepared, known);
       if (queries === null) return false;
-      await (isSmall(prepared) ? this.#commitTogether(partitionKey(stretch), queries) : this.#commit(queries));
+      await this.#client.session((session) => session.commit(BEGIN_ONE_TRIP, ...queries));
       return true;
     } catch (error) {
       this.#known.delete(partitionKey(stretch));
       if (errorKind(error) === "retryable" && !isTableChange(error)) throw error;
       return false;
     }
-  }
-
-  async #commit(queries: readonly Query[]): Promise<void> {
-    await this.#client.session((session) => session.commit(BEGIN_ONE_TRIP, ...queries));
-  }
-
-  /** The small batches of several partitions that come at the same moment share one transaction. */
-  #commitTogether(partition: string, queries: readonly Query[]): Promise<void> {
-    this.#together ??= this.#openShared();
-    this.#together.batches.push({ partition, queries });
-    return this.#together.committed;
-  }
-
-  #openShared(): Shared {
-    const batches: Shared["batches"] = [];
-    const commit = async (): Promise<void> => {
-      await nextTurn();
-      this.#together = undefined;
-      // Always in the same order: two processes that lock the same partitions would otherwise deadlock.
-      batches.sort((a, b) => (a.partition < b.partition ? -1 : 1));
-      await this.#commit(batches.flatMap(({ queries }) => queries));
-    };
-    return { batches, committed: commit() };
   }
 
   #queries(stretch: LogStretch, prepared: readonly Prepared[], known: UnderLock): readonly Query[] | null {
@@ -119,8 +84,4 @@ export class OneTrip {
       ),
     ];
   }
-}
-
-function isSmall(prepared: readonly Prepared[]): boolean {
-  return prepared.reduce((sum, { group }) => sum + group.upserts.length + group.deletes.length, 0) <= FEW_CHANGES;
 }

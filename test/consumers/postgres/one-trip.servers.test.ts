@@ -65,22 +65,6 @@ test("after its first batch, a partition's batches take one round trip each", as
   expect(await rowsOf(fixture)).toEqual([{ _id: "b", value: "2" }]);
 });
 
-test("small batches of several partitions share a round trip; if one of them fails, the others are applied", async () => {
-  const fixture = await filled();
-  const { sink, pool, table } = fixture;
-  await sink.apply(batchAt(0, table, [upsert("b", 1, "1")], 1));
-  const both = (value: string, version: number) =>
-    Promise.allSettled([
-      sink.apply(next(fixture, [upsert("a", version, "good")])),
-      sink.apply(batchAt(version - 1, table, [upsert("b", version, value)], 1)),
-    ]);
-  expect(await roundTrips(() => both("good", 2))).toBe(1);
-  await pool.query("ALTER TABLE mine ADD CHECK (value <> 'bad')");
-  expect(await both("bad", 3)).toMatchObject([{ value: "applied" }, { reason: { code: "CONSTRAINT_VIOLATED" } }]);
-  const progress = await sink.readProgress([0, 1].map((partition) => ({ topic: "t", partition })));
-  expect([...progress.values()]).toEqual([3n, 2n]);
-});
-
 const CHANGES: readonly (readonly [string, (fixture: Filled, other: PostgresSink) => Promise<unknown>])[] = [
   [
     "the table gets its first tombstone by another partition",
