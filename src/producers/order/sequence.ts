@@ -75,7 +75,7 @@ export async function* oneSequence(
     const beganAt = performance.now();
     const readOn = once(() => {
       if (arrival.kind === "step" && isFew(arrival.step))
-        inputs.stream.take(maxWaitMs(timeline, options), delayMs(beganAt, options));
+        inputs.stream.take(maxWaitMs(timeline, options), delayMs(beganAt, timeline, options));
     });
     if (arrival.kind === "step" && !isFew(arrival.step)) inputs.stream.take(maxWaitMs(timeline, options));
     if (arrival.kind === "chunks") {
@@ -102,9 +102,10 @@ export async function* oneSequence(
   }
 }
 
-/** 0 where something waits for the end, or where the transaction has taken longer than the interval. */
-function delayMs(beganAt: number, { until, intervalMs }: SequenceOptions): number {
-  return until === null ? Math.max(0, beganAt + intervalMs - performance.now()) : 0;
+/** 0 where the end or a chunk waits for the stream, or where the transaction has taken longer than the interval. */
+function delayMs(beganAt: number, timeline: Timeline, { until, intervalMs }: SequenceOptions): number {
+  if (until !== null || isSnapshotting(timeline)) return 0;
+  return Math.max(0, beganAt + intervalMs - performance.now());
 }
 
 function isFew({ events }: StreamStep): boolean {

@@ -191,17 +191,18 @@ test("a step whose only event is dropped is passed, and the next one is read", a
 });
 
 test.each([
-  [0, null, 0],
-  [200, null, 200],
-  [200, 29n, 0],
+  ["is a rest", 0, null, new Map(), 0],
+  ["is a rest", 200, null, new Map(), 200],
+  ["is an end", 200, 29n, new Map(), 0],
+  ["is a snapshot", 200, null, START.snapshots, 0],
 ])(
-  "with an interval of %i ms, and until %s, transactions of a few changes begin %i ms apart",
-  async (intervalMs, until, apartMs) => {
+  "where there %s, with an interval of %i ms, transactions of a few changes begin in time",
+  async (_, intervalMs, until, snapshots, apartMs) => {
     const steps = [step(11n, 1), step(12n, 1), step(30n)];
     const next = async (): Promise<StreamStep> => steps.shift() ?? Promise.withResolvers<StreamStep>().promise;
     const stream = new ReadAhead({ next, close: async () => {} }, SHORT_WAIT_MS);
-    const start = { ...START, snapshots: new Map() };
-    const inputs = { stream, chunks: new ChunkReader(async () => []), signals: noSignals };
+    const start = { ...START, snapshots };
+    const inputs = { stream, chunks: new ChunkReader(() => new Promise(() => {})), signals: noSignals };
     const began: number[] = [];
     for await (const { onCommitting } of oneSequence(start, inputs, { ...OPTIONS, until, intervalMs })) {
       began.push(performance.now());
