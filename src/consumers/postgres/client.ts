@@ -43,6 +43,8 @@ export interface PostgresSession {
 export const BEGIN: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 
 const READ_ONLY = "25006";
+/** Node's timers take longer ones for 1 ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A pool of connections. All errors that it throws are classified. */
 export class PostgresClient {
@@ -193,7 +195,8 @@ class Session implements PostgresSession {
 
   async #sendAsTheyAre(queries: readonly Query[]): Promise<readonly PgResult[]> {
     // The server has a timeout for each query. Without an answer after all of them, the connection is lost.
-    const timer = setTimeout(() => this.abandon(), (queries.length + 1) * this.#statementTimeoutMs);
+    const patienceMs = Math.min((queries.length + 1) * this.#statementTimeoutMs, LONGEST_TIMER_MS);
+    const timer = setTimeout(() => this.abandon(), patienceMs);
     const answers = await Promise.allSettled(queries.map((query) => this.#connection.query<Row>(toConfig(query))));
     clearTimeout(timer);
     return answers.map((answer) => {
