@@ -1,5 +1,6 @@
 import type { Kafka } from "kafkajs";
 import { retry } from "../runtime/retry.ts";
+import { unlessAborted } from "../runtime/waiting.ts";
 import type { TopicPartition } from "../schemas/partitions.ts";
 import { kafkaError } from "./errors.ts";
 import { fetchLogBounds, listTopics } from "./topics.ts";
@@ -69,18 +70,6 @@ export async function* followPartition(kafka: Kafka, options: FollowOptions): As
   } finally {
     if (signal.aborted) fetcher.abandon();
     else await fetcher.close();
-  }
-}
-
-/** @throws the signal's reason when it aborts, though the work goes on */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const end = (): void => reject(signal.reason as Error);
-  signal.addEventListener("abort", end, { once: true });
-  try {
-    return await Promise.race([promise, work]);
-  } finally {
-    signal.removeEventListener("abort", end);
   }
 }
 

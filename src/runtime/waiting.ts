@@ -16,3 +16,16 @@ export async function untilAborted(signal: AbortSignal, work: () => Promise<void
     if (!signal.aborted || error !== signal.reason) throw error;
   }
 }
+
+/** @throws the signal's reason when it aborts, though the work goes on */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const end = (): void => reject(signal.reason as Error);
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end, { once: true });
+  try {
+    return await Promise.race([promise, work]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}

@@ -1,4 +1,4 @@
-import { pause, untilAborted } from "../../runtime/waiting.ts";
+import { pause, unlessAborted, untilAborted } from "../../runtime/waiting.ts";
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { PartitionOffset, TopicPartition } from "../../schemas/partitions.ts";
 
@@ -20,7 +20,7 @@ export function reachTarget(
   signal: AbortSignal,
 ): Promise<void> {
   return untilAborted(signal, async () => {
-    let missing = await Promise.race([target, aborted(signal)]);
+    let missing = await unlessAborted(target, signal);
     if (missing.length > 0) await admit([...new Set(missing.map(({ topic }) => topic))]);
     while (missing.length > 0) {
       const progress = await read(missing);
@@ -42,11 +42,4 @@ export function isApplied(ends: readonly PartitionOffset[], progress: ReadonlyMa
 export function lagOf(end: PartitionOffset, progress: ReadonlyMap<string, bigint>): bigint {
   const lag = end.offset - (progress.get(partitionKey(end)) ?? 0n);
   return lag > 0n ? lag : 0n;
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 }

@@ -73,11 +73,11 @@ export async function* oneSequence(
     }
     const arrival = await firstArrival(inputs, timeline, options, pace.restsUntil);
     const beganAt = performance.now();
+    const hasFew = arrival.kind === "step" && isFew(arrival.step);
     const readOn = once(() => {
-      if (arrival.kind === "step" && isFew(arrival.step))
-        inputs.stream.take(maxWaitMs(timeline, options), delayMs(beganAt, timeline, options));
+      if (hasFew) inputs.stream.take(maxWaitMs(timeline, options), delayMs(beganAt, timeline, options));
     });
-    if (arrival.kind === "step" && !isFew(arrival.step)) inputs.stream.take(maxWaitMs(timeline, options));
+    if (arrival.kind === "step" && !hasFew) inputs.stream.take(maxWaitMs(timeline, options));
     if (arrival.kind === "chunks") {
       timeline = receive(timeline, arrival.chunks);
       continue;
