@@ -7,7 +7,10 @@ import { partitionKey } from "../schemas/partitions.ts";
 import { decodePosition, POSITION_KEY } from "../schemas/position.ts";
 import { positionsTopic } from "../schemas/topics.ts";
 
-/** The producer's committed position, followed as it moves. */
+/**
+ * The producer's committed position, followed as it moves. Each question is answered with what is known by then, and has
+ * the topic read on for the next one: under load a position comes with every transaction, and few of them are asked for.
+ */
 export interface PositionWatch {
   /** The newest one; null if none was ever committed. @throws HeadraceError */
   latest(): Promise<Position | null>;
@@ -41,6 +44,7 @@ class FollowedPosition implements PositionWatch {
   #newest: Buffer | null = null;
   #settled: Buffer | null = null;
   #failure: { readonly error: unknown } | undefined;
+  #asked = Promise.withResolvers<void>();
 
   constructor(kafka: Kafka, topic: string, range: { readonly from: bigint; readonly end: bigint }) {
     // latest() reports it.
@@ -60,11 +64,13 @@ class FollowedPosition implements PositionWatch {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#asked.resolve();
     await this.#reading;
   }
 
   async #untilCaughtUp(): Promise<void> {
     await this.#caughtUp.promise;
+    this.#asked.resolve();
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
@@ -83,6 +89,8 @@ class FollowedPosition implements PositionWatch {
         if (nextOffset < end && nextOffset < stableEnd) continue;
         hasCaughtUp = true;
         this.#caughtUp.resolve();
+        await this.#asked.promise;
+        this.#asked = Promise.withResolvers();
       }
     } catch (error) {
       this.#failure = { error };
