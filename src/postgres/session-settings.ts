@@ -35,6 +35,7 @@ export function settingsOf(timeouts: {
 }): SessionSettings {
   return {
     ...PLANNER_SETTINGS,
+    default_transaction_isolation: "read committed",
     statement_timeout: String(Math.round(timeouts.statementTimeoutMs)),
     idle_in_transaction_session_timeout: String(Math.round(timeouts.idleInTransactionTimeoutMs)),
   };
@@ -59,7 +60,7 @@ export function queriesForPooler(
 ): readonly PooledQuery[] {
   const result: PooledQuery[] = [];
   let isInside = isInTransaction;
-  for (const { name: _, ...query } of queries) {
+  for (const query of queries.map(withoutName)) {
     const begins = query.text.startsWith("BEGIN");
     const isAlone = !isInside && !begins && query.text !== "ROLLBACK";
     if (isAlone) result.push(added({ text: "BEGIN" }), added(setting(settings, true)));
@@ -69,6 +70,18 @@ export function queriesForPooler(
     isInside ||= begins;
   }
   return result;
+}
+
+/**
+ * The same for queries that are one transaction without a BEGIN. It has the isolation level that the server's database has by default, as it
+ * has begun when the settings are made: under a stricter one, PostgreSQL refuses more transactions as not serializable.
+ */
+export function transactionForPooler(queries: readonly SentQuery[], settings: SessionSettings): readonly SentQuery[] {
+  return [setting(settings, true), ...queries.map(withoutName)];
+}
+
+function withoutName({ name: _name, ...query }: SentQuery): SentQuery {
+  return query;
 }
 
 function added(query: SentQuery): PooledQuery {

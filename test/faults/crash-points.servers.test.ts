@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import type { HeadraceProcess } from "../../dev/headrace-process.ts";
 import { apiKeys } from "../support/kafka-proxy.ts";
+import { IMPLICIT_TRANSACTION } from "../support/postgres-proxy.ts";
 import type { ProtocolProxy } from "../support/protocol-proxy.ts";
 import { faultyPipeline } from "./faulty-pipeline.ts";
 import type { FaultyPipeline, Proxies } from "./faulty-pipeline.ts";
@@ -37,6 +38,15 @@ const mongodbResponse = (command: string, occurrence: number): CrashPoint => ({
   occurrence,
 });
 
+const postgresRequest = (text: string): CrashPoint => ({
+  watch: ({ postgres }, isReached) => catchAll(postgres.setRequestVerdict, (kind) => kind === text)(isReached),
+  occurrence: 3,
+});
+const postgresResponse = (tag: string): CrashPoint => ({
+  watch: ({ postgres }, isReached) => catchAll(postgres.setVerdict, (kind) => kind === tag)(isReached),
+  occurrence: 3,
+});
+
 // The first transaction has the session's marker, later ones have events.
 const producerPoints: CrashPoints = {
   "a schema has been registered": {
@@ -57,14 +67,10 @@ const producerPoints: CrashPoints = {
 
 const consumerPoints: CrashPoints = {
   "it has joined the group": kafkaResponse(apiKeys.joinGroup, 1),
-  "rows are about to be committed": {
-    watch: ({ postgres }, isReached) => catchAll(postgres.setRequestVerdict, (kind) => kind === "COMMIT")(isReached),
-    occurrence: 3,
-  },
-  "rows have been committed": {
-    watch: ({ postgres }, isReached) => catchAll(postgres.setVerdict, (kind) => kind === "COMMIT")(isReached),
-    occurrence: 3,
-  },
+  "rows are about to be committed": postgresRequest("COMMIT"),
+  "rows have been committed": postgresResponse("COMMIT"),
+  "rows are about to be committed, in one round trip": postgresRequest(IMPLICIT_TRANSACTION),
+  "rows have been committed, in one round trip": postgresResponse(IMPLICIT_TRANSACTION),
   "the group's offset has been committed": kafkaResponse(apiKeys.offsetCommit, 2),
   "a dead letter is about to be written": kafkaRequest(apiKeys.produce, 2),
   "a dead letter has been written": kafkaResponse(apiKeys.produce, 2),

@@ -1,23 +1,21 @@
 // The server executes a request, but the connection breaks in the middle of its response.
 import { expect, test } from "vitest";
 import { apiKeys } from "../support/kafka-proxy.ts";
+import { IMPLICIT_TRANSACTION } from "../support/postgres-proxy.ts";
 import type { ProtocolProxy } from "../support/protocol-proxy.ts";
 import { faultyPipeline } from "./faulty-pipeline.ts";
 import type { Proxies } from "./faulty-pipeline.ts";
 
 type Lose = (proxies: Proxies, times: number) => Promise<void>;
 
-/** Resolves when `times` responses are lost. */
-async function loseNext<Kind>(
-  proxy: Pick<ProtocolProxy<Kind>, "setVerdict">,
-  isMeant: (kind: Kind) => boolean,
-  times: number,
-): Promise<void> {
-  let left = times;
+/** Resolves when one response of each kind is lost, in this order. */
+async function loseInTurn<Kind>(proxy: Pick<ProtocolProxy<Kind>, "setVerdict">, kinds: readonly Kind[]): Promise<void> {
+  const left = [...kinds];
   const lost = Promise.withResolvers<void>();
   proxy.setVerdict((kind) => {
-    if (left === 0 || !isMeant(kind)) return "pass";
-    if (--left === 0) lost.resolve();
+    if (left.length === 0 || kind !== left[0]) return "pass";
+    left.shift();
+    if (left.length === 0) lost.resolve();
     return "break";
   });
   await lost.promise;
@@ -26,15 +24,16 @@ async function loseNext<Kind>(
 const ofKafka =
   (apiKey: number): Lose =>
   ({ kafka }, times) =>
-    loseNext(kafka, (kind) => kind === apiKey, times);
+    loseInTurn(kafka, Array<number>(times).fill(apiKey));
 const ofMongodb =
   (command: string): Lose =>
   ({ mongodb }, times) =>
-    loseNext(mongodb, (kind) => kind === command, times);
+    loseInTurn(mongodb, Array<string>(times).fill(command));
+/** After a lost transaction the sink looks again, in a transaction with BEGIN and COMMIT. */
 const ofPostgres =
   (tag: string): Lose =>
   ({ postgres }, times) =>
-    loseNext(postgres, (kind) => kind === tag, times);
+    loseInTurn(postgres, [IMPLICIT_TRANSACTION, ...Array<string>(times).fill(tag)]);
 
 const answers: Readonly<Record<string, Lose>> = {
   "records written to Kafka": ofKafka(apiKeys.produce),
@@ -44,6 +43,7 @@ const answers: Readonly<Record<string, Lose>> = {
   "the group's offset committed": ofKafka(apiKeys.offsetCommit),
   "the change stream read": ofMongodb("getMore"),
   "documents read": ofMongodb("find"),
+  "a transaction of PostgreSQL in one round trip": ofPostgres(IMPLICIT_TRANSACTION),
   "a transaction of PostgreSQL begun": ofPostgres("BEGIN"),
   "rows written": ofPostgres("INSERT"),
   "a transaction of PostgreSQL committed": ofPostgres("COMMIT"),

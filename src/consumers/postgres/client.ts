@@ -3,9 +3,15 @@ import { Client, Pool } from "pg";
 import type { PoolClient, QueryConfig } from "pg";
 import { HeadraceError } from "../../errors/error.ts";
 import { connectAttempts, tryInOrder } from "../../postgres/address.ts";
-import { configureDirectSession, queriesForPooler, settingsOf } from "../../postgres/session-settings.ts";
+import {
+  configureDirectSession,
+  queriesForPooler,
+  settingsOf,
+  transactionForPooler,
+} from "../../postgres/session-settings.ts";
 import type { SentQuery, SessionSettings } from "../../postgres/session-settings.ts";
 import { classifyConnectError, classifyPostgresError, sqlStateOf } from "./errors.ts";
+import { ImplicitTransaction } from "./implicit-transaction.ts";
 
 export interface PostgresOptions {
   readonly url: string;
@@ -38,6 +44,11 @@ export interface PostgresSession {
   run(...queries: readonly Query[]): Promise<readonly Result[]>;
   /** Like `run`, with a COMMIT at the end. After a retryable error the transaction may or may not be committed. */
   commit(...queries: readonly Query[]): Promise<readonly Result[]>;
+  /**
+   * Runs the queries as one transaction, without a BEGIN before or a COMMIT after them: the shortest way there is. After a
+   * retryable error it may or may not be committed. Not within another transaction.
+   */
+  transact(...queries: readonly Query[]): Promise<void>;
 }
 
 export const BEGIN: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
@@ -169,6 +180,14 @@ class Session implements PostgresSession {
     return results.slice(0, -1);
   }
 
+  async transact(...queries: readonly Query[]): Promise<void> {
+    const settings = this.#localSettings;
+    const transaction = new ImplicitTransaction(settings === null ? queries : transactionForPooler(queries, settings));
+    this.#connection.query(transaction);
+    const [answer] = await this.#inTime(queries.length, [transaction.done]);
+    if (answer?.status === "rejected") throw classifyPostgresError(answer.reason, { connectionLost: this.#lost });
+  }
+
   /** Works without a transaction, too: PostgreSQL then only warns. */
   async rollBack(): Promise<void> {
     if (!this.#lost) await this.run({ text: "ROLLBACK" });
@@ -194,16 +213,21 @@ class Session implements PostgresSession {
   }
 
   async #sendAsTheyAre(queries: readonly Query[]): Promise<readonly PgResult[]> {
-    // The server has a timeout for each query. Without an answer after all of them, the connection is lost.
-    const patienceMs = Math.min((queries.length + 1) * this.#statementTimeoutMs, LONGEST_TIMER_MS);
-    const timer = setTimeout(() => this.abandon(), patienceMs);
-    const answers = await Promise.allSettled(queries.map((query) => this.#connection.query<Row>(toConfig(query))));
-    clearTimeout(timer);
-    return answers.map((answer) => {
+    const sent = queries.map((query) => this.#connection.query<Row>(toConfig(query)));
+    return (await this.#inTime(queries.length, sent)).map((answer) => {
       if (answer.status === "rejected") throw classifyPostgresError(answer.reason, { connectionLost: this.#lost });
       const { command, rows, rowCount } = answer.value;
       return { command, rows, rowCount: rowCount ?? 0 };
     });
+  }
+
+  /** The server has a timeout for each query. Without an answer after all of them, the connection is lost. */
+  async #inTime<T>(queries: number, answers: readonly Promise<T>[]): Promise<readonly PromiseSettledResult<T>[]> {
+    const patienceMs = Math.min((queries + 1) * this.#statementTimeoutMs, LONGEST_TIMER_MS);
+    const timer = setTimeout(() => this.abandon(), patienceMs);
+    const settled = await Promise.allSettled(answers);
+    clearTimeout(timer);
+    return settled;
   }
 }
 

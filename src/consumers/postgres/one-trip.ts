@@ -5,7 +5,6 @@ import { aboveFloor } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
 import type { LogStretch } from "../ports.ts";
 import type { PostgresClient, Query } from "./client.ts";
-import { BEGIN_ONE_TRIP } from "./sql/sink-sql.ts";
 import type { SinkSql } from "./sql/sink-sql.ts";
 import { groupStatements } from "./sql/upsert-sql.ts";
 import { isTableChange } from "./table-errors.ts";
@@ -64,7 +63,7 @@ export class OneTrip {
       const prepared = await prepare();
       const queries = this.#queries(stretch, prepared, known);
       if (queries === null) return false;
-      await this.#client.session((session) => session.commit(BEGIN_ONE_TRIP, ...queries));
+      await this.#client.session((session) => session.transact(...queries));
       return true;
     } catch (error) {
       this.#known.delete(partitionKey(stretch));

@@ -3,25 +3,14 @@ import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { BEGIN } from "../../../src/consumers/postgres/client.ts";
-import type { PostgresClient } from "../../../src/consumers/postgres/client.ts";
-import { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
-import { partitionKey } from "../../../src/schemas/partitions.ts";
-import { servers, uniqueName } from "../../support/servers.ts";
-import { startProxy } from "../../support/tcp-proxy.ts";
-import type { TcpProxy } from "../../support/tcp-proxy.ts";
-import { batchAt, freshSink, onePartition, openClient, upsert } from "./fixture.ts";
+import { servers } from "../../support/servers.ts";
+import { behindProxy, freshSink, openClient, urlWith } from "./fixture.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
-
-function urlWith(change: (url: URL) => void): string {
-  const url = new URL(servers().postgresUrl);
-  change(url);
-  return url.href;
-}
 
 async function listen(onConnection: Parameters<typeof createServer>[1]): Promise<string> {
   const server: Server = createServer(onConnection);
@@ -71,7 +60,7 @@ describe("connecting", () => {
 
   test.each([
     ["lets it in", "server_version\0"],
-    ["takes the settings", "SELECT 8\0"],
+    ["takes the settings", "SELECT 9\0"],
   ])("to a server that closes the connection in the packet in which it %s is retryable", async (_, answer) => {
     const { client } = await behindProxy(() => endingWith(answer));
     await expect(client.run(one)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
@@ -118,25 +107,6 @@ describe("connecting", () => {
   });
 });
 
-interface Proxied {
-  readonly client: PostgresClient;
-  readonly proxy: TcpProxy;
-}
-
-async function behindProxy(
-  filter?: Parameters<typeof startProxy>[0]["filter"],
-  options: Parameters<typeof openClient>[0] = {},
-): Promise<Proxied> {
-  const { hostname, port } = new URL(servers().postgresUrl);
-  const target = { targetHost: hostname, targetPort: Number(port) };
-  const proxy = await startProxy(filter === undefined ? target : { ...target, filter });
-  closing.push(() => proxy.close());
-  const url = urlWith((url) => {
-    url.host = `${proxy.host}:${proxy.port}`;
-  });
-  return { client: openClient({ url, ...options }), proxy };
-}
-
 describe("a session", () => {
   test("uses READ COMMITTED whatever the database's default, and sets its application name", async () => {
     const url = urlWith((url) => {
@@ -149,6 +119,9 @@ describe("a session", () => {
       return result!;
     });
     expect(rows).toEqual([{ isolation: "read committed", name: "headrace" }]);
+    const required =
+      "SELECT CASE current_setting('transaction_isolation') WHEN 'read committed' THEN 1 ELSE (now() || '')::int END";
+    await openClient({ url }).session((session) => session.transact({ text: required }));
   });
 
   test("that leaves a transaction open is rolled back, and its connection is reused", async () => {
@@ -230,102 +203,3 @@ async function goneBackend(
     { timeout: 30_000, interval: 10 },
   );
 }
-
-describe("a connection that is lost in a transaction of the sink", () => {
-  /** A sink whose connections are cut at a certain moment, once; `sink` goes around that. */
-  async function cuttable(when: "before COMMIT" | "before its answer") {
-    const fixture = await freshSink();
-    let armed = false;
-    const { client } = await behindProxy((cut) => {
-      const cutAt = (moment: typeof when, chunk: Buffer): Buffer => {
-        if (!armed || when !== moment || !chunk.includes("COMMIT\0")) return chunk;
-        armed = false;
-        cut();
-        return Buffer.alloc(0);
-      };
-      return {
-        request: (chunk) => cutAt("before COMMIT", chunk),
-        response: (chunk) => cutAt("before its answer", chunk),
-      };
-    });
-    const sink = new PostgresSink(client, { internalSchema: fixture.schema, partitionsOf: onePartition });
-    const table = { schema: fixture.schema, table: "mine" };
-    await sink.readProgress([{ topic: "t", partition: 0 }]);
-    await sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
-    return {
-      ...fixture,
-      sink,
-      table,
-      arm: () => {
-        armed = true;
-      },
-    };
-  }
-
-  test("before COMMIT arrived: the same batch is applied by the retry", async () => {
-    const { pool, sink, table, arm } = await cuttable("before COMMIT");
-    const batch = batchAt(1, table, [upsert("a", 2, "2")]);
-    arm();
-    await expect(sink.apply(batch)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
-    expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "1" }]);
-    expect(await sink.apply(batch)).toBe("applied");
-    expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "2" }]);
-  });
-
-  test("after COMMIT arrived: the same batch is fenced, and the progress shows that it was applied", async () => {
-    const { pool, sink, table, arm } = await cuttable("before its answer");
-    const batch = batchAt(1, table, [upsert("a", 2, "2")]);
-    arm();
-    await expect(sink.apply(batch)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
-    expect(await sink.apply(batch)).toBe("fenced");
-    const home = { topic: "t", partition: 0 };
-    expect((await sink.readProgress([home])).get(partitionKey(home))).toBe(2n);
-    expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "2" }]);
-  });
-
-  test("after the COMMIT of a replay: the retry is superseded, and the dead letter stays replayed", async () => {
-    const { pool, sink, table, arm } = await cuttable("before its answer");
-    const origin = { topic: "t", partition: 0, offset: 0n };
-    const replay = () => sink.replay(origin, 1, table, upsert("a", 2, "2"));
-    arm();
-    await expect(replay()).rejects.toMatchObject({ kind: "retryable" });
-    expect(await replay()).toBe("superseded");
-    expect([...(await sink.outcomesOf([origin])).values()]).toEqual(["replayed"]);
-    expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "2" }]);
-  });
-
-  test("a session that an administrator ends while it waits for the lock writes nothing", async () => {
-    const { schema, pool, openSink } = await freshSink();
-    const name = uniqueName("waiting");
-    const sink = openSink({
-      url: urlWith((url) => {
-        url.searchParams.set("application_name", name);
-      }),
-    });
-    const table = { schema, table: "mine" };
-    await sink.readProgress([{ topic: "t", partition: 0 }]);
-    await sink.apply(batchAt(0, table, [upsert("a", 1, "1")]));
-    const holder = await pool.connect();
-    await holder.query("BEGIN; SELECT FROM progress FOR UPDATE");
-    const batch = batchAt(1, table, [upsert("a", 2, "2")]);
-    const refused = expect(sink.apply(batch)).rejects.toMatchObject({
-      kind: "retryable",
-      details: { sqlstate: "57P01" },
-    });
-    await vi.waitFor(
-      async () => {
-        const { rows } = await pool.query(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'",
-          [name],
-        );
-        expect(rows.length).toBe(1);
-      },
-      { timeout: 30_000, interval: 10 },
-    );
-    await refused;
-    await holder.query("COMMIT");
-    holder.release();
-    expect((await pool.query("SELECT value FROM mine")).rows).toEqual([{ value: "1" }]);
-    expect(await sink.apply(batch)).toBe("applied");
-  });
-});

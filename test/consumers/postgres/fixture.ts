@@ -8,11 +8,15 @@ import { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
 import type { Change, RowSchema } from "../../../src/schemas/row-schema.ts";
 import { cellsOf } from "../../support/cells.ts";
 import { freshPostgresSchema, servers } from "../../support/servers.ts";
+import { startProxy } from "../../support/tcp-proxy.ts";
+import type { TcpProxy } from "../../support/tcp-proxy.ts";
 
 const clients: PostgresClient[] = [];
+const proxies: TcpProxy[] = [];
 
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.close()));
+  await Promise.all(proxies.map((proxy) => proxy.close()));
 });
 
 export function openClient(options: Partial<PostgresOptions> = {}): PostgresClient {
@@ -74,4 +78,31 @@ export function batchAt(offset: number, table: TableName, changes: readonly Chan
     nextOffset: BigInt(offset + Math.max(1, changes.length)),
     changes,
   };
+}
+
+/** The address of PostgreSQL, changed. */
+export function urlWith(change: (url: URL) => void): string {
+  const url = new URL(servers().postgresUrl);
+  change(url);
+  return url.href;
+}
+
+/** A client behind a proxy. */
+interface Proxied {
+  readonly client: PostgresClient;
+  readonly proxy: TcpProxy;
+}
+
+export async function behindProxy(
+  filter?: Parameters<typeof startProxy>[0]["filter"],
+  options: Parameters<typeof openClient>[0] = {},
+): Promise<Proxied> {
+  const { hostname, port } = new URL(servers().postgresUrl);
+  const target = { targetHost: hostname, targetPort: Number(port) };
+  const proxy = await startProxy(filter === undefined ? target : { ...target, filter });
+  proxies.push(proxy);
+  const url = urlWith((url) => {
+    url.host = `${proxy.host}:${proxy.port}`;
+  });
+  return { client: openClient({ url, ...options }), proxy };
 }

@@ -3,10 +3,8 @@ import { expect, test, vi } from "vitest";
 import type { MicroBatch, TableName } from "../../../src/consumers/ports.ts";
 import { PostgresClient } from "../../../src/consumers/postgres/client.ts";
 import type { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
-import { SinkSql } from "../../../src/consumers/postgres/sql/sink-sql.ts";
-import { HeadraceError } from "../../../src/errors/error.ts";
 import type { Change } from "../../../src/schemas/row-schema.ts";
-import { batchAt, deletion, freshSink, openClient, truncate, upsert } from "./fixture.ts";
+import { batchAt, deletion, freshSink, truncate, upsert } from "./fixture.ts";
 import type { SinkFixture } from "./fixture.ts";
 
 interface Filled extends SinkFixture {
@@ -44,6 +42,7 @@ async function roundTrips(work: () => Promise<unknown>): Promise<number> {
       inSession({
         run: (...queries) => (trips++, connection.run(...queries)),
         commit: (...queries) => (trips++, connection.commit(...queries)),
+        transact: (...queries) => (trips++, connection.transact(...queries)),
       });
     return await session.call(this, counted, options);
   });
@@ -103,14 +102,6 @@ test("a batch that another consumer has applied is fenced, also at the same time
   }
   expect(await fixture.sink.apply(batches[3] as MicroBatch)).toBe("fenced");
   expect(await rowsOf(fixture)).toEqual([{ _id: "a", value: "19" }]);
-});
-
-test("where BEGIN has failed, the statement behind it does not move the progress", async () => {
-  const fixture = await filled();
-  const batch = next(fixture, [upsert("a", 2, "2")]);
-  const alone = openClient().run(new SinkSql(fixture.schema).moveExpectedProgress(batch));
-  await expect(alone).rejects.toThrow(HeadraceError);
-  expect(await fixture.sink.apply(batch)).toBe("applied");
 });
 
 test("a failed batch changes nothing, and its error is PostgreSQL's", async () => {

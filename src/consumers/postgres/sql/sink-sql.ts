@@ -6,9 +6,6 @@ import type { Query } from "../client.ts";
 import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
-/** DEFERRABLE changes nothing here, but `moveExpectedProgress` can tell by it that the transaction has begun. */
-export const BEGIN_ONE_TRIP: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED, DEFERRABLE" };
-
 /** What `lookUnderLock` is expected to find. */
 export interface ExpectedUnderLock {
   readonly filledColumns: number;
@@ -73,15 +70,14 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
 
   /**
    * Moves the progress, which locks the partition as `lockProgress` does. Fails where the progress is not the expected
-   * one: PostgreSQL has no statement that ends a transaction on a condition, so this casts a text that is no number. And where
-   * `BEGIN_ONE_TRIP` has failed: PostgreSQL runs what was sent behind it all the same, and would commit each by itself.
+   * one: PostgreSQL has no statement that ends a transaction on a condition, so this casts a text that is no number.
    */
   moveExpectedProgress({ topic, partition, expectedOffset, nextOffset }: LogStretch): Query {
     return {
       name: "headrace_move_expected_progress",
       text: `WITH moved AS (
   UPDATE ${this.#schema}.progress SET next_offset = $4 WHERE topic = $1 AND partition = $2 AND next_offset = $3
-    AND current_setting('transaction_deferrable') = 'on' RETURNING topic
+  RETURNING topic
 )
 SELECT CASE count(*) WHEN 1 THEN 1 ELSE (count(*) || ' partitions: Headrace looks again')::int END FROM moved`,
       values: [topic, partition, String(expectedOffset), String(nextOffset)],
