@@ -152,7 +152,7 @@ async function prepareSessions(
       database,
       topics,
       collections: { names: found.names, present },
-      mappingOf: (collection) => mappingFingerprint(mappingOf(collection)),
+      mappingOf: fingerprints(mappingOf),
       onRecordsLost: options.onRecordsLost,
       takesSnapshots: options.snapshot.mode !== "never",
       logger,
@@ -191,4 +191,14 @@ function namesOf(collections: ProducerOptions["collections"]): readonly string[]
 function mappings(declared: readonly CollectionMapping[]): (collection: string) => CollectionMapping {
   const byName = new Map(declared.map((mapping) => [mapping.collection, mapping]));
   return (collection) => byName.get(collection) ?? { collection, mode: "document", columns: [], idType: undefined };
+}
+
+/** Of the mappings, which stay the same: each transaction asks for all of them. */
+function fingerprints(mappingOf: (collection: string) => CollectionMapping): (collection: string) => string {
+  const known = new Map<string, string>();
+  return (collection) => {
+    const fingerprint = known.get(collection) ?? mappingFingerprint(mappingOf(collection));
+    known.set(collection, fingerprint);
+    return fingerprint;
+  };
 }
