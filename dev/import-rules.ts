@@ -76,7 +76,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       ...GROUND,
       "consumers/ports.ts",
       "schemas/identity.ts",
-      ...["catalog", "client", "internal-tables", "table-errors", "table-plan", "sql/upsert-sql"].map(
+      ...["catalog", "client", "session", "internal-tables", "table-errors", "table-plan", "sql/upsert-sql"].map(
         (file) => `consumers/postgres/${file}.ts`,
       ),
     ],
@@ -94,7 +94,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "consumers/postgres/sql": {
     may: [...ALL_SCHEMAS, "consumers/ports.ts", "consumers/batches/fold-batch.ts", "consumers/postgres/catalog.ts"],
-    types: ["consumers/postgres/client.ts"],
+    types: ["consumers/postgres/session.ts"],
   },
   "consumers/dead-letters": {
     may: [

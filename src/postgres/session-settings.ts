@@ -3,6 +3,8 @@ export interface SentQuery {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];
+  /** Of a COPY … FROM STDIN: its rows, in the text format. Only in a transaction without BEGIN. */
+  readonly rows?: Buffer;
 }
 
 /** A query for a pooler. `isAdded`: nobody asked for it. */

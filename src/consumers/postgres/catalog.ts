@@ -1,5 +1,6 @@
 import type { TableName } from "../ports.ts";
-import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
+import type { PostgresClient } from "./client.ts";
+import type { PostgresSession, Query, Row } from "./session.ts";
 import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
 
 /** A schema as the catalog shows it to the user of the connection. */

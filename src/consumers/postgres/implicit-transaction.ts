@@ -8,12 +8,15 @@ interface PreparingConnection extends Connection {
   readonly parsedStatements: Record<string, string>;
   /** The same, for those that it was sent but has not answered yet. */
   readonly submittedNamedStatements: Record<string, string>;
+  sendCopyFromChunk(chunk: Buffer): void;
+  endCopyFrom(): void;
 }
 
 interface BoundQuery {
   readonly name: string | undefined;
   readonly text: string;
   readonly values: readonly (string | Buffer | null)[];
+  readonly rows: Buffer | undefined;
 }
 
 /**
@@ -35,7 +38,12 @@ export class ImplicitTransaction extends PgQuery {
   constructor(queries: readonly SentQuery[]) {
     super("");
     // Now: a value that cannot be sent must not leave half of a message.
-    this.#queries = queries.map(({ name, text, values = [] }) => ({ name, text, values: values.map(toText) }));
+    this.#queries = queries.map(({ name, text, values = [], rows }) => ({
+      name,
+      text,
+      values: values.map(toText),
+      rows,
+    }));
     this.#point();
   }
 
@@ -54,7 +62,8 @@ export class ImplicitTransaction extends PgQuery {
     }
   };
 
-  handleRowDescription(): void {}
+  /** The rows are on their way already. Where the COPY fails, PostgreSQL drops them. */
+  handleCopyInResponse(): void {}
 
   handleDataRow(): void {}
 
@@ -83,13 +92,16 @@ export class ImplicitTransaction extends PgQuery {
 }
 
 /** The server prepares a statement with a name once for each connection. */
-function send({ name, text, values }: BoundQuery, connection: PreparingConnection): void {
+function send({ name, text, values, rows }: BoundQuery, connection: PreparingConnection): void {
   const { parsedStatements, submittedNamedStatements } = connection;
   const isPrepared = name !== undefined && (parsedStatements[name] ?? submittedNamedStatements[name]) !== undefined;
   if (!isPrepared) connection.parse({ name: name ?? "", text, types: [] }, true);
   if (name !== undefined && !isPrepared) submittedNamedStatements[name] = text;
   connection.bind({ ...(name === undefined ? {} : { statement: name }), values: [...values] }, true);
   connection.execute(null, true);
+  if (rows === undefined) return;
+  connection.sendCopyFromChunk(rows);
+  connection.endCopyFrom();
 }
 
 function toText(value: unknown): string | Buffer | null {

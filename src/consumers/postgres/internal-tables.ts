@@ -3,7 +3,7 @@ import { HeadraceError } from "../../errors/error.ts";
 import type { TableName } from "../ports.ts";
 import { readSchemaState } from "./catalog.ts";
 import type { SchemaState } from "./catalog.ts";
-import type { PostgresSession, Row } from "./client.ts";
+import type { PostgresSession, Row } from "./session.ts";
 import { STORED_KEY_COLUMN, STORED_KEY_CONSTRAINT, storedKeyMigration } from "./sql/stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
 import { createSchema } from "./table-plan.ts";

@@ -17,11 +17,12 @@ import type {
   TableName,
   Watermark,
 } from "../ports.ts";
-import { BEGIN } from "./client.ts";
-import type { PostgresClient, PostgresSession, Query, Row } from "./client.ts";
+import type { PostgresClient } from "./client.ts";
 import { INTERNAL_SCHEMA } from "./internal-tables.ts";
 import { OneTrip } from "./one-trip.ts";
 import type { Prepared, UnderLock } from "./one-trip.ts";
+import { BEGIN } from "./session.ts";
+import type { PostgresSession, Query, Row } from "./session.ts";
 import { SinkSql } from "./sql/sink-sql.ts";
 import { groupStatements } from "./sql/upsert-sql.ts";
 import { isTableChange, isTableReplaced, tableChanged, tableGuarded, tableReplaced } from "./table-errors.ts";

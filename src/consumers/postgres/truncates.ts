@@ -1,6 +1,7 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { TableName } from "../ports.ts";
-import type { PostgresClient, Query } from "./client.ts";
+import type { PostgresClient } from "./client.ts";
+import type { Query } from "./session.ts";
 import { TruncateSql } from "./sql/truncate-sql.ts";
 
 const SWEEP_STEP_ROWS = 5_000;

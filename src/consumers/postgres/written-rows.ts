@@ -3,9 +3,10 @@ import { aboveFloor } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
 import type { TableName } from "../ports.ts";
 import { readUniqueColumns } from "./catalog.ts";
-import { BEGIN } from "./client.ts";
-import type { PostgresClient, PostgresSession, Query } from "./client.ts";
+import type { PostgresClient } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
+import { BEGIN } from "./session.ts";
+import type { PostgresSession, Query } from "./session.ts";
 import { freeOutdated } from "./sql/upsert-sql.ts";
 import type { TableStatements } from "./sql/upsert-sql.ts";
 

@@ -1,6 +1,7 @@
 import type { TableName } from "../ports.ts";
-import { BEGIN } from "../postgres/client.ts";
-import type { PostgresClient, PostgresSession, Query, Row } from "../postgres/client.ts";
+import type { PostgresClient } from "../postgres/client.ts";
+import { BEGIN } from "../postgres/session.ts";
+import type { PostgresSession, Query, Row } from "../postgres/session.ts";
 import { quoteTable } from "../postgres/sql/upsert-sql.ts";
 import { isTableMissing, tableGone } from "../postgres/table-errors.ts";
 import type { Register, RegisterChange } from "./admission.ts";

@@ -1,6 +1,6 @@
 import type { TableName } from "../ports.ts";
 import { fileNodeOf, rulesOf } from "../postgres/catalog.ts";
-import type { Query } from "../postgres/client.ts";
+import type { Query } from "../postgres/session.ts";
 import { quoteIdentifier, quoteTable } from "../postgres/sql/upsert-sql.ts";
 import { COPY_OWED } from "./facts.ts";
 import type { WantedTable } from "./facts.ts";

@@ -1,8 +1,9 @@
 import type { TableName } from "../ports.ts";
-import { BEGIN } from "../postgres/client.ts";
-import type { PostgresClient, Query } from "../postgres/client.ts";
+import type { PostgresClient } from "../postgres/client.ts";
 import { internalTablesOf } from "../postgres/internal-tables.ts";
 import type { InternalTableName } from "../postgres/internal-tables.ts";
+import { BEGIN } from "../postgres/session.ts";
+import type { Query } from "../postgres/session.ts";
 import { parseTable, quoteIdentifier, quoteTable } from "../postgres/sql/upsert-sql.ts";
 
 /** Finds and deletes what PostgreSQL has of collections. Every method throws a classified HeadraceError. */

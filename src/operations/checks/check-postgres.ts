@@ -1,8 +1,9 @@
 import type { Config } from "../../config/config-schema.ts";
 import { readSchemaState, readSkippingTriggers, readTableState } from "../../consumers/postgres/catalog.ts";
 import type { SchemaState, TableState } from "../../consumers/postgres/catalog.ts";
-import type { PostgresClient, PostgresSession, Row } from "../../consumers/postgres/client.ts";
+import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { planInternalTables } from "../../consumers/postgres/internal-tables.ts";
+import type { PostgresSession, Row } from "../../consumers/postgres/session.ts";
 import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
 import { planTable } from "../../consumers/postgres/table-plan.ts";
 import type { ErrorCode } from "../../errors/codes.ts";

@@ -1,4 +1,5 @@
-import type { PostgresClient, Row } from "../../consumers/postgres/client.ts";
+import type { PostgresClient } from "../../consumers/postgres/client.ts";
+import type { Row } from "../../consumers/postgres/session.ts";
 import { partitionKey } from "../../schemas/partitions.ts";
 
 /** Up to where the consumers have applied each partition, by `partitionKey`; absent where nothing is. @throws HeadraceError */

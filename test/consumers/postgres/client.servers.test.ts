@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { BEGIN } from "../../../src/consumers/postgres/client.ts";
+import { BEGIN } from "../../../src/consumers/postgres/session.ts";
 import { servers } from "../../support/servers.ts";
 import { behindProxy, freshSink, openClient, urlWith } from "./fixture.ts";
 

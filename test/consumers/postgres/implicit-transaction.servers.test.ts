@@ -1,6 +1,6 @@
 // What is sent without a BEGIN is one transaction all the same.
 import { afterEach, expect, test } from "vitest";
-import type { Query } from "../../../src/consumers/postgres/client.ts";
+import type { Query } from "../../../src/consumers/postgres/session.ts";
 import { servers, uniqueName } from "../../support/servers.ts";
 import { openClient } from "./fixture.ts";
 

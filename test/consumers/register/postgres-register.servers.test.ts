@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { PostgresSession } from "../../../src/consumers/postgres/client.ts";
+import type { PostgresSession } from "../../../src/consumers/postgres/session.ts";
 import { PostgresRegister } from "../../../src/consumers/register/postgres-register.ts";
 import { uniqueName } from "../../support/servers.ts";
 import { freshSink, openClient } from "../postgres/fixture.ts";

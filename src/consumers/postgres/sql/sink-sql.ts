@@ -2,7 +2,7 @@ import type { TopicPartition } from "../../../schemas/partitions.ts";
 import type { Change } from "../../../schemas/row-schema.ts";
 import type { DeadLetterOrigin, DeadLetterOutcome, LogStretch, TableName, Watermark } from "../../ports.ts";
 import { fileNodeOf, rulesOf } from "../catalog.ts";
-import type { Query } from "../client.ts";
+import type { Query } from "../session.ts";
 import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 

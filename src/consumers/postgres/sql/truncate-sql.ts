@@ -1,6 +1,6 @@
 import type { TopicPartition } from "../../../schemas/partitions.ts";
 import type { TableName } from "../../ports.ts";
-import type { Query } from "../client.ts";
+import type { Query } from "../session.ts";
 import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
 
