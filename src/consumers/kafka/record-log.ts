@@ -14,6 +14,9 @@ const TOPIC_POLL_MS = 5_000;
 /** The same until the expected topics exist: at a first start the consumer waits for the producer to create them. */
 const FIRST_TOPIC_POLL_MS = 250;
 
+/** A heartbeat costs next to nothing, and until it comes a new member of the group waits for its share. */
+const LONGEST_HEARTBEAT_MS = 1_000;
+
 interface TopicSelection {
   /** Whether a topic of the cluster belongs to the pipeline. */
   readonly includes: (topic: string) => boolean;
@@ -31,7 +34,7 @@ export interface KafkaConsumerOptions {
   readonly logger: Logger;
   /** Default 30,000. Must be longer than any pause in which this process cannot send heartbeats. */
   readonly sessionTimeoutMs?: number;
-  /** Default: a tenth of the session timeout. */
+  /** Default: a second, or a tenth of the session timeout if that is shorter. A member learns by it that another one has come. */
   readonly heartbeatIntervalMs?: number;
   /** Default 60,000. */
   readonly rebalanceTimeoutMs?: number;
@@ -149,7 +152,7 @@ function sessionOptions(options: KafkaConsumerOptions): GroupSessionOptions {
     config: options.config,
     logger: options.logger,
     sessionTimeoutMs,
-    heartbeatIntervalMs: options.heartbeatIntervalMs ?? sessionTimeoutMs / 10,
+    heartbeatIntervalMs: options.heartbeatIntervalMs ?? Math.min(sessionTimeoutMs / 10, LONGEST_HEARTBEAT_MS),
     rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? 60_000,
     maxWaitMs: options.maxWaitMs ?? 500,
     maxBytes: options.maxBytes ?? 1024 * 1024,
