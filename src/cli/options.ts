@@ -1,5 +1,6 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
+import type { Config } from "../config/config-schema.ts";
 import { closest } from "../config/explain-issues.ts";
 import type { DeadLetterFilter } from "../consumers/dead-letters/queries.ts";
 import { ERRORS } from "../errors/codes.ts";
@@ -26,6 +27,27 @@ export function parseSeconds(text: string): number {
   if (text.trim() === "" || !(seconds >= 0 && seconds <= 86_400))
     throw new InvalidArgumentError("Give a number of seconds from 0 to 86400.");
   return seconds;
+}
+
+/** A number of milliseconds, up to a day. @throws InvalidArgumentError */
+export function parseMilliseconds(text: string): number {
+  if (/^\d+$/.test(text) && Number(text) <= 86_400_000) return Number(text);
+  throw new InvalidArgumentError("Give a number of milliseconds from 0 to 86400000.");
+}
+
+/** For the commands that move changes. */
+export function traceSlowOption(): Option {
+  return new Option(
+    "--trace-slow <ms>",
+    "log where changes spend their time that take longer than this, in ms (default: log.traceSlowMs of the config)",
+  ).argParser(parseMilliseconds);
+}
+
+/** The context with what `traceSlowOption` says in place of the config's setting. */
+export function withTraceSlow<T extends { readonly config: Config }>(context: T, command: Command): T {
+  const { config } = context;
+  const { traceSlow = config.log.traceSlowMs } = command.opts<{ traceSlow?: number }>();
+  return { ...context, config: { ...config, log: { ...config.log, traceSlowMs: traceSlow } } };
 }
 
 /** A code of Headrace, or a SQLSTATE; a trigger may raise any. @throws InvalidArgumentError */

@@ -210,6 +210,13 @@ const log = z.strictObject({
     .describe(
       "Lowest level that is logged. The log is written to stderr: by `run`, `produce` and `consume` one JSON object per line, by the other commands as text.",
     ),
+  traceSlowMs: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      "`produce`, `consume` and `run` log where changes spent their time that took longer than this, in ms, from MongoDB's commit: to Kafka's commit in the producer, to PostgreSQL's in the consumer. If omitted, they do not. The option `--trace-slow MS` has precedence.",
+    ),
 });
 
 const http = z.strictObject({

@@ -100,6 +100,7 @@ async function consumeBatch(
   const table = loop.tableOf(topic);
   let expectedOffset = batch.startOffset;
   for (const slice of cutBatch(batch.records, batch.nextOffset, loop.limits)) {
+    const beganAt = performance.now();
     const retrying = createRetrier(loop, batch);
     const moveTo = async (nextOffset: bigint, move: (stretch: LogStretch) => Promise<ApplyOutcome>) => {
       const outcome = await retrying(() => move({ topic, partition, table, expectedOffset, nextOffset }));
@@ -118,11 +119,13 @@ async function consumeBatch(
       return await moveTo(nextOffset, (stretch) => sink.skip(stretch, change));
     };
     const records = await decodeRecords(slice.records, decode, retrying);
+    const decodedAt = performance.now();
     if ((await bisect(records, slice.nextOffset, { apply, deadLetter })) === "fenced") {
       logger.info({ topic, partition, expectedOffset }, "the stored offset moved unexpectedly; reading it again");
       return;
     }
     batch.commit(slice.nextOffset);
     observer.applied(batch, records.length, slice.nextOffset);
+    observer.timed?.(batch, records, { beganAt, decodedAt, endedAt: performance.now() });
   }
 }

@@ -35,6 +35,14 @@ export interface FailedRecord {
   readonly failure: RecordFailure;
 }
 
+/** When a stretch of a partition's log was fetched. */
+export interface Fetch {
+  /** The offset after the stretch. */
+  readonly nextOffset: bigint;
+  /** A time of `performance.now()`. */
+  readonly at: number;
+}
+
 /** Fetched records of one partition. None of them is applied yet. */
 export interface FetchedBatch extends TopicPartition {
   /** The stored offset, at which the batch starts. */
@@ -45,6 +53,8 @@ export interface FetchedBatch extends TopicPartition {
   readonly records: readonly LogRecord[];
   /** The end of the partition's log when the batch was fetched. */
   readonly highWatermark: bigint;
+  /** The fetches that it comes from, in log order. */
+  readonly fetches: readonly Fetch[];
   /** Aborts when the group takes the partition away, or when the run ends. Work that has not begun is then left. */
   readonly signal: AbortSignal;
   /** Reports that everything below `offset` is stored; the group's committed offset follows within a second. */
@@ -234,10 +244,19 @@ export interface Failure extends RecordFailure {
   readonly attempts: number;
 }
 
+/** When a micro-batch was applied. Times of `performance.now()`. */
+export interface ApplyTimes {
+  readonly beganAt: number;
+  readonly decodedAt: number;
+  readonly endedAt: number;
+}
+
 /** Hears what a consumer has done, for metrics and the live line. */
 export interface ConsumerObserver {
   historyLost(topic: string): void;
   applied(batch: FetchedBatch, records: number, nextOffset: bigint): void;
+  /** How long applying a micro-batch took. Called when it is committed. */
+  timed?(batch: FetchedBatch, records: readonly (DecodedRecord | UndecodableRecord)[], times: ApplyTimes): void;
   deadLettered(record: LogRecord, error: HeadraceError): void;
 }
 

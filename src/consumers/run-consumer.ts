@@ -27,6 +27,7 @@ import { PostgresSink } from "./postgres/sink.ts";
 import { Admission } from "./register/admission.ts";
 import type { WantedTable } from "./register/facts.ts";
 import { PostgresRegister } from "./register/postgres-register.ts";
+import { slowMicroBatches } from "./slow-micro-batches.ts";
 import { purgeTombstones } from "./upkeep/purge-tombstones.ts";
 import { keepWatermarks, raiseWatermarks } from "./upkeep/watermarks.ts";
 import type { PipelineProgress, Replica } from "./upkeep/watermarks.ts";
@@ -65,6 +66,8 @@ export interface ConsumerOptions {
   /** Reads how far the pipeline is, for the watermarks. */
   readonly openProgress: () => Promise<PipelineProgress>;
   readonly observer: ConsumerObserver;
+  /** Micro-batches that take longer than this from MongoDB's commit, ms, are logged with their stages. Null: none. */
+  readonly traceSlowMs: number | null;
   readonly logger: Logger;
 }
 
@@ -84,7 +87,7 @@ export async function runConsumer(
   options: ConsumerOptions,
   { signal, until }: { signal: AbortSignal; until?: Promise<readonly PartitionOffset[]> | undefined },
 ): Promise<void> {
-  const { name, kafka, registry, replicaOf, observer, logger } = options;
+  const { name, kafka, registry, replicaOf, observer, traceSlowMs, logger } = options;
   const writer = createKafkaDeadLetterWriter({ kafka, topic: deadLetterTopic(name), pipeline: name, taskId: taskId() });
   const log = createKafkaRecordLog({
     kafka,
@@ -148,6 +151,7 @@ export async function runConsumer(
         logger,
         observer: {
           ...observer,
+          ...(traceSlowMs === null ? {} : { timed: slowMicroBatches({ slowMs: traceSlowMs, logger }) }),
           deadLettered: (record, error) => {
             observer.deadLettered(record, error);
             waiting.deadLettered(error);

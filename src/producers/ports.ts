@@ -5,8 +5,29 @@ import type { Signal } from "../schemas/signal.ts";
 export interface SourceBatch {
   readonly events: readonly ChangeEvent[];
   readonly position: Position;
+  /** Undefined where the events are not from the change stream. */
+  readonly read?: ReadTimes | undefined;
   /** To be called when the transaction with the position begins to commit. */
   readonly onCommitting?: () => void;
+}
+
+/** When the changes of a batch were read. The times are those of `performance.now()`, unless they say otherwise. */
+export interface ReadTimes {
+  /** When the oldest change was committed, by MongoDB's clock, ms since 1970. */
+  readonly committedMs: number;
+  readonly beganAt: number;
+  /** When MongoDB had answered with the changes. The documents of updates are read after that. */
+  readonly answeredAt: number;
+  readonly endedAt: number;
+}
+
+/** When a batch was published. Times of `performance.now()`. */
+export interface PublishTimes {
+  readonly beganAt: number;
+  readonly encodedAt: number;
+  /** How long the commits of the batch's transactions took, ms. */
+  readonly commitMs: number;
+  readonly endedAt: number;
 }
 
 /** MongoDB's side: the snapshots and the change stream as one sequence. */
@@ -76,6 +97,8 @@ export interface TopicCatalog {
 export interface ProducerObserver {
   /** The batch is committed to Kafka. */
   published?(batch: SourceBatch): void;
+  /** How long publishing the batch took. */
+  timed?(batch: SourceBatch, times: PublishTimes): void;
   /** Changes are lost, and all collections are copied again. */
   historyLost?(): void;
   /** Called regularly. */

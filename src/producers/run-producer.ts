@@ -30,6 +30,7 @@ import { produce } from "./producer.ts";
 import { CollectionEncoders } from "./records/collection-encoders.ts";
 import { EncodingFailures } from "./records/encoding-failures.ts";
 import { EventRecords } from "./records/event-records.ts";
+import { slowBatches } from "./slow-batches.ts";
 
 export interface ProducerOptions {
   /** The pipeline's name. */
@@ -57,6 +58,8 @@ export interface ProducerOptions {
   readonly onRecordsLost: OnRecordsLost;
   /** A warning is logged when less than this share (0 to 1) of the oplog's window is left. */
   readonly oplogReserve: number;
+  /** Batches whose oldest change takes longer than this from its commit, ms, are logged with their stages. Null: none. */
+  readonly traceSlowMs: number | null;
   /** Ends when everything that MongoDB has at the start is published. */
   readonly once: boolean;
   readonly observer: ProducerObserver;
@@ -118,7 +121,7 @@ async function prepareSessions(
   starting: Starting,
 ): Promise<OpenSession> {
   const { claimName, topics, failures } = parts;
-  const { name, kafka, registry, collections, observer, logger } = options;
+  const { name, kafka, registry, collections, observer, traceSlowMs, logger } = options;
   const database = db.databaseName;
   const found = await starting(() => findCollections(db, namesOf(collections), claimName));
   requireFit(found, namesOf(collections));
@@ -142,7 +145,7 @@ async function prepareSessions(
     instance: { id: randomUUID(), startedAtMs: options.startedAtMs },
     makeRecords: (events) => records.make(events),
     onCommitted: () => failures.published(),
-    observer,
+    observer: traceSlowMs === null ? observer : { ...observer, timed: slowBatches({ slowMs: traceSlowMs, logger }) },
     logger,
     limits: topics.limits,
     messageLimits: () => topics.messageLimits(),

@@ -133,6 +133,15 @@ export function completeTo({ clusterTime, isWhole }: Pick<Position, "clusterTime
   return isWhole === true ? clusterTime : clusterTime - 1n;
 }
 
+/**
+ * The latest time at which a change of this version can have been committed, ms since 1970: a version has whole seconds.
+ * @param seenMs when the change was there, ms since 1970
+ */
+export function committedByMs(version: Version, seenMs: number): number {
+  const second = versionToMs(version);
+  return Math.max(second, Math.min(second + 1_000, seenMs));
+}
+
 /** A version as ms since 1970, in whole seconds. */
 export function versionToMs(version: Version): number {
   return Number(version >> 32n) * 1000;

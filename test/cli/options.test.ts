@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseErrorCode, parseTime } from "../../src/cli/options.ts";
+import { parseErrorCode, parseMilliseconds, parseTime } from "../../src/cli/options.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 24, 12);
 
@@ -17,6 +17,12 @@ describe("parseTime", () => {
   test.each(["", "yesterday", "5", "-3h", "3w"])("refuses %j", (text) => {
     expect(() => parseTime(text, undefined, NOW_MS)).toThrow("Give a time like 2026");
   });
+});
+
+test("parseMilliseconds accepts whole numbers up to a day", () => {
+  expect(["0", "500", "86400000"].map(parseMilliseconds)).toEqual([0, 500, 86_400_000]);
+  for (const text of ["", "-1", "1.5", "1s", "86400001"])
+    expect(() => parseMilliseconds(text)).toThrow("Give a number of milliseconds from 0");
 });
 
 describe("parseErrorCode", () => {

@@ -28,6 +28,7 @@ describe.concurrent("headrace", () => {
   test.each([
     [["chek"], "Did you mean check?"],
     [["run", "--twice"], "unknown option '--twice'"],
+    [["consume", "--trace-slow", "2s"], "Give a number of milliseconds from 0"],
     [["dlq", "list", "--since", "yesterday"], "Give a time like 2026"],
     [["dlq", "show"], "missing required argument 'id'"],
     [[], "Usage: headrace"],

@@ -61,6 +61,7 @@ export class ProducerUnderTest {
         onHistoryLost: "fail",
         onRecordsLost: "fail",
         oplogReserve: 0.25,
+        traceSlowMs: null,
         once: false,
         observer: {},
         logger: silentLogger,

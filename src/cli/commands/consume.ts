@@ -13,14 +13,19 @@ import { replicaOf } from "../../operations/tables.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
 import { topicOf } from "../../schemas/topics.ts";
 import { onConfig } from "../command-context.ts";
+import { traceSlowOption, withTraceSlow } from "../options.ts";
 import { runService } from "../service.ts";
 
 export function consumeCommand(): Command {
-  const command = new Command("consume").description(
-    "Apply the records in Kafka to the tables in PostgreSQL. Up to kafka.partitions processes share the work.",
-  );
+  const command = new Command("consume")
+    .description(
+      "Apply the records in Kafka to the tables in PostgreSQL. Up to kafka.partitions processes share the work.",
+    )
+    .addOption(traceSlowOption());
   return onConfig(command, "service", (context) =>
-    runService(context, CONSUMER_SERVERS, (activity) => consumeInto({ ...context, observer: activity.consumer })),
+    runService(context, CONSUMER_SERVERS, (activity) =>
+      consumeInto({ ...withTraceSlow(context, command), observer: activity.consumer }),
+    ),
   );
 }
 
@@ -55,6 +60,7 @@ export async function consumeInto({ config, observer, logger, signal, until }: C
     onRecordsLost: config.kafka.onHistoryLost,
     openProgress: () => openPipelineReader(config, logger, postgres),
     observer,
+    traceSlowMs: config.log.traceSlowMs ?? null,
     logger,
   };
   try {

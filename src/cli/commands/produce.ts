@@ -5,16 +5,17 @@ import type { Context } from "../../operations/context.ts";
 import type { ProducerObserver } from "../../producers/ports.ts";
 import { runProducer } from "../../producers/run-producer.ts";
 import { onConfig } from "../command-context.ts";
+import { traceSlowOption, withTraceSlow } from "../options.ts";
 import { readPackage } from "../package-info.ts";
 import { runService } from "../service.ts";
 
 export function produceCommand(): Command {
-  const command = new Command("produce").description(
-    "Copy the collections from MongoDB to Kafka, then follow every change. Run one process per pipeline.",
-  );
+  const command = new Command("produce")
+    .description("Copy the collections from MongoDB to Kafka, then follow every change. Run one process per pipeline.")
+    .addOption(traceSlowOption());
   return onConfig(command, "service", (context) =>
     runService(context, PRODUCER_SERVERS, (activity) =>
-      produceFrom({ ...context, observer: activity.producer, once: false }),
+      produceFrom({ ...withTraceSlow(context, command), observer: activity.producer, once: false }),
     ),
   );
 }
@@ -52,6 +53,7 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
     onHistoryLost: mongodb.onHistoryLost,
     onRecordsLost: kafka.onHistoryLost,
     oplogReserve: mongodb.oplogReserve,
+    traceSlowMs: config.log.traceSlowMs ?? null,
     once,
     observer,
     logger,

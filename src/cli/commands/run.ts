@@ -8,6 +8,7 @@ import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
 import type { PartitionOffset } from "../../schemas/partitions.ts";
 import { onConfig } from "../command-context.ts";
 import type { CommandContext } from "../command-context.ts";
+import { traceSlowOption, withTraceSlow } from "../options.ts";
 import type { Activity } from "../output/activity.ts";
 import { runService } from "../service.ts";
 import { consumeInto } from "./consume.ts";
@@ -16,8 +17,10 @@ import { produceFrom } from "./produce.ts";
 export function runCommand(): Command {
   const command = new Command("run")
     .description("Produce and consume in one process: copy the collections, then follow every change.")
-    .option("--once", "copy everything up to the time of the start, then exit");
-  return onConfig(command, "service", (context) => {
+    .option("--once", "copy everything up to the time of the start, then exit")
+    .addOption(traceSlowOption());
+  return onConfig(command, "service", (given) => {
+    const context = withTraceSlow(given, command);
     const { once } = command.opts<{ once?: true }>();
     return runService(context, ALL_SERVERS, (activity) =>
       once === true ? runUntilCopied(context, activity) : runBoth(context, activity, false),

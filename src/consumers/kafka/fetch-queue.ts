@@ -1,6 +1,6 @@
 import { partitionKey } from "../../schemas/partitions.ts";
 import type { TopicPartition } from "../../schemas/partitions.ts";
-import type { LogRecord } from "../ports.ts";
+import type { Fetch, LogRecord } from "../ports.ts";
 
 /** Consecutive records that were fetched from one partition. */
 export interface Fetched extends TopicPartition {
@@ -8,6 +8,7 @@ export interface Fetched extends TopicPartition {
   readonly nextOffset: bigint;
   readonly highWatermark: bigint;
   readonly records: readonly LogRecord[];
+  readonly fetches: readonly Fetch[];
   /** The size of keys and values. */
   readonly bytes: number;
 }
@@ -97,5 +98,6 @@ function joined(parts: readonly Fetched[]): Fetched | undefined {
   if (first === undefined || last === undefined || parts.length === 1) return first;
   const records = parts.flatMap((part) => part.records);
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
-  return { ...last, firstOffset: first.firstOffset, records, bytes };
+  const fetches = parts.flatMap((part) => part.fetches);
+  return { ...last, firstOffset: first.firstOffset, records, fetches, bytes };
 }

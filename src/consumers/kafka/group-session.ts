@@ -208,17 +208,20 @@ export class GroupSession {
   async #eachBatch(payload: EachBatchPayload): Promise<void> {
     const { batch } = payload;
     const { topic, partition } = batch;
+    const at = performance.now();
     await withHeartbeats(payload, this.#options.heartbeatIntervalMs / 2, this.#assignment.ready);
     if (payload.isStale() || !payload.isRunning()) return;
     // Our Fetch decoder has put its records in place of kafkajs's messages.
     const records = batch.messages as unknown as readonly FetchedRecord[];
+    const nextOffset = BigInt(batch.lastOffset()) + 1n;
     this.#queue.push({
       topic,
       partition,
       firstOffset: BigInt(batch.firstOffset() ?? batch.lastOffset()),
-      nextOffset: BigInt(batch.lastOffset()) + 1n,
+      nextOffset,
       highWatermark: BigInt(batch.highWatermark),
       records,
+      fetches: [{ nextOffset, at }],
       bytes: records.reduce((bytes, { key, value }) => bytes + (key?.length ?? 0) + (value?.length ?? 0), 0),
     });
     payload.resolveOffset(batch.lastOffset());
@@ -239,6 +242,7 @@ export class GroupSession {
       nextOffset: BigInt(lastOffset) + 1n,
       highWatermark: BigInt(highWatermark),
       records: [],
+      fetches: [],
       bytes: 0,
     });
   }

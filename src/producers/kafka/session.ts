@@ -33,7 +33,7 @@ export interface SessionOptions {
   readonly instance: Instance;
   /** The broker aborts a transaction that takes longer, ms. */
   readonly transactionTimeoutMs?: number;
-  readonly observer?: Pick<ProducerObserver, "transactionTooSlow">;
+  readonly observer?: Pick<ProducerObserver, "transactionTooSlow" | "timed">;
   readonly logger: Logger;
   /** Null for a session that publishes positions only. */
   readonly watch: TopicWatch | null;
@@ -84,6 +84,8 @@ class KafkaSession implements Session {
   #hasEnded = false;
   #clusterTime: Version;
   #published: Position | null = null;
+  /** How long the commits of the last batch took, ms. */
+  #commitMs = 0;
 
   constructor(producer: Producer, options: SessionOptions, position: Position | null) {
     this.#producer = producer;
@@ -92,14 +94,18 @@ class KafkaSession implements Session {
     this.#clusterTime = position?.clusterTime ?? 0n;
   }
 
-  async publish({ events, position, onCommitting }: SourceBatch): Promise<void> {
+  async publish(batch: SourceBatch): Promise<void> {
+    const { events, position, onCommitting } = batch;
+    const beganAt = performance.now();
     if (this.#hasEnded) throw new Error("the session has ended");
     if (position.clusterTime < this.#clusterTime) throw positionWentBack();
     this.#hasEnded = true;
-    const { makeRecords, onCommitted, limits, watch } = this.#options;
+    const { makeRecords, onCommitted, limits, observer, watch } = this.#options;
     watch?.check();
     const before = this.#published ?? this.position;
     const records = await makeRecords(events);
+    const encodedAt = performance.now();
+    this.#commitMs = 0;
     const parts = before === null ? [records] : [...limits.transactions(records)];
     for (const [index, part] of parts.entries()) {
       const isLast = index === parts.length - 1 || before === null;
@@ -111,6 +117,7 @@ class KafkaSession implements Session {
     this.#clusterTime = position.clusterTime;
     this.#published = position;
     onCommitted?.();
+    observer?.timed?.(batch, { beganAt, encodedAt, commitMs: this.#commitMs, endedAt: performance.now() });
   }
 
   async #commit(events: readonly TopicRecord[], position: Position, onCommitting?: () => void): Promise<void> {
@@ -120,8 +127,10 @@ class KafkaSession implements Session {
     try {
       this.#transaction = await this.#producer.transaction();
       for (const request of limits.requests(records)) await this.#send(this.#transaction, request);
+      const committingAt = performance.now();
       onCommitting?.();
       await this.#transaction.commit();
+      this.#commitMs += performance.now() - committingAt;
     } catch (error) {
       const failure = producerError(error, "publishing");
       const tookMs = performance.now() - startedAt;

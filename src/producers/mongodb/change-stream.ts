@@ -1,5 +1,6 @@
 import type { Db, Document } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
+import { committedByMs } from "../../schemas/change-event.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
 import { clusterTimes } from "./client.ts";
@@ -8,7 +9,7 @@ import { INTERNAL_NAME } from "./collections.ts";
 import { RawCursor } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { isCursorLost, isEventTooLarge, isStreamLost } from "./errors.ts";
-import { readStreamEvent } from "./stream-event.ts";
+import { readStreamEvent, readWallTimeMs } from "./stream-event.ts";
 
 /** Consecutive events of the stream, and the stream's position after them. */
 export interface StreamBatch {
@@ -21,6 +22,8 @@ export interface StreamBatch {
   readonly isWhole: boolean;
   /** The time of the last event; undefined if there is none. */
   readonly lastEvent?: Version | undefined;
+  /** When the first event's change was committed, by MongoDB's clock, ms since 1970; null if there is none. */
+  readonly committedMs: number | null;
 }
 
 /** Where a stream begins. */
@@ -191,7 +194,13 @@ function streamBatch(
     time = version;
   }
   const isWhole = events.length === 0 && !isFirst;
-  return { events, resumeToken, clusterTime, isWhole, lastEvent: events.at(-1)?.version };
+  const committedMs = commitTimeMs(documents[0], events[0]);
+  return { events, resumeToken, clusterTime, isWhole, lastEvent: events.at(-1)?.version, committedMs };
+}
+
+function commitTimeMs(raw: Uint8Array | undefined, event: StreamEvent | undefined): number | null {
+  if (raw === undefined || event === undefined) return null;
+  return readWallTimeMs(raw) ?? committedByMs(event.version, Date.now());
 }
 
 /**

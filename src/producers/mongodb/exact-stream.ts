@@ -39,6 +39,8 @@ export class ExactStream implements Endless<StreamStep> {
   readonly #options: ExactStreamOptions;
   readonly #stream: ChangeStream;
   #before: StreamPosition | null;
+  /** As in `StreamBatch`, of the last batch. */
+  #committedMs: number | null = null;
   /** The steps of the last batch that are left. */
   #steps: AsyncGenerator<StreamStep, void, void> | null = null;
 
@@ -56,12 +58,19 @@ export class ExactStream implements Endless<StreamStep> {
    * @throws HeadraceError as `ChangeStream.next` and `meaningOf`
    */
   async next(maxAwaitTimeMs: number): Promise<StreamStep> {
+    const beganAt = performance.now();
+    let answeredAt = beganAt;
     for (;;) {
-      this.#steps ??= this.#stepsOf(await this.#stream.next(maxAwaitTimeMs));
+      if (this.#steps === null) {
+        const batch = await this.#stream.next(maxAwaitTimeMs);
+        answeredAt = performance.now();
+        this.#committedMs = batch.committedMs;
+        this.#steps = this.#stepsOf(batch);
+      }
       const { done, value: step } = await this.#steps.next();
       if (done !== true) {
         this.#before = step.position;
-        return step;
+        return { ...step, read: this.#readTimes(beganAt, answeredAt) };
       }
       this.#steps = null;
     }
@@ -70,6 +79,11 @@ export class ExactStream implements Endless<StreamStep> {
   async close(): Promise<void> {
     await this.#steps?.return();
     await this.#stream.close();
+  }
+
+  #readTimes(beganAt: number, answeredAt: number): StreamStep["read"] {
+    if (this.#committedMs === null) return undefined;
+    return { committedMs: this.#committedMs, beganAt, answeredAt, endedAt: performance.now() };
   }
 
   async *#stepsOf(batch: StreamBatch): AsyncGenerator<StreamStep, void, void> {
@@ -86,7 +100,7 @@ export class ExactStream implements Endless<StreamStep> {
   }
 }
 
-type BatchEnd = Omit<StreamBatch, "events">;
+type BatchEnd = Omit<StreamBatch, "events" | "committedMs">;
 
 function positionAfter(
   { resumeToken, clusterTime, isWhole, lastEvent }: BatchEnd,

@@ -55,6 +55,16 @@ export function readStreamEvent(raw: Uint8Array): StreamEvent {
   };
 }
 
+/** When MongoDB wrote the event's change, by its own clock, ms since 1970; null before MongoDB 6.0. */
+export function readWallTimeMs(raw: Uint8Array): number | null {
+  const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
+  for (const [, nameOffset, nameLength, offset] of parseToElements(bytes)) {
+    if (bytes.toString("latin1", nameOffset, nameOffset + nameLength) === "wallTime")
+      return Number(bytes.readBigInt64LE(offset));
+  }
+  return null;
+}
+
 /** `coll` of `{db, coll}`. Empty if the event is about a whole database. */
 function readCollection(bytes: Buffer, namespace: Span | undefined): string {
   if (namespace === undefined) return "";

@@ -36,6 +36,7 @@ export interface StreamStep {
   readonly position: StreamPosition;
   /** Undefined: as before. */
   readonly leftOut?: LeftOut | undefined;
+  readonly read?: SourceBatch["read"];
 }
 
 export type StreamPosition = Pick<Position, "resumeToken" | "clusterTime" | "isWhole" | "lastEvent" | "horizon">;
@@ -125,7 +126,7 @@ export function passStep(timeline: Timeline, step: StreamStep, options: Timeline
   const isTooMuch = rememberedBytes(passed) > options.rememberedBytes && !isReady(passed, options);
   return {
     timeline: isTooMuch ? giveUp(passed) : passed,
-    batch: { events, position: passed.position },
+    batch: { events, position: passed.position, read: step.read },
   };
 }
 

@@ -21,6 +21,7 @@ function fetched(partition: number, first: number, next: number): Fetched {
     nextOffset: BigInt(next),
     highWatermark: 100n,
     records,
+    fetches: [{ nextOffset: BigInt(next), at: first }],
     bytes: records.length,
   };
 }
@@ -53,6 +54,7 @@ test("batches of a partition that arrive during processing are joined to one, in
     [2, 5],
   ]);
   expect(begun[1]?.records.map(({ offset }) => offset)).toEqual([2n, 3n, 4n]);
+  expect(begun[1]?.fetches.map(({ nextOffset }) => nextOffset)).toEqual([3n, 5n]);
   await endFirst();
   queue.push(fetched(0, 5, 6));
   expect(spans()).toHaveLength(3);
