@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,8 @@ import { dropPipeline } from "../dev/drop-pipeline.ts";
 import { headrace, HeadraceProcess, residentBytes } from "../dev/headrace-process.ts";
 import type { Stack } from "../dev/stack/types.ts";
 import { topicOf } from "../src/schemas/topics.ts";
+import { measuredEnvironment, readUsage } from "./usage.ts";
+import type { Usage } from "./usage.ts";
 
 export interface CollectionColumns {
   readonly columns?: Readonly<Record<string, string>>;
@@ -26,12 +28,6 @@ export interface BenchPipelineOptions {
   readonly transactionIntervalMs?: number;
 }
 
-/** What one process used from its start to its end. */
-export interface Usage {
-  readonly cpuSeconds: number;
-  readonly peakMemoryMb: number;
-}
-
 export interface PipelineUsage {
   readonly produce: Usage;
   /** Of all consumers: the sum of the CPU times, the highest memory. */
@@ -42,7 +38,6 @@ const POLL_MS = 25;
 const PARTITIONS = 4;
 /** The compiled command, as users run it. */
 const program = new URL("../dist/cli/main.js", import.meta.url).pathname;
-const usageReport = new URL("usage-report.mjs", import.meta.url).href;
 
 /** A new pipeline on the stack's servers. Its source database, topics and target schema have its name. */
 export class BenchPipeline implements AsyncDisposable {
@@ -105,11 +100,7 @@ export class BenchPipeline implements AsyncDisposable {
     for (const command of ["produce", ...Array.from({ length: this.#consumers }, () => "consume")]) {
       const number = this.#started++;
       const usageFile = join(this.#folder, `${number}.json`);
-      const env = {
-        ...process.env,
-        NODE_OPTIONS: `--import=${usageReport}`,
-        HEADRACE_BENCH_USAGE: usageFile,
-      };
+      const env = measuredEnvironment(usageFile);
       const logFile = join(this.#folder, `${command}-${number}.log`);
       const started = new HeadraceProcess({ program, args: [command, "-c", this.#configFile], env, logFile });
       started.start();
@@ -128,9 +119,7 @@ export class BenchPipeline implements AsyncDisposable {
     const running = this.#running;
     this.#running = [];
     await Promise.all(running.map((each) => each.process.stop()));
-    const usages = await Promise.all(
-      running.map(async ({ usageFile }) => JSON.parse(await readFile(usageFile, "utf8")) as Usage),
-    );
+    const usages = await Promise.all(running.map(({ usageFile }) => readUsage(usageFile)));
     const [produce, ...consume] = usages;
     if (produce === undefined) throw new Error("the pipeline was not started");
     return {

@@ -7,6 +7,13 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** The median of each figure of several runs. */
+export function mediansOf<Figures extends Readonly<Record<keyof Figures, number>>>(runs: readonly Figures[]): Figures {
+  const names = Object.keys(runs[0] ?? {}) as (keyof Figures)[];
+  const medians = names.map((name) => [name, median(runs.map((run) => run[name]))] as const);
+  return Object.fromEntries(medians) as unknown as Figures;
+}
+
 /** The smallest value that at least `share` of the values do not exceed (nearest rank). */
 function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);

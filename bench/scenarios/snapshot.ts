@@ -1,18 +1,14 @@
-import { MongoClient } from "mongodb";
-import type { Document } from "mongodb";
 import { BenchPipeline } from "../bench-pipeline.ts";
 import type { BenchPipelineOptions, CollectionColumns, PipelineUsage } from "../bench-pipeline.ts";
 import { upsertLimit } from "../limits.ts";
-import { load } from "../load.ts";
-import { PRODUCT_COLUMNS, product } from "../product.ts";
+import { PRODUCT_COLUMNS } from "../product.ts";
 import type { BenchContext } from "../scenario.ts";
-import { median, rounded } from "../statistics.ts";
+import { COLLECTION, manyProducts, withSource } from "../source.ts";
+import type { Source } from "../source.ts";
+import { mediansOf, rounded } from "../statistics.ts";
 
 /** What to copy, and how. */
-export interface Copy {
-  readonly documents: number;
-  readonly make: (number: number) => Document;
-  readonly bytesEach?: number;
+export interface Copy extends Source {
   readonly collection: CollectionColumns;
   readonly pipeline?: Pick<BenchPipelineOptions, "partitions" | "consumers">;
 }
@@ -32,11 +28,8 @@ export interface SnapshotFigures {
   readonly consumerPeakMemoryMb: number;
 }
 
-const COLLECTION = "products";
-
 export const products = (documents: number): Copy => ({
-  documents,
-  make: product,
+  ...manyProducts(documents),
   collection: { columns: PRODUCT_COLUMNS },
 });
 
@@ -50,13 +43,10 @@ export async function snapshot(context: BenchContext): Promise<object> {
 /** Copies a collection several times, each time by new processes into a new table. */
 export async function measureCopy(context: BenchContext, copy: Copy): Promise<SnapshotFigures> {
   const { stack, runs, report } = context;
-  const database = `headrace_bench_source_${Date.now()}`;
-  await using source = await new MongoClient(stack.mongodbUri).connect();
-  try {
-    await load(source.db(database).collection(COLLECTION), copy.documents, copy.make, copy.bytesEach);
+  return await withSource(stack, copy, async ({ databaseName }) => {
     const figures: SnapshotFigures[] = [];
     for (let run = 0; run < runs; run++) {
-      const one = await copyOnce(context, database, copy);
+      const one = await copyOnce(context, databaseName, copy);
       report(
         `${copy.documents} documents: ${one.rowsPerSecond} rows/s, ${rounded(one.ratio * 100, 0)} % of ${one.limitRowsPerSecond}, ` +
           `${one.producerCpuMicrosPerRow} + ${one.consumerCpuMicrosPerRow} µs CPU a row, ` +
@@ -64,12 +54,8 @@ export async function measureCopy(context: BenchContext, copy: Copy): Promise<Sn
       );
       figures.push(one);
     }
-    const keys = Object.keys(figures[0] ?? {}) as (keyof SnapshotFigures)[];
-    const medians = keys.map((key) => [key, median(figures.map((each) => each[key]))] as const);
-    return Object.fromEntries(medians) as unknown as SnapshotFigures;
-  } finally {
-    await source.db(database).dropDatabase();
-  }
+    return mediansOf(figures);
+  });
 }
 
 async function copyOnce({ stack }: BenchContext, database: string, copy: Copy): Promise<SnapshotFigures> {
