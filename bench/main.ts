@@ -10,6 +10,7 @@ import { drain } from "./scenarios/drain.ts";
 import { intervals } from "./scenarios/intervals.ts";
 import { latency } from "./scenarios/latency.ts";
 import { liveInSnapshot } from "./scenarios/live-in-snapshot.ts";
+import { oldJob, plainScript } from "./scenarios/scripts.ts";
 import { collections, growth, hotKeys, large, tiny, wide } from "./scenarios/shapes.ts";
 import { snapshot } from "./scenarios/snapshot.ts";
 import { tenMillion } from "./scenarios/ten-million.ts";
@@ -30,9 +31,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   collections,
   growth,
   tenMillion,
+  oldJob,
+  plainScript,
 };
-/** Takes ten minutes and 20 GB. */
-const ONLY_WHEN_NAMED: ReadonlySet<string> = new Set(["tenMillion"]);
+/** `tenMillion` takes ten minutes and 20 GB. The scripts do not change when Headrace does. */
+const ONLY_WHEN_NAMED: ReadonlySet<string> = new Set(["tenMillion", "oldJob", "plainScript"]);
 
 interface Options {
   readonly json?: true;
