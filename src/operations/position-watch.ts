@@ -12,10 +12,10 @@ import { positionsTopic } from "../schemas/topics.ts";
  * the topic read on for the next one: under load a position comes with every transaction, and few of them are asked for.
  */
 export interface PositionWatch {
-  /** The newest one; null if none was ever committed. @throws HeadraceError */
+  /** The newest one, as of the last question; null if none was ever committed. @throws HeadraceError */
   latest(): Promise<Position | null>;
   /**
-   * The newest one with another record after it; null if there is none. Kafka shows a transaction in one partition
+   * As of the last question, the newest one with another record after it; null if there is none. Kafka shows a transaction in one partition
    * earlier than in another, but begins the next transaction only when it shows all of it. So the topics' ends, fetched
    * after this call, are after everything that was published up to the position. @throws HeadraceError
    */
@@ -86,7 +86,7 @@ class FollowedPosition implements PositionWatch {
           this.#settled = this.#newest ?? this.#settled;
           this.#newest = key?.toString() === POSITION_KEY ? value : null;
         }
-        if (nextOffset < end && nextOffset < stableEnd) continue;
+        if (nextOffset < stableEnd && (hasCaughtUp || nextOffset < end)) continue;
         hasCaughtUp = true;
         this.#caughtUp.resolve();
         await this.#asked.promise;

@@ -3,8 +3,22 @@ export interface SentQuery {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];
-  /** Of a COPY … FROM STDIN: its rows, in the text format. Only in a transaction without BEGIN. */
-  readonly rows?: Buffer;
+}
+
+/** The queries of a transaction that is sent at once, in the order in which they run. */
+export interface TransactionQueries {
+  /** What begins it. Default: nothing, which is enough. */
+  readonly first?: readonly SentQuery[];
+  /** Small ones, which take the locks. */
+  readonly conditions: readonly SentQuery[];
+  /**
+   * Their parameters are sent before the conditions: no lock is held while many megabytes travel, or never come, as PostgreSQL has no
+   * timer for a client that stops in the middle. They return no rows: what returns none sees the tables as they are when it runs,
+   * while a SELECT sees them as they are when its parameters come.
+   */
+  readonly writes: readonly SentQuery[];
+  /** What ends it. Default: nothing. */
+  readonly last?: readonly SentQuery[];
 }
 
 /** A query for a pooler. `isAdded`: nobody asked for it. */
@@ -38,6 +52,10 @@ export function settingsOf(timeouts: {
   return {
     ...PLANNER_SETTINGS,
     default_transaction_isolation: "read committed",
+    // A client that vanishes leaves its locks to a backend that waits for it: by default for two hours.
+    tcp_keepalives_idle: "20",
+    tcp_keepalives_interval: "10",
+    tcp_keepalives_count: "3",
     statement_timeout: String(Math.round(timeouts.statementTimeoutMs)),
     idle_in_transaction_session_timeout: String(Math.round(timeouts.idleInTransactionTimeoutMs)),
   };
@@ -74,12 +92,17 @@ export function queriesForPooler(
   return result;
 }
 
-/**
- * The same for queries that are one transaction without a BEGIN. It has the isolation level that the server's database has by default, as it
- * has begun when the settings are made: under a stricter one, PostgreSQL refuses more transactions as not serializable.
- */
-export function transactionForPooler(queries: readonly SentQuery[], settings: SessionSettings): readonly SentQuery[] {
-  return [setting(settings, true), ...queries.map(withoutName)];
+/** The same for queries that are sent as one transaction: a pooler's session may have another isolation level by default. */
+export function transactionForPooler(
+  { conditions, writes }: TransactionQueries,
+  settings: SessionSettings,
+): TransactionQueries {
+  return {
+    first: [{ text: "BEGIN ISOLATION LEVEL READ COMMITTED" }, setting(settings, true)],
+    conditions: conditions.map(withoutName),
+    writes: writes.map(withoutName),
+    last: [{ text: "COMMIT" }],
+  };
 }
 
 function withoutName({ name: _name, ...query }: SentQuery): SentQuery {

@@ -1,22 +1,18 @@
 import { Query as PgQuery } from "pg";
 import type { Connection } from "pg";
-import type { SentQuery } from "../../postgres/session-settings.ts";
+import type { SentQuery, TransactionQueries } from "../../postgres/session-settings.ts";
 
 /** What we use of pg's connection; its types lack the names of the statements. */
 interface PreparingConnection extends Connection {
   /** By name: the text of each statement that the server has prepared. */
   readonly parsedStatements: Record<string, string>;
-  /** The same, for those that it was sent but has not answered yet. */
-  readonly submittedNamedStatements: Record<string, string>;
-  sendCopyFromChunk(chunk: Buffer): void;
-  endCopyFrom(): void;
 }
 
 interface BoundQuery {
   readonly name: string | undefined;
   readonly text: string;
   readonly values: readonly (string | Buffer | null)[];
-  readonly rows: Buffer | undefined;
+  readonly portal: string;
 }
 
 /**
@@ -28,23 +24,23 @@ interface BoundQuery {
  * A query of pg that submits several statements: pg calls these methods for each message that the server sends.
  */
 export class ImplicitTransaction extends PgQuery {
-  readonly #queries: readonly BoundQuery[];
+  readonly #first: readonly BoundQuery[];
+  readonly #writes: readonly BoundQuery[];
+  readonly #conditions: readonly BoundQuery[];
+  readonly #last: readonly BoundQuery[];
   readonly #done = Promise.withResolvers<void>();
-  #completed = 0;
-  /** pg notes the statement of the running query under this name as prepared. */
-  name: string | undefined;
-  text: string | undefined;
+  /** The statements that this transaction has the server prepare: by name, their texts. */
+  readonly #prepares = new Map<string, string>();
+  /** Set by pg where the address has a `query_timeout`. */
+  declare callback?: (error: Error | null) => void;
 
-  constructor(queries: readonly SentQuery[]) {
+  /** @throws TypeError for a parameter that cannot be sent; then nothing is sent */
+  constructor({ first = [], conditions, writes, last = [] }: TransactionQueries) {
     super("");
-    // Now: a value that cannot be sent must not leave half of a message.
-    this.#queries = queries.map(({ name, text, values = [], rows }) => ({
-      name,
-      text,
-      values: values.map(toText),
-      rows,
-    }));
-    this.#point();
+    this.#first = first.map((query) => bound(query));
+    this.#conditions = conditions.map((query) => bound(query));
+    this.#writes = writes.map((query, index) => bound(query, `write_${index}`));
+    this.#last = last.map((query) => bound(query));
   }
 
   /** Resolves when PostgreSQL has committed. @throws pg's error of the query that failed */
@@ -55,53 +51,54 @@ export class ImplicitTransaction extends PgQuery {
   override submit = (connection: Connection): void => {
     connection.stream.cork();
     try {
-      for (const query of this.#queries) send(query, connection as PreparingConnection);
+      const preparing = connection as PreparingConnection;
+      this.#run(this.#first, preparing);
+      for (const query of this.#writes) this.#bind(query, preparing);
+      this.#run(this.#conditions, preparing);
+      for (const { portal } of this.#writes) connection.execute({ portal }, true);
+      this.#run(this.#last, preparing);
       connection.sync();
     } finally {
       connection.stream.uncork();
     }
   };
 
-  /** The rows are on their way already. Where the COPY fails, PostgreSQL drops them. */
-  handleCopyInResponse(): void {}
-
   handleDataRow(): void {}
 
-  handleCommandComplete(): void {
-    this.#completed++;
-    this.#point();
-  }
+  handleCommandComplete(): void {}
 
-  handleReadyForQuery(): void {
+  handleReadyForQuery(connection: PreparingConnection): void {
+    for (const [name, text] of this.#prepares) connection.parsedStatements[name] = text;
     this.#done.resolve();
+    this.callback?.(null);
   }
 
   handleError(error: Error, connection: Connection): void {
-    // The server has skipped these.
-    for (const { name } of this.#queries.slice(this.#completed)) {
-      if (name !== undefined) delete (connection as PreparingConnection).submittedNamedStatements[name];
-    }
+    // The server has prepared some of them, up to the one that failed. To close one that it does not have is no error.
+    for (const name of this.#prepares.keys()) connection.close({ type: "S", name }, true);
     this.#done.reject(error);
+    this.callback?.(error);
   }
 
-  #point(): void {
-    const query = this.#queries[this.#completed];
-    this.name = query?.name;
-    this.text = query?.text;
+  #run(queries: readonly BoundQuery[], connection: PreparingConnection): void {
+    for (const query of queries) {
+      this.#bind(query, connection);
+      connection.execute(null, true);
+    }
+  }
+
+  /** The server prepares a statement with a name once for each connection. */
+  #bind({ name, text, values, portal }: BoundQuery, connection: PreparingConnection): void {
+    const isPrepared =
+      name !== undefined && (connection.parsedStatements[name] !== undefined || this.#prepares.has(name));
+    if (!isPrepared) connection.parse({ name: name ?? "", text, types: [] }, true);
+    if (name !== undefined && !isPrepared) this.#prepares.set(name, text);
+    connection.bind({ portal, ...(name === undefined ? {} : { statement: name }), values: [...values] }, true);
   }
 }
 
-/** The server prepares a statement with a name once for each connection. */
-function send({ name, text, values, rows }: BoundQuery, connection: PreparingConnection): void {
-  const { parsedStatements, submittedNamedStatements } = connection;
-  const isPrepared = name !== undefined && (parsedStatements[name] ?? submittedNamedStatements[name]) !== undefined;
-  if (!isPrepared) connection.parse({ name: name ?? "", text, types: [] }, true);
-  if (name !== undefined && !isPrepared) submittedNamedStatements[name] = text;
-  connection.bind({ ...(name === undefined ? {} : { statement: name }), values: [...values] }, true);
-  connection.execute(null, true);
-  if (rows === undefined) return;
-  connection.sendCopyFromChunk(rows);
-  connection.endCopyFrom();
+function bound({ name, text, values = [] }: SentQuery, portal = ""): BoundQuery {
+  return { name, text, values: values.map(toText), portal };
 }
 
 function toText(value: unknown): string | Buffer | null {

@@ -1,7 +1,7 @@
 import type { Client, QueryConfig } from "pg";
 import { HeadraceError } from "../../errors/error.ts";
 import { queriesForPooler, transactionForPooler } from "../../postgres/session-settings.ts";
-import type { SentQuery, SessionSettings } from "../../postgres/session-settings.ts";
+import type { SentQuery, SessionSettings, TransactionQueries } from "../../postgres/session-settings.ts";
 import { classifyPostgresError } from "./errors.ts";
 import { ImplicitTransaction } from "./implicit-transaction.ts";
 
@@ -17,8 +17,6 @@ export interface Result {
 
 /** One connection for a piece of work. */
 export interface PostgresSession {
-  /** Whether it leads to a pooler. */
-  readonly isPooled: boolean;
   /**
    * Sends all queries at once and resolves when PostgreSQL has answered all of them. Outside a transaction, each
    * query is a transaction of its own: those after a failed query still run.
@@ -28,10 +26,10 @@ export interface PostgresSession {
   /** Like `run`, with a COMMIT at the end. After a retryable error the transaction may or may not be committed. */
   commit(...queries: readonly Query[]): Promise<readonly Result[]>;
   /**
-   * Runs the queries as one transaction, without a BEGIN before or a COMMIT after them: the shortest way there is. After a
-   * retryable error it may or may not be committed. Not within another transaction.
+   * Runs the queries as one transaction, in one message with one answer: the shortest way there is. After a retryable error
+   * it may or may not be committed. Not within another transaction.
    */
-  transact(...queries: readonly Query[]): Promise<void>;
+  transact(queries: TransactionQueries): Promise<void>;
 }
 
 export const BEGIN: Query = { text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
@@ -57,10 +55,6 @@ export class Session implements PostgresSession {
     connection.on("error", this.#onLost);
   }
 
-  get isPooled(): boolean {
-    return this.#localSettings !== null;
-  }
-
   async run(...queries: readonly Query[]): Promise<readonly Result[]> {
     return await this.#send(queries);
   }
@@ -77,11 +71,11 @@ export class Session implements PostgresSession {
     return results.slice(0, -1);
   }
 
-  async transact(...queries: readonly Query[]): Promise<void> {
+  async transact(queries: TransactionQueries): Promise<void> {
     const settings = this.#localSettings;
     const transaction = new ImplicitTransaction(settings === null ? queries : transactionForPooler(queries, settings));
     this.#connection.query(transaction);
-    const [answer] = await this.#inTime(queries.length, [transaction.done]);
+    const [answer] = await this.#inTime(queries.conditions.length + queries.writes.length, [transaction.done]);
     if (answer?.status === "rejected") throw classifyPostgresError(answer.reason, { connectionLost: this.#lost });
   }
 

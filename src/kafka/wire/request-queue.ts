@@ -29,7 +29,7 @@ interface SentRequest {
 const TIMEOUT_CHECK_MS = 1_000;
 
 /**
- * Lets the queues of kafkajs 2.2.4 rest, for all clients of the process: a third of what an idle process costs. After the first answer, each would set a timer
+ * Lets the queues of kafkajs 2.2.4 rest, for all clients of the process. After the first answer, each would set a timer
  * with a negative delay again and again, which Node makes 1 ms, also when no request waits: a tenth of the CPU of a
  * pipeline with 200 changes a second. A request that comes to wait sets the timer by itself.
  * @throws HeadraceError KAFKA_CLIENT_UNKNOWN

@@ -60,7 +60,7 @@ describe("connecting", () => {
 
   test.each([
     ["lets it in", "server_version\0"],
-    ["takes the settings", "SELECT 9\0"],
+    ["takes the settings", "SELECT 12\0"],
   ])("to a server that closes the connection in the packet in which it %s is retryable", async (_, answer) => {
     const { client } = await behindProxy(() => endingWith(answer));
     await expect(client.run(one)).rejects.toMatchObject({ kind: "retryable", code: "POSTGRES_UNAVAILABLE" });
@@ -121,7 +121,7 @@ describe("a session", () => {
     expect(rows).toEqual([{ isolation: "read committed", name: "headrace" }]);
     const required =
       "SELECT CASE current_setting('transaction_isolation') WHEN 'read committed' THEN 1 ELSE (now() || '')::int END";
-    await openClient({ url }).session((session) => session.transact({ text: required }));
+    await openClient({ url }).session((session) => session.transact({ conditions: [{ text: required }], writes: [] }));
   });
 
   test("that leaves a transaction open is rolled back, and its connection is reused", async () => {

@@ -40,10 +40,9 @@ async function roundTrips(work: () => Promise<unknown>): Promise<number> {
   ) {
     const counted: Parameters<typeof session>[0] = (connection) =>
       inSession({
-        isPooled: connection.isPooled,
         run: (...queries) => (trips++, connection.run(...queries)),
         commit: (...queries) => (trips++, connection.commit(...queries)),
-        transact: (...queries) => (trips++, connection.transact(...queries)),
+        transact: (queries) => (trips++, connection.transact(queries)),
       });
     return await session.call(this, counted, options);
   });

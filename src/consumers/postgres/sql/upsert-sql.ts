@@ -5,7 +5,6 @@ import type { Change, RowColumn, RowSchema } from "../../../schemas/row-schema.t
 import type { RowGroup, Upsert } from "../../batches/fold-batch.ts";
 import type { TableName } from "../../ports.ts";
 import type { Query } from "../session.ts";
-import { copyRows } from "./copy-rows.ts";
 import { storedKey } from "./stored-key.ts";
 import { columnArrays, textArray } from "./text-arrays.ts";
 
@@ -17,8 +16,6 @@ export interface TableStatements {
   readonly upsertArrays: number;
   /** For a table without tombstones: looking for them takes a tenth of the server's time. */
   readonly uncheckedUpsert: Query;
-  /** Inserts rows in half of the server's time. Fails where one of them exists, and does not look for tombstones. */
-  readonly copy: Query;
   readonly delete: Query;
   /**
    * Reads the newest stored version of a key (column `known`), also of a deleted row; NULL where there is none. In
@@ -71,7 +68,6 @@ export function buildStatements(target: StatementTarget): TableStatements {
     upsert: named(upsertText(target, true)),
     upsertArrays: 2 + target.rowSchema.columns.length,
     uncheckedUpsert: named(upsertText(target, false)),
-    copy: named(copyText(target)),
     delete: named(deleteText(target)),
     knownVersion: named(knownVersionText(target)),
   };
@@ -102,11 +98,6 @@ function upsertStatement(
   const rows = upserts.map(({ cells }) => cells);
   const values = [...keysAndVersions(upserts), ...columnArrays(rows, rowSchema.columns.length)];
   return hasTombstones ? { ...sql.upsert, values: [...values, sql.relation] } : { ...sql.uncheckedUpsert, values };
-}
-
-/** Inserts a group that only inserts, into a table that has none of its keys and no tombstones. */
-export function copyStatement({ copy }: TableStatements, { upserts, rowSchema }: RowGroup): Query {
-  return { ...copy, rows: copyRows(upserts, rowSchema.columns.length) };
 }
 
 function deleteStatement(sql: TableStatements, deletes: readonly Change[]): Query {
@@ -149,12 +140,6 @@ SELECT ${values.join(", ")}
 FROM unnest(${parameters.join(", ")}) AS new (${aliases.join(", ")})${looksAtTombstones ? newerThanTombstone : ""}
 ON CONFLICT ("_id") DO UPDATE SET ${assignments.join(", ")}
 WHERE target."_version" IS NULL OR target."_version" <= EXCLUDED."_version"`;
-}
-
-/** The columns' input functions read the cells as the casts of an upsert do. */
-function copyText({ table, rowSchema }: StatementTarget): string {
-  const names = ['"_id"', '"_version"', ...rowSchema.columns.map(({ name }) => quoteIdentifier(name))];
-  return `COPY ${quoteTable(table)} (${names.join(", ")}) FROM STDIN WITH (ENCODING 'UTF8')`;
 }
 
 function deleteText({ table, rowSchema, internalSchema }: StatementTarget): string {
