@@ -14,7 +14,7 @@ import { measuredEnvironment, readUsage } from "./usage.ts";
 import type { Usage } from "./usage.ts";
 
 export interface CollectionColumns {
-  readonly columns?: Readonly<Record<string, string>>;
+  readonly columns?: Readonly<Record<string, string | { readonly path: string; readonly type: string }>>;
 }
 
 export interface BenchPipelineOptions {

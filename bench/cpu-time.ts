@@ -17,6 +17,24 @@ export function cpuSecondsBetween(before: CpuTimes, after: CpuTimes): number {
   return [...after].reduce((sum, [pid, seconds]) => sum + seconds - (before.get(pid) ?? 0), 0);
 }
 
+/** The CPU seconds that all processes of the machine have taken since it started. Linux only. */
+export async function machineCpuSeconds(): Promise<number> {
+  const [user = 0, nice = 0, system = 0, _idle, _iowait, irq = 0, softirq = 0] = (await readFile("/proc/stat", "utf8"))
+    .replace(/^cpu\s+/, "")
+    .split(/\s/, 7)
+    .map(Number);
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
+}
+
+/** The highest resident memory that one of the processes has had, MB. Linux only. */
+export async function peakMemoryMbOf(pids: readonly number[]): Promise<number> {
+  const peaks = pids.map(async (pid) => {
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1_024;
+  });
+  return Math.max(0, ...(await Promise.all(peaks)));
+}
+
 /** The process that listens on a port of this machine, and its children. None where the server runs elsewhere. */
 export async function processesOfServer(port: number): Promise<readonly number[]> {
   const [inodes, pids] = [await listeningOn(port), await allPids()];

@@ -1,10 +1,12 @@
 // npm run bench: what the pipeline does, beside what the servers themselves do in the same run.
-import { mkdir, writeFile } from "node:fs/promises";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { startStack } from "../dev/stack/stack.ts";
+import { positive, report, someOf } from "./command-line.ts";
 import { currentCommit, describeMachine } from "./machine.ts";
-import { figuresOf, fileNameOf } from "./record.ts";
-import type { BenchOptions, BenchRecord } from "./record.ts";
+import { figuresOf } from "./record.ts";
+import type { BenchOptions } from "./record.ts";
+import { saveRecord } from "./save-record.ts";
+import type { Circumstances } from "./save-record.ts";
 import type { Scenario } from "./scenario.ts";
 import { drain } from "./scenarios/drain.ts";
 import { intervals } from "./scenarios/intervals.ts";
@@ -34,6 +36,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   oldJob,
   plainScript,
 };
+const SCENARIO_NAMES = Object.keys(SCENARIOS);
 /** `tenMillion` takes ten minutes and 20 GB. The scripts do not change when Headrace does. */
 const ONLY_WHEN_NAMED: ReadonlySet<string> = new Set(["tenMillion", "oldJob", "plainScript"]);
 
@@ -47,17 +50,6 @@ interface Options {
 }
 
 type Results = Readonly<Record<string, object>>;
-
-/** What a record says besides figures and options. */
-type Circumstances = Pick<BenchRecord, "commit" | "subject" | "isModified" | "measuredAt" | "machine">;
-
-const history = new URL("history/", import.meta.url);
-const startedAt = performance.now();
-
-/** Progress goes to stderr, so that stdout holds the result alone. */
-function report(line: string): void {
-  process.stderr.write(`[${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s] ${line}\n`);
-}
 
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const measuredAt = new Date().toISOString();
@@ -78,7 +70,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
 }
 
 async function measure(
-  { only = Object.keys(SCENARIOS).filter((name) => !ONLY_WHEN_NAMED.has(name)), runs, scale, warmUp: isWarm }: Options,
+  { only = SCENARIO_NAMES.filter((name) => !ONLY_WHEN_NAMED.has(name)), runs, scale, warmUp: isWarm }: Options,
   context: Parameters<typeof warmUp>[0],
 ): Promise<Results> {
   if (isWarm) {
@@ -95,29 +87,12 @@ async function measure(
 }
 
 async function save(circumstances: Circumstances, options: BenchOptions, results: Results): Promise<void> {
-  const record: BenchRecord = { ...circumstances, options, figures: figuresOf(results) };
-  const name = fileNameOf(record);
-  await mkdir(history, { recursive: true });
-  await writeFile(new URL(name, history), `${JSON.stringify(record, undefined, 2)}\n`);
-  report(`saved as bench/history/${name}`);
-}
-
-function scenarioNames(text: string): readonly string[] {
-  const names = text.split(",");
-  const unknown = names.find((name) => SCENARIOS[name] === undefined);
-  if (unknown === undefined) return names;
-  throw new InvalidArgumentError(`There is no ${unknown}; there are ${Object.keys(SCENARIOS).join(", ")}.`);
-}
-
-function positive(text: string): number {
-  const number = Number(text);
-  if (number > 0) return number;
-  throw new InvalidArgumentError("Give a number above 0.");
+  report(`saved as ${await saveRecord({ ...circumstances, options, figures: figuresOf(results) })}`);
 }
 
 const command = new Command("bench")
   .description("Measures the pipeline, and beside it what the servers themselves can do.")
-  .option("--only <names>", `some of ${Object.keys(SCENARIOS).join(", ")}; comma-separated`, scenarioNames)
+  .option("--only <names>", `some of ${SCENARIO_NAMES.join(", ")}; comma-separated`, someOf(SCENARIO_NAMES))
   .option("--runs <count>", "runs per figure; the figure is their median", positive, 3)
   .option("--scale <factor>", "factor for the numbers of documents; less than 1 for a quick look", positive, 1)
   .option("--no-warm-up", "measure cold servers; saves minutes, but the figures compare with nothing")

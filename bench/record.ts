@@ -6,6 +6,8 @@ export interface BenchRecord {
   readonly subject: string;
   /** Whether files differed from the commit. */
   readonly isModified: boolean;
+  /** Default: `npm run bench`. `peer`: `npm run bench:peer`. */
+  readonly kind?: "peer";
   /** ISO 8601, start of the run. */
   readonly measuredAt: string;
   readonly machine: Machine;
@@ -52,17 +54,19 @@ function entriesOf(value: object, path: readonly string[]): (readonly [string, n
 }
 
 /** `2026-11-28T1403-6942df7.json`: sorted by time, found by commit. */
-export function fileNameOf({ measuredAt, commit, isModified }: BenchRecord): string {
+export function fileNameOf({ measuredAt, commit, isModified, kind }: BenchRecord): string {
   const minute = measuredAt.slice(0, 16).replace(":", "");
-  return `${minute}-${commit.slice(0, 7)}${isModified ? "-modified" : ""}.json`;
+  return `${minute}-${commit.slice(0, 7)}${isModified ? "-modified" : ""}${kind === undefined ? "" : `-${kind}`}.json`;
 }
 
-/** The newest file of a commit, by any prefix of at least four digits of its hash. */
+const PEER_ENDING = "-peer.json";
+
+/** The newest file of `npm run bench` of a commit, by any prefix of at least four digits of its hash. */
 export function newestOf(fileNames: readonly string[], commit: string): string | undefined {
   if (!/^[0-9a-f]{4,40}$/.test(commit)) return undefined;
   const prefix = `-${commit.slice(0, 7)}`;
   return fileNames
-    .filter((name) => name.slice("2026-11-28T1403".length).startsWith(prefix))
+    .filter((name) => name.slice("2026-11-28T1403".length).startsWith(prefix) && !name.endsWith(PEER_ENDING))
     .toSorted()
     .at(-1);
 }

@@ -56,7 +56,7 @@ export async function drain(context: BenchContext): Promise<object> {
 }
 
 /** Mixes the three kinds. Resolves to the cluster time before the first change. */
-async function makeChanges(collection: Collection, changes: number, run: number): Promise<Timestamp> {
+export async function makeChanges(collection: Collection, changes: number, run: number): Promise<Timestamp> {
   const { operationTime } = await collection.db.command({ ping: 1 });
   const kept = Math.round(changes * 0.65);
   let [updated, inserted, deleted] = [0, 0, 0];

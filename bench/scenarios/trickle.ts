@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Stack } from "../../dev/stack/types.ts";
 import { BenchPipeline } from "../bench-pipeline.ts";
-import { cpuSecondsBetween, cpuTimesOf, processesOfServer } from "../cpu-time.ts";
+import { cpuSecondsBetween, cpuTimesOf } from "../cpu-time.ts";
 import type { CpuTimes } from "../cpu-time.ts";
 import { load, update } from "../load.ts";
 import { PRODUCT_COLUMNS, product } from "../product.ts";
 import type { BenchContext } from "../scenario.ts";
+import { serverProcesses } from "../server-processes.ts";
 import { rounded } from "../statistics.ts";
 
 const COLLECTION = "products";
@@ -55,21 +55,8 @@ async function write(pipeline: BenchPipeline, rate: number, durationMs: number):
 }
 
 async function look({ stack, pids }: BenchPipeline): Promise<ReadonlyMap<string, CpuTimes>> {
-  const looks = Object.entries({ ...pids, ...(await serversOf(stack)) }).map(async ([name, processes]) => {
+  const looks = Object.entries({ ...pids, ...(await serverProcesses(stack)) }).map(async ([name, processes]) => {
     return [name, await cpuTimesOf(processes)] as const;
   });
   return new Map(await Promise.all(looks));
-}
-
-/** The servers that run as processes on this machine. */
-async function serversOf(stack: Stack): Promise<Record<string, readonly number[]>> {
-  const ports = {
-    mongodb: /^mongodb:\/\/(?:[^@/]*@)?[^:/]+:(\d+)/.exec(stack.mongodbUri)?.[1],
-    kafka: /:(\d+)/.exec(stack.kafkaBrokers)?.[1],
-    postgres: new URL(stack.postgresUrl).port,
-  };
-  const found = Object.entries(ports).map(
-    async ([name, port]) => [name, await processesOfServer(Number(port))] as const,
-  );
-  return Object.fromEntries((await Promise.all(found)).filter(([, processes]) => processes.length > 0));
 }

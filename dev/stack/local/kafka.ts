@@ -8,6 +8,7 @@ import { KAFKA_HEAP, kafkaProperties } from "../server-settings.ts";
 import type { StartedServer } from "../types.ts";
 import { isCached } from "./cache.ts";
 import { downloadByMaven } from "./maven.ts";
+import type { MavenContext } from "./maven.ts";
 import { findJava, requireMaven } from "./tools.ts";
 import type { LocalContext, StartServer } from "./types.ts";
 
@@ -47,12 +48,17 @@ export async function prepareOwnKafka(cache: string, signal: AbortSignal, own: O
   const java = await findJava(signal);
   if (!(await isCached(cache, download.entry))) await requireMaven(signal);
   return async (context) => {
-    const libraries = await downloadByMaven(download, context);
+    const libraries = await kafkaLibraries(context);
     const start = (ports: readonly number[]) => startKafka(context, { java, libraries, own }, ports);
     return await reported(context.report, [`${name}: starting`, `${name}: ready`], () =>
       own.ports === undefined ? onFreePorts(2, start) : start(own.ports),
     );
   };
+}
+
+/** The folder of Kafka's jars, among them Kafka Connect's. Downloads them if they are not in the cache. */
+export async function kafkaLibraries(context: MavenContext): Promise<string> {
+  return await downloadByMaven(download, context);
 }
 
 async function startKafka(
@@ -68,7 +74,7 @@ async function startKafka(
   const settings = { ...kafkaProperties(place), ...own.properties };
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);
   await writeFile(properties, lines.join(""));
-  await writeFile(log4j, logging);
+  await writeFile(log4j, LOG4J_PROPERTIES);
   const run = (name: string, heap: string, main: readonly string[]) => ({
     name,
     command: java,
@@ -92,7 +98,8 @@ export function newClusterId(): string {
   return Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
 }
 
-const logging = `rootLogger.level=WARN
+/** Warnings and errors to standard output. */
+export const LOG4J_PROPERTIES = `rootLogger.level=WARN
 rootLogger.appenderRefs=console
 rootLogger.appenderRef.console.ref=Console
 appender.console.type=Console
