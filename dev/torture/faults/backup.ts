@@ -33,7 +33,21 @@ function partsOf({ tables, postgresUser: name }: TortureContext): Part[] {
   return [...internal, ...own];
 }
 
+const DEADLOCK = "40P01";
+
+/** Tries again after a deadlock: the sink locks a table before the progress, or after it, and so no order of ours is safe. */
 async function inTransaction(context: TortureContext, work: (client: PoolClient) => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      await tryInTransaction(context, work);
+      return;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== DEADLOCK) throw error;
+    }
+  }
+}
+
+async function tryInTransaction(context: TortureContext, work: (client: PoolClient) => Promise<void>): Promise<void> {
   const client = await context.postgres.connect();
   try {
     await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
@@ -47,7 +61,7 @@ async function inTransaction(context: TortureContext, work: (client: PoolClient)
   }
 }
 
-/** Stops all writes, so that the backup is consistent. Takes the locks in the order in which the sink does. */
+/** Stops all writes, so that the backup is consistent. */
 async function lock(client: PoolClient, parts: readonly Part[]): Promise<void> {
   for (const { table } of parts) await client.query(`LOCK TABLE ${table} IN EXCLUSIVE MODE`);
 }
