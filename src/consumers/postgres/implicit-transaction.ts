@@ -73,9 +73,17 @@ export class ImplicitTransaction extends PgQuery {
     this.callback?.(null);
   }
 
-  handleError(error: Error, connection: Connection): void {
-    // The server has prepared some of them, up to the one that failed. To close one that it does not have is no error.
-    for (const name of this.#prepares.keys()) connection.close({ type: "S", name }, true);
+  /**
+   * Forgets all statements. Some that are new may not be prepared, and to close one that the server does not have is no error. And of those that
+   * were, PostgreSQL may have made other plans by rules that the table has for now (CREATE RULE). It never looks again at the plan of
+   * a statement that a rule has left nothing of.
+   */
+  handleError(error: Error, connection: PreparingConnection): void {
+    for (const { name } of [...this.#first, ...this.#conditions, ...this.#writes, ...this.#last]) {
+      if (name === undefined) continue;
+      delete connection.parsedStatements[name];
+      connection.close({ type: "S", name }, true);
+    }
     this.#done.reject(error);
     this.callback?.(error);
   }

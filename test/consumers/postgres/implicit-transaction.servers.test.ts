@@ -49,6 +49,16 @@ test("where one query fails, nothing is committed, and its connection knows what
   expect(await rows()).toEqual([8]);
 });
 
+test("a statement of which a rule left nothing writes again when the rule is gone", async () => {
+  const { table, client, transact, insert, impossible, rows } = await freshTable();
+  await transact([insert(1)], [insert(2)]);
+  await client.run({ text: `CREATE RULE nothing AS ON INSERT TO ${table} DO INSTEAD NOTHING` });
+  await expect(transact([impossible], [insert(3)])).rejects.toThrow(/42703/);
+  await client.run({ text: `DROP RULE nothing ON ${table}` });
+  await transact([], [insert(4)]);
+  expect(await rows()).toEqual([1, 2, 4]);
+});
+
 test("what fails only at the commit is an error", async () => {
   const { transact, insert, rows } = await freshTable();
   await expect(transact([insert(1)], [insert(1)])).rejects.toMatchObject({ code: "CONSTRAINT_VIOLATED" });
