@@ -1,3 +1,4 @@
+import { Long } from "mongodb";
 import type { ClientSession, Db, Document, RunCommandOptions, Timestamp } from "mongodb";
 import type { Version } from "../../schemas/change-event.ts";
 import { timestampVersion } from "./cluster-time.ts";
@@ -30,8 +31,12 @@ export interface MoreOptions {
   readonly maxTimeMS?: number;
 }
 
-/** BSON integers keep their type: the server refuses a cursor id that is sent back as a double. */
-const RAW_BATCHES = { useBigInt64: true, fieldsAsRaw: { firstBatch: true, nextBatch: true } };
+/**
+ * BSON integers keep their type: the server refuses a cursor id that is sent back as a double. Not `useBigInt64`: the driver's
+ * monitor takes the topology version of a reply (of a node that is not the primary any more) for a Long or a number, and ends
+ * the process where it is a bigint.
+ */
+const RAW_BATCHES = { promoteLongs: false, fieldsAsRaw: { firstBatch: true, nextBatch: true } };
 
 /** A cursor on the primary, read with raw commands. It holds a session until `close`. */
 export class RawCursor {
@@ -40,7 +45,7 @@ export class RawCursor {
   readonly #session: ClientSession;
   readonly #options: CursorOptions;
   /** 0: the cursor is at its end. */
-  #id = 0n;
+  #id = Long.ZERO;
 
   /** @param collection the one that getMore names; `$cmd.aggregate` for an aggregation of the whole database */
   constructor(db: Db, collection: string, options: CursorOptions) {
@@ -52,7 +57,7 @@ export class RawCursor {
   }
 
   get isAtEnd(): boolean {
-    return this.#id === 0n;
+    return this.#id.isZero();
   }
 
   /**
@@ -118,7 +123,7 @@ export class RawCursor {
 }
 
 interface CursorReply {
-  readonly id: bigint;
+  readonly id: Long;
   readonly firstBatch?: readonly Uint8Array[];
   readonly nextBatch?: readonly Uint8Array[];
   readonly postBatchResumeToken?: { readonly _data: string };
