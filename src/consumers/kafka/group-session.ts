@@ -39,10 +39,8 @@ export interface GroupSessionOptions {
 
 /** How many batches of one fetch kafkajs passes to us at the same time. They only wait in the queue. */
 const BATCHES_AT_ONCE = 100;
-
 /** How long an ending session waits for its join; a join can take as long as the other members work on their batches. */
 const JOIN_PATIENCE_MS = 5_000;
-
 /** How long to wait for a partition to get a leader; then a new session begins. */
 const LEADERS_PATIENCE_MS = 5_000;
 
@@ -209,7 +207,8 @@ export class GroupSession {
     const { batch } = payload;
     const { topic, partition } = batch;
     const at = performance.now();
-    await withHeartbeats(payload, this.#options.heartbeatIntervalMs / 2, this.#assignment.ready);
+    const { heartbeatIntervalMs, readAheadBytes } = this.#options;
+    await withHeartbeats(payload, heartbeatIntervalMs / 2, this.#assignment.ready);
     if (payload.isStale() || !payload.isRunning()) return;
     // Our Fetch decoder has put its records in place of kafkajs's messages.
     const records = batch.messages as unknown as readonly FetchedRecord[];
@@ -226,11 +225,7 @@ export class GroupSession {
     });
     payload.resolveOffset(batch.lastOffset());
     // An error of a heartbeat goes to kafkajs, which then joins the group or connects again.
-    await withHeartbeats(
-      payload,
-      this.#options.heartbeatIntervalMs / 2,
-      this.#queue.untilHolds(this.#options.readAheadBytes),
-    );
+    await withHeartbeats(payload, heartbeatIntervalMs / 2, this.#queue.untilHolds(readAheadBytes));
   }
 
   /** kafkajs skips these, but the stored offset must pass them: otherwise retention would seem to delete unread records. */
