@@ -92,13 +92,17 @@ export function queriesForPooler(
   return result;
 }
 
-/** The same for queries that are sent as one transaction: a pooler's session may have another isolation level by default. */
+/**
+ * The same for queries that are sent as one transaction.
+ * @param begin says the isolation level, as a pooler's session may have another one by default
+ */
 export function transactionForPooler(
   { conditions, writes }: TransactionQueries,
   settings: SessionSettings,
+  begin: SentQuery,
 ): TransactionQueries {
   return {
-    first: [{ text: "BEGIN ISOLATION LEVEL READ COMMITTED" }, setting(settings, true)],
+    first: [begin, setting(settings, true)],
     conditions: conditions.map(withoutName),
     writes: writes.map(withoutName),
     last: [{ text: "COMMIT" }],

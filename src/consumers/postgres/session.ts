@@ -73,7 +73,8 @@ export class Session implements PostgresSession {
 
   async transact(queries: TransactionQueries): Promise<void> {
     const settings = this.#localSettings;
-    const transaction = new ImplicitTransaction(settings === null ? queries : transactionForPooler(queries, settings));
+    const sent = settings === null ? queries : transactionForPooler(queries, settings, BEGIN);
+    const transaction = new ImplicitTransaction(sent);
     this.#connection.query(transaction);
     const [answer] = await this.#inTime(queries.conditions.length + queries.writes.length, [transaction.done]);
     if (answer?.status === "rejected") throw classifyPostgresError(answer.reason, { connectionLost: this.#lost });
