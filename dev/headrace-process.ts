@@ -16,15 +16,34 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs one `headrace` command to its end. */
-export async function headrace(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
+/** A `headrace` command that runs to its end by itself. */
+export interface RunningCommand {
+  readonly args: readonly string[];
+  readonly result: Promise<CommandResult>;
+  /** Ends it with SIGKILL. @returns what it has written to stderr */
+  kill(): string;
+}
+
+/** Starts one `headrace` command. */
+export function startCommand(args: readonly string[], env: NodeJS.ProcessEnv): RunningCommand {
   const child = spawn(cli, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const [exitCode] = (await once(child, "close")) as [number | null];
-  return { exitCode, stdout, stderr };
+  return {
+    args,
+    result: once(child, "close").then(([exitCode]) => ({ exitCode: exitCode as number | null, stdout, stderr })),
+    kill: () => {
+      child.kill("SIGKILL");
+      return stderr;
+    },
+  };
+}
+
+/** Runs one `headrace` command to its end. */
+export function headrace(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
+  return startCommand(args, env).result;
 }
 
 interface ProcessOptions {

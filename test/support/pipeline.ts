@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { Db, MongoClient } from "mongodb";
 import type { Pool } from "pg";
 import { afterAll, afterEach } from "vitest";
-import { HeadraceProcess, headrace, type CommandResult } from "../../dev/headrace-process.ts";
+import { HeadraceProcess, startCommand } from "../../dev/headrace-process.ts";
+import type { CommandResult, RunningCommand } from "../../dev/headrace-process.ts";
 import type { ServerUrls } from "../../dev/stack/server-urls.ts";
 import { freshMongoDatabase, freshPostgresSchema, servers, uniqueName } from "./servers.ts";
 
@@ -34,12 +35,21 @@ export interface Pipeline extends Commands {
 }
 
 const running = new Set<HeadraceProcess>();
+const unfinished = new Set<RunningCommand>();
 const folders: string[] = [];
 
 afterEach(async () => {
   await Promise.all([...running].map((each) => each.kill()));
   running.clear();
+  expectFinished();
 });
+
+/** A test that timed out does not tell what it waited for; the log of the command does. */
+function expectFinished(): void {
+  const logs = [...unfinished].map((command) => `headrace ${command.args.join(" ")} did not end:\n${command.kill()}`);
+  unfinished.clear();
+  if (logs.length > 0) throw new Error(logs.join("\n"));
+}
 
 afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true });
@@ -99,6 +109,13 @@ function commandsOf(configFile: string): Commands {
       running.add(process_);
       return process_;
     },
-    run: (...args) => headrace([...args, "-c", configFile], process.env),
+    run: (...args) => toItsEnd(startCommand([...args, "-c", configFile], process.env)),
   };
+}
+
+async function toItsEnd(command: RunningCommand): Promise<CommandResult> {
+  unfinished.add(command);
+  const result = await command.result;
+  unfinished.delete(command);
+  return result;
 }
