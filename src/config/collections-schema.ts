@@ -1,10 +1,9 @@
 import * as z from "zod";
-import { HeadraceError } from "../errors/error.ts";
 import { identifierComplaint } from "../schemas/collection-names.ts";
-import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
-import { parseColumnType } from "../schemas/mapping/column-type.ts";
-import type { ColumnType } from "../schemas/mapping/column-type.ts";
-import { type CollectionMapping, type ColumnMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
+import { mappingMistakes } from "../schemas/mapping/mapping-mistakes.ts";
+import { type CollectionMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
+import { byName, childMapping, childrenShape, childTables, namedEntries } from "./columns-schema.ts";
+import { columnMapping, columnsShape, isParsedColumn, parsedChildren } from "./columns-schema.ts";
 
 /** How one collection is replicated. */
 export interface CollectionConfig {
@@ -27,63 +26,6 @@ const collectionName = z.string().superRefine((name, context) => {
     context.addIssue("is one of MongoDB's internal collections, which cannot be replicated");
 });
 
-const columnType = z.string().transform((text, context): ColumnType => {
-  try {
-    return parseColumnType(text);
-  } catch (error) {
-    if (!(error instanceof HeadraceError)) throw error;
-    context.addIssue(`${error.message} ${error.remedy}`);
-    return z.NEVER;
-  }
-});
-
-const columnPath = z
-  .union([
-    z
-      .string()
-      .transform((text) => text.split("."))
-      .refine((path) => !path.includes(""), "contains an empty name; write the path as a list of names"),
-    z.array(z.string()).min(1),
-  ])
-  .describe(
-    "Path of the field in the document: names with dots between them, or a list of names if a name contains a dot. Default: the column's name.",
-  );
-
-const column = z
-  .union([
-    columnType,
-    z.strictObject({
-      path: columnPath.optional(),
-      type: columnType.describe("PostgreSQL type, as in the short form."),
-    }),
-  ])
-  .describe(
-    "PostgreSQL type of the column, such as `text`, `numeric(10,2)`, `timestamptz` or `text[]`. Use `{path, type}` if the field and the column have different names.",
-  );
-
-const PROTO = "__proto__";
-/** Ends with half of a character, as no name does. */
-const MARKED_PROTO = `${PROTO}\uD800`;
-
-/** zod drops the name `__proto__` from a record, so it has another one there. `spelledName` gives the right one again. */
-function byName<T extends z.ZodType>(record: T) {
-  return z.preprocess((value) => {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, PROTO)) return value;
-    return Object.fromEntries(
-      Object.entries(value).map(([name, each]) => [name === PROTO ? MARKED_PROTO : name, each]),
-    );
-  }, record);
-}
-
-/** A name, or any key in a path of the config, as the file has it. */
-export function spelledName<T extends PropertyKey>(name: T): T | typeof PROTO {
-  return name === MARKED_PROTO ? PROTO : name;
-}
-
-function namedEntries<T>(record: Readonly<Record<string, T>>): [name: string, value: T][] {
-  return Object.entries(record).map(([name, value]) => [spelledName(name), value]);
-}
-
 const collectionShape = z.strictObject({
   table: identifier
     .optional()
@@ -96,12 +38,13 @@ const collectionShape = z.strictObject({
     .describe(
       "Type of the collection's `_id`s; `mixed` for several types. Default: Headrace looks at the documents once and keeps the type that it found.",
     ),
-  columns: byName(z.record(z.string(), column))
+  columns: columnsShape
     .refine((columns) => Object.keys(columns).length > 0, "is empty; omit it for document mode")
     .optional()
     .describe(
       "The table's columns by name. Fields that are not declared, and values that do not fit their column, go to the column `_extra`. If omitted (document mode), the whole document goes to the column `doc`.",
     ),
+  children: childrenShape.optional(),
 });
 
 type CollectionInput = z.output<typeof collectionShape>;
@@ -131,42 +74,53 @@ export function collectionConfig(name: string, input: CollectionInput = {}): Col
       collection: name,
       mode: input.columns === undefined ? "document" : "columns",
       columns,
+      children: namedEntries(input.children ?? {}).map(childMapping),
       idType: input.idType,
     },
   };
 }
 
-function columnMapping([name, input]: [string, z.output<typeof column>]): ColumnMapping {
-  if (!("type" in input)) return { name, path: name.split("."), type: input };
-  return { name, path: input.path ?? name.split("."), type: input.type };
-}
-
-/** Checks the columns together. Columns that were found invalid before are left out. */
+/** Checks columns and children together. Those that were found invalid before are left out. */
 function checkMapping(input: CollectionInput, context: z.RefinementCtx): void {
   const columns = Object.entries(input?.columns ?? {}).filter(([, value]) => isParsedColumn(value));
-  const { mapping } = collectionConfig("", { columns: Object.fromEntries(columns) });
-  for (const message of mappingMistakes(mapping)) context.addIssue({ code: "custom", path: ["columns"], message });
-}
-
-function isParsedColumn(input: unknown): boolean {
-  if (typeof input !== "object" || input === null) return false;
-  const { sql, type, path = [] } = input as { sql?: unknown; type?: unknown; path?: unknown };
-  return typeof sql === "string" || (typeof type === "object" && Array.isArray(path));
+  const { mapping } = collectionConfig("", {
+    columns: input?.columns === undefined ? undefined : Object.fromEntries(columns),
+    children: parsedChildren(input?.children),
+  });
+  for (const { children, message } of mappingMistakes(mapping)) {
+    const path = children.length === 0 ? ["columns"] : children.flatMap((name) => ["children", name]);
+    context.addIssue({ code: "custom", path, message });
+  }
 }
 
 function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
   const owners = new Map<string, string>();
+  const claim = (table: string, owner: string, path: string[]): void => {
+    const other = owners.get(table);
+    if (other !== undefined) context.addIssue({ code: "custom", path, message: sharedTable(table, other) });
+    owners.set(table, other ?? owner);
+  };
   for (const [name, input] of namedEntries(inputs)) {
     const table = typeof input?.table === "string" ? input.table : name;
-    const owner = owners.get(table);
-    const complaint = owner === undefined ? defaultTableComplaint(name, input?.table) : sharedTable(table, owner);
+    const complaint = owners.has(table) ? null : defaultTableComplaint(name, input?.table);
     if (complaint !== null) context.addIssue({ code: "custom", path: [name], message: complaint });
-    owners.set(table, owner ?? name);
+    claim(table, `collection ${name}`, [name]);
+    for (const child of childTables(table, parsedChildren(input?.children))) {
+      const path = [name, ...child.names.flatMap((each) => ["children", each])];
+      const childComplaint = identifierComplaint(child.table);
+      if (childComplaint !== null)
+        context.addIssue({ code: "custom", path, message: childTableComplaint(child.table) });
+      claim(child.table, `child ${child.names.join(".")} of collection ${name}`, path);
+    }
   }
 }
 
 function sharedTable(table: string, owner: string): string {
-  return `has the same table (${table}) as collection ${owner}; set another \`table\` for one of them`;
+  return `has the same table (${table}) as ${owner}; give one of them another name or \`table\``;
+}
+
+function childTableComplaint(table: string): string {
+  return `its table would be ${JSON.stringify(table)}, which is no name that PostgreSQL can keep (at most 63 bytes); give the child a shorter name, and its \`path\``;
 }
 
 function defaultTableComplaint(name: string, table: unknown): string | null {

@@ -15,14 +15,24 @@ export interface SchemaNode {
   readonly items?: SchemaNode;
   readonly anyOf?: readonly SchemaNode[];
   readonly required?: readonly string[];
+  /** Of a part that contains itself: its place in `$defs`. */
+  readonly $ref?: string;
+  readonly $defs?: Readonly<Record<string, SchemaNode>>;
 }
 
 /** The config's schema as JSON Schema, for the file: before defaults are filled in and variables replaced. */
 export const configJsonSchema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }) as SchemaNode;
 
+function resolved(node: SchemaNode): SchemaNode {
+  const name = node.$ref?.split("/").at(-1);
+  const definition = name === undefined ? undefined : configJsonSchema.$defs?.[name];
+  return definition === undefined ? node : { ...definition, ...node };
+}
+
 /** The schema of the value at a path; null if the path is not allowed. */
-export function schemaAt(path: readonly PropertyKey[], node: SchemaNode = configJsonSchema): SchemaNode | null {
+export function schemaAt(path: readonly PropertyKey[], given: SchemaNode = configJsonSchema): SchemaNode | null {
   const [key, ...rest] = path;
+  const node = resolved(given);
   if (key === undefined) return node;
   for (const branch of node.anyOf ?? [node]) {
     const child =
@@ -66,18 +76,22 @@ export interface Setting {
   readonly required: boolean;
 }
 
+const PLACEHOLDERS: Readonly<Record<string, string>> = { columns: "<column>", children: "<child>" };
+
 /**
- * Every setting of the config, in the schema's order, with `<collection>` and `<column>` in place of the user's names.
+ * Every setting of the config, in the schema's order, with `<collection>`, `<column>` and `<child>` in place of the user's
+ * names. Children in children are left out: they have the same settings.
  */
-export function* settings(node: SchemaNode = configJsonSchema, path: readonly string[] = []): Generator<Setting> {
+export function* settings(given: SchemaNode = configJsonSchema, path: readonly string[] = []): Generator<Setting> {
+  const node = resolved(given);
   for (const branch of node.anyOf ?? [node]) {
     for (const [key, child] of Object.entries(branch.properties ?? {})) {
-      yield { path: [...path, key], node: child, required: branch.required?.includes(key) ?? false };
-      yield* settings(child, [...path, key]);
+      yield { path: [...path, key], node: resolved(child), required: branch.required?.includes(key) ?? false };
+      if (!(key === "children" && path.includes("children"))) yield* settings(child, [...path, key]);
     }
     if (branch.additionalProperties) {
-      const placeholder = path.at(-1) === "columns" ? "<column>" : "<collection>";
-      yield { path: [...path, placeholder], node: branch.additionalProperties, required: false };
+      const placeholder = PLACEHOLDERS[path.at(-1) ?? ""] ?? "<collection>";
+      yield { path: [...path, placeholder], node: resolved(branch.additionalProperties), required: false };
       yield* settings(branch.additionalProperties, [...path, placeholder]);
     }
   }

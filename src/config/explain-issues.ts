@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import { spelledName } from "./collections-schema.ts";
+import { spelledName } from "./columns-schema.ts";
 import type { Mistake } from "./config-mistakes.ts";
 import { allowedText, knownKeys, schemaAt } from "./config-reference.ts";
 

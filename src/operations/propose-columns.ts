@@ -1,6 +1,6 @@
 import { Binary, Decimal128, Double, Int32, Long, ObjectId, type Document } from "mongodb";
-import { mappingMistakes } from "../schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
+import { mappingMistakes } from "../schemas/mapping/mapping-mistakes.ts";
 
 /** A column that the sampled documents suggest. */
 export interface ProposedColumn {
@@ -62,8 +62,14 @@ function nameProblem(column: ProposedColumn, taken: ReadonlySet<string>): string
   if (path.some((part) => part === "" || part.includes("."))) return "a name in it is empty or has a dot";
   if (taken.has(name)) return "another field's column has this name";
   const mapping = { ...column, type: parseColumnType(type) };
-  const [mistake = ""] = mappingMistakes({ collection: name, mode: "columns", columns: [mapping], idType: undefined });
-  return mistake;
+  const [mistake] = mappingMistakes({
+    collection: name,
+    mode: "columns",
+    columns: [mapping],
+    children: [],
+    idType: undefined,
+  });
+  return mistake?.message ?? "";
 }
 
 function countProblem(columns: number): string {

@@ -193,7 +193,8 @@ function namesOf(collections: ProducerOptions["collections"]): readonly string[]
 
 function mappings(declared: readonly CollectionMapping[]): (collection: string) => CollectionMapping {
   const byName = new Map(declared.map((mapping) => [mapping.collection, mapping]));
-  return (collection) => byName.get(collection) ?? { collection, mode: "document", columns: [], idType: undefined };
+  return (collection) =>
+    byName.get(collection) ?? { collection, mode: "document", columns: [], children: [], idType: undefined };
 }
 
 /** Of the mappings, which stay the same: each transaction asks for all of them. */

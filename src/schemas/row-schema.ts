@@ -8,6 +8,30 @@ export interface RowColumn {
   readonly sqlType: string;
 }
 
+/** The table of an array's elements, as the registered value schema describes it. */
+export interface RowChild {
+  /** Its table has the name of the documents' table, `_`, and this: `items`, `items_taxes`. */
+  readonly suffix: string;
+  /** The place in `RowSchema.children` of the arrays around it, from the outside; empty for an array of the document. */
+  readonly around: readonly number[];
+  /** The columns of an element, with `_extra`. */
+  readonly columns: readonly RowColumn[];
+  readonly hasForeignKey: boolean;
+}
+
+/** The elements of one array, or of all arrays of one child in a document. */
+export interface ChildRows {
+  /** How many there are. */
+  readonly rows: number;
+  /**
+   * The rows without gaps, each in the form of `Change.cells`: the positions of the arrays around it, its own, and a cell
+   * for each of the columns.
+   */
+  readonly cells: Buffer;
+  /** The length of each array: of the one in the document, or of those in the elements around, in their order. */
+  readonly lengths: readonly number[];
+}
+
 /**
  * Describes the rows that result from records of one registered pair of schemas. It comes only from the writer's
  * schemas, so that a sink needs no mapping. `columns` are the fields of `after` in the same order, without `_id`, but
@@ -16,6 +40,8 @@ export interface RowColumn {
 export interface RowSchema {
   readonly idType: IdType;
   readonly columns: readonly RowColumn[];
+  /** At every level, each before those in its elements. */
+  readonly children: readonly RowChild[];
 }
 
 /** A decoded change event. */
@@ -35,4 +61,6 @@ export interface Change {
    * as array literals. So every column can be sent to SQL as `text[]` and cast there.
    */
   readonly cells: Buffer | null;
+  /** One for each of `rowSchema.children`. Empty if `cells` is null. */
+  readonly children: readonly ChildRows[];
 }

@@ -75,7 +75,7 @@ describe("a config that loads", () => {
     ]);
     expect(carts).toEqual({
       table: "carts",
-      mapping: { collection: "carts", mode: "document", columns: [], idType: undefined },
+      mapping: { collection: "carts", mode: "document", columns: [], children: [], idType: undefined },
     });
     expect(orders?.table).toBe("Orders 2");
   });
@@ -220,11 +220,11 @@ collections:
       'line 9, snapshot.mode: "initil" is not valid; expected one of initial, always, never, only; did you mean initial?',
       'line 13, collections.products.columns.sku: Column type "txt" is not',
       'line 13, collections.products.columns: column "_id" has a name that Headrace uses itself',
-      'line 13, collections.products.columns: columns "weight" and "g" have overlapping paths',
+      'line 13, collections.products.columns: column "weight" and column "g" have overlapping paths',
       'line 15, collections.products.columns.width.path: "dims..w" contains an empty name',
       "line 16, collections.products.columns.height.pth: unknown key; did you mean path?",
       "line 17, collections.products.columns.depth: 7 is not valid",
-      "line 20, collections.carts: has the same table (products) as collection products",
+      "line 20, collections.carts: has the same table (products) as collection products; give one of them another name or `table`",
       "line 21, collections.orders.columns: is empty",
       'line 22, collections["system.x"]: ',
     ]) {

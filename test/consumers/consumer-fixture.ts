@@ -193,7 +193,7 @@ async function createEncoder(
   columns: Readonly<Record<string, string>>,
 ) {
   const schema = collectionSchema(
-    { collection: "products", mode: "columns", columns: columnsOf(columns), idType: "string" },
+    { collection: "products", mode: "columns", columns: columnsOf(columns), children: [], idType: "string" },
     "string",
     { name, database: "shop", topic },
   );

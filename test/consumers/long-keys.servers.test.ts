@@ -46,8 +46,9 @@ test("a key that is too long for the table's index can be deleted, and then its 
     op: "d",
     key: tooLong,
     version: 1n,
+    children: [],
     cells: null,
-    rowSchema: { idType: "string", columns: [] },
+    rowSchema: { idType: "string", children: [], columns: [] },
   } as const;
   expect(await deadLetters.sink.replay(letter!.origin, 2, table, change)).toBe("superseded");
 });

@@ -18,8 +18,8 @@ function decoded(offset: bigint, second: number, timestampMs: number, op: Operat
   const key = Buffer.from("secret");
   const record = { topic: "shop.shop.things", partition: 2, offset, key, value: key, headers: {}, timestampMs };
   const version = versionOf(ORIGIN_MS / 1_000 + second, 1);
-  const rowSchema = { idType: "string", columns: [] } as const;
-  return { record, change: { op, rowSchema, key: "secret", version, cells: null } };
+  const rowSchema = { idType: "string", children: [], columns: [] } as const;
+  return { record, change: { op, rowSchema, key: "secret", version, children: [], cells: null } };
 }
 
 describe("the stages of a micro-batch of the consumer", () => {

@@ -18,20 +18,20 @@ interface SinkRow {
   readonly n: string | null;
 }
 
-const rowSchema: RowSchema = { idType: "string", columns: [{ name: "n", sqlType: "integer" }] };
+const rowSchema: RowSchema = { idType: "string", children: [], columns: [{ name: "n", sqlType: "integer" }] };
 
 export function upsert(key: string, version: bigint, n: string | null): Change {
-  return { op: "u", key, version, cells: cellsOf([n]), rowSchema };
+  return { op: "u", key, version, children: [], cells: cellsOf([n]), rowSchema };
 }
 
 export function deletion(key: string, version: bigint): Change {
-  return { op: "d", key, version, cells: null, rowSchema };
+  return { op: "d", key, version, children: [], cells: null, rowSchema };
 }
 
 export const home = { topic: "shop.products", partition: 3 };
 
 export function truncate(version: bigint): Change {
-  return { op: "t", key: "", version, cells: null, rowSchema };
+  return { op: "t", key: "", version, children: [], cells: null, rowSchema };
 }
 
 export const PARTITIONS = 4;

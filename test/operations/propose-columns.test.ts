@@ -2,8 +2,8 @@ import * as fc from "fast-check";
 import { Binary, Decimal128, Double, Int32, Long, ObjectId, Timestamp, UUID, type Document } from "mongodb";
 import { describe, expect, test } from "vitest";
 import { proposeColumns } from "../../src/operations/propose-columns.ts";
-import { mappingMistakes } from "../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../src/schemas/mapping/column-type.ts";
+import { mappingMistakes } from "../../src/schemas/mapping/mapping-mistakes.ts";
 
 function typesOf(documents: readonly Document[]): Record<string, string> {
   return Object.fromEntries(proposeColumns(documents).columns.map(({ name, type }) => [name, type]));
@@ -93,7 +93,9 @@ test("the proposal is a valid mapping for any documents", () => {
     fc.property(documents, (some) => {
       const { columns } = proposeColumns(some);
       const mapping = columns.map((column) => ({ ...column, type: parseColumnType(column.type) }));
-      expect(mappingMistakes({ collection: "c", mode: "columns", columns: mapping, idType: undefined })).toEqual([]);
+      expect(
+        mappingMistakes({ collection: "c", mode: "columns", columns: mapping, children: [], idType: undefined }),
+      ).toEqual([]);
     }),
   );
 });

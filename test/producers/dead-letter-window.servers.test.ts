@@ -9,7 +9,7 @@ interface Item {
 }
 
 const INTEGER_IDS: Partial<ProducerOptions> = {
-  collections: [{ collection: "items", mode: "document", columns: [], idType: "integer" }],
+  collections: [{ collection: "items", mode: "document", columns: [], children: [], idType: "integer" }],
 };
 
 /** Documents whose `_id` is no integer. */

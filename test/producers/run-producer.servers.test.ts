@@ -17,7 +17,7 @@ interface Item {
 }
 
 function documentMode(collection: string): CollectionMapping {
-  return { collection, mode: "document", columns: [], idType: undefined };
+  return { collection, mode: "document", columns: [], children: [], idType: undefined };
 }
 
 async function modelWriter({ client, db }: ProducerUnderTest, collections: readonly string[]): Promise<ModelWriter> {
@@ -148,6 +148,7 @@ test("a schema that the registry refuses stops it before any data moves", async 
     collection: "second",
     mode: "columns",
     columns: columns("bigint"),
+    children: [],
     idType: undefined,
   };
   await producer.runOnce({ collections: [second] });

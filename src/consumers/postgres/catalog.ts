@@ -2,6 +2,7 @@ import type { TableName } from "../ports.ts";
 import type { PostgresClient } from "./client.ts";
 import type { PostgresSession, Query, Row } from "./session.ts";
 import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
+import type { TableNeed } from "./table-needs.ts";
 
 /** A schema as the catalog shows it to the user of the connection. */
 export interface SchemaState {
@@ -33,8 +34,10 @@ export interface TableState {
   readonly isWritable: boolean;
   /** Whether row-level security applies to the user. */
   readonly hasRowSecurity: boolean;
-  /** Whether "_id" alone has a unique index that ON CONFLICT can use. */
-  readonly hasUniqueId: boolean;
+  /** Whether the columns of the key, and no others, have a unique index that ON CONFLICT can use. */
+  readonly hasUniqueKey: boolean;
+  /** Whether it has a foreign key to the table that it should reference. */
+  readonly hasForeignKey: boolean;
   readonly hasPrimaryKey: boolean;
   /** UNLOGGED: after a crash of the server it is empty. */
   readonly isUnlogged: boolean;
@@ -65,6 +68,12 @@ export function rulesOf(oid: string): string {
   AND ev_enabled IN ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)) ORDER BY 1)`;
 }
 
+/** SQL for whether the table of a child is not the one that is known. @param known alias of a row of `headrace.children` */
+export function isOtherChild(known: string): string {
+  const oid = `to_regclass(${known}.child)`;
+  return `(${known}.table_oid IS DISTINCT FROM ${oid}::oid OR ${known}.file_node IS DISTINCT FROM ${fileNodeOf(oid)})`;
+}
+
 const SCHEMA_STATE = `
 SELECT namespace.oid IS NOT NULL AS exists,
   COALESCE(has_schema_privilege(namespace.oid, 'CREATE') AND has_schema_privilege(namespace.oid, 'USAGE'),
@@ -79,10 +88,13 @@ SELECT class.relkind::text AS kind,
     AND has_schema_privilege(namespace.oid, 'USAGE') AS "isWritable",
   row_security_active(class.oid) AS "hasRowSecurity",
   EXISTS (
-    SELECT FROM pg_index AS index JOIN pg_attribute AS column_ ON column_.attrelid = class.oid
-    WHERE index.indrelid = class.oid AND column_.attname = '_id' AND column_.attnum = index.indkey[0]
-      AND index.indnkeyatts = 1 AND index.indisunique AND index.indisvalid AND index.indimmediate
-      AND index.indpred IS NULL AND index.indexprs IS NULL) AS "hasUniqueId",
+    SELECT FROM pg_index AS index
+    WHERE index.indrelid = class.oid AND index.indisunique AND index.indisvalid AND index.indimmediate
+      AND index.indpred IS NULL AND index.indexprs IS NULL AND index.indnkeyatts = cardinality($3::text[])
+      AND (SELECT count(*) FROM pg_attribute AS column_ WHERE column_.attrelid = class.oid
+        AND column_.attname = ANY ($3) AND column_.attnum = ANY ((index.indkey::int2[])[0:index.indnkeyatts - 1]))
+        = cardinality($3)) AS "hasUniqueKey",
+  EXISTS (SELECT FROM pg_constraint WHERE conrelid = class.oid AND contype = 'f' AND confrelid = to_regclass($4)) AS "hasForeignKey",
   EXISTS (SELECT FROM pg_index WHERE indrelid = class.oid AND indisprimary) AS "hasPrimaryKey",
   class.relpersistence = 'u' AS "isUnlogged",
   ${rulesOf("class.oid")} AS rules,
@@ -100,7 +112,7 @@ SELECT class.relkind::text AS kind,
 FROM pg_class AS class JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE namespace.nspname = $1 AND class.relname = $2
 UNION ALL
-SELECT 'type', pg_has_role(type.typowner, 'USAGE'), false, false, false, false, false, ARRAY[]::text[], ARRAY[]::json[]
+SELECT 'type', pg_has_role(type.typowner, 'USAGE'), false, false, false, false, false, false, ARRAY[]::text[], ARRAY[]::json[]
 FROM pg_type AS type JOIN pg_namespace AS namespace ON namespace.oid = type.typnamespace
 WHERE namespace.nspname = $1 AND type.typname = $2 AND type.typrelid = 0
   -- PostgreSQL renames the array type of another type.
@@ -126,8 +138,12 @@ export async function readSchemaState(session: PostgresSession, schema: string):
 }
 
 /** Undefined where no table, view, sequence or type has the name. */
-export async function readTableState(session: PostgresSession, table: TableName): Promise<TableState | undefined> {
-  const [row] = await rowsOf(session, { text: TABLE_STATE, values: [table.schema, table.table] });
+export async function readTableState(
+  session: PostgresSession,
+  { table, key, references }: TableNeed,
+): Promise<TableState | undefined> {
+  const values = [table.schema, table.table, key, references === null ? null : quoteTable(references)];
+  const [row] = await rowsOf(session, { text: TABLE_STATE, values });
   return row as unknown as TableState | undefined;
 }
 

@@ -27,6 +27,8 @@ const KEY_COLUMNS = {
   id: 'text COLLATE "C"',
   /** A column. */
   name: 'text COLLATE "C"',
+  /** The table of a child, as `quoteTable` writes it. */
+  child: 'text COLLATE "C"',
 } as const;
 
 interface InternalTable {
@@ -111,6 +113,8 @@ const INTERNAL_TABLES = {
   },
   /** The columns that records have filled, with their numbers in pg_attribute. */
   columns: { key: ["relation", "name"], columns: [], added: { attnum: "smallint" } },
+  /** The tables of children that records have filled, and what they were when the register last looked. */
+  children: { key: ["relation", "child"], columns: ["table_oid oid", "file_node oid"] },
 } as const satisfies Readonly<Record<string, InternalTable>>;
 
 export type InternalTableName = keyof typeof INTERNAL_TABLES;

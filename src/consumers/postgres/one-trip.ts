@@ -6,8 +6,8 @@ import { aboveFloor } from "../batches/fold-batch.ts";
 import type { RowGroup } from "../batches/fold-batch.ts";
 import type { LogStretch } from "../ports.ts";
 import type { PostgresClient } from "./client.ts";
+import { groupStatements } from "./sql/group-statements.ts";
 import type { SinkSql } from "./sql/sink-sql.ts";
-import { groupStatements } from "./sql/upsert-sql.ts";
 import { isTableChange } from "./table-errors.ts";
 import type { PreparedTable } from "./tables.ts";
 

@@ -15,12 +15,18 @@ export function tableDropped(table: TableName, topic: string, internalSchema: st
   });
 }
 
-export function columnsDropped(table: TableName, names: readonly string[], internalSchema: string): HeadraceError {
+/** @param documents the table of the documents, if `table` is that of a child */
+export function columnsDropped(
+  table: TableName,
+  names: readonly string[],
+  internalSchema: string,
+  documents: TableName = table,
+): HeadraceError {
   const relation = quoteTable(table);
   const list = names.map((name) => escapeLiteral(name)).join(", ");
   const schema = quoteIdentifier(internalSchema);
   const ofTable = `WHERE relation = ${escapeLiteral(relation)}`;
-  const forget = `DELETE FROM ${schema}.columns ${ofTable} AND name IN (${list}); UPDATE ${schema}.tables SET left_at = now() ${ofTable};`;
+  const forget = `DELETE FROM ${schema}.columns ${ofTable} AND name IN (${list}); UPDATE ${schema}.tables SET left_at = now() WHERE relation = ${escapeLiteral(quoteTable(documents))};`;
   return new HeadraceError("COLUMN_DROPPED", {
     message: `Headrace has filled columns of the table ${relation} that were dropped: ${names.map(quoteIdentifier).join(", ")}.`,
     remedy: `Take the columns out of the config. Or let Headrace fill them again: run this SQL and start the consumers, which let the collection be copied again: ${forget}`,

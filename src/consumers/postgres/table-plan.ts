@@ -1,27 +1,16 @@
 import { HeadraceError } from "../../errors/error.ts";
-import { keyColumnType } from "../../schemas/keys/document-key.ts";
-import type { RowSchema } from "../../schemas/row-schema.ts";
+import type { RowColumn } from "../../schemas/row-schema.ts";
 import type { TableName } from "../ports.ts";
 import type { ColumnState, SchemaState, TableState } from "./catalog.ts";
 import { columnFit } from "./column-fit.ts";
 import { quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
-
-/** A table, and the records to write to it. */
-export interface TableNeed {
-  readonly table: TableName;
-  readonly rowSchema: RowSchema;
-}
+import type { TableNeed } from "./table-needs.ts";
 
 export interface TablePlan {
   /** Makes the table fit the records; empty where it already does. */
   readonly ddl: readonly string[];
   /** Why the table cannot hold the records. Where there is one, do not run `ddl`. */
   readonly problems: readonly HeadraceError[];
-}
-
-interface Column {
-  readonly name: string;
-  readonly sqlType: string;
 }
 
 /** PostgreSQL truncates longer names without an error. */
@@ -31,15 +20,12 @@ const MAX_NAME_BYTES = 63;
 export function planTable(need: TableNeed, schema: SchemaState, state: TableState | undefined): TablePlan {
   const problems = nameProblems(need);
   if (problems.length > 0) return { ddl: [], problems };
-  const columns = columnsOf(need.rowSchema);
-  return state === undefined
-    ? planCreation(need.table, columns, schema)
-    : planExisting(need.table, columns, schema, state);
+  return state === undefined ? planCreation(need, schema) : planExisting(need, schema, state);
 }
 
 /** Names that PostgreSQL does not allow. They must not get into any SQL. */
-export function nameProblems({ table, rowSchema }: TableNeed): readonly HeadraceError[] {
-  return [table.schema, table.table, ...rowSchema.columns.map(({ name }) => name)]
+export function nameProblems({ table, columns }: TableNeed): readonly HeadraceError[] {
+  return [table.schema, table.table, ...columns.map(({ name }) => name)]
     .filter((name) => name === "" || name.includes("\0") || Buffer.byteLength(name) > MAX_NAME_BYTES)
     .map(
       (name) =>
@@ -54,20 +40,14 @@ export function createSchema(name: string): string {
   return `CREATE SCHEMA ${quoteIdentifier(name)}`;
 }
 
-function columnsOf(rowSchema: RowSchema): readonly Column[] {
-  return [
-    { name: "_id", sqlType: keyColumnType(rowSchema.idType) },
-    { name: "_version", sqlType: "bigint" },
-    ...rowSchema.columns,
-  ];
-}
-
-function planCreation(table: TableName, columns: readonly Column[], schema: SchemaState): TablePlan {
+function planCreation({ table, columns, key, references }: TableNeed, schema: SchemaState): TablePlan {
   const definitions = columns.map(({ name, sqlType }) => {
     // Compares keys by their bytes, as MongoDB does. It is also faster.
-    const constraints = name === "_id" ? `${sqlType === "text" ? ' COLLATE "C"' : ""} PRIMARY KEY` : "";
-    return `${quoteIdentifier(name)} ${sqlType}${constraints}`;
+    const collation = name === key[0] && sqlType === "text" ? ' COLLATE "C"' : "";
+    return `${quoteIdentifier(name)} ${sqlType}${collation}`;
   });
+  definitions.push(`PRIMARY KEY (${key.map(quoteIdentifier).join(", ")})`);
+  if (references !== null) definitions.push(foreignKey(key, references));
   const create = `CREATE TABLE ${quoteTable(table)} (${definitions.join(", ")})`;
   const ddl = schema.exists ? [create] : [createSchema(table.schema), create];
   if (!schema.canCreate) {
@@ -88,7 +68,13 @@ function grants(table: TableName, { user }: SchemaState): readonly string[] {
   ];
 }
 
-function planExisting(table: TableName, columns: readonly Column[], schema: SchemaState, state: TableState): TablePlan {
+/** An element's row goes with its document's. */
+function foreignKey([first = ""]: readonly string[], references: TableName): string {
+  return `FOREIGN KEY (${quoteIdentifier(first)}) REFERENCES ${quoteTable(references)} ("_id") ON DELETE CASCADE`;
+}
+
+function planExisting(need: TableNeed, schema: SchemaState, state: TableState): TablePlan {
+  const { table, columns, key, references } = need;
   if (state.kind !== "r" && state.kind !== "p") {
     const isType = state.kind === "type";
     const rename = isType
@@ -97,12 +83,13 @@ function planExisting(table: TableName, columns: readonly Column[], schema: Sche
     const problem = `${isType ? "a type" : "an object that is not a table"} has its name`;
     return { ddl: [], problems: [doesNotFit(table, problem, `${rename} choose another table in the config.`)] };
   }
-  const alterations = columns.map((column) => alterationFor(table, column, state));
+  const alterations = columns.map((column) => alterationFor(need, column, state));
   const problems = [
-    ...tableProblems(table, columns, schema, state),
+    ...tableProblems(need, schema, state),
     ...alterations.filter((alteration) => alteration instanceof HeadraceError),
   ];
   const actions = alterations.filter((alteration) => typeof alteration === "string");
+  if (references !== null && !state.hasForeignKey) actions.push(`ADD ${foreignKey(key, references)}`);
   if (actions.length === 0) return { ddl: [], problems };
   const alter = `ALTER TABLE ${quoteTable(table)} ${actions.join(", ")}`;
   if (!state.isOwned)
@@ -111,15 +98,19 @@ function planExisting(table: TableName, columns: readonly Column[], schema: Sche
 }
 
 /** An action of ALTER TABLE, a problem, or undefined where the column already fits. */
-function alterationFor(table: TableName, wanted: Column, state: TableState): string | HeadraceError | undefined {
+function alterationFor(
+  { table, key }: TableNeed,
+  wanted: RowColumn,
+  state: TableState,
+): string | HeadraceError | undefined {
   const name = quoteIdentifier(wanted.name);
   const actual = state.columns.find((column) => column.name === wanted.name);
   if (actual === undefined) {
-    if (wanted.name !== "_id") return `ADD COLUMN ${name} ${wanted.sqlType}`;
-    const remedy = `Add a primary key "_id" of type ${wanted.sqlType} that holds the documents' keys, or choose another table in the config.`;
-    return doesNotFit(table, 'it has no column "_id"', remedy);
+    if (!key.includes(wanted.name)) return `ADD COLUMN ${name} ${wanted.sqlType}`;
+    const remedy = `Add a primary key (${key.map(quoteIdentifier).join(", ")}) with the column ${name} of type ${wanted.sqlType}, or choose another table in the config.`;
+    return doesNotFit(table, `it has no column ${name}`, remedy);
   }
-  const misfit = columnMisfit(wanted, actual);
+  const misfit = columnMisfit(wanted, actual, key);
   if (misfit !== undefined) {
     return doesNotFit(
       table,
@@ -132,22 +123,17 @@ function alterationFor(table: TableName, wanted: Column, state: TableState): str
     : undefined;
 }
 
-function columnMisfit(wanted: Column, actual: ColumnState): string | undefined {
+function columnMisfit(wanted: RowColumn, actual: ColumnState, key: readonly string[]): string | undefined {
   const name = quoteIdentifier(wanted.name);
   if (actual.isGenerated) return `its column ${name} is generated by PostgreSQL`;
-  if (wanted.name === "_id" && !actual.isDeterministic)
+  if (wanted.name === key[0] && !actual.isDeterministic)
     return `its column ${name} has a collation that treats different keys as equal`;
   return columnFit(actual.sqlType, wanted.sqlType) === "refuse"
     ? `its column ${name} is ${actual.sqlType}, which cannot hold every ${wanted.sqlType}`
     : undefined;
 }
 
-function tableProblems(
-  table: TableName,
-  columns: readonly Column[],
-  schema: SchemaState,
-  state: TableState,
-): HeadraceError[] {
+function tableProblems({ table, columns, key }: TableNeed, schema: SchemaState, state: TableState): HeadraceError[] {
   const problems: HeadraceError[] = [];
   const name = quoteTable(table);
   if (!state.isWritable) {
@@ -162,11 +148,11 @@ function tableProblems(
     problems.push(doesNotFit(table, problem, `Run: ALTER TABLE ${name} SET LOGGED;`));
   }
   if (state.rules.length > 0) problems.push(rulesFound(table, state.rules));
-  if (!state.hasUniqueId && state.columns.some((column) => column.name === "_id")) {
-    const remedy = state.hasPrimaryKey
-      ? `Run: ALTER TABLE ${name} ADD UNIQUE ("_id");`
-      : `Run: ALTER TABLE ${name} ADD PRIMARY KEY ("_id");`;
-    problems.push(doesNotFit(table, 'it has no unique index on "_id" alone', remedy));
+  if (!state.hasUniqueKey && key.every((name) => state.columns.some((column) => column.name === name))) {
+    const list = key.map(quoteIdentifier).join(", ");
+    const remedy = `Run: ALTER TABLE ${name} ADD ${state.hasPrimaryKey ? "UNIQUE" : "PRIMARY KEY"} (${list});`;
+    const problem = `it has no unique index on ${key.length === 1 ? `${list} alone` : `(${list})`}`;
+    problems.push(doesNotFit(table, problem, remedy));
   }
   const filled = new Set(columns.map((column) => column.name));
   for (const column of state.columns) {

@@ -2,16 +2,20 @@ import { HeadraceError } from "../../errors/error.ts";
 import type { RowSchema } from "../../schemas/row-schema.ts";
 import type { TableName } from "../ports.ts";
 import { fileNodeOf, readFilledColumns, readRegistered, readSchemaState, readTableState } from "./catalog.ts";
+import { fillingColumns, lookAtChildren } from "./child-tables.ts";
 import type { PostgresClient } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
 import { planInternalTables } from "./internal-tables.ts";
 import { BEGIN } from "./session.ts";
 import type { PostgresSession, Query } from "./session.ts";
+import type { ChildStatements } from "./sql/child-sql.ts";
+import type { DocumentStatements } from "./sql/group-statements.ts";
+import { filledCount } from "./sql/sink-sql.ts";
 import { buildStatements, quoteIdentifier, quoteTable } from "./sql/upsert-sql.ts";
-import type { TableStatements } from "./sql/upsert-sql.ts";
 import { columnsDropped, idTypeChanged, tableDropped, tableReplaced } from "./table-errors.ts";
+import { documentNeed } from "./table-needs.ts";
 import { nameProblems, planTable } from "./table-plan.ts";
-import type { TableNeed, TablePlan } from "./table-plan.ts";
+import type { TablePlan } from "./table-plan.ts";
 
 /** Lets one process at a time change tables: CREATE TABLE IF NOT EXISTS fails where several run it at once. */
 const LOCK = { text: "SELECT pg_advisory_xact_lock(hashtextextended('headrace', 0))" };
@@ -25,6 +29,12 @@ const DDL_LIMITS = { text: `SET LOCAL lock_timeout = '5s'; SET LOCAL statement_t
 /** SQLSTATEs of an object that another session, without Headrace's lock, created at the same moment. */
 const MADE_BY_OTHERS: ReadonlySet<string | undefined> = new Set(["23505", "42701", "42710", "42P06", "42P07"]);
 
+/** A table of documents, and the records to write to it. */
+interface RecordsNeed {
+  readonly table: TableName;
+  readonly rowSchema: RowSchema;
+}
+
 interface Findings {
   /** To run before the table can be written to. */
   readonly changes: readonly Query[];
@@ -32,10 +42,13 @@ interface Findings {
   readonly filled: readonly string[];
   /** The columns that the table has. */
   readonly existing: ReadonlySet<string>;
+  readonly children: readonly ChildStatements[];
+  /** As `filledCount` counts. */
+  readonly filledColumns: number;
 }
 
-export interface PreparedTable extends TableStatements {
-  /** How many columns records of any RowSchema had filled when the statements were built. */
+export interface PreparedTable extends DocumentStatements {
+  /** What `filledCount` counted when the statements were built. */
   readonly filledColumns: number;
 }
 
@@ -70,7 +83,7 @@ export class PostgresTables {
    * @param topic the one whose records the table holds
    * @throws HeadraceError TABLE_DROPPED, TABLE_DOES_NOT_FIT, TABLE_NOT_OWNED, NAME_INVALID
    */
-  async prepare(need: TableNeed, topic: string): Promise<PreparedTable> {
+  async prepare(need: RecordsNeed, topic: string): Promise<PreparedTable> {
     await this.prepareInternal();
     const ofTable = this.#preparedOf(need.table);
     const key = fingerprint(need.rowSchema);
@@ -102,26 +115,27 @@ export class PostgresTables {
     if (ddl.length > 0) await this.#change(look);
   }
 
-  async #prepare(need: TableNeed, topic: string): Promise<PreparedTable> {
-    refuse(nameProblems(need));
+  async #prepare(need: RecordsNeed, topic: string): Promise<PreparedTable> {
+    refuse(nameProblems(documentNeed(need.table, need.rowSchema)));
     const look = (session: PostgresSession): Promise<Findings> => this.#look(session, need, topic);
     let findings = await this.#client.session(look);
     if (findings.changes.length > 0) {
       await this.#change(async (session) => (await look(session)).changes);
       findings = await this.#client.session(look);
     }
-    const { filled, existing } = findings;
+    const { filled, existing, children, filledColumns } = findings;
     const own = new Set(need.rowSchema.columns.map(({ name }) => name));
     const resetColumns = filled.filter((name) => existing.has(name) && !own.has(name));
     const statements = buildStatements({ ...need, resetColumns, internalSchema: this.#internalSchema });
-    return { ...statements, filledColumns: filled.length };
+    return { ...statements, children, filledColumns };
   }
 
-  async #look(session: PostgresSession, need: TableNeed, topic: string): Promise<Findings> {
+  async #look(session: PostgresSession, need: RecordsNeed, topic: string): Promise<Findings> {
     const schema = await readSchemaState(session, need.table.schema);
     // In this order: the process that first fills a table creates it in the same transaction.
     const filled = await readFilledColumns(session, this.#internalSchema, need.table);
-    const state = await readTableState(session, need.table);
+    const documents = documentNeed(need.table, need.rowSchema);
+    const state = await readTableState(session, documents);
     if (state === undefined && filled.length > 0) throw tableDropped(need.table, topic, this.#internalSchema);
     const registered = await readRegistered(session, this.#internalSchema, need.table);
     if (state !== undefined && registered?.isSame === false) throw tableReplaced(need.table);
@@ -130,32 +144,34 @@ export class PostgresTables {
     const dropped = columns.filter((name) => filled.includes(name) && !existing.has(name));
     if (dropped.length > 0) throw columnsDropped(need.table, dropped, this.#internalSchema);
     const news = columns.filter((name) => !filled.includes(name));
-    const ddl = soundDdl(planTable(need, schema, state));
+    const ddl = soundDdl(planTable(documents, schema, state));
+    const children = await lookAtChildren(session, { ...need, internalSchema: this.#internalSchema }, schema);
     const idType = registered?.idType ?? null;
     if (idType !== null && idType !== need.rowSchema.idType)
       throw idTypeChanged(need.table, idType, need.rowSchema.idType);
     const changes = [
       ...ddl,
-      ...(news.length > 0 ? [this.#filling(need.table, news)] : []),
+      ...(news.length > 0 ? [fillingColumns(this.#internalSchema, need.table, news)] : []),
       // Creating or rewriting the table gives it another oid or file.
       ...(registered !== undefined && (ddl.length > 0 || idType === null) ? [this.#registration(need)] : []),
+      ...soundDdl(children.plan),
+      ...children.notes,
     ];
-    return { changes, filled, existing };
+    const filledColumns = await this.#countFilled(session, need.table);
+    return { changes, filled, existing, children: children.statements, filledColumns };
   }
 
-  #registration({ table, rowSchema }: TableNeed): Query {
+  #registration({ table, rowSchema }: RecordsNeed): Query {
     const text = `UPDATE ${quoteIdentifier(this.#internalSchema)}.tables
 SET id_type = $2, table_oid = to_regclass(relation), file_node = ${fileNodeOf("to_regclass(relation)")}
 WHERE relation = $1`;
     return { text, values: [quoteTable(table), rowSchema.idType] };
   }
 
-  #filling(table: TableName, names: readonly string[]): Query {
-    const text = `INSERT INTO ${quoteIdentifier(this.#internalSchema)}.columns (relation, name, attnum)
-SELECT $1, name, attnum FROM unnest($2::text[]) AS name
-  LEFT JOIN pg_attribute ON attrelid = to_regclass($1) AND attname = name AND NOT attisdropped
-ON CONFLICT DO NOTHING`;
-    return { text, values: [quoteTable(table), names] };
+  async #countFilled(session: PostgresSession, table: TableName): Promise<number> {
+    const text = `SELECT ${filledCount(quoteIdentifier(this.#internalSchema), "$1")} AS filled`;
+    const [found] = await session.run({ text, values: [quoteTable(table)] });
+    return Number(found?.rows[0]?.["filled"]);
   }
 
   /** Runs what `look` finds to do. It looks under the lock, because another process may have just done the same. */
@@ -218,7 +234,7 @@ const fingerprints = new WeakMap<RowSchema, string>();
 function fingerprint(rowSchema: RowSchema): string {
   let text = fingerprints.get(rowSchema);
   if (text === undefined) {
-    text = JSON.stringify([rowSchema.idType, rowSchema.columns.map(({ name, sqlType }) => [name, sqlType])]);
+    text = JSON.stringify(rowSchema);
     fingerprints.set(rowSchema, text);
   }
   return text;

@@ -50,15 +50,18 @@ export class PostgresTruncates {
     const floor = BigInt(version);
     // A sweep that waits for locked rows deadlocks again and again with upserts that wait for its rows (see
     // docs/performance.md). So the first pass skips locked rows. Few are left for the second: most get a newer version.
-    for (const locked of ["skip", "wait"] as const) await this.#walk(table, floor, locked);
+    for (const locked of ["skip", "wait"] as const)
+      await this.#walk((after) => this.#sql.sweepStep(table, { floor, after, rows: SWEEP_STEP_ROWS, locked }));
+    const [children] = await this.#client.run(this.#sql.readChildren(table));
+    for (const row of children?.rows ?? [])
+      await this.#walk((after) => this.#sql.orphanStep(table, String(row["child"]), { after, rows: SWEEP_STEP_ROWS }));
     await this.#client.run(this.#sql.forgetUnapplied(table, floor), this.#sql.setSwept(table, floor));
   }
 
-  async #walk(table: TableName, floor: bigint, locked: "skip" | "wait"): Promise<void> {
+  /** @param stepAfter the step behind a key */
+  async #walk(stepAfter: (after: string | undefined) => Query): Promise<void> {
     for (let after: string | undefined, done = false; !done;) {
-      const [step] = await this.#client.run(
-        this.#sql.sweepStep(table, { floor, after, rows: SWEEP_STEP_ROWS, locked }),
-      );
+      const [step] = await this.#client.run(stepAfter(after));
       const last = step?.rows[0]?.["last"];
       if (typeof last === "string") after = last;
       else done = true;

@@ -7,14 +7,15 @@ import type { PostgresClient } from "./client.ts";
 import { sqlStateOf } from "./errors.ts";
 import { BEGIN } from "./session.ts";
 import type { PostgresSession, Query } from "./session.ts";
+import { withoutRows } from "./sql/group-statements.ts";
+import type { DocumentStatements } from "./sql/group-statements.ts";
 import { freeOutdated } from "./sql/upsert-sql.ts";
-import type { TableStatements } from "./sql/upsert-sql.ts";
 
 const UNIQUE_VIOLATION = "23505";
 
 interface WrittenGroup {
   readonly group: RowGroup;
-  readonly sql: TableStatements;
+  readonly sql: DocumentStatements;
 }
 
 /** Queries that go before those that write the rows. To be asked for once the transaction holds its lock. */
@@ -98,12 +99,4 @@ export class WrittenRows {
     const { message, details } = error;
     return new HeadraceError(details["raised"] === "true" ? "TRIGGER_REFUSED" : "ROW_REFUSED", { message, details });
   }
-}
-
-function withoutRows({ relation, upsert, upsertArrays, delete: deletion }: TableStatements): readonly Query[] {
-  const none = "{}";
-  return [
-    { ...upsert, values: [...Array.from({ length: upsertArrays }, () => none), relation] },
-    { ...deletion, values: [relation, none, none] },
-  ];
 }

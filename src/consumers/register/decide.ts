@@ -90,6 +90,10 @@ function decideTable(
   if (hasOtherFile && !facts.hasOldRows) {
     return { kind: "copy", why: isRestored ? "the table was restored without its rows" : EMPTIED };
   }
+  const lostChildren = facts.lostChildren.filter((child) => wanted.children.includes(child));
+  if (lostChildren.length > 0 && !isRestored) {
+    return { kind: "copy", why: `the table of a child was dropped, replaced or emptied (${lostChildren.join(", ")})` };
+  }
   if (registered.copySignal !== null && registered.copySignal >= signalsEnd) {
     const isTakenOver = registered.copySignal === COPY_OWED;
     return { kind: "copy", why: isTakenOver ? TAKEN_OVER : "Kafka has lost the request to copy the collection" };
@@ -98,6 +102,7 @@ function decideTable(
     registered.oid === facts.oid &&
     registered.fileNode === facts.fileNode &&
     registered.topicId === (topicId ?? null) &&
+    !facts.haveChildrenChanged &&
     !isRestored;
   return { kind: isKnown || facts.oid === null ? "same" : "accept" };
 }

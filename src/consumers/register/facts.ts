@@ -12,6 +12,8 @@ export interface WantedTable {
   readonly table: TableName;
   /** The columns that the config gives it, besides `_id` and `_version`. */
   readonly columns: readonly string[];
+  /** The tables of the children that the config gives it, as `quoteTable` writes them. */
+  readonly children: readonly string[];
 }
 
 /** What the register (`headrace.tables`) says of a table. */
@@ -55,6 +57,10 @@ export interface TableFacts {
   readonly hasOldRows: boolean;
   /** Columns that records have filled, and that were dropped since, also if there are new ones of their names. */
   readonly lostColumns: readonly string[];
+  /** The filled tables of children that were dropped, replaced or emptied since. */
+  readonly lostChildren: readonly string[];
+  /** Whether any filled table of a child was rewritten since, or lost. */
+  readonly haveChildrenChanged: boolean;
   /** Whether the table has rows, though no record of the topic has been applied. Asked only of unregistered tables. */
   readonly hasForeignRows: boolean;
   /** Whether records of the topic have been applied. */

@@ -2,7 +2,7 @@ import type { TableName } from "../ports.ts";
 import type { PostgresClient } from "../postgres/client.ts";
 import { BEGIN } from "../postgres/session.ts";
 import type { PostgresSession, Query, Row } from "../postgres/session.ts";
-import { quoteTable } from "../postgres/sql/upsert-sql.ts";
+import { parseTable, quoteTable } from "../postgres/sql/upsert-sql.ts";
 import { isTableMissing, tableGone } from "../postgres/table-errors.ts";
 import type { Register, RegisterChange } from "./admission.ts";
 import type { RegisteredTable, TableFacts, WantedTable } from "./facts.ts";
@@ -79,7 +79,8 @@ export class PostgresRegister implements Register {
       const hasOldRows = await this.#hasOldRows(session, table, row);
       const isForeign = row["topic"] === null && row["oid"] !== null && row["has_progress"] === false;
       const hasForeignRows = isForeign && (await exists(session, table, this.#sql.hasRows(table)));
-      facts.push(factsOf(quoteTable(table), row, { hasOldRows, hasForeignRows }));
+      const children = await this.#childFacts(session, table, row["known_xid"]);
+      facts.push(factsOf(quoteTable(table), row, { hasOldRows, hasForeignRows, ...children }));
     }
     return facts;
   }
@@ -98,12 +99,32 @@ export class PostgresRegister implements Register {
     return await exists(session, table, this.#sql.hasRowsBefore(table, xid));
   }
 
+  /** A child's table with another file may have been truncated, or rewritten with its rows. */
+  async #childFacts(session: PostgresSession, table: TableName, xid: unknown): Promise<ChildFacts> {
+    const [found] = await session.run(this.#sql.lookAtChildren(table));
+    const changed = (found?.rows ?? []).filter((row) => row["is_same"] === false);
+    const lostChildren: string[] = [];
+    for (const row of changed) {
+      const relation = String(row["child"]);
+      const child = parseTable(relation);
+      const isKept =
+        row["is_there"] === true &&
+        row["is_same_table"] === true &&
+        typeof xid === "string" &&
+        (await exists(session, child, this.#sql.hasRowsBefore(child, xid)));
+      if (!isKept) lostChildren.push(relation);
+    }
+    return { lostChildren, haveChildrenChanged: changed.length > 0 };
+  }
+
   #statements({ wanted, facts, decision, topicId, copySignal }: RegisterChange): readonly Query[] {
     const { relation } = facts;
     const isAnother = decision.kind === "copy" && facts.registered !== null && facts.registered.oid !== facts.oid;
     return [
       this.#sql.store(wanted, { topicId, copySignal }),
       this.#sql.numberColumns(wanted.table),
+      // In a restored database all tables have other oids.
+      ...this.#sql.storeChildren(wanted.table, isRestored(facts) ? [] : facts.lostChildren),
       ...(facts.otherRelations.length > 0 ? this.#sql.leave(facts.otherRelations) : []),
       // A table that needs a copy is not complete.
       ...(decision.kind === "copy" || decision.kind === "reread" ? [this.#sql.forgetWatermark(relation)] : []),
@@ -112,6 +133,12 @@ export class PostgresRegister implements Register {
       ...(decision.kind === "reread" ? this.#sql.rereadTopic(wanted.topic) : []),
     ];
   }
+}
+
+type ChildFacts = Pick<TableFacts, "lostChildren" | "haveChildrenChanged">;
+
+function isRestored({ registered, registerOid }: TableFacts): boolean {
+  return registered !== null && registered.registerOid !== registerOid;
 }
 
 /** @throws HeadraceError TABLE_CHANGED where the table is gone since it was looked up */
@@ -124,7 +151,11 @@ async function exists(session: PostgresSession, table: TableName, query: Query):
   }
 }
 
-function factsOf(relation: string, row: Row, rows: Pick<TableFacts, "hasOldRows" | "hasForeignRows">): TableFacts {
+function factsOf(
+  relation: string,
+  row: Row,
+  rows: Pick<TableFacts, "hasOldRows" | "hasForeignRows"> & ChildFacts,
+): TableFacts {
   return {
     relation,
     registered: typeof row["topic"] === "string" ? registeredOf(row) : null,

@@ -1,5 +1,5 @@
 import type { TableName } from "../ports.ts";
-import { fileNodeOf, rulesOf } from "../postgres/catalog.ts";
+import { fileNodeOf, isOtherChild, rulesOf } from "../postgres/catalog.ts";
 import type { Query } from "../postgres/session.ts";
 import { quoteIdentifier, quoteTable } from "../postgres/sql/upsert-sql.ts";
 import { COPY_OWED } from "./facts.ts";
@@ -58,6 +58,35 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (relation, topic, 
 ORDER BY wanted.number`,
       values: [wanted.map(({ table }) => quoteTable(table)), wanted.map(({ topic }) => topic), this.#name],
     };
+  }
+
+  /** Rows of `child`, `is_there`, `is_same_table` and `is_same`: the filled tables of a table's children. */
+  lookAtChildren(table: TableName): Query {
+    return {
+      text: `SELECT child, to_regclass(child) IS NOT NULL AS is_there, table_oid IS NOT DISTINCT FROM to_regclass(child)::oid AS is_same_table,
+  NOT ${isOtherChild("known")} AS is_same
+FROM ${this.#schema}.children AS known WHERE relation = $1 ORDER BY child`,
+      values: [quoteTable(table)],
+    };
+  }
+
+  /** Stores what the tables of the children are now, and forgets those that are lost. */
+  storeChildren(table: TableName, lost: readonly string[]): readonly Query[] {
+    return [
+      {
+        text: `DELETE FROM ${this.#schema}.columns WHERE relation = ANY ($1)`,
+        values: [lost],
+      },
+      {
+        text: `DELETE FROM ${this.#schema}.children WHERE relation = $1 AND child = ANY ($2)`,
+        values: [quoteTable(table), lost],
+      },
+      {
+        text: `UPDATE ${this.#schema}.children AS known SET table_oid = to_regclass(child)::oid, file_node = ${fileNodeOf("to_regclass(child)")}
+WHERE relation = $1 AND ${isOtherChild("known")}`,
+        values: [quoteTable(table)],
+      },
+    ];
   }
 
   hasRows(table: TableName): Query {

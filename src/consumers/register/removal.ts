@@ -26,7 +26,8 @@ export class PostgresRemoval {
   }
 
   /**
-   * The tables that belong to a pipeline, or to one of its collections, also those that it no longer fills. Version 0.1.0
+   * The tables that belong to a pipeline, or to one of its collections, with those of children, also those that it no longer
+   * fills. Version 0.1.0
    * kept no register: of the tables that the config gives, those count that Headrace has filled and that no other pipeline
    * owns.
    */
@@ -47,7 +48,17 @@ SELECT relation FROM registered WHERE pipeline = $1 AND ($2::text IS NULL OR col
 UNION SELECT relation FROM filled WHERE relation NOT IN (SELECT relation FROM registered) ORDER BY relation`,
       values: [pipeline, collection, configured.map(quoteTable)],
     });
-    return (found?.rows ?? []).map((row) => parseTable(String(row["relation"])));
+    const tables = (found?.rows ?? []).map((row) => parseTable(String(row["relation"])));
+    return [...tables, ...(await this.#childrenOf(tables))];
+  }
+
+  async #childrenOf(tables: readonly TableName[]): Promise<readonly TableName[]> {
+    if ((await this.#existing(["children"])).length === 0) return [];
+    const [found] = await this.#client.run({
+      text: `SELECT child FROM ${this.#qualified("children")} WHERE relation = ANY ($1) ORDER BY child`,
+      values: [tables.map(quoteTable)],
+    });
+    return (found?.rows ?? []).map((row) => parseTable(String(row["child"])));
   }
 
   /** The tables that exist. */
@@ -75,7 +86,8 @@ UNION SELECT relation FROM filled WHERE relation NOT IN (SELECT relation FROM re
         text: `DELETE FROM ${this.#qualified(name)} WHERE relation = ANY ($1)`,
         values: [relations],
       })),
-      ...dropped.map((table) => ({ text: `DROP TABLE IF EXISTS ${quoteTable(table)}` })),
+      // Together: those of the children may have foreign keys to the documents' tables.
+      ...(dropped.length > 0 ? [{ text: `DROP TABLE IF EXISTS ${dropped.map(quoteTable).join(", ")}` }] : []),
     ];
     await this.#client.session(async (session) => {
       await session.run(BEGIN);

@@ -1,14 +1,16 @@
 import type { Config } from "../../config/config-schema.ts";
 import { readSchemaState, readSkippingTriggers, readTableState } from "../../consumers/postgres/catalog.ts";
-import type { SchemaState, TableState } from "../../consumers/postgres/catalog.ts";
+import type { TableState } from "../../consumers/postgres/catalog.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { planInternalTables } from "../../consumers/postgres/internal-tables.ts";
 import type { PostgresSession, Row } from "../../consumers/postgres/session.ts";
 import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
+import { childNeeds, documentNeed } from "../../consumers/postgres/table-needs.ts";
 import { planTable } from "../../consumers/postgres/table-plan.ts";
 import type { ErrorCode } from "../../errors/codes.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
+import { rowSchemaOf } from "../../schemas/planned-rows.ts";
 import { postgresClient } from "../connections.ts";
 import { tableRefusals } from "../register/judged-tables.ts";
 import { runCheck } from "./check-result.ts";
@@ -97,27 +99,49 @@ async function* checkTable(
   const what = `can store the collection ${collection.mapping.collection} in the table ${table.schema}.${table.table}`;
   let problems: readonly HeadraceError[] = [];
   const looked = await runCheck("postgres", what, async () => {
-    const look = async (
-      session: PostgresSession,
-    ): Promise<[SchemaState, TableState | undefined, readonly string[]]> => [
-      await readSchemaState(session, table.schema),
-      await readTableState(session, table),
-      await readSkippingTriggers(session, table),
-    ];
-    const [schema, state, triggers] = await postgres.session(look);
-    const { fields, idType: known } = schemaOf(config, collection, idType ?? idTypeOfTable(state));
-    const columns = fields.map(({ column, type }) => ({ name: column, sqlType: type.sql }));
-    ({ problems } = planTable({ table, rowSchema: { idType: known, columns } }, schema, state));
-    return triggers.length === 0 ? undefined : rowsLeftOut(quoteTable(table), triggers);
+    const found = await postgres.session((session) => lookAtTables(session, config, { config: collection, idType }));
+    problems = found.flatMap((each) => each.problems);
+    const skipping = found.filter(({ triggers }) => triggers.length > 0);
+    return skipping.length === 0 ? undefined : rowsLeftOut(skipping);
   });
   if (problems.length === 0) yield looked;
   for (const each of problems) yield await runCheck("postgres", what, () => Promise.reject(each));
 }
 
+interface LookedTable {
+  readonly relation: string;
+  readonly problems: readonly HeadraceError[];
+  /** See `readSkippingTriggers`. */
+  readonly triggers: readonly string[];
+}
+
+/** The collection's table, then those of its children. */
+async function lookAtTables(
+  session: PostgresSession,
+  config: Config,
+  { config: collection, idType }: Pick<PlannedCollection, "config" | "idType">,
+): Promise<readonly LookedTable[]> {
+  const table = { schema: config.postgres.schema, table: collection.table };
+  const schema = await readSchemaState(session, table.schema);
+  const rowSchemaFor = (type: IdType) => rowSchemaOf(schemaOf(config, collection, type));
+  const state = await readTableState(session, documentNeed(table, rowSchemaFor(idType ?? "string")));
+  const rowSchema = rowSchemaFor(idType ?? idTypeOfTable(state));
+  const looked: LookedTable[] = [];
+  for (const need of [documentNeed(table, rowSchema), ...childNeeds(table, rowSchema)]) {
+    const { problems } = planTable(need, schema, await readTableState(session, need));
+    const triggers = await readSkippingTriggers(session, need.table);
+    looked.push({ relation: quoteTable(need.table), problems, triggers });
+  }
+  return looked;
+}
+
 /** PostgreSQL does not say so: fewer rows than were sent are also written where the table has newer ones. */
-function rowsLeftOut(table: string, triggers: readonly string[]): CheckWarning {
+function rowsLeftOut(tables: readonly LookedTable[]): CheckWarning {
+  const found = tables.map(
+    ({ relation, triggers }) => `Triggers of ${relation} may leave rows out: ${triggers.join(", ")}.`,
+  );
   return {
-    message: `Triggers of ${table} may leave rows out: ${triggers.join(", ")}. A row for which such a trigger returns NULL is neither written nor a dead letter.`,
+    message: `${found.join(" ")} A row for which such a trigger returns NULL is neither written nor a dead letter.`,
     remedy:
       "Let the trigger raise an exception instead, which makes the record a dead letter; for a delete let it return OLD. `headrace verify` finds the rows that are missing.",
   };

@@ -3,6 +3,7 @@ import { collectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA, planInternalTables } from "../../consumers/postgres/internal-tables.ts";
+import { childTable } from "../../consumers/postgres/sql/child-sql.ts";
 import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
 import { decideAll, isTopicLost } from "../../consumers/register/admission.ts";
 import type { Decided } from "../../consumers/register/admission.ts";
@@ -14,7 +15,7 @@ import type { HeadraceError } from "../../errors/error.ts";
 import { fetchConfirmedTopicIds } from "../../kafka/topic-ids.ts";
 import type { TopicIds } from "../../kafka/topic-ids.ts";
 import { fetchEndOffsets, listTopics } from "../../kafka/topics.ts";
-import { columnNames } from "../../schemas/mapping/collection-schema.ts";
+import { childSuffixes, columnNames } from "../../schemas/mapping/column-names.ts";
 import { collectionOf, signalsTopic, topicOf } from "../../schemas/topics.ts";
 import { replicaOf } from "../tables.ts";
 import { judgeOffsets } from "./lost-offsets.ts";
@@ -87,6 +88,8 @@ function unknownTable({ table }: WantedTable): TableFacts {
     hasOldRows: false,
     lostColumns: [],
     rules: [],
+    lostChildren: [],
+    haveChildrenChanged: false,
     hasForeignRows: false,
     hasProgress: false,
     isFilled: false,
@@ -171,7 +174,8 @@ export function wantedTables(config: Config, topics: readonly string[]): readonl
     const replica = replicaOf(config, topic);
     if (replica === undefined) return [];
     const { mapping } = collections?.get(replica.collection) ?? collectionConfig(replica.collection);
-    return [{ pipeline, database, topic, ...replica, columns: columnNames(mapping) }];
+    const children = childSuffixes(mapping).map((suffix) => quoteTable(childTable(replica.table, suffix)));
+    return [{ pipeline, database, topic, ...replica, columns: columnNames(mapping), children }];
   });
 }
 

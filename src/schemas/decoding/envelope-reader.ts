@@ -4,13 +4,14 @@ import type { Operation } from "../change-event.ts";
 import type { AvroReader } from "../formats/avro-reader.ts";
 import { type Skip, skipOf } from "../formats/avro-skip.ts";
 import { avroTypeName } from "../formats/avro-type.ts";
-import { type ColumnType, parseColumnType } from "../mapping/column-type.ts";
 import { idAvroTypeName } from "../mapping/envelope.ts";
 import type { IdType } from "../mapping/mapping.ts";
 import type { RegisteredSchema } from "../registry/registry.ts";
-import type { RowSchema } from "../row-schema.ts";
+import type { ChildRows, RowSchema } from "../row-schema.ts";
 import type { CellWriter } from "./cells.ts";
-import { cellOf, type WriteCell } from "./column-cell.ts";
+import { childReaders, fieldDefinition, readColumns, rowChildren } from "./child-reader.ts";
+import type { ChildReader } from "./child-reader.ts";
+import type { WriteCell } from "./column-cell.ts";
 import { idTypeName } from "./key-reader.ts";
 
 /** Reads envelopes of one registered value schema. */
@@ -29,9 +30,9 @@ export interface Envelope {
   readonly version: bigint;
   /** The bytes of `_id` in `after`; undefined if `after` is null. */
   readonly id: { readonly start: number; readonly end: number } | undefined;
+  /** As in `Change`. */
+  readonly children: readonly ChildRows[];
 }
-
-const valueField = z.object({ "headrace.column": z.string(), "headrace.type": z.string() });
 
 const envelopeDefinition = z.object({
   fields: z.tuple(
@@ -41,7 +42,10 @@ const envelopeDefinition = z.object({
         type: z.tuple([
           z.literal("null"),
           z.object({
-            fields: z.tuple([z.looseObject({ name: z.literal("_id"), "headrace.idType": idTypeName })], valueField),
+            fields: z.tuple(
+              [z.looseObject({ name: z.literal("_id"), "headrace.idType": idTypeName })],
+              fieldDefinition,
+            ),
           }),
         ]),
       }),
@@ -55,27 +59,27 @@ export function envelopeReader({ definition, type }: RegisteredSchema): Envelope
   const [before] = envelopeDefinition.parse(definition).fields;
   const [idField, ...valueFields] = before.type[1].fields;
   const idType = idField["headrace.idType"];
-  const columns = valueFields.map((field) => parseColumnType(field["headrace.type"]));
   const value = (fieldOf(type, "before").type as types.UnwrappedUnionType).types[1];
+  const [id, ...fields] = value === undefined ? [] : fieldsOf(value);
+  const { columns, writeCells } = readColumns(valueFields, fields);
+  const children = childReaders(valueFields, fields, { around: [], first: 0 });
+  const row = { idType, id: id?.type, writeCells, children };
   const parts = fieldsOf(type).map(({ name, type: part }): ReadPart => {
-    if (name === "after") return afterPart(part, value, idType, columns);
+    if (name === "after") return afterPart(part, value, row);
     if (name === "source") return sourcePart(part);
     return name === "op" ? opPart(part) : skipOf(part);
   });
   for (const name of ["after", "source", "op"]) fieldOf(type, name);
   return {
-    rowSchema: {
-      idType,
-      columns: columns.map(({ sql }, index) => ({ name: valueFields[index]?.["headrace.column"] ?? "", sqlType: sql })),
-    },
+    rowSchema: { idType, columns, children: rowChildren(children) },
     readEnvelope(reader, cells) {
-      const found: Found = { op: undefined, version: 0n, id: undefined };
+      const found: Found = { op: undefined, version: 0n, id: undefined, children: [] };
       for (const part of parts) part(reader, found, cells);
       reader.end();
-      const { op, version, id } = found;
+      const { op, version, id, children: rows } = found;
       if (op === undefined) throw new TypeError("`op` is not one of c, u, d, r, t");
       if (version < 0n) throw new TypeError("`source.cluster_time` is negative");
-      return { op, version, id };
+      return { op, version, id, children: rows };
     },
   };
 }
@@ -84,23 +88,31 @@ interface Found {
   op: Envelope["op"] | undefined;
   version: Envelope["version"];
   id: Envelope["id"];
+  children: Envelope["children"];
 }
 
 /** Reads a field of the envelope, or of its source. */
 type ReadPart = (reader: AvroReader, found: Found, cells: CellWriter) => void;
 
-function afterPart(type: Type, value: Type | undefined, idType: IdType, columns: readonly ColumnType[]): ReadPart {
+interface RowParts {
+  readonly idType: IdType;
+  readonly id: Type | undefined;
+  readonly writeCells: readonly WriteCell[];
+  readonly children: readonly ChildReader[];
+}
+
+function afterPart(type: Type, value: Type | undefined, { idType, id, writeCells, children }: RowParts): ReadPart {
   const branches = avroTypeName(type) === "union" ? (type as types.UnwrappedUnionType).types : [];
   const [nothing, row] = branches;
   if (branches.length !== 2 || nothing?.typeName !== "null" || row === undefined || row !== value)
     throw new TypeError("`after` does not have the type of `before`");
-  const [id, ...fields] = fieldsOf(row);
-  if (id === undefined || avroTypeName(id.type) !== idAvroTypeName(idType))
+  if (id === undefined || avroTypeName(id) !== idAvroTypeName(idType))
     throw new TypeError("`_id` has another type than headrace.idType");
-  const skipId = skipOf(id.type);
-  const writeCells = columns.map((column, index) => cellOf(column, (fields[index] as types.Field).type));
+  const skipId = skipOf(id);
   return (reader, found, cells) => {
-    if (reader.readBranch(2) === 1) found.id = readRow(reader, cells, skipId, writeCells);
+    if (reader.readBranch(2) !== 1) return;
+    found.id = readRow(reader, cells, skipId, writeCells);
+    if (children.length > 0) found.children = readChildren(reader, children);
   };
 }
 
@@ -112,6 +124,14 @@ function readRow(reader: AvroReader, cells: CellWriter, skipId: Skip, writeCells
   cells.beginRow(reader.bytes.length + 4 * writeCells.length);
   for (const writeCell of writeCells) writeCell(reader, cells);
   return { start, end };
+}
+
+function readChildren(reader: AvroReader, children: readonly ChildReader[]): readonly ChildRows[] {
+  for (const child of children) {
+    child.begin();
+    child.read(reader, []);
+  }
+  return children.flatMap((child) => child.take());
 }
 
 function sourcePart(type: Type): ReadPart {

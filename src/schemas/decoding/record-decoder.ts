@@ -54,15 +54,15 @@ function decode(
   value: Buffer,
 ): Change {
   const { rowSchema, readEnvelope } = remembered(envelopeReaders, valueSchema, envelopeReader, undecodable);
-  const { op, version, id } = reading(value, undecodable, () => readEnvelope(avro, cells));
+  const { op, version, id, children } = reading(value, undecodable, () => readEnvelope(avro, cells));
   if ((op === "t" || op === "d") !== (id === undefined))
     throw undecodable("after must be null for op t and d, and only for those");
   const text = keySchema === undefined ? null : keyText(keySchema, key, rowSchema.idType);
   if ((op === "t") !== (text === null))
     throw undecodable("its key and its op do not match: op t has a key without an _id, no other op has it");
-  if (text === null) return { op, rowSchema, key: "", version, cells: null };
+  if (text === null) return { op, rowSchema, key: "", version, cells: null, children };
   if (id !== undefined && !areEqual(key, value, id)) throw undecodable("key and value have different _ids");
-  return { op, rowSchema, key: text, version, cells: id === undefined ? null : cells.takeRow() };
+  return { op, rowSchema, key: text, version, cells: id === undefined ? null : cells.takeRow(), children };
 }
 
 /** Null for the key of a truncate. */

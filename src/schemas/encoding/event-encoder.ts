@@ -89,7 +89,7 @@ class BinaryEventEncoder implements EventEncoder {
     this.#keyHeader = confluentHeader(schemaIds.key);
     this.#truncateKey = Buffer.concat([confluentHeader(schemaIds.truncateKey), Buffer.of(NULL_BRANCH)]);
     this.#valueHeader = confluentHeader(schemaIds.value);
-    this.#nullFields = Buffer.alloc(schema.fields.length, NULL_BRANCH);
+    this.#nullFields = Buffer.alloc(schema.fields.length + schema.children.length, NULL_BRANCH);
     this.#sourceHead = avroStrings(headraceVersion, CONNECTOR, schema.origin.name);
     this.#sourceNames = avroStrings(schema.origin.database, schema.mapping.collection);
   }

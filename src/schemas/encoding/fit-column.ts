@@ -5,6 +5,7 @@ import { bigintFit, doublePrecisionFit, integerFit, numericFit, realFit, smallin
 import { charFit, textFit, uuidFit, varcharFit } from "./fit-text.ts";
 import { dateFit, dateInMsFit, timestampFit } from "./fit-time.ts";
 import { type Fit, NULL_BRANCH, VALUE_BRANCH } from "./fit.ts";
+import type { JsonWriter } from "./json-writer.ts";
 
 const FITS: Readonly<Record<Exclude<ColumnBase, "jsonb">, (out: AvroWriter, column: ColumnType) => Fit>> = {
   text: textFit,
@@ -42,6 +43,16 @@ function itemFit(column: ColumnType, out: AvroWriter, { jsonb, isLong }: FitOpti
   return column.base === "date" && isLong ? dateInMsFit(out) : FITS[column.base](out, column);
 }
 
+/** Any value fits a jsonb column. */
+export function jsonbFit(out: AvroWriter, plain: JsonWriter): Fit {
+  return (bytes, type, start, end) => {
+    const text = out.beginText();
+    plain.appendValue(bytes, type, start, end, 1);
+    out.endText(text);
+    return true;
+  };
+}
+
 /** Arrays whose items all fit or are null. */
 function arrayFit(out: AvroWriter, fitItem: Fit): Fit {
   return (bytes, type, start, end) => {
@@ -62,7 +73,8 @@ function arrayFit(out: AvroWriter, fitItem: Fit): Fit {
   };
 }
 
-function countItems(bytes: Buffer, start: number, last: number): number {
+/** How many items an array has. @param last the position of its last byte */
+export function countItems(bytes: Buffer, start: number, last: number): number {
   let count = 0;
   for (let at = start + 4; at < last; count++) {
     at = valueEnd(bytes, bytes[at] as number, cstringEnd(bytes, at + 1, last), last);

@@ -79,9 +79,9 @@ export class PathTree {
   }
 
   /** Indexes the document and each sub-document that paths lead into, and connects nodes with elements. */
-  locate(bytes: Buffer, end: number, index: ElementIndex): void {
+  locate(bytes: Buffer, start: number, end: number, index: ElementIndex): void {
     for (const node of this.#nodes) node.forget();
-    this.#open(this.root, bytes, 0, end, index);
+    this.#open(this.root, bytes, start, end, index);
   }
 
   #addChild(parent: PathNode, name: string): PathNode {

@@ -1,8 +1,10 @@
 import { HeadraceError } from "../../errors/error.ts";
 import { escapeAvroName } from "./avro-name.ts";
+import { DOC_COLUMN, EXTRA_COLUMN } from "./column-names.ts";
 import { avroTypeOf, type ColumnBase, type ColumnType, parseColumnType } from "./column-type.ts";
 import { type AvroRecord, envelopeDefinition, keyDefinition, truncateKeyDefinition } from "./envelope.ts";
-import type { CollectionMapping, ColumnMapping, IdType, ValueField } from "./mapping.ts";
+import { mappingMistakes, mistakesText } from "./mapping-mistakes.ts";
+import type { ChildMapping, CollectionMapping, ColumnMapping, IdType, ValueChild, ValueField } from "./mapping.ts";
 import { longColumns } from "./registered-columns.ts";
 
 /** Where a collection's events come from and go to. */
@@ -20,6 +22,8 @@ export interface CollectionSchema {
   readonly idType: IdType;
   /** The fields of `Value` after `_id`, in order: the declared columns, then `_extra`; or `doc` alone. */
   readonly fields: readonly ValueField[];
+  /** The fields of `Value` after those. */
+  readonly children: readonly ValueChild[];
   /** The columns that are registered with longs already: their dates stay in ms. */
   readonly registeredLongs: ReadonlySet<string>;
   readonly keySubject: string;
@@ -36,22 +40,6 @@ export interface RegisteredDefinitions {
   readonly value?: unknown;
 }
 
-/** In document mode, the column with the whole document. */
-export const DOC_COLUMN = "doc";
-/** In columns mode, the column with everything that the declared columns do not hold. */
-export const EXTRA_COLUMN = "_extra";
-
-const RESERVED_COLUMNS: ReadonlySet<string> = new Set(["_id", "_version", EXTRA_COLUMN, DOC_COLUMN]);
-/** PostgreSQL's system columns. No other column may have one of these names. */
-const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]);
-/**
- * A table of PostgreSQL can have 1,600 columns. This leaves room for `_id`, `_version`, `_extra` and a few of the
- * user's own.
- */
-const COLUMN_LIMIT = 1590;
-/** PostgreSQL truncates longer identifiers. */
-const IDENTIFIER_BYTES = 63;
-
 const JSONB = parseColumnType("jsonb");
 
 /**
@@ -67,11 +55,12 @@ export function collectionSchema(
   const mistakes = mappingMistakes(mapping);
   if (mistakes.length > 0) {
     throw new HeadraceError("MAPPING_INVALID", {
-      message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not valid: ${mistakes.join("; ")}.`,
+      message: `The mapping of collection ${JSON.stringify(mapping.collection)} is not valid: ${mistakesText(mistakes)}.`,
     });
   }
   const registeredLongs = longColumns(registered.value);
   const fields = fieldsOf(mapping, registeredLongs);
+  const children = childrenOf(mapping.children);
   const namespace = namespaceOf(origin.topic);
   const keySchema = keyDefinition(namespace, idType, registered.key);
   return {
@@ -79,36 +68,56 @@ export function collectionSchema(
     origin,
     idType,
     fields,
+    children,
     registeredLongs,
     keySubject: `${origin.topic}-key`,
     keySchema,
     truncateKeySchema: truncateKeyDefinition(keySchema),
     valueSubject: `${origin.topic}-value`,
-    valueSchema: envelopeDefinition(namespace, idType, fields),
+    valueSchema: envelopeDefinition(namespace, idType, { fields, children }),
   };
 }
 
-/** The names of a table's columns, besides `_id` and `_version`. */
-export function columnNames({ mode, columns }: CollectionMapping): readonly string[] {
-  return mode === "document" ? [DOC_COLUMN] : [...columns.map(({ name }) => name), EXTRA_COLUMN];
+function fieldsOf({ mode, columns }: CollectionMapping, longs: ReadonlySet<string>): readonly ValueField[] {
+  if (mode === "document") return [jsonField(DOC_COLUMN, "The whole document as JSON.")];
+  return [...declaredFields(columns, longs), jsonField(EXTRA_COLUMN, EXTRA_DOC)];
 }
 
-function fieldsOf({ mode, columns }: CollectionMapping, longs: ReadonlySet<string>): readonly ValueField[] {
-  const jsonb = { type: JSONB, avroType: avroTypeOf(JSONB) };
-  if (mode === "document") return [{ column: DOC_COLUMN, ...jsonb, doc: "The whole document as JSON." }];
-  const declared = columns.map(({ name, path, type }): ValueField => {
+function jsonField(column: string, doc: string): ValueField {
+  return { column, type: JSONB, avroType: avroTypeOf(JSONB), doc };
+}
+
+function declaredFields(columns: readonly ColumnMapping[], longs: ReadonlySet<string>): readonly ValueField[] {
+  return columns.map(({ name, path, type }): ValueField => {
     const isLong = longs.has(name);
     return { column: name, type, avroType: avroTypeOf(type, isLong), doc: columnDoc(path, type, isLong) };
   });
-  return [...declared, { column: EXTRA_COLUMN, ...jsonb, doc: EXTRA_DOC }];
 }
+
+function childrenOf(children: readonly ChildMapping[]): readonly ValueChild[] {
+  return children.map(({ name, path, elements, columns, children: inner, hasForeignKey }) => ({
+    name,
+    elements,
+    hasForeignKey,
+    fields: [...declaredFields(columns, NO_LONGS), jsonField(EXTRA_COLUMN, ELEMENT_EXTRA_DOC)],
+    children: childrenOf(inner),
+    doc: `The elements of the array ${path.join(".")}, in order.`,
+  }));
+}
+
+/** Only version 0.1.0 registered some, and it had no children. */
+const NO_LONGS: ReadonlySet<string> = new Set();
 
 const EXTRA_DOC =
   "Everything that no column holds, as canonical Extended JSON: other fields, and values that did not fit their column.";
 
+const ELEMENT_EXTRA_DOC =
+  "What no column holds of the element, as canonical Extended JSON: its other fields, or the element itself where it does not fit.";
+
 function columnDoc(path: readonly string[], { sql, base }: ColumnType, isLong: boolean): string {
   const form = base === "date" && isLong ? "Midnight of the day in UTC." : FORM_DOCS[base];
-  return `The document's field ${path.join(".")}, for a column of type ${sql}.${form === undefined ? "" : ` ${form}`}`;
+  const what = path.length === 0 ? "The element itself" : `The document's field ${path.join(".")}`;
+  return `${what}, for a column of type ${sql}.${form === undefined ? "" : ` ${form}`}`;
 }
 
 /** The forms of values that their Avro type does not tell. */
@@ -117,60 +126,6 @@ const FORM_DOCS: Partial<Record<ColumnBase, string>> = {
   "timestamp without time zone": "A time in UTC.",
   jsonb: "JSON.",
 };
-
-/** The mistakes in a mapping, each as a sentence without a full stop; empty if the mapping is valid. */
-export function mappingMistakes(mapping: CollectionMapping): readonly string[] {
-  const mistakes = [...columnNameMistakes(mapping.columns), ...pathMistakes(mapping.columns)];
-  if (mapping.mode === "document" && mapping.columns.length > 0) mistakes.push("document mode allows no columns");
-  if (mapping.columns.length > COLUMN_LIMIT) {
-    mistakes.push(`there are ${mapping.columns.length} columns, but at most ${COLUMN_LIMIT} are possible`);
-  }
-  return mistakes;
-}
-
-function columnNameMistakes(columns: readonly ColumnMapping[]): string[] {
-  const seen = new Set<string>();
-  return columns.flatMap(({ name }) => {
-    const problem = columnNameProblem(name) ?? (seen.has(name) ? "is declared twice" : undefined);
-    seen.add(name);
-    return problem === undefined ? [] : [`column ${JSON.stringify(name)} ${problem}`];
-  });
-}
-
-function columnNameProblem(name: string): string | undefined {
-  if (RESERVED_COLUMNS.has(name)) return "has a name that Headrace uses itself; choose another column name";
-  if (SYSTEM_COLUMNS.has(name)) return "has the name of a system column of PostgreSQL; choose another column name";
-  // In JavaScript, setting it changes the object's prototype, so that Avro readers in JavaScript would lose the value.
-  if (name === "__proto__") return "has a name that some Avro readers cannot handle; choose another column name";
-  if (name === "") return "has an empty name";
-  if (name.includes("\0") || !name.isWellFormed()) return "has a name that PostgreSQL cannot store";
-  if (Buffer.byteLength(name) > IDENTIFIER_BYTES) return `has a name of more than ${IDENTIFIER_BYTES} bytes`;
-  return undefined;
-}
-
-/** Two columns must not hold the same value: it would not be defined what remains for `_extra`. */
-function pathMistakes(columns: readonly ColumnMapping[]): string[] {
-  const mistakes: string[] = [];
-  const holders = new Map<string, string>();
-  const inner = new Map<string, string>();
-  for (const { name, path } of columns) {
-    if (path.length === 0) mistakes.push(`column ${JSON.stringify(name)} has an empty path`);
-    if (path[0] === "_id") mistakes.push(`column ${JSON.stringify(name)} reads _id, which has its own column`);
-    if (path.some((part) => part.includes("\0")))
-      mistakes.push(`column ${JSON.stringify(name)} has a path that contains a NUL character`);
-    const prefixes = path.map((_part, index) => JSON.stringify(path.slice(0, index + 1)));
-    const whole = prefixes.at(-1);
-    if (whole === undefined) continue;
-    const other =
-      prefixes.map((prefix) => holders.get(prefix)).find((holder) => holder !== undefined) ?? inner.get(whole);
-    if (other !== undefined) {
-      mistakes.push(`columns ${JSON.stringify(other)} and ${JSON.stringify(name)} have overlapping paths`);
-    }
-    holders.set(whole, name);
-    for (const prefix of prefixes.slice(0, -1)) inner.set(prefix, name);
-  }
-  return mistakes;
-}
 
 /**
  * A topic as an Avro namespace. Parts of a topic may be empty ("a..b" is a possible collection name), Avro names may

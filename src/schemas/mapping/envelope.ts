@@ -1,6 +1,6 @@
 import { escapeAvroName } from "./avro-name.ts";
 import type { AvroType } from "./column-type.ts";
-import { ID_TYPES, type IdType, type ValueField } from "./mapping.ts";
+import { ID_TYPES, type IdType, type ValueChild, type ValueField } from "./mapping.ts";
 
 const ID_TYPE_PROPERTY = "headrace.idType";
 
@@ -8,9 +8,14 @@ interface AvroField {
   readonly name: string;
   /** For people who read the topics. Undefined only if the registered schema has none. */
   readonly doc: string | undefined;
-  readonly type: AvroType | AvroRecord | readonly (AvroType | AvroRecord)[];
+  readonly type: AvroType | AvroRecord | readonly (AvroType | AvroRecord | AvroArray)[];
   readonly default?: null;
   readonly [property: `headrace.${string}`]: string;
+}
+
+interface AvroArray {
+  readonly type: "array";
+  readonly items: AvroRecord;
 }
 
 /** The Avro definition of a record, as JSON. */
@@ -52,21 +57,19 @@ export function truncateKeyDefinition(key: AvroRecord): AvroRecord {
  * for a truncate. Version 0.1.0 left it null. `after` is null if and only if op is d or t. In unions, null is branch 0
  * and the value branch 1.
  */
-export function envelopeDefinition(namespace: string, idType: IdType, fields: readonly ValueField[]): AvroRecord {
+export function envelopeDefinition(
+  namespace: string,
+  idType: IdType,
+  { fields, children }: { readonly fields: readonly ValueField[]; readonly children: readonly ValueChild[] },
+): AvroRecord {
   const value: AvroRecord = {
     type: "record",
-    name: "Value",
+    name: VALUE,
     doc: "A row: a document as its columns.",
     fields: [
       { name: "_id", doc: ID_DOCS[idType], type: idAvroType(idType), [ID_TYPE_PROPERTY]: idType },
-      ...fields.map(({ column, type, avroType, doc }): AvroField => ({
-        name: escapeAvroName(column),
-        doc,
-        type: ["null", avroType],
-        default: null,
-        "headrace.column": column,
-        "headrace.type": type.sql,
-      })),
+      ...fields.map(columnField),
+      ...children.map((child) => childField(child, VALUE)),
     ],
   };
   return {
@@ -76,11 +79,44 @@ export function envelopeDefinition(namespace: string, idType: IdType, fields: re
     doc: "A change of one document, or a truncate.",
     fields: [
       field("before", ["null", value], "For op d, the deleted row's _id, and nulls. Null for every other op."),
-      field("after", ["null", "Value"], "The row as it is after the change. Null for op d and t."),
+      field("after", ["null", VALUE], "The row as it is after the change. Null for op d and t."),
       { name: "source", doc: "Where the change comes from.", type: SOURCE },
       { name: "op", doc: OP_DOC, type: "string" },
       { name: "ts_ms", doc: "When Headrace wrote the record, in ms since 1970.", type: "long" },
     ],
+  };
+}
+
+const VALUE = "Value";
+
+function columnField({ column, type, avroType, doc }: ValueField): AvroField {
+  return {
+    name: escapeAvroName(column),
+    doc,
+    type: ["null", avroType],
+    default: null,
+    "headrace.column": column,
+    "headrace.type": type.sql,
+  };
+}
+
+/** @param around the name of the record that the child is a field of: it makes the name of the elements' record unique */
+function childField({ name, elements, hasForeignKey, fields, children, doc }: ValueChild, around: string): AvroField {
+  const record = `${around}_${escapeAvroName(name)}`;
+  const items: AvroRecord = {
+    type: "record",
+    name: record,
+    doc: "An element of the array.",
+    fields: [...fields.map(columnField), ...children.map((child) => childField(child, record))],
+  };
+  return {
+    name: escapeAvroName(name),
+    doc,
+    type: ["null", { type: "array", items }],
+    default: null,
+    "headrace.child": name,
+    "headrace.elements": elements,
+    ...(hasForeignKey ? { "headrace.foreignKey": "true" } : {}),
   };
 }
 

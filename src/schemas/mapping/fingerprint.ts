@@ -1,12 +1,33 @@
 import { createHash } from "node:crypto";
-import type { CollectionMapping } from "./mapping.ts";
+import type { ChildMapping, CollectionMapping, ColumnMapping } from "./mapping.ts";
 
 /**
  * The same text for mappings that make the same rows of the same documents. The order of the columns does not count. The
- * `_id` type is not part of it: it cannot be changed at all.
+ * `_id` type is not part of it: it cannot be changed at all. Stored positions have it: a mapping without children has the
+ * one that it always had.
  */
-export function mappingFingerprint({ mode, columns }: CollectionMapping): string {
-  const sorted = columns.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const content = [mode, ...sorted.map(({ name, path, type }) => [name, path, type.sql])];
+export function mappingFingerprint({ mode, columns, children }: CollectionMapping): string {
+  const content = [mode, ...columnsContent(columns), ...(children.length === 0 ? [] : [childrenContent(children)])];
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+}
+
+function columnsContent(columns: readonly ColumnMapping[]): readonly unknown[] {
+  return byName(columns).map(({ name, path, type }) => [name, path, type.sql]);
+}
+
+/** Without the foreign keys, which change no row. */
+function childrenContent(children: readonly ChildMapping[]): unknown {
+  return {
+    children: byName(children).map(({ name, path, elements, columns, children: inner }) => [
+      name,
+      path,
+      elements,
+      columnsContent(columns),
+      childrenContent(inner),
+    ]),
+  };
+}
+
+function byName<T extends { readonly name: string }>(named: readonly T[]): readonly T[] {
+  return named.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

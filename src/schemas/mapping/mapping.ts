@@ -12,12 +12,30 @@ export interface ColumnMapping {
   readonly type: ColumnType;
 }
 
+/** An array whose elements have a table of their own. */
+export interface ChildMapping {
+  /** Its table has the name of the table around it, `_`, and this. */
+  readonly name: string;
+  /** Of the array, in the document or in the element around it. */
+  readonly path: readonly string[];
+  /** `documents`: each element is a document. `values`: each element is the value of the one column, `value`. */
+  readonly elements: "documents" | "values";
+  /** Of one element. The path of the column `value` is empty. */
+  readonly columns: readonly ColumnMapping[];
+  /** Arrays in the elements. */
+  readonly children: readonly ChildMapping[];
+  /** Whether the table has a foreign key to the table of the documents. */
+  readonly hasForeignKey: boolean;
+}
+
 /** How the config maps one collection. */
 export interface CollectionMapping {
   readonly collection: string;
   readonly mode: "document" | "columns";
   /** Empty in document mode. */
   readonly columns: readonly ColumnMapping[];
+  /** Empty in document mode. */
+  readonly children: readonly ChildMapping[];
   /** Undefined if the config does not declare it. Then the registered key schema has it once it is known. */
   readonly idType: IdType | undefined;
 }
@@ -29,6 +47,15 @@ export interface ValueField {
   readonly type: ColumnType;
   readonly avroType: AvroType;
   /** For people who read the topics. */
+  readonly doc: string;
+}
+
+/** One nullable field of the Avro record `Value`, or of an element: an array of records, one for each element. */
+export interface ValueChild extends Pick<ChildMapping, "name" | "elements" | "hasForeignKey"> {
+  /** Of an element's record: the declared columns, then `_extra`. */
+  readonly fields: readonly ValueField[];
+  /** The fields after those. */
+  readonly children: readonly ValueChild[];
   readonly doc: string;
 }
 

@@ -152,7 +152,7 @@ describe("headrace check", () => {
     const topic = topicOf(pipeline.name, database, "things");
     const column = { name: "n", path: ["n"], type: parseColumnType("text") };
     const schema = collectionSchema(
-      { collection: "things", mode: "columns", columns: [column], idType: undefined },
+      { collection: "things", mode: "columns", columns: [column], children: [], idType: undefined },
       "string",
       { name: pipeline.name, database, topic },
     );

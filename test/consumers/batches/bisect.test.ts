@@ -141,9 +141,10 @@ function toRecord({ fate, offset }: { fate: Fate; offset: bigint }): DecodedReco
     return { record, change: null, failure: { error: undecodable, stage: "VALUE_CONVERTER" } };
   const change: Change = {
     op: "d",
-    rowSchema: { idType: "integer", columns: [] },
+    rowSchema: { idType: "integer", children: [], columns: [] },
     key: String(offset),
     version: offset,
+    children: [],
     cells: null,
   };
   return { record, change };

@@ -9,7 +9,14 @@ function record(offset: bigint, value: Buffer | null = Buffer.alloc(1)): LogReco
 }
 
 function change(version: bigint): Change {
-  return { op: "d", rowSchema: { idType: "string", columns: [] }, key: "", version, cells: null };
+  return {
+    op: "d",
+    rowSchema: { idType: "string", children: [], columns: [] },
+    key: "",
+    version,
+    children: [],
+    cells: null,
+  };
 }
 
 const decode = (each: LogRecord) => (each.value === null ? null : change(each.offset));

@@ -4,8 +4,12 @@ import { aboveFloor, newestTruncate, foldBatch } from "../../../src/consumers/ba
 import type { Change, RowSchema } from "../../../src/schemas/row-schema.ts";
 import { cellsOf } from "../../support/cells.ts";
 
-const older: RowSchema = { idType: "string", columns: [{ name: "a", sqlType: "text" }] };
-const newer: RowSchema = { idType: "string", columns: [...older.columns, { name: "b", sqlType: "bigint" }] };
+const older: RowSchema = { idType: "string", children: [], columns: [{ name: "a", sqlType: "text" }] };
+const newer: RowSchema = {
+  idType: "string",
+  children: [],
+  columns: [...older.columns, { name: "b", sqlType: "bigint" }],
+};
 
 const change: fc.Arbitrary<Change> = fc
   .record({
@@ -17,12 +21,12 @@ const change: fc.Arbitrary<Change> = fc
   })
   .map(({ key, version, rowSchema, deleted, value }) =>
     deleted
-      ? { op: "d", key, version, rowSchema, cells: null }
-      : { op: "u", key, version, rowSchema, cells: cellsOf(rowSchema.columns.map(() => value)) },
+      ? { op: "d", key, version, rowSchema, children: [], cells: null }
+      : { op: "u", key, version, rowSchema, children: [], cells: cellsOf(rowSchema.columns.map(() => value)) },
   );
 
 function truncate(version: bigint): Change {
-  return { op: "t", key: "", version, rowSchema: older, cells: null };
+  return { op: "t", key: "", version, rowSchema: older, children: [], cells: null };
 }
 
 /** What a table that applies one change after the other would have been given last, by key. */
@@ -62,7 +66,7 @@ describe("foldBatch", () => {
 
   test("gives a truncate an empty group, and does not mix it up with a document of the same key", () => {
     const changes: Change[] = [
-      { op: "u", key: "", version: 1n, rowSchema: older, cells: cellsOf(["a"]) },
+      { op: "u", key: "", version: 1n, rowSchema: older, children: [], cells: cellsOf(["a"]) },
       truncate(2n),
       { ...truncate(3n), rowSchema: newer },
     ];

@@ -40,9 +40,10 @@ async function setUp(records: readonly LogRecord[], options: Partial<ReplayOptio
       presentTopicIds: () => Promise.resolve(new Map()),
       decode: ({ value, offset }) => ({
         op: "c",
-        rowSchema: { idType: "string", columns: [] },
+        rowSchema: { idType: "string", children: [], columns: [] },
         key: String(value),
         version: offset,
+        children: [],
         cells: Buffer.alloc(0),
       }),
       sink: {

@@ -127,8 +127,8 @@ test("42501 of a user who may not connect to the database, and one who may not c
 });
 
 describe("a row that a table refuses is poison", () => {
-  const text: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "text" }] };
-  const number: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "bigint" }] };
+  const text: RowSchema = { idType: "string", children: [], columns: [{ name: "value", sqlType: "text" }] };
+  const number: RowSchema = { idType: "string", children: [], columns: [{ name: "value", sqlType: "bigint" }] };
 
   test.each([
     ["22P02", `value bigint`, upsert("a", 1, secret, number)],

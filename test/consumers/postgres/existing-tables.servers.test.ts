@@ -93,6 +93,7 @@ describe("a table that exists and fits", () => {
     );
     const priced: RowSchema = {
       idType: "string",
+      children: [],
       columns: [...textSchema.columns, { name: "price", sqlType: "integer" }],
     };
     await sink.apply(batchAt(0, table, [upsert("a", 1, "1", priced)]));
@@ -260,6 +261,7 @@ describe("a user without rights", () => {
     const role = await createRole(pool, schema);
     const wider: RowSchema = {
       idType: "string",
+      children: [],
       columns: [...textSchema.columns, { name: "price", sqlType: "integer" }],
     };
     const elsewhere = uniqueName("else where");

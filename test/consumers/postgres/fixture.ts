@@ -54,18 +54,25 @@ export async function freshSink(partitionsOf: (topic: string) => Promise<number>
 }
 
 /** One text column; what most tests need. */
-export const textSchema: RowSchema = { idType: "string", columns: [{ name: "value", sqlType: "text" }] };
+export const textSchema: RowSchema = { idType: "string", children: [], columns: [{ name: "value", sqlType: "text" }] };
 
 export function upsert(key: string, version: number, value: string | null, rowSchema = textSchema): Change {
-  return { op: "u", key, version: BigInt(version), cells: cellsOf(rowSchema.columns.map(() => value)), rowSchema };
+  return {
+    op: "u",
+    key,
+    version: BigInt(version),
+    children: [],
+    cells: cellsOf(rowSchema.columns.map(() => value)),
+    rowSchema,
+  };
 }
 
 export function deletion(key: string, version: number, rowSchema = textSchema): Change {
-  return { op: "d", key, version: BigInt(version), cells: null, rowSchema };
+  return { op: "d", key, version: BigInt(version), children: [], cells: null, rowSchema };
 }
 
 export function truncate(version: number): Change {
-  return { op: "t", key: "", version: BigInt(version), cells: null, rowSchema: textSchema };
+  return { op: "t", key: "", version: BigInt(version), children: [], cells: null, rowSchema: textSchema };
 }
 
 /** The batch that follows `offset` in partition 0 of the topic `t`. */

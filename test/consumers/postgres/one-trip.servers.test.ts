@@ -73,7 +73,7 @@ const CHANGES: readonly (readonly [string, (fixture: Filled, other: PostgresSink
   [
     "another column is filled",
     ({ table }, other) => {
-      const rowSchema = { idType: "string" as const, columns: [{ name: "other", sqlType: "text" }] };
+      const rowSchema = { idType: "string" as const, children: [], columns: [{ name: "other", sqlType: "text" }] };
       return other.apply(batchAt(0, table, [upsert("c", 1, "c", rowSchema)], 1));
     },
   ],

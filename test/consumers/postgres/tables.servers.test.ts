@@ -8,7 +8,7 @@ import { uniqueName } from "../../support/servers.ts";
 import { batchAt, freshSink, onePartition, openClient, textSchema, upsert } from "./fixture.ts";
 
 function schemaOf(...columns: RowColumn[]): RowSchema {
-  return { idType: "string", columns };
+  return { idType: "string", children: [], columns };
 }
 
 async function columnsOf(pool: Pool, schema: string, table: string): Promise<Record<string, string>> {
@@ -27,7 +27,7 @@ describe("a table that does not exist", () => {
     const rowSchema = schemaOf({ name: "price", sqlType: "numeric(10,2)" }, { name: "tags", sqlType: "text[]" });
     await sink.apply(
       batchAt(0, { schema, table: "products" }, [
-        { ...upsert("a", 1, null, rowSchema), cells: cellsOf(["1.50", "{x,NULL}"]) },
+        { ...upsert("a", 1, null, rowSchema), children: [], cells: cellsOf(["1.50", "{x,NULL}"]) },
       ]),
     );
     expect(await columnsOf(pool, schema, "products")).toEqual({
@@ -49,9 +49,9 @@ describe("a table that does not exist", () => {
   ] as const)("has a key column for _ids of type %s", async (idType, key, type) => {
     const { schema, pool, sink } = await freshSink();
     await sink.readProgress([{ topic: "t", partition: 0 }]);
-    const rowSchema: RowSchema = { idType, columns: [{ name: "value", sqlType: "text" }] };
+    const rowSchema: RowSchema = { idType, children: [], columns: [{ name: "value", sqlType: "text" }] };
     const table = { schema, table: "keyed" };
-    const gone = { ...upsert(key, 2, "gone", rowSchema), op: "d" as const, cells: null };
+    const gone = { ...upsert(key, 2, "gone", rowSchema), op: "d" as const, children: [], cells: null };
     await sink.apply(batchAt(0, table, [upsert(key, 1, "first", rowSchema)]));
     await sink.apply(batchAt(1, table, [gone]));
     await sink.apply(batchAt(2, table, [upsert(key, 1, "too old", rowSchema)]));

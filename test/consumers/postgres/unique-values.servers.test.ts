@@ -5,6 +5,7 @@ import { batchAt, deletion, freshSink, truncate } from "./fixture.ts";
 
 const rowSchema: RowSchema = {
   idType: "string",
+  children: [],
   columns: [
     { name: "hall", sqlType: "text" },
     { name: "seat", sqlType: "integer" },
@@ -12,7 +13,7 @@ const rowSchema: RowSchema = {
 };
 
 function seated(key: string, version: number, hall: string, seat: number): Change {
-  return { op: "u", key, version: BigInt(version), cells: cellsOf([hall, String(seat)]), rowSchema };
+  return { op: "u", key, version: BigInt(version), children: [], cells: cellsOf([hall, String(seat)]), rowSchema };
 }
 
 const COLUMNS = "_id text PRIMARY KEY, _version bigint, hall text, seat integer, note text";

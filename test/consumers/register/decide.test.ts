@@ -9,6 +9,7 @@ const WANTED: WantedTable = {
   topic: "p.shop.things",
   table: { schema: "public", table: "things" },
   columns: ["n", "_extra"],
+  children: ['"public"."things_items"'],
 };
 
 const REGISTERED: RegisteredTable = {
@@ -33,6 +34,8 @@ const FACTS: TableFacts = {
   rules: [],
   hasOldRows: false,
   lostColumns: [],
+  lostChildren: [],
+  haveChildrenChanged: false,
   hasForeignRows: false,
   hasProgress: true,
   isFilled: true,

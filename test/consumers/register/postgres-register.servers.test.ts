@@ -22,7 +22,7 @@ test("a table that is renamed away while the register looks at it is looked at a
     }, options)) as typeof client.session;
   const register = new PostgresRegister(client, schema, () => Promise.resolve());
   const source = { pipeline: uniqueName("pipeline"), database: "db", collection: "mine", topic: uniqueName("topic") };
-  const wanted = { ...source, table: { schema, table: "mine" }, columns: [] };
+  const wanted = { ...source, table: { schema, table: "mine" }, columns: [], children: [] };
   await expect(register.look([wanted])).rejects.toMatchObject({ code: "TABLE_CHANGED", kind: "retryable" });
   expect(await register.look([wanted])).toMatchObject([{ oid: null }]);
 });

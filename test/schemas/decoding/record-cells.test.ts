@@ -72,7 +72,7 @@ function schemaOf(columns: readonly Column["type"][]) {
   const mappings = columns.map((type, index): ColumnMapping => ({ name: `c ${index}`, path: [`c${index}`], type }));
   const origin = { name: "shop", database: "shop", topic: "shop.shop.products" };
   return collectionSchema(
-    { collection: "products", mode: "columns", columns: mappings, idType: "string" },
+    { collection: "products", mode: "columns", columns: mappings, children: [], idType: "string" },
     "string",
     origin,
   );

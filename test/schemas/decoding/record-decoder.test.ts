@@ -7,48 +7,24 @@ import { avroType } from "../../../src/schemas/formats/avro-type.ts";
 import { collectionSchema } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import type { ColumnMapping, IdType } from "../../../src/schemas/mapping/mapping.ts";
-import type { RegisteredSchema, SchemaRegistry } from "../../../src/schemas/registry/registry.ts";
 import { OLD_TRUNCATE_KEY } from "../../../src/schemas/topics.ts";
 import { cellsOf } from "../../support/cells.ts";
+import { MemoryRegistry } from "./memory-registry.ts";
 
 const VERSION = (1_700_000_000n << 32n) | 7n;
 const COLUMNS = ["name", "a name.with$dots", "0"];
 
 function productSchema(idType: IdType, columns: readonly string[] = COLUMNS, sql = "text") {
   const mappings = columns.map((name): ColumnMapping => ({ name, path: [name], type: parseColumnType(sql) }));
-  return collectionSchema({ collection: "products", mode: "columns", columns: mappings, idType }, idType, {
-    name: "shop",
-    database: "shop",
-    topic: "shop.shop.products",
-  });
-}
-
-/** A registry in memory, with ids from 1. */
-class MemoryRegistry {
-  readonly #schemas: RegisteredSchema[] = [];
-  readonly fetched = new Set<number>();
-
-  add(definition: unknown): number {
-    const id = this.#schemas.length + 1;
-    this.#schemas.push({ id, definition, type: avroType(definition) });
-    return id;
-  }
-
-  /** A client of it: caches an id after the first request. */
-  reader(): SchemaRegistry {
-    const find = (id: number) => this.#schemas[id - 1];
-    return {
-      register: () => Promise.reject(new Error("a consumer registers nothing")),
-      latest: () => Promise.reject(new Error("a consumer wants no latest schema")),
-      schema: (id) => {
-        const schema = find(id);
-        if (schema === undefined) return Promise.reject(Object.assign(new Error(), { code: "SCHEMA_UNKNOWN" }));
-        this.fetched.add(id);
-        return Promise.resolve(schema);
-      },
-      cached: (id) => (this.fetched.has(id) ? find(id) : undefined),
-    };
-  }
+  return collectionSchema(
+    { collection: "products", mode: "columns", columns: mappings, children: [], idType },
+    idType,
+    {
+      name: "shop",
+      database: "shop",
+      topic: "shop.shop.products",
+    },
+  );
 }
 
 function framed(id: number, body: Buffer): Buffer {
@@ -116,10 +92,12 @@ describe("a record that the producer wrote", () => {
       rowSchema: {
         idType: "string",
         columns: [...COLUMNS.map((name) => ({ name, sqlType: "text" })), { name: "_extra", sqlType: "jsonb" }],
+        children: [],
       },
       key: "k",
       version: VERSION,
       cells: cellsOf(["x", "y", null, '{"z":1}']),
+      children: [],
     });
   });
 

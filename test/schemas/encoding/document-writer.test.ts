@@ -1,8 +1,8 @@
 import { deserialize, EJSON } from "bson";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { mappingMistakes } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import { mappingMistakes } from "../../../src/schemas/mapping/mapping-mistakes.ts";
 import type { ColumnMapping } from "../../../src/schemas/mapping/mapping.ts";
 import { COLUMN_TYPES, fields, NAMES } from "../formats/arbitrary-bson.ts";
 import { type Bson, documentBytes, type Field, lastFields } from "../formats/bson-model.ts";
@@ -23,7 +23,13 @@ const columns: fc.Arbitrary<readonly ColumnMapping[]> = fc.array(column, { maxLe
   for (const { path, type } of candidates) {
     const next = { name: `column ${chosen.length}`, path, type };
     if (
-      mappingMistakes({ collection: "c", mode: "columns", columns: [...chosen, next], idType: "objectId" }).length === 0
+      mappingMistakes({
+        collection: "c",
+        mode: "columns",
+        columns: [...chosen, next],
+        children: [],
+        idType: "objectId",
+      }).length === 0
     )
       chosen.push(next);
   }

@@ -44,7 +44,13 @@ export function createTestEncoder(
   registered?: RegisteredDefinitions,
 ) {
   const schema = collectionSchema(
-    { collection: "products", mode: columns === undefined ? "document" : "columns", columns: columns ?? [], idType },
+    {
+      collection: "products",
+      mode: columns === undefined ? "document" : "columns",
+      columns: columns ?? [],
+      children: [],
+      idType,
+    },
     idType,
     { name: "shop", database: "db", topic: "shop.db.products" },
     registered,

@@ -11,7 +11,7 @@ function valueDefinition(namespace: string, types: Record<string, string>) {
   const fields = Object.entries(types)
     .map(([column, sql]) => ({ column, type: parseColumnType(sql) }))
     .map(({ column, type }) => ({ column, type, avroType: avroTypeOf(type), doc: "" }));
-  return envelopeDefinition(namespace, "string", fields);
+  return envelopeDefinition(namespace, "string", { fields, children: [] });
 }
 
 describe("the schema registry", () => {

@@ -9,6 +9,7 @@ function columns(mapped: Readonly<Record<string, string>>): CollectionMapping {
   return {
     collection: "c",
     mode: "columns",
+    children: [],
     columns: Object.entries(mapped).map(([path, type]) => ({
       name: path,
       path: path.split("."),
@@ -18,7 +19,13 @@ function columns(mapped: Readonly<Record<string, string>>): CollectionMapping {
   };
 }
 
-const documentMode: CollectionMapping = { collection: "c", mode: "document", columns: [], idType: "mixed" };
+const documentMode: CollectionMapping = {
+  collection: "c",
+  mode: "document",
+  columns: [],
+  children: [],
+  idType: "mixed",
+};
 
 type Row = readonly (string | null)[];
 

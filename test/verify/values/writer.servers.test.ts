@@ -48,7 +48,7 @@ async function written(columns: readonly ColumnMapping[] | undefined, documents:
 
 function mappingOf(columns: readonly ColumnMapping[] | undefined): CollectionMapping {
   const mode = columns === undefined ? "document" : "columns";
-  return { collection: "things", mode, columns: columns ?? [], idType: "integer" };
+  return { collection: "things", mode, columns: columns ?? [], children: [], idType: "integer" };
 }
 
 const documents = fc.array(

@@ -1,7 +1,7 @@
 import type { TopicPartition } from "../../../schemas/partitions.ts";
 import type { Change } from "../../../schemas/row-schema.ts";
 import type { DeadLetterOrigin, DeadLetterOutcome, LogStretch, TableName, Watermark } from "../../ports.ts";
-import { fileNodeOf, rulesOf } from "../catalog.ts";
+import { fileNodeOf, isOtherChild, rulesOf } from "../catalog.ts";
 import type { Query } from "../session.ts";
 import { storedKey } from "./stored-key.ts";
 import { quoteIdentifier, quoteTable } from "./upsert-sql.ts";
@@ -55,9 +55,9 @@ JOIN ${this.#schema}.progress USING (topic, partition)`,
 
   /**
    * Not part of `lockProgress`: a statement that waits for a lock sees the other tables as they were before it waited. A
-   * row of `filled_columns` (how many columns of the table records have filled), `floor` (the version of the
+   * row of `filled_columns` (as `filledCount` counts), `floor` (the version of the
    * partition's newest truncate, NULL where it has none), `has_tombstones` (whether the table has any), `is_registered`
-   * (whether the table is still the one that the register knows, and this topic's; NULL where the register has none) and
+   * (whether the table, and those of its children, are still the ones that are known, and this topic's; NULL where the register has none) and
    * `is_guarded` (whether rules or row-level security apply to it).
    */
   lookUnderLock({ topic, partition }: TopicPartition, table: TableName): Query {
@@ -106,13 +106,15 @@ FROM (${this.#lookText()}) AS found`,
   }
 
   #lookText(): string {
-    return `SELECT (SELECT count(*) FROM ${this.#schema}.columns WHERE relation = $3) AS filled_columns,
+    return `SELECT ${filledCount(this.#schema, "$3")} AS filled_columns,
   (SELECT version FROM ${this.#schema}.truncates WHERE relation = $3 AND topic = $1 AND partition = $2) AS floor,
   EXISTS (SELECT FROM ${this.#schema}.tombstones WHERE relation = $3) AS has_tombstones,
   (SELECT topic = $1 AND left_at IS NULL AND table_oid = to_regclass($3)
       AND file_node IS NOT DISTINCT FROM ${fileNodeOf("to_regclass($3)")}
+      AND NOT EXISTS (SELECT FROM ${this.#schema}.children AS known WHERE known.relation = $3 AND ${isOtherChild("known")})
     FROM ${this.#schema}.tables WHERE relation = $3) AS is_registered,
-  row_security_active(to_regclass($3)::oid) OR ${rulesOf("to_regclass($3)")} <> '{}' AS is_guarded`;
+  ${isGuarded("to_regclass($3)::oid")}
+    OR EXISTS (SELECT FROM ${this.#schema}.children WHERE relation = $3 AND ${isGuarded("to_regclass(child)::oid")}) AS is_guarded`;
   }
 
   moveProgress({ topic, partition }: TopicPartition, nextOffset: bigint): Query {
@@ -224,6 +226,23 @@ SELECT count(*)::int AS purged FROM old`,
       values: [olderThanMs, maxRows],
     };
   }
+}
+
+/**
+ * SQL for the number of columns and children that records have filled of a table, at every level: another number says that
+ * records of another RowSchema have come.
+ * @param schema quoted, of Headrace's own tables
+ * @param relation SQL of the documents' table
+ */
+export function filledCount(schema: string, relation: string): string {
+  return `((SELECT count(*) FROM ${schema}.columns WHERE relation = ${relation})
+    + (SELECT count(*) FROM ${schema}.children WHERE relation = ${relation})
+    + (SELECT count(*) FROM ${schema}.children JOIN ${schema}.columns ON columns.relation = child WHERE children.relation = ${relation}))`;
+}
+
+/** @param oid SQL for the table's oid */
+function isGuarded(oid: string): string {
+  return `(row_security_active(${oid}) OR ${rulesOf(oid)} <> '{}')`;
 }
 
 function columnsOf(partitions: readonly TopicPartition[]): readonly unknown[] {

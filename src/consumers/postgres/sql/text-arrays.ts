@@ -26,40 +26,48 @@ export function textArray(texts: readonly string[]): Buffer {
 
 /**
  * Builds a `text[]` for each column, in order. The rows' cells (`Change.cells`) are its elements, byte for byte.
+ * @param rows one or several rows in each, without gaps
  * @throws TypeError where a row does not have one cell for each column, which is a bug
  */
 export function columnArrays(rows: readonly Buffer[], columns: number): Buffer[] {
   const sizes = new Float64Array(columns).fill(HEADER_BYTES);
   const haveNull = new Uint8Array(columns);
-  for (const row of rows) addSizes(row, sizes, haveNull);
+  let count = 0;
+  for (const row of rows) count += addSizes(row, sizes, haveNull);
   const arrays = Array.from(sizes, (size) => Buffer.allocUnsafe(size));
-  for (const [column, array] of arrays.entries()) writeHeader(array, rows.length, haveNull[column] === 1);
+  for (const [column, array] of arrays.entries()) writeHeader(array, count, haveNull[column] === 1);
   const ends = new Float64Array(columns).fill(HEADER_BYTES);
   for (const row of rows) appendCells(row, arrays, ends);
   return arrays;
 }
 
-function addSizes(row: Buffer, sizes: Float64Array, haveNull: Uint8Array): void {
+/** @returns how many rows there are */
+function addSizes(rows: Buffer, sizes: Float64Array, haveNull: Uint8Array): number {
+  let count = 0;
   let at = 0;
-  for (let column = 0; column < sizes.length; column++) {
-    const length = lengthAt(row, at);
-    if (length < 0) haveNull[column] = 1;
-    const size = length < 0 ? LENGTH_BYTES : LENGTH_BYTES + length;
-    (sizes[column] as number) += size;
-    at += size;
+  for (; at < rows.length; count++) {
+    for (let column = 0; column < sizes.length; column++) {
+      const length = lengthAt(rows, at);
+      if (length < 0) haveNull[column] = 1;
+      const size = length < 0 ? LENGTH_BYTES : LENGTH_BYTES + length;
+      (sizes[column] as number) += size;
+      at += size;
+    }
   }
-  if (at !== row.length) throw new TypeError("a row does not have one cell for each column of its RowSchema");
+  if (at !== rows.length) throw new TypeError("a row does not have one cell for each column of its RowSchema");
+  return count;
 }
 
-function appendCells(row: Buffer, arrays: readonly Buffer[], ends: Float64Array): void {
-  let at = 0;
-  for (let column = 0; column < arrays.length; column++) {
-    const array = arrays[column] as Buffer;
-    const start = ends[column] as number;
-    const size = LENGTH_BYTES + Math.max(lengthAt(row, at), 0);
-    copyBytes(row, at, at + size, array, start);
-    ends[column] = start + size;
-    at += size;
+function appendCells(rows: Buffer, arrays: readonly Buffer[], ends: Float64Array): void {
+  for (let at = 0; at < rows.length;) {
+    for (let column = 0; column < arrays.length; column++) {
+      const array = arrays[column] as Buffer;
+      const start = ends[column] as number;
+      const size = LENGTH_BYTES + Math.max(lengthAt(rows, at), 0);
+      copyBytes(rows, at, at + size, array, start);
+      ends[column] = start + size;
+      at += size;
+    }
   }
 }
 

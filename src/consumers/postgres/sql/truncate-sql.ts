@@ -101,6 +101,34 @@ SELECT "_id"::text AS last FROM step ORDER BY "_id" DESC LIMIT 1`,
       values: [String(floor), rows, quoteTable(table), ...(after === undefined ? [] : [after])],
     };
   }
+
+  /** Rows of `child`: the tables of the children. */
+  readChildren(table: TableName): Query {
+    return {
+      name: "headrace_read_children",
+      text: `SELECT child FROM ${this.#schema}.children WHERE relation = $1 AND to_regclass(child) IS NOT NULL`,
+      values: [quoteTable(table)],
+    };
+  }
+
+  /**
+   * Looks at the next keys in the table of a child and deletes the elements of documents that are gone. Returns one row with
+   * `last` as `sweepStep` does.
+   * @param child as `quoteTable` writes it
+   */
+  orphanStep(table: TableName, child: string, { after, rows }: Pick<SweepStep, "after" | "rows">): Query {
+    const behind = after === undefined ? "" : `WHERE "_parent" > $2`;
+    return {
+      text: `WITH step AS (
+  SELECT "_parent" FROM ${child} ${behind} GROUP BY "_parent" ORDER BY "_parent" LIMIT $1
+), swept AS (
+  DELETE FROM ${child} AS target USING step WHERE target."_parent" = step."_parent"
+    AND NOT EXISTS (SELECT FROM ${quoteTable(table)} AS document WHERE document."_id" = target."_parent")
+)
+SELECT "_parent"::text AS last FROM step ORDER BY "_parent" DESC LIMIT 1`,
+      values: [rows, ...(after === undefined ? [] : [after])],
+    };
+  }
 }
 
 interface SweepStep {

@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
 import { keyColumnType } from "../../../schemas/keys/document-key.ts";
-import { parseColumnType } from "../../../schemas/mapping/column-type.ts";
-import type { Change, RowColumn, RowSchema } from "../../../schemas/row-schema.ts";
-import type { RowGroup, Upsert } from "../../batches/fold-batch.ts";
+import type { Change, RowSchema } from "../../../schemas/row-schema.ts";
+import type { RowGroup } from "../../batches/fold-batch.ts";
 import type { TableName } from "../../ports.ts";
 import type { Query } from "../session.ts";
+import { castValue, named } from "./statement-text.ts";
 import { storedKey } from "./stored-key.ts";
 import { columnArrays, textArray } from "./text-arrays.ts";
 
@@ -73,38 +72,8 @@ export function buildStatements(target: StatementTarget): TableStatements {
   };
 }
 
-/**
- * The queries that apply a group: none, one or two.
- * @param hasTombstones whether the table has any, read under the partition's lock
- */
-export function groupStatements(
-  statements: TableStatements,
-  group: RowGroup,
-  hasTombstones: boolean,
-): readonly Query[] {
-  const { upserts, deletes, rowSchema } = group;
-  return [
-    ...(upserts.length > 0 ? [upsertStatement(statements, rowSchema, upserts, hasTombstones)] : []),
-    ...(deletes.length > 0 ? [deleteStatement(statements, deletes)] : []),
-  ];
-}
-
-function upsertStatement(
-  sql: TableStatements,
-  rowSchema: RowSchema,
-  upserts: readonly Upsert[],
-  hasTombstones: boolean,
-): Query {
-  const rows = upserts.map(({ cells }) => cells);
-  const values = [...keysAndVersions(upserts), ...columnArrays(rows, rowSchema.columns.length)];
-  return hasTombstones ? { ...sql.upsert, values: [...values, sql.relation] } : { ...sql.uncheckedUpsert, values };
-}
-
-function deleteStatement(sql: TableStatements, deletes: readonly Change[]): Query {
-  return { ...sql.delete, values: [sql.relation, ...keysAndVersions(deletes)] };
-}
-
-function keysAndVersions(changes: readonly Change[]): readonly Buffer[] {
+/** The parameters that every statement about keys has. */
+export function keysAndVersions(changes: readonly Change[]): readonly Buffer[] {
   return [textArray(changes.map(({ key }) => key)), textArray(changes.map(({ version }) => String(version)))];
 }
 
@@ -194,16 +163,4 @@ WHERE ${equal.join(" AND ")} AND ${id} <> new.key::${keyColumnType(idType)} AND 
   const rows = upserts.map(({ cells }) => cells);
   const values = [...keysAndVersions(upserts), ...columnArrays(rows, columns.length)];
   return { text, values: [...values, quoteTable(table), ...keysAndVersions([...upserts, ...deletes])] };
-}
-
-function castValue({ sqlType }: RowColumn, value: string): string {
-  const { base, isArray } = parseColumnType(sqlType);
-  // In PostgreSQL, "character" without a length is character(1).
-  const type = base === "character" ? "bpchar" : base;
-  return `${value}::${type}${isArray ? "[]" : ""}`;
-}
-
-/** Named by its text, so that a connection prepares equal texts once. */
-function named(text: string): Query {
-  return { name: `headrace_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`, text };
 }
