@@ -134,7 +134,9 @@ export function forgettingStatements(schema: string, table: TableName, topic: st
       (name) => `DELETE FROM ${quoteIdentifier(schema)}.${name} WHERE ${owner} = ${value};`,
     );
   });
-  return ["BEGIN;", ...deletes, "COMMIT;"].join(" ");
+  const own = quoteIdentifier(schema);
+  const ofChildren = `DELETE FROM ${own}.columns WHERE relation IN (SELECT child FROM ${own}.children WHERE relation = ${escapeLiteral(quoteTable(table))});`;
+  return ["BEGIN;", ofChildren, ...deletes, "COMMIT;"].join(" ");
 }
 
 const STATE = `

@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import type { PostgresSink } from "../../../src/consumers/postgres/sink.ts";
 import { quoteTable } from "../../../src/consumers/postgres/sql/upsert-sql.ts";
 import type { HeadraceError } from "../../../src/errors/error.ts";
-import { batchAt, deletion, freshSink, truncate, upsert } from "./fixture.ts";
+import type { Change, RowSchema } from "../../../src/schemas/row-schema.ts";
+import { cellsOf } from "../../support/cells.ts";
+import { batchAt, deletion, freshSink, textSchema, truncate, upsert } from "./fixture.ts";
 import type { SinkFixture } from "./fixture.ts";
 
 const TOPIC = "shop.it's products";
@@ -13,6 +15,15 @@ const partition = { topic: TOPIC, partition: 0 };
 /** What the remedy of TABLE_DROPPED tells the operator to run, exactly as printed. */
 function printedStatements({ remedy }: HeadraceError): string {
   return /BEGIN;.*COMMIT;/.exec(remedy)?.[0] ?? "";
+}
+
+const TAGGED: RowSchema = {
+  ...textSchema,
+  children: [{ suffix: "tags", around: [], columns: [{ name: "value", sqlType: "text" }], hasForeignKey: false }],
+};
+
+function withTag(key: string, version: number): Change {
+  return { ...upsert(key, version, "x", TAGGED), children: [{ rows: 1, cells: cellsOf(["0", "t"]), lengths: [1] }] };
 }
 
 /** Has rows in every one of Headrace's own tables, for a table that is dropped then. */
@@ -27,7 +38,7 @@ async function fillAndDrop({ schema, pool, sink }: SinkFixture): Promise<Headrac
     `INSERT INTO tables (relation, pipeline, database, collection, topic, register_oid) VALUES ($1, 'p', 'd', 'c', $2, 1)`,
     [quoteTable(table), partition.topic],
   );
-  await sink.apply(batch(0, [upsert("a", 1, "x"), upsert("b", 2, "y"), deletion("b", 3)]));
+  await sink.apply(batch(0, [withTag("a", 1), upsert("b", 2, "y"), deletion("b", 3)]));
   await sink.apply(batch(3, [truncate(2)]));
   await sink.skip(batch(4, []), upsert("c", 5, "z"));
   await sink.close({ ...partition, offset: 4n }, 1, "discarded", table);
@@ -37,7 +48,7 @@ async function fillAndDrop({ schema, pool, sink }: SinkFixture): Promise<Headrac
     `INSERT INTO open_letters (topic, id, dlq_topic, dlq_partition, dlq_offset, headers, written_at) VALUES ($1, 'id', 'dlq', 0, 0, '[]', now())`,
     [partition.topic],
   );
-  await pool.query(`DROP TABLE ${escapeIdentifier(table.table)}`);
+  await pool.query(`DROP TABLE ${escapeIdentifier(table.table)}, ${escapeIdentifier(`${table.table}_tags`)}`);
   return await sink.apply(batch(5, [upsert("d", 6, "z")])).then(
     () => expect.unreachable("the table is gone"),
     (error: unknown) => error as HeadraceError,
@@ -81,7 +92,7 @@ describe("a table that was dropped after it was filled", () => {
     const { pool, schema } = fixture;
     const failure = await fillAndDrop(fixture);
     const before = await ownRows(pool, schema);
-    expect(Object.keys(before)).toHaveLength(11);
+    expect(Object.keys(before)).toHaveLength(12);
     expect(Object.values(before)).not.toContain(0);
 
     await pool.query(printedStatements(failure));

@@ -86,9 +86,9 @@ export function childWrites(sql: ChildStatements, upserts: readonly Upsert[]): r
   }
   const own = path.at(-1) as number;
   const queries = cuts.map((cut, level) => cutQuery(cut, upserts, { path, level, cellsOfLevels }));
-  const cells = upserts.map((upsert) => rowsAt(upsert, own).cells);
-  if (cells.every(({ length }) => length === 0)) return queries;
-  const arrays = columnArrays(cells, cellsOfLevels.at(-1) as number);
+  const rows = upserts.map((upsert) => rowsAt(upsert, own));
+  if (rows.every((each) => each.rows === 0)) return queries;
+  const arrays = cellArrays(rows, cellsOfLevels.at(-1) as number);
   return [...queries, { ...put, values: keyed(upserts, (upsert) => rowsAt(upsert, own).rows, arrays) }];
 }
 
@@ -108,10 +108,19 @@ function cutQuery(cut: Query, upserts: readonly Upsert[], { path, level, cellsOf
   if (level === 0) return { ...cut, values: keyed(upserts, () => 1, [lengthsArray]) };
   // Of each element around, the length of the array in it.
   const around = path[level - 1] as number;
-  const cells = upserts.map((upsert) => rowsAt(upsert, around).cells);
-  const positions = lengths.length === 0 ? [] : columnArrays(cells, cellsOfLevels[level - 1] as number).slice(0, level);
+  const rows = upserts.map((upsert) => rowsAt(upsert, around));
+  const positions = lengths.length === 0 ? [] : cellArrays(rows, cellsOfLevels[level - 1] as number).slice(0, level);
   const arrays = positions.length === 0 ? Array.from({ length: level }, () => "{}") : positions;
   return { ...cut, values: keyed(upserts, (upsert) => rowsAt(upsert, around).rows, [lengthsArray, ...arrays]) };
+}
+
+function cellArrays(rows: readonly ChildRows[], columns: number): readonly Buffer[] {
+  const count = rows.reduce((sum, each) => sum + each.rows, 0);
+  return columnArrays(
+    rows.map(({ cells }) => cells),
+    columns,
+    count,
+  );
 }
 
 /** The parameters of a statement: keys and versions, as often as the change has rows, then `arrays`. */

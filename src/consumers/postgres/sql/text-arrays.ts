@@ -26,14 +26,16 @@ export function textArray(texts: readonly string[]): Buffer {
 
 /**
  * Builds a `text[]` for each column, in order. The rows' cells (`Change.cells`) are its elements, byte for byte.
- * @param rows one or several rows in each, without gaps
+ * @param rows one row in each; with `expected`, any number of rows without gaps
+ * @param expected how many rows there are in all
  * @throws TypeError where a row does not have one cell for each column, which is a bug
  */
-export function columnArrays(rows: readonly Buffer[], columns: number): Buffer[] {
+export function columnArrays(rows: readonly Buffer[], columns: number, expected = rows.length): Buffer[] {
   const sizes = new Float64Array(columns).fill(HEADER_BYTES);
   const haveNull = new Uint8Array(columns);
   let count = 0;
   for (const row of rows) count += addSizes(row, sizes, haveNull);
+  if (count !== expected) throw new TypeError("there are other rows than expected");
   const arrays = Array.from(sizes, (size) => Buffer.allocUnsafe(size));
   for (const [column, array] of arrays.entries()) writeHeader(array, count, haveNull[column] === 1);
   const ends = new Float64Array(columns).fill(HEADER_BYTES);
