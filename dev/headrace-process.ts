@@ -71,6 +71,10 @@ export class HeadraceProcess {
     return this.#options.args[0] ?? "";
   }
 
+  get logFile(): string {
+    return this.#options.logFile;
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid;
   }

@@ -13,7 +13,7 @@ interface Room {
 }
 
 const CONTRACT = ["schemas", "schemas/mapping", "schemas/keys", "schemas/formats"];
-const ALL_SCHEMAS = [...CONTRACT, "schemas/registry", "schemas/encoding", "schemas/decoding"];
+const ALL_SCHEMAS = [...CONTRACT, "schemas/registry", "schemas/encoding", "schemas/decoding", "schemas/redaction"];
 const GROUND = ["errors", "runtime"];
 const PRODUCERS = ["producers", "producers/mongodb", "producers/order", "producers/records", "producers/kafka"];
 const CONSUMERS = [
@@ -40,6 +40,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [...GROUND, "schemas/formats", "schemas/mapping"],
     packages: ["@kafkajs/confluent-schema-registry", "avsc"],
   },
+  "schemas/redaction": { may: ["errors", "schemas/formats", "schemas/mapping"] },
   "schemas/encoding": { may: ["errors", ...CONTRACT] },
   "schemas/decoding": { may: ["errors", ...CONTRACT], types: ["schemas/registry"], packages: ["avsc", "zod"] },
 

@@ -1,9 +1,16 @@
 import * as z from "zod";
 import { identifierComplaint } from "../schemas/collection-names.ts";
-import { mappingMistakes } from "../schemas/mapping/mapping-mistakes.ts";
+import { mappingMistakes, redactionMistakes } from "../schemas/mapping/mapping-mistakes.ts";
 import { type CollectionMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
 import { byName, childMapping, childrenShape, childTables, namedEntries } from "./columns-schema.ts";
-import { columnMapping, columnsShape, isParsedColumn, parsedChildren } from "./columns-schema.ts";
+import {
+  columnMapping,
+  columnsShape,
+  isParsedColumn,
+  parsedChildren,
+  redactionsOf,
+  redactShape,
+} from "./columns-schema.ts";
 
 /** How one collection is replicated. */
 export interface CollectionConfig {
@@ -45,6 +52,7 @@ const collectionShape = z.strictObject({
       "The table's columns by name. Fields that are not declared, and values that do not fit their column, go to the column `_extra`. If omitted (document mode), the whole document goes to the column `doc`.",
     ),
   children: childrenShape.optional(),
+  redact: redactShape.optional(),
 });
 
 type CollectionInput = z.output<typeof collectionShape>;
@@ -75,9 +83,17 @@ export function collectionConfig(name: string, input: CollectionInput = {}): Col
       mode: input.columns === undefined ? "document" : "columns",
       columns,
       children: namedEntries(input.children ?? {}).map(childMapping),
+      // The key follows when the whole config is read.
+      redaction: input.redact === undefined ? undefined : { redactions: redactionsOf(input.redact), hashKey: "" },
       idType: input.idType,
     },
   };
+}
+
+/** The redactions without those that were found invalid. */
+function parsedRedactions(input: unknown): CollectionInput["redact"] {
+  const parsed = redactShape.safeParse(input);
+  return parsed.success ? parsed.data : undefined;
 }
 
 /** Checks columns and children together. Those that were found invalid before are left out. */
@@ -86,11 +102,33 @@ function checkMapping(input: CollectionInput, context: z.RefinementCtx): void {
   const { mapping } = collectionConfig("", {
     columns: input?.columns === undefined ? undefined : Object.fromEntries(columns),
     children: parsedChildren(input?.children),
+    redact: parsedRedactions(input?.redact),
   });
   for (const { children, message } of mappingMistakes(mapping)) {
     const path = children.length === 0 ? ["columns"] : children.flatMap((name) => ["children", name]);
     context.addIssue({ code: "custom", path, message });
   }
+  for (const message of redactionMistakes(mapping)) context.addIssue({ code: "custom", path: ["redact"], message });
+}
+
+/** The collections with the key of their hashes. */
+export function withHashKey(
+  collections: ReadonlyMap<string, CollectionConfig>,
+  hashKey: string,
+): ReadonlyMap<string, CollectionConfig> {
+  const keyed = [...collections].map(([name, { table, mapping }]): [string, CollectionConfig] => {
+    const { redaction } = mapping;
+    const isHashed = redaction?.redactions.some(({ action }) => action === "hash") === true;
+    return [name, { table, mapping: isHashed ? { ...mapping, redaction: { ...redaction, hashKey } } : mapping }];
+  });
+  return new Map(keyed);
+}
+
+/** The collections of a config that have hashes. */
+export function hashedCollections(collections: ReadonlyMap<string, CollectionConfig>): readonly string[] {
+  return [...collections]
+    .filter(([, { mapping }]) => mapping.redaction?.redactions.some(({ action }) => action === "hash"))
+    .map(([name]) => name);
 }
 
 function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {

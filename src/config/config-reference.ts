@@ -76,7 +76,7 @@ export interface Setting {
   readonly required: boolean;
 }
 
-const PLACEHOLDERS: Readonly<Record<string, string>> = { columns: "<column>", children: "<child>" };
+const PLACEHOLDERS: Readonly<Record<string, string>> = { columns: "<column>", children: "<child>", redact: "<path>" };
 
 /**
  * Every setting of the config, in the schema's order, with `<collection>`, `<column>` and `<child>` in place of the user's

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { NUL_CHARACTERS } from "../schemas/mapping/mapping.ts";
 import { addressComplaint, brokerComplaint } from "./addresses.ts";
-import { collectionsSchema } from "./collections-schema.ts";
+import { collectionsSchema, hashedCollections, withHashKey } from "./collections-schema.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -161,6 +161,13 @@ const documents = z.strictObject({
     .describe(
       "What happens to a NUL character in a text, which PostgreSQL cannot store. `replace` writes U+FFFD in its place, `strip` removes it; both count as a misfit. `dead-letter` makes the document a dead letter.",
     ),
+  hashKey: z
+    .string()
+    .refine((key) => key.length >= 16, "is too short for a key; use 16 characters or more")
+    .optional()
+    .describe(
+      "The key of the hashes of `redact`. Take it from the environment: `${HEADRACE_HASH_KEY}`. With another key the collections are copied again.",
+    ),
 });
 
 const batch = z.strictObject({
@@ -260,7 +267,19 @@ export const configSchema = z
       const message = "needs snapshots, but snapshot.mode is never";
       context.addIssue({ code: "custom", path: [side, "onHistoryLost"], message });
     }
+    const { collections, documents } = config;
+    // Collections with mistakes are no map yet.
+    const [hashed] =
+      documents.hashKey === undefined && collections instanceof Map ? hashedCollections(collections) : [];
+    if (hashed !== undefined) {
+      const message = `is missing; collection ${hashed} has fields to hash, which need a key`;
+      context.addIssue({ code: "custom", path: ["documents", "hashKey"], message });
+    }
   })
+  .transform(({ collections, ...config }) => ({
+    ...config,
+    collections: collections === undefined ? undefined : withHashKey(collections, config.documents.hashKey ?? ""),
+  }))
   .describe("Configuration of one Headrace pipeline");
 
 /** If a delete was forgotten, an older record of the same row that is still in Kafka could bring the row back. */

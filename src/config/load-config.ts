@@ -11,7 +11,7 @@ import type { Environment, Substituted } from "./environment.ts";
 import { explainIssues, valueAt } from "./explain-issues.ts";
 
 /** Keys whose values may be or contain a secret. */
-const SECRET_KEYS: readonly PropertyKey[] = ["uri", "url", "username", "password"];
+const SECRET_KEYS: readonly PropertyKey[] = ["uri", "url", "username", "password", "hashKey"];
 
 /**
  * Reads a config file.

@@ -41,10 +41,9 @@ const folders: string[] = [];
 afterEach(async () => {
   await Promise.all([...running].map((each) => each.kill()));
   running.clear();
-  expectFinished();
 });
 
-/** A test that timed out does not tell what it waited for; the log of the command does. */
+/** A test that timed out does not tell what it waited for; the log of the command does. At the end: tests may run at once. */
 function expectFinished(): void {
   const logs = [...unfinished].map((command) => `headrace ${command.args.join(" ")} did not end:\n${command.kill()}`);
   unfinished.clear();
@@ -52,6 +51,7 @@ function expectFinished(): void {
 }
 
 afterAll(async () => {
+  expectFinished();
   for (const folder of folders) await rm(folder, { recursive: true });
 });
 

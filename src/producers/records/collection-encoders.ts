@@ -4,7 +4,8 @@ import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import { collectionIdType } from "../../schemas/keys/id-type.ts";
 import type { CollectionOrigin } from "../../schemas/mapping/collection-schema.ts";
 import { collectionSchema } from "../../schemas/mapping/collection-schema.ts";
-import type { CollectionMapping, IdType, NulCharacters } from "../../schemas/mapping/mapping.ts";
+import type { CollectionMapping, IdType, NulCharacters, RedactionRules } from "../../schemas/mapping/mapping.ts";
+import { Redactor } from "../../schemas/redaction/redactor.ts";
 import { registeredDefinitions, registeredIdType } from "../../schemas/registry/registry.ts";
 import type { SchemaRegistry } from "../../schemas/registry/registry.ts";
 import { topicOf } from "../../schemas/topics.ts";
@@ -75,11 +76,24 @@ export class CollectionEncoders {
     const key = await registry.register(schema.keySubject, schema.keySchema);
     const truncateKey = await registry.register(schema.keySubject, schema.truncateKeySchema);
     const value = await registry.register(schema.valueSubject, schema.valueSchema);
-    return createEventEncoder({ schema, schemaIds: { key, truncateKey, value }, headraceVersion, nulCharacters });
+    const schemaIds = { key, truncateKey, value };
+    const encoder = createEventEncoder({ schema, schemaIds, headraceVersion, nulCharacters });
+    return mapping.redaction === undefined ? encoder : redacting(encoder, mapping.redaction);
   }
 
   #origin(collection: string): CollectionOrigin {
     const { name, database } = this.#options;
     return { name, database, topic: topicOf(name, database, collection) };
   }
+}
+
+/** An encoder that never sees what must not leave the producer. */
+function redacting(encoder: EventEncoder, { redactions, hashKey }: RedactionRules): EventEncoder {
+  const redactor = new Redactor(redactions, hashKey);
+  return {
+    encode: (event) =>
+      encoder.encode(
+        event.op === "t" || event.document === null ? event : { ...event, document: redactor.redact(event.document) },
+      ),
+  };
 }

@@ -1,13 +1,18 @@
 import { createHash } from "node:crypto";
-import type { ChildMapping, CollectionMapping, ColumnMapping } from "./mapping.ts";
+import type { ChildMapping, CollectionMapping, ColumnMapping, RedactionRules } from "./mapping.ts";
 
 /**
  * The same text for mappings that make the same rows of the same documents. The order of the columns does not count. The
- * `_id` type is not part of it: it cannot be changed at all. Stored positions have it: a mapping without children has the
- * one that it always had.
+ * `_id` type is not part of it: it cannot be changed at all. Stored positions have it: a mapping without what version 0.1.0
+ * did not know has the one that it always had.
  */
-export function mappingFingerprint({ mode, columns, children }: CollectionMapping): string {
-  const content = [mode, ...columnsContent(columns), ...(children.length === 0 ? [] : [childrenContent(children)])];
+export function mappingFingerprint({ mode, columns, children, redaction }: CollectionMapping): string {
+  const content = [
+    mode,
+    ...columnsContent(columns),
+    ...(children.length === 0 ? [] : [childrenContent(children)]),
+    ...(redaction === undefined ? [] : [redactionContent(redaction)]),
+  ];
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
@@ -26,6 +31,12 @@ function childrenContent(children: readonly ChildMapping[]): unknown {
       childrenContent(inner),
     ]),
   };
+}
+
+/** Another key makes other hashes. */
+function redactionContent({ redactions, hashKey }: RedactionRules): unknown {
+  const sorted = redactions.map(({ path, action }) => JSON.stringify([path, action])).toSorted();
+  return { redactions: sorted, key: createHash("sha256").update(hashKey).digest("hex") };
 }
 
 function byName<T extends { readonly name: string }>(named: readonly T[]): readonly T[] {

@@ -16,6 +16,8 @@ const IDENTIFIER_BYTES = 63;
 /** A primary key of PostgreSQL can have 32 columns: `_parent` and the positions. */
 const MOST_LEVELS = 16;
 
+const HASH_DIGITS = 64;
+
 /** A mistake in a mapping, as a sentence without a full stop. */
 export interface MappingMistake {
   /** The names of the children in which it is, from the outside; empty for the document's own columns. */
@@ -40,6 +42,46 @@ export function mappingMistakes(mapping: CollectionMapping): readonly MappingMis
 
 function repeated(names: readonly string[]): readonly string[] {
   return names.filter((name, index) => names.indexOf(name) !== index);
+}
+
+/** What is wrong with the redactions of a mapping, each as a sentence without a full stop. */
+export function redactionMistakes({ columns, children, redaction }: CollectionMapping): readonly string[] {
+  const redactions = redaction?.redactions ?? [];
+  const mistakes: string[] = [];
+  const seen: (readonly string[])[] = [];
+  for (const { path, action } of redactions) {
+    const name = path.join(".");
+    if (path[0] === "_id") mistakes.push(`${name}: the _id is the row's key, and cannot be redacted`);
+    const around = seen.find((other) => leadsTo(other, path) || leadsTo(path, other));
+    if (around !== undefined) mistakes.push(`${around.join(".")} and ${name} overlap; keep one of them`);
+    seen.push(path);
+    for (const { title, reads, isText } of readers({ columns, children }, [])) {
+      const isWhole = leadsTo(path, reads);
+      if (isWhole && action !== "hash") mistakes.push(`${title} reads ${name}, which never arrives (${action})`);
+      else if (isWhole && !isText) mistakes.push(`${title} reads ${name}, whose hash is a text; make it text`);
+    }
+  }
+  return mistakes;
+}
+
+function leadsTo(path: readonly string[], to: readonly string[]): boolean {
+  return path.length <= to.length && path.every((name, index) => name === to[index]);
+}
+
+interface Reader {
+  readonly title: string;
+  /** The path from the document, through arrays. */
+  readonly reads: readonly string[];
+  readonly isText: boolean;
+}
+
+function readers({ columns, children }: Scope, around: readonly string[]): readonly Reader[] {
+  const own = columns.map((column) => ({
+    title: `column ${JSON.stringify(column.name)}`,
+    reads: [...around, ...column.path],
+    isText: column.type.base === "text" || column.type.base === "jsonb" || (column.type.length ?? 0) >= HASH_DIGITS,
+  }));
+  return [...own, ...children.flatMap((child) => readers(child, [...around, ...child.path]))];
 }
 
 /** The mistakes as one text. */

@@ -28,6 +28,25 @@ export interface ChildMapping {
   readonly hasForeignKey: boolean;
 }
 
+/** `drop`: the field is left out. `null`: it is null. `hash`: it is replaced by its HMAC. */
+export const REDACTION_ACTIONS = ["drop", "null", "hash"] as const;
+
+export type RedactionAction = (typeof REDACTION_ACTIONS)[number];
+
+/** A field whose value leaves the producer only in another form, or not at all. */
+export interface Redaction {
+  /** Leads through arrays: into each of their elements. */
+  readonly path: readonly string[];
+  readonly action: RedactionAction;
+}
+
+export interface RedactionRules {
+  /** No path is, or leads into, another one. */
+  readonly redactions: readonly Redaction[];
+  /** Of the hashes; empty if there are none. A secret. */
+  readonly hashKey: string;
+}
+
 /** How the config maps one collection. */
 export interface CollectionMapping {
   readonly collection: string;
@@ -36,6 +55,8 @@ export interface CollectionMapping {
   readonly columns: readonly ColumnMapping[];
   /** Empty in document mode. */
   readonly children: readonly ChildMapping[];
+  /** Undefined: every value is copied. */
+  readonly redaction?: RedactionRules | undefined;
   /** Undefined if the config does not declare it. Then the registered key schema has it once it is known. */
   readonly idType: IdType | undefined;
 }
