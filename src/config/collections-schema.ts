@@ -4,6 +4,7 @@ import { mappingMistakes } from "../schemas/mapping/mapping-mistakes.ts";
 import { type CollectionMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
 import { byName, childMapping, childrenShape, childTables, namedEntries } from "./columns-schema.ts";
 import { columnMapping, columnsShape, isParsedColumn, parsedChildren } from "./columns-schema.ts";
+import { filterSchema } from "./filter.ts";
 
 /** How one collection is replicated. */
 export interface CollectionConfig {
@@ -38,6 +39,7 @@ const collectionShape = z.strictObject({
     .describe(
       "Type of the collection's `_id`s; `mixed` for several types. Default: Headrace looks at the documents once and keeps the type that it found.",
     ),
+  filter: filterSchema.optional(),
   columns: columnsShape
     .refine((columns) => Object.keys(columns).length > 0, "is empty; omit it for document mode")
     .optional()
@@ -76,6 +78,7 @@ export function collectionConfig(name: string, input: CollectionInput = {}): Col
       columns,
       children: namedEntries(input.children ?? {}).map(childMapping),
       idType: input.idType,
+      filter: input.filter,
     },
   };
 }

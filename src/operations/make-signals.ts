@@ -104,7 +104,7 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
   const { majority: notBefore } = await clusterTimes(db);
   const request = { collection: signal.collection, selection: { offset: 0n, signal }, after: null, notBefore };
   try {
-    await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
+    await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, filter: null, signal: abort });
   } catch (error) {
     if (!isPoison(error)) throw error;
     const reason = await refusalOf(db, signal);

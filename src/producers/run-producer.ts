@@ -8,6 +8,7 @@ import { untilAborted } from "../runtime/waiting.ts";
 import type { Version } from "../schemas/change-event.ts";
 import { claimNames } from "../schemas/collection-names.ts";
 import type { ClaimName } from "../schemas/collection-names.ts";
+import { parsedFilters } from "../schemas/filter.ts";
 import { mappingFingerprint } from "../schemas/mapping/fingerprint.ts";
 import type { CollectionMapping, NulCharacters } from "../schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../schemas/registry/registry.ts";
@@ -170,8 +171,10 @@ function mongoSource(
 ): MongoSource {
   const { name, kafka, collections, snapshot, observer, logger } = options;
   const { claimName, topics, until } = parts;
+  const mappingOf = mappings(collections ?? []);
   return new MongoSource(db, {
     collections: namesOf(collections),
+    filterOf: parsedFilters((collection) => mappingOf(collection).filter),
     claimName,
     snapshotMode: snapshot.mode,
     chunkDocuments: snapshot.chunkDocuments,

@@ -30,6 +30,7 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
     createSource: (until) =>
       new MongoSource(db, {
         collections: COLLECTIONS,
+        filterOf: () => null,
         claimName: () => null,
         snapshotMode: "initial",
         chunkDocuments: 7,

@@ -11,6 +11,7 @@ import { counted } from "../../runtime/counted.ts";
 import { claimNames } from "../../schemas/collection-names.ts";
 import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
+import { checkFilters } from "./check-filters.ts";
 import { runCheck } from "./check-result.ts";
 import type { CheckResult, CheckWarning } from "./check-result.ts";
 
@@ -67,8 +68,12 @@ async function checkDatabase(
   const streamable = await runCheck("mongodb", "allows the user to open a change stream on the database", () =>
     checkChangeStream(db),
   );
+  const filters = await checkFilters(
+    db,
+    [...(collections?.values() ?? [])].map(({ mapping }) => mapping),
+  );
   return {
-    results: [{ ...found, notes }, readable, streamable, await checkOplog(db)],
+    results: [{ ...found, notes }, readable, ...filters, streamable, await checkOplog(db)],
     idTypes,
   };
 }

@@ -103,6 +103,7 @@ export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
 export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
   return new MongoSource(db, {
     collections: null,
+    filterOf: () => null,
     claimName: () => null,
     snapshotMode: "initial",
     chunkDocuments: 3,
