@@ -5,12 +5,19 @@ import { type CollectionMapping, ID_TYPES } from "../schemas/mapping/mapping.ts"
 import { byName, childMapping, childrenShape, childTables, namedEntries } from "./columns-schema.ts";
 import { columnMapping, columnsShape, isParsedColumn, parsedChildren } from "./columns-schema.ts";
 import { filterSchema } from "./filter.ts";
+import { OTHERS, othersMistakes, othersShape } from "./other-collections.ts";
 
 /** How one collection is replicated. */
 export interface CollectionConfig {
   /** Not quoted. It is in the schema `postgres.schema`. */
   readonly table: string;
   readonly mapping: CollectionMapping;
+}
+
+/** The collections that the config names. */
+export interface Collections extends ReadonlyMap<string, CollectionConfig> {
+  /** The settings of all others; null: they are not replicated. */
+  readonly others: CollectionInput | null;
 }
 
 /** Runs a check even if another one failed, so that all mistakes are reported at once. */
@@ -40,6 +47,7 @@ const collectionShape = z.strictObject({
       "Type of the collection's `_id`s; `mixed` for several types. Default: Headrace looks at the documents once and keeps the type that it found.",
     ),
   filter: filterSchema.optional(),
+  ...othersShape,
   columns: columnsShape
     .refine((columns) => Object.keys(columns).length > 0, "is empty; omit it for document mode")
     .optional()
@@ -54,17 +62,22 @@ type CollectionInput = z.output<typeof collectionShape>;
 const collection = z
   // `carts:` without a value is null in YAML.
   .preprocess((value) => value ?? {}, collectionShape.superRefine(checkMapping, EVEN_IF_INVALID))
-  .describe("How the collection is replicated. `{}` is document mode.");
+  .describe(
+    'How the collection is replicated. `{}` is document mode. The name `"*"` stands for all collections that are not named, also those that are made later.',
+  );
 
 /** The collections of a config by name. The defaults that depend on the name are filled in. */
 export const collectionsSchema = byName(z.record(collectionName, collection))
   .refine((inputs) => Object.keys(inputs).length > 0, "is empty; omit it to replicate every collection of the database")
   .superRefine(checkTables, EVEN_IF_INVALID)
-  .transform((inputs): ReadonlyMap<string, CollectionConfig> => {
-    return new Map(namedEntries(inputs).map(([name, input]) => [name, collectionConfig(name, input)]));
+  .superRefine(checkOthers, EVEN_IF_INVALID)
+  .transform((inputs): Collections => {
+    const named = namedEntries(inputs).filter(([name]) => name !== OTHERS);
+    const collections = new Map(named.map(([name, input]) => [name, collectionConfig(name, input)]));
+    return Object.assign(collections, { others: inputs[OTHERS] ?? null });
   })
   .describe(
-    "The collections to replicate, by name. If omitted, every collection of the database is replicated in document mode.",
+    'The collections to replicate, by name, and `"*"` for all others. If omitted, every collection of the database is replicated in document mode.',
   );
 
 /** How a collection is replicated. Without `input`, everything has its default. */
@@ -104,6 +117,7 @@ function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined
     owners.set(table, other ?? owner);
   };
   for (const [name, input] of namedEntries(inputs)) {
+    if (name === OTHERS) continue;
     const table = typeof input?.table === "string" ? input.table : name;
     const complaint = owners.has(table) ? null : defaultTableComplaint(name, input?.table);
     if (complaint !== null) context.addIssue({ code: "custom", path: [name], message: complaint });
@@ -115,6 +129,12 @@ function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined
         context.addIssue({ code: "custom", path, message: childTableComplaint(child.table) });
       claim(child.table, `child ${child.names.join(".")} of collection ${name}`, path);
     }
+  }
+}
+
+function checkOthers(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
+  for (const { path, message } of othersMistakes(namedEntries(inputs))) {
+    context.addIssue({ code: "custom", path: [...path], message });
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Db } from "mongodb";
+import { replicationOf } from "../config/replication.ts";
 import { HeadraceError, isPoison } from "../errors/error.ts";
 import { clusterTimes } from "../producers/mongodb/client.ts";
 import { readChunk } from "../producers/mongodb/snapshot-reader.ts";
@@ -76,7 +77,7 @@ async function checkedIds(
 ): Promise<SnapshotSignal["ids"]> {
   const topic = topicOf(config.name, config.mongodb.database, collection);
   const idType = await collectionIdType(collection, {
-    declared: config.collections?.get(collection)?.mapping.idType,
+    declared: replicationOf(config, collection)?.mapping.idType,
     registered: () => registeredIdType(schemaRegistry(config), topic),
     found: async () => undefined,
   });

@@ -29,7 +29,7 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
   return {
     createSource: (until) =>
       new MongoSource(db, {
-        collections: COLLECTIONS,
+        collections: { named: COLLECTIONS, others: null },
         filterOf: () => null,
         claimName: () => null,
         snapshotMode: "initial",

@@ -103,7 +103,7 @@ export class MongoSource implements ChangeSource {
       heldBytes: HELD_BYTES,
       rememberedBytes: REMEMBERED_BYTES,
       hasStream: snapshotMode !== "only",
-      findsCollections: collections === null && snapshotMode !== "never",
+      findsCollections: collections.others !== null && snapshotMode !== "never",
       until: until ?? null,
       intervalMs,
       isReplicated: async (collection) => {

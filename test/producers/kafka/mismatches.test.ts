@@ -92,7 +92,14 @@ test("what is copied anew ends with a sweep; the other collections stay as they 
 
 describe("a filter that has changed", () => {
   const mapping = (filter?: string) =>
-    mappingFingerprint({ collection: "things", mode: "document", columns: [], children: [], idType: undefined, filter });
+    mappingFingerprint({
+      collection: "things",
+      mode: "document",
+      columns: [],
+      children: [],
+      idType: undefined,
+      filter,
+    });
   const positionWith = (filter?: string): Position => ({
     ...POSITION,
     horizon: 9n,

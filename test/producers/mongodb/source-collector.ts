@@ -6,6 +6,8 @@ import type { MongoSourceOptions } from "../../../src/producers/mongodb/source.t
 import type { ChangeSource, SignalLog, SourceBatch } from "../../../src/producers/ports.ts";
 import type { Logger } from "../../../src/runtime/logger.ts";
 import type { ChangeEvent, Position, Version } from "../../../src/schemas/change-event.ts";
+import { WHOLE_DATABASE } from "../../../src/schemas/collection-selection.ts";
+import type { CollectionSelection } from "../../../src/schemas/collection-selection.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 
@@ -99,10 +101,20 @@ export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
   };
 }
 
+/** Options of a source. `collections`: names, or null for the whole database. */
+export type SourceOptions = Omit<Partial<MongoSourceOptions>, "collections"> & {
+  readonly collections?: readonly string[] | CollectionSelection | null;
+};
+
+function selectionOf(collections: SourceOptions["collections"]): CollectionSelection {
+  if (collections === null || collections === undefined) return WHOLE_DATABASE;
+  return "named" in collections ? collections : { named: collections, others: null };
+}
+
 /** A source of a database that only this test writes to. */
-export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
+export function sourceOf(db: Db, { collections, ...options }: SourceOptions = {}): MongoSource {
   return new MongoSource(db, {
-    collections: null,
+    collections: selectionOf(collections),
     filterOf: () => null,
     claimName: () => null,
     snapshotMode: "initial",
@@ -117,11 +129,7 @@ export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): Mon
 }
 
 /** Reads everything that the source has now. */
-export async function catchUp(
-  db: Db,
-  from: Position | null,
-  options: Partial<MongoSourceOptions> = {},
-): Promise<SourceBatch[]> {
+export async function catchUp(db: Db, from: Position | null, options: SourceOptions = {}): Promise<SourceBatch[]> {
   return await collect(sourceOf(db, { until: await clusterTimeOf(db), ...options }), from);
 }
 

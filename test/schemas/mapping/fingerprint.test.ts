@@ -3,7 +3,13 @@ import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
 import { isOtherFilter, mappingFingerprint } from "../../../src/schemas/mapping/fingerprint.ts";
 import type { CollectionMapping } from "../../../src/schemas/mapping/mapping.ts";
 
-const DOCUMENT: CollectionMapping = { collection: "things", mode: "document", columns: [], children: [], idType: undefined };
+const DOCUMENT: CollectionMapping = {
+  collection: "things",
+  mode: "document",
+  columns: [],
+  children: [],
+  idType: undefined,
+};
 const COLUMNS: CollectionMapping = {
   ...DOCUMENT,
   mode: "columns",
