@@ -8,6 +8,7 @@ import type { Logger } from "../../../src/runtime/logger.ts";
 import type { ChangeEvent, Position, Version } from "../../../src/schemas/change-event.ts";
 import { WHOLE_DATABASE } from "../../../src/schemas/collection-selection.ts";
 import type { CollectionSelection } from "../../../src/schemas/collection-selection.ts";
+import type { FilterOf } from "../../../src/schemas/filter.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 
@@ -64,10 +65,14 @@ export async function clusterTimeOf(db: Db): Promise<Version> {
 }
 
 /** The content of the collections, in the form of `finalState`. */
-export async function contentOf(db: Db, collections: readonly string[]): Promise<Map<string, string>> {
+export async function contentOf(
+  db: Db,
+  collections: readonly string[],
+  filterOf: FilterOf = () => null,
+): Promise<Map<string, string>> {
   const content = new Map<string, string>();
   for (const collection of collections) {
-    for await (const document of db.collection(collection).find({}, { raw: true })) {
+    for await (const document of db.collection(collection).find(filterOf(collection) ?? {}, { raw: true })) {
       const raw = document as unknown as Uint8Array;
       content.set(`${collection}/${canonicalKey("mixed", raw)}`, extendedJson(raw));
     }
