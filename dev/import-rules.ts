@@ -158,6 +158,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [
       "operations/propose-columns.ts",
       "schemas/collection-names.ts",
+      "schemas/collection-selection.ts",
       ...["collections", "errors"].map((file) => `producers/mongodb/${file}.ts`),
     ],
     packages: ["mongodb/types", "yaml"],

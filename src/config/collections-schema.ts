@@ -3,20 +3,24 @@ import { identifierComplaint } from "../schemas/collection-names.ts";
 import { mappingMistakes, redactionMistakes } from "../schemas/mapping/mapping-mistakes.ts";
 import { type CollectionMapping, ID_TYPES } from "../schemas/mapping/mapping.ts";
 import { byName, childMapping, childrenShape, childTables, namedEntries } from "./columns-schema.ts";
-import {
-  columnMapping,
-  columnsShape,
-  isParsedColumn,
-  parsedChildren,
-  redactionsOf,
-  redactShape,
-} from "./columns-schema.ts";
+import { columnMapping, columnsShape, isParsedColumn, parsedChildren } from "./columns-schema.ts";
+import { filterSchema } from "./filter.ts";
+import { OTHERS, othersMistakes, othersShape } from "./other-collections.ts";
+import { hasHashes, parsedRedactions, redactionRules, redactShape, withHashKey } from "./redaction.ts";
 
 /** How one collection is replicated. */
 export interface CollectionConfig {
   /** Not quoted. It is in the schema `postgres.schema`. */
   readonly table: string;
   readonly mapping: CollectionMapping;
+}
+
+/** The collections that the config names. */
+export interface Collections extends ReadonlyMap<string, CollectionConfig> {
+  /** The settings of all others; null: they are not replicated. */
+  readonly others: CollectionInput | null;
+  /** Of the hashes; empty if there are none. A secret. */
+  readonly hashKey: string;
 }
 
 /** Runs a check even if another one failed, so that all mistakes are reported at once. */
@@ -45,6 +49,8 @@ const collectionShape = z.strictObject({
     .describe(
       "Type of the collection's `_id`s; `mixed` for several types. Default: Headrace looks at the documents once and keeps the type that it found.",
     ),
+  filter: filterSchema.optional(),
+  ...othersShape,
   columns: columnsShape
     .refine((columns) => Object.keys(columns).length > 0, "is empty; omit it for document mode")
     .optional()
@@ -60,17 +66,22 @@ type CollectionInput = z.output<typeof collectionShape>;
 const collection = z
   // `carts:` without a value is null in YAML.
   .preprocess((value) => value ?? {}, collectionShape.superRefine(checkMapping, EVEN_IF_INVALID))
-  .describe("How the collection is replicated. `{}` is document mode.");
+  .describe(
+    'How the collection is replicated. `{}` is document mode. The name `"*"` stands for all collections that are not named, also those that are made later.',
+  );
 
 /** The collections of a config by name. The defaults that depend on the name are filled in. */
 export const collectionsSchema = byName(z.record(collectionName, collection))
   .refine((inputs) => Object.keys(inputs).length > 0, "is empty; omit it to replicate every collection of the database")
   .superRefine(checkTables, EVEN_IF_INVALID)
-  .transform((inputs): ReadonlyMap<string, CollectionConfig> => {
-    return new Map(namedEntries(inputs).map(([name, input]) => [name, collectionConfig(name, input)]));
+  .superRefine(checkOthers, EVEN_IF_INVALID)
+  .transform((inputs): Collections => {
+    const named = namedEntries(inputs).filter(([name]) => name !== OTHERS);
+    const collections = new Map(named.map(([name, input]) => [name, collectionConfig(name, input)]));
+    return Object.assign(collections, { others: inputs[OTHERS] ?? null, hashKey: "" });
   })
   .describe(
-    "The collections to replicate, by name. If omitted, every collection of the database is replicated in document mode.",
+    'The collections to replicate, by name, and `"*"` for all others. If omitted, every collection of the database is replicated in document mode.',
   );
 
 /** How a collection is replicated. Without `input`, everything has its default. */
@@ -83,17 +94,11 @@ export function collectionConfig(name: string, input: CollectionInput = {}): Col
       mode: input.columns === undefined ? "document" : "columns",
       columns,
       children: namedEntries(input.children ?? {}).map(childMapping),
-      // The key follows when the whole config is read.
-      redaction: input.redact === undefined ? undefined : { redactions: redactionsOf(input.redact), hashKey: "" },
+      redaction: input.redact === undefined ? undefined : redactionRules(input.redact),
       idType: input.idType,
+      filter: input.filter,
     },
   };
-}
-
-/** The redactions without those that were found invalid. */
-function parsedRedactions(input: unknown): CollectionInput["redact"] {
-  const parsed = redactShape.safeParse(input);
-  return parsed.success ? parsed.data : undefined;
 }
 
 /** Checks columns and children together. Those that were found invalid before are left out. */
@@ -112,23 +117,20 @@ function checkMapping(input: CollectionInput, context: z.RefinementCtx): void {
 }
 
 /** The collections with the key of their hashes. */
-export function withHashKey(
-  collections: ReadonlyMap<string, CollectionConfig>,
-  hashKey: string,
-): ReadonlyMap<string, CollectionConfig> {
-  const keyed = [...collections].map(([name, { table, mapping }]): [string, CollectionConfig] => {
-    const { redaction } = mapping;
-    const isHashed = redaction?.redactions.some(({ action }) => action === "hash") === true;
-    return [name, { table, mapping: isHashed ? { ...mapping, redaction: { ...redaction, hashKey } } : mapping }];
-  });
-  return new Map(keyed);
+export function keyedCollections(collections: Collections, hashKey: string): Collections {
+  const keyed = [...collections].map(([name, { table, mapping }]): [string, CollectionConfig] => [
+    name,
+    { table, mapping: withHashKey(mapping, hashKey) },
+  ]);
+  return Object.assign(new Map(keyed), { others: collections.others, hashKey });
 }
 
-/** The collections of a config that have hashes. */
-export function hashedCollections(collections: ReadonlyMap<string, CollectionConfig>): readonly string[] {
-  return [...collections]
-    .filter(([, { mapping }]) => mapping.redaction?.redactions.some(({ action }) => action === "hash"))
-    .map(([name]) => name);
+/** A collection that has hashes; undefined if none has. */
+export function hashedCollection(collections: Collections): string | undefined {
+  const named = [...collections].find(([, { mapping }]) =>
+    mapping.redaction?.redactions.some(({ action }) => action === "hash"),
+  );
+  return named?.[0] ?? (hasHashes(collections.others?.redact) ? OTHERS : undefined);
 }
 
 function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
@@ -139,6 +141,7 @@ function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined
     owners.set(table, other ?? owner);
   };
   for (const [name, input] of namedEntries(inputs)) {
+    if (name === OTHERS) continue;
     const table = typeof input?.table === "string" ? input.table : name;
     const complaint = owners.has(table) ? null : defaultTableComplaint(name, input?.table);
     if (complaint !== null) context.addIssue({ code: "custom", path: [name], message: complaint });
@@ -150,6 +153,12 @@ function checkTables(inputs: Record<string, Partial<CollectionInput> | undefined
         context.addIssue({ code: "custom", path, message: childTableComplaint(child.table) });
       claim(child.table, `child ${child.names.join(".")} of collection ${name}`, path);
     }
+  }
+}
+
+function checkOthers(inputs: Record<string, Partial<CollectionInput> | undefined>, context: z.RefinementCtx): void {
+  for (const { path, message } of othersMistakes(namedEntries(inputs))) {
+    context.addIssue({ code: "custom", path: [...path], message });
   }
 }
 

@@ -3,8 +3,7 @@ import { HeadraceError } from "../errors/error.ts";
 import { VALUE_COLUMN } from "../schemas/mapping/column-names.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../schemas/mapping/column-type.ts";
-import { REDACTION_ACTIONS } from "../schemas/mapping/mapping.ts";
-import type { ChildMapping, ColumnMapping, Redaction } from "../schemas/mapping/mapping.ts";
+import type { ChildMapping, ColumnMapping } from "../schemas/mapping/mapping.ts";
 
 const columnType = z.string().transform((text, context): ColumnType => {
   try {
@@ -171,14 +170,4 @@ export function childTables(
     const own = { names: [...names, name], table: `${table}_${name}` };
     return [own, ...childTables(own.table, child.children ?? {}, own.names)];
   });
-}
-
-const redaction = z.enum(REDACTION_ACTIONS).describe("What becomes of the field.");
-
-export const redactShape = byName(z.record(z.string().min(1), redaction)).describe(
-  "Fields whose values do not leave MongoDB as they are, by path, with dots between the names. A path leads through arrays, into each element. `drop`: the field is left out. `null`: it is null. `hash`: in its place is the HMAC-SHA-256 of its value, made with `documents.hashKey`. Neither Kafka nor PostgreSQL nor the logs ever have the values.",
-);
-
-export function redactionsOf(input: Record<string, Redaction["action"]>): readonly Redaction[] {
-  return namedEntries(input).map(([path, action]) => ({ path: path.split("."), action }));
 }

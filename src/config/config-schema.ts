@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { NUL_CHARACTERS } from "../schemas/mapping/mapping.ts";
 import { addressComplaint, brokerComplaint } from "./addresses.ts";
-import { collectionsSchema, hashedCollections, withHashKey } from "./collections-schema.ts";
+import { collectionsSchema, hashedCollection, keyedCollections } from "./collections-schema.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -269,8 +269,8 @@ export const configSchema = z
     }
     const { collections, documents } = config;
     // Collections with mistakes are no map yet.
-    const [hashed] =
-      documents.hashKey === undefined && collections instanceof Map ? hashedCollections(collections) : [];
+    const hashed =
+      documents.hashKey === undefined && collections instanceof Map ? hashedCollection(collections) : undefined;
     if (hashed !== undefined) {
       const message = `is missing; collection ${hashed} has fields to hash, which need a key`;
       context.addIssue({ code: "custom", path: ["documents", "hashKey"], message });
@@ -278,7 +278,7 @@ export const configSchema = z
   })
   .transform(({ collections, ...config }) => ({
     ...config,
-    collections: collections === undefined ? undefined : withHashKey(collections, config.documents.hashKey ?? ""),
+    collections: collections === undefined ? undefined : keyedCollections(collections, config.documents.hashKey ?? ""),
   }))
   .describe("Configuration of one Headrace pipeline");
 

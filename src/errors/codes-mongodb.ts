@@ -90,6 +90,12 @@ export const MONGODB_ERRORS = {
       "`collections` names a view, a time-series collection, or a capped collection, which MongoDB cannot read at a given cluster time.",
     remedy: "Remove it from `collections`. Instead of a view, replicate the collections that it reads.",
   },
+  FILTER_REFUSED: {
+    kind: "fatal",
+    meaning:
+      "MongoDB refuses the `filter` of a collection, or cannot apply it to one of the collection's documents. The message has MongoDB's words where they can quote no document.",
+    remedy: "Correct the collection's `filter`: a query as `find` takes it. Then run headrace check.",
+  },
   COLLECTION_DROPPED: {
     kind: "fatal",
     meaning: "A replicated collection was dropped, and `mongodb.onDrop` is `fail`.",

@@ -1,4 +1,5 @@
 import type { Db } from "mongodb";
+import { replicationOf } from "../config/replication.ts";
 import { HeadraceError, isPoison } from "../errors/error.ts";
 import { clusterTimes } from "../producers/mongodb/client.ts";
 import { readChunk } from "../producers/mongodb/snapshot-reader.ts";
@@ -76,7 +77,7 @@ async function checkedIds(
 ): Promise<SnapshotSignal["ids"]> {
   const topic = topicOf(config.name, config.mongodb.database, collection);
   const idType = await collectionIdType(collection, {
-    declared: config.collections?.get(collection)?.mapping.idType,
+    declared: replicationOf(config, collection)?.mapping.idType,
     registered: () => registeredIdType(schemaRegistry(config), topic),
     found: async () => undefined,
   });
@@ -104,7 +105,7 @@ async function tryFilter(db: Db, signal: SnapshotSignal, abort: AbortSignal): Pr
   const { majority: notBefore } = await clusterTimes(db);
   const request = { collection: signal.collection, selection: { offset: 0n, signal }, after: null, notBefore };
   try {
-    await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, signal: abort });
+    await readChunk(db, request, { chunkDocuments: TRIAL_DOCUMENTS, filter: null, signal: abort });
   } catch (error) {
     if (!isPoison(error)) throw error;
     const reason = await refusalOf(db, signal);

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config-schema.ts";
+import { replicationOf } from "../config/replication.ts";
 import type { Position } from "../schemas/change-event.ts";
 import { mappingFingerprint } from "../schemas/mapping/fingerprint.ts";
 
@@ -9,10 +10,10 @@ export const RESTART_PRODUCER = "Restart the producer (headrace produce) with th
  * The collections of the config whose records the producer has made with another mapping. What a position of version 0.1.0
  * does not say counts as the same.
  */
-export function oldMappings({ collections }: Config, position: Position | null): readonly string[] {
-  return [...(collections ?? [])].flatMap(([collection, { mapping }]) => {
+export function oldMappings(config: Config, position: Position | null): readonly string[] {
+  return [...(position?.snapshots.keys() ?? [])].filter((collection) => {
     const made = position?.identities?.get(collection)?.mapping;
-    const isOld = made !== undefined && made !== mappingFingerprint(mapping);
-    return isOld && position?.snapshots.has(collection) === true ? [collection] : [];
+    const now = replicationOf(config, collection);
+    return made !== undefined && now !== undefined && made !== mappingFingerprint(now.mapping);
   });
 }

@@ -3,6 +3,7 @@ import { stringify } from "yaml";
 import { findCollections } from "../producers/mongodb/collections.ts";
 import { mongoError } from "../producers/mongodb/errors.ts";
 import { claimNames } from "../schemas/collection-names.ts";
+import { WHOLE_DATABASE } from "../schemas/collection-selection.ts";
 import { proposeColumns } from "./propose-columns.ts";
 import type { Proposal } from "./propose-columns.ts";
 
@@ -26,7 +27,11 @@ export interface SampledDatabase {
  */
 export async function sampleCollections(db: Db, size: number): Promise<SampledDatabase> {
   const { databaseName } = db;
-  const { names, leftOut } = await findCollections(db, null, claimNames(pipelineName(databaseName), databaseName, []));
+  const { names, leftOut } = await findCollections(
+    db,
+    WHOLE_DATABASE,
+    claimNames(pipelineName(databaseName), databaseName, []),
+  );
   const sampled: SampledCollection[] = [];
   for (const name of names) {
     try {

@@ -1,5 +1,6 @@
 import type { Db } from "mongodb";
 import type { Config } from "../config/config-schema.ts";
+import { selectionOf } from "../config/replication.ts";
 import { HeadraceError } from "../errors/error.ts";
 import { listTopics } from "../kafka/topics.ts";
 import { clusterTimes, connectMongo } from "../producers/mongodb/client.ts";
@@ -8,6 +9,7 @@ import { findCollections, requireFit } from "../producers/mongodb/collections.ts
 import type { Logger } from "../runtime/logger.ts";
 import type { Version } from "../schemas/change-event.ts";
 import { claimNames } from "../schemas/collection-names.ts";
+import { isSelected } from "../schemas/collection-selection.ts";
 import { collectionOf } from "../schemas/topics.ts";
 import { kafkaClient } from "./connections.ts";
 import type { Context } from "./context.ts";
@@ -31,16 +33,18 @@ export async function latestTime(db: Db): Promise<Version> {
 }
 
 /**
- * The collections that the pipeline replicates. If it replicates a whole database, this includes dropped collections
- * that still have a topic.
+ * The collections that the pipeline replicates. If it replicates also those that the config does not name, this includes
+ * dropped ones that still have a topic.
  * @throws HeadraceError COLLECTION_UNFIT, or what reading gives
  */
 export async function replicatedCollections({ config, logger }: Context, db: Db): Promise<readonly string[]> {
-  const { name, mongodb, collections } = config;
-  const wanted = collections === undefined ? null : [...collections.keys()];
-  const published = wanted === null ? await collectionsWithTopic(config, logger) : [];
-  const found = await findCollections(db, wanted, claimNames(name, mongodb.database, published));
-  requireFit(found, wanted);
+  const { name, mongodb } = config;
+  const selection = selectionOf(config);
+  const withTopic = selection.others === null ? [] : await collectionsWithTopic(config, logger);
+  const published = withTopic.filter((collection) => isSelected(collection, selection));
+  const claimName = claimNames(name, mongodb.database, [...selection.named, ...withTopic]);
+  const found = await findCollections(db, selection, claimName);
+  requireFit(found, selection);
   const { names, leftOut } = found;
   return [...new Set([...names, ...published.filter((collection) => !leftOut.has(collection))])].toSorted();
 }

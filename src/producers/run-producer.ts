@@ -8,6 +8,8 @@ import { untilAborted } from "../runtime/waiting.ts";
 import type { Version } from "../schemas/change-event.ts";
 import { claimNames } from "../schemas/collection-names.ts";
 import type { ClaimName } from "../schemas/collection-names.ts";
+import type { CollectionSelection } from "../schemas/collection-selection.ts";
+import { parsedFilters } from "../schemas/filter.ts";
 import { mappingFingerprint } from "../schemas/mapping/fingerprint.ts";
 import type { CollectionMapping, NulCharacters } from "../schemas/mapping/mapping.ts";
 import type { SchemaRegistry } from "../schemas/registry/registry.ts";
@@ -42,8 +44,9 @@ export interface ProducerOptions {
   readonly kafka: KafkaTopicsOptions["kafka"];
   readonly registry: SchemaRegistry;
   readonly topics: Omit<KafkaTopicsOptions, "kafka" | "name" | "database" | "logger">;
-  /** Null: every collection of the database, in document mode. */
-  readonly collections: readonly CollectionMapping[] | null;
+  readonly collections: CollectionSelection;
+  /** How a selected collection is mapped. */
+  readonly mappingOf: (collection: string) => CollectionMapping;
   readonly snapshot: {
     readonly mode: SnapshotMode;
     /** Most documents of one read. */
@@ -86,7 +89,8 @@ async function startAndProduce(options: ProducerOptions, signal: AbortSignal): P
   const client = await starting(() => connectMongo(mongodb));
   try {
     const db = client.db(mongodb.database);
-    const claimName = claimNames(options.name, db.databaseName, await starting(() => withTopic(db, options)));
+    const established = [...options.collections.named, ...(await starting(() => withTopic(db, options)))];
+    const claimName = claimNames(options.name, db.databaseName, established);
     const topics = new KafkaTopics({
       kafka: options.kafka,
       name: options.name,
@@ -121,12 +125,11 @@ async function prepareSessions(
   starting: Starting,
 ): Promise<OpenSession> {
   const { claimName, topics, failures } = parts;
-  const { name, kafka, registry, collections, observer, traceSlowMs, logger } = options;
+  const { name, kafka, registry, collections, mappingOf, observer, traceSlowMs, logger } = options;
   const database = db.databaseName;
-  const found = await starting(() => findCollections(db, namesOf(collections), claimName));
-  requireFit(found, namesOf(collections));
+  const found = await starting(() => findCollections(db, collections, claimName));
+  requireFit(found, collections);
   const present = found.names.filter((collection) => !found.missing.includes(collection));
-  const mappingOf = mappings(collections ?? []);
   const encoders = new CollectionEncoders({
     name,
     database,
@@ -168,10 +171,11 @@ function mongoSource(
   options: ProducerOptions,
   parts: { readonly claimName: ClaimName; readonly topics: KafkaTopics; readonly until: Version | undefined },
 ): MongoSource {
-  const { name, kafka, collections, snapshot, observer, logger } = options;
+  const { name, kafka, collections, mappingOf, snapshot, observer, logger } = options;
   const { claimName, topics, until } = parts;
   return new MongoSource(db, {
-    collections: namesOf(collections),
+    collections,
+    filterOf: parsedFilters((collection) => mappingOf(collection).filter),
     claimName,
     snapshotMode: snapshot.mode,
     chunkDocuments: snapshot.chunkDocuments,
@@ -185,16 +189,6 @@ function mongoSource(
     observer,
     logger,
   });
-}
-
-function namesOf(collections: ProducerOptions["collections"]): readonly string[] | null {
-  return collections?.map(({ collection }) => collection) ?? null;
-}
-
-function mappings(declared: readonly CollectionMapping[]): (collection: string) => CollectionMapping {
-  const byName = new Map(declared.map((mapping) => [mapping.collection, mapping]));
-  return (collection) =>
-    byName.get(collection) ?? { collection, mode: "document", columns: [], children: [], idType: undefined };
 }
 
 /** Of the mappings, which stay the same: each transaction asks for all of them. */

@@ -10,8 +10,8 @@ export type ClaimName = (collection: string) => string | null;
 const MAX_IDENTIFIER_BYTES = 63;
 
 /**
- * @param established collections that the pipeline has already, for example those with a topic: if a new one cannot be
- * beside one of them, the new one is refused
+ * @param established collections that the pipeline has already, those that the config names or that have a topic: if a new
+ * one cannot be beside one of them, the new one is refused
  */
 export function claimNames(name: string, database: string, established: Iterable<string>): ClaimName {
   const topics = new TopicNames(name, database);
@@ -20,7 +20,7 @@ export function claimNames(name: string, database: string, established: Iterable
     if (complaint !== null) return `its name cannot be the table's name because it ${complaint}`;
     return topics.claim(collection)?.message ?? null;
   };
-  for (const collection of established) claim(collection);
+  for (const collection of established) topics.claim(collection);
   return claim;
 }
 

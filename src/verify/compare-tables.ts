@@ -61,8 +61,8 @@ async function compareTable(
   { table, mapping }: CollectionConfig,
 ): Promise<CollectionResult> {
   const { db, client, schema, signal } = pipeline;
-  const { collection } = mapping;
-  const documents = new DocumentReader(db, collection, { signal });
+  const { collection, filter } = mapping;
+  const documents = new DocumentReader(db, collection, { filter, signal });
   const idType = await idTypeToCompare(pipeline, mapping, documents);
   const tally = new CollectionTally();
   const reader = await TableReader.open(client, schema, table);

@@ -1,8 +1,8 @@
 import type { Db } from "mongodb";
 import { Client } from "pg";
-import { collectionConfig } from "../config/collections-schema.ts";
 import type { CollectionConfig } from "../config/collections-schema.ts";
 import type { Config } from "../config/config-schema.ts";
+import { replicationOf, takesOthers } from "../config/replication.ts";
 import { classifyConnectError } from "../consumers/postgres/errors.ts";
 import { HeadraceError } from "../errors/error.ts";
 import type { Context } from "../operations/context.ts";
@@ -134,17 +134,16 @@ async function connectOnce(attempt: ConnectAttempt, name: string): Promise<Clien
   return client;
 }
 
-/** For a whole database this includes dropped collections: their tables must be empty. */
+/** Of those that the config does not name this includes dropped collections: their tables must be empty. */
 async function collectionsToCompare(
   context: Context,
   db: Db,
   wanted: readonly string[] | undefined,
 ): Promise<readonly CollectionConfig[]> {
-  const { collections } = context.config;
-  const all =
-    collections === undefined
-      ? (await replicatedCollections(context, db)).map((name) => collectionConfig(name))
-      : [...collections.values()];
+  const { config } = context;
+  const all = takesOthers(config)
+    ? (await replicatedCollections(context, db)).flatMap((name) => replicationOf(config, name) ?? [])
+    : [...(config.collections?.values() ?? [])];
   if (wanted === undefined) return all;
   return wanted.map((name) => {
     const found = all.find(({ mapping }) => mapping.collection === name);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { parseConfig } from "../../src/config/load-config.ts";
+import { replicationOf } from "../../src/config/replication.ts";
 import { HeadraceError } from "../../src/errors/error.ts";
 import { mappingFingerprint } from "../../src/schemas/mapping/fingerprint.ts";
 import type { CollectionMapping } from "../../src/schemas/mapping/mapping.ts";
@@ -172,4 +173,10 @@ describe("redactions", () => {
     ).toBe(4);
     expect(of({ a: "drop" }, `${HASH_KEY}2`)).toBe(of({ a: "drop" }));
   });
+});
+
+test("hashes of collections that the config does not name have the key, too", () => {
+  const config = parse({ collections: { "*": { redact: { mail: "hash" } } }, documents: { hashKey: HASH_KEY } });
+  expect(replicationOf(config, "leads")?.mapping.redaction?.hashKey).toBe(HASH_KEY);
+  expect(refusal({ "*": { redact: { mail: "hash" } } })).toContain("documents.hashKey: is missing; collection *");
 });

@@ -15,9 +15,14 @@ import type { SourceUnderTest } from "./change-source.ts";
 
 const COLLECTIONS = ["one", "two", "three"];
 
-describe("MongoSource", () => changeSourceContract(setUpMongoSource));
+describe("MongoSource", () => changeSourceContract(() => setUpMongoSource([])));
+describe("MongoSource with filters", () => changeSourceContract(() => setUpMongoSource(["one", "three"])));
 
-async function setUpMongoSource(): Promise<SourceUnderTest> {
+const EVEN = { n: { $mod: [2, 0] } };
+
+/** @param filtered collections of which only documents with an even `n` are replicated */
+async function setUpMongoSource(filtered: readonly string[]): Promise<SourceUnderTest> {
+  const filterOf = (collection: string) => (filtered.includes(collection) ? EVEN : null);
   const { client, db } = await freshMongoDatabase();
   for (const name of COLLECTIONS) await db.createCollection(name);
   const random = seededRandom(printedSeed());
@@ -29,7 +34,8 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
   return {
     createSource: (until) =>
       new MongoSource(db, {
-        collections: COLLECTIONS,
+        collections: { named: COLLECTIONS, others: null },
+        filterOf,
         claimName: () => null,
         snapshotMode: "initial",
         chunkDocuments: 7,
@@ -47,13 +53,14 @@ async function setUpMongoSource(): Promise<SourceUnderTest> {
       await Promise.all(writers.map(({ writer }) => half(writer)));
     },
     now: () => clusterTimeOf(db),
-    documents: () => contentOf(db, COLLECTIONS),
+    documents: () => contentOf(db, COLLECTIONS, filterOf),
     documentAt: (key, version) => {
       const [collection = "", text = ""] = key.split("/");
       const _id = JSON.parse(text) as string;
       const owner = writers.find(({ collections }) => collections.includes(collection));
       const fields = owner?.writer.history.fieldsAt(collection, _id, version) ?? null;
-      return fields === null ? undefined : extendedJsonOf({ _id, ...fields });
+      const isThere = fields !== null && (!filtered.includes(collection) || Number(fields["n"]) % 2 === 0);
+      return isThere ? extendedJsonOf({ _id, ...fields }) : undefined;
     },
   };
 }

@@ -1,16 +1,15 @@
 import { expect, test } from "vitest";
-import type { ProducerOptions } from "../../src/producers/run-producer.ts";
 import { deadLetterTopic } from "../../src/schemas/topics.ts";
 import { readTopic } from "./kafka/pipeline-topics.ts";
-import { ProducerUnderTest } from "./producer-under-test.ts";
+import { ProducerUnderTest, onlyThese } from "./producer-under-test.ts";
 
 interface Item {
   _id: number | string;
 }
 
-const INTEGER_IDS: Partial<ProducerOptions> = {
-  collections: [{ collection: "items", mode: "document", columns: [], children: [], idType: "integer" }],
-};
+const INTEGER_IDS = onlyThese([
+  { collection: "items", mode: "document", columns: [], children: [], idType: "integer" },
+]);
 
 /** Documents whose `_id` is no integer. */
 function misfits(count: number): Item[] {

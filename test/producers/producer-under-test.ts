@@ -3,8 +3,10 @@ import type { Db, Document, MongoClient } from "mongodb";
 import { runProducer } from "../../src/producers/run-producer.ts";
 import type { ProducerOptions } from "../../src/producers/run-producer.ts";
 // A producer with a database and a pipeline of its own, and a reader of its topics.
+import { WHOLE_DATABASE } from "../../src/schemas/collection-selection.ts";
 import { cellTexts } from "../../src/schemas/decoding/cells.ts";
 import { decodeRecord } from "../../src/schemas/decoding/record-decoder.ts";
+import type { CollectionMapping } from "../../src/schemas/mapping/mapping.ts";
 import { createSchemaRegistry } from "../../src/schemas/registry/registry.ts";
 import type { Change } from "../../src/schemas/row-schema.ts";
 import { topicOf } from "../../src/schemas/topics.ts";
@@ -52,7 +54,8 @@ export class ProducerUnderTest {
           deadLetterRetentionMs: 7_200_000,
           brokers: [],
         },
-        collections: null,
+        collections: WHOLE_DATABASE,
+        mappingOf: (collection) => ({ collection, mode: "document", columns: [], children: [], idType: undefined }),
         snapshot: { mode: "initial", chunkDocuments: 100 },
         transactionIntervalMs: 0,
         nulCharacters: "replace",
@@ -93,6 +96,15 @@ export class ProducerUnderTest {
     }
     return changes;
   }
+}
+
+/** The options of a producer that replicates only these collections. */
+export function onlyThese(mappings: readonly CollectionMapping[]): Pick<ProducerOptions, "collections" | "mappingOf"> {
+  const byName = new Map(mappings.map((mapping) => [mapping.collection, mapping]));
+  return {
+    collections: { named: [...byName.keys()], others: null },
+    mappingOf: (collection) => byName.get(collection)!,
+  };
 }
 
 /** The documents, by key, that a sink with the version guard ends with. For a collection in document mode. */

@@ -73,5 +73,7 @@ export async function consumeInto({ config, observer, logger, signal, until }: C
 /** Which collections go into which tables. The same for configs that list them in another order. */
 function mappingText({ postgres, collections }: Config): string {
   const tables = [...(collections ?? [])].map(([collection, { table }]) => JSON.stringify([collection, table]));
-  return JSON.stringify([postgres.schema, ...tables.toSorted()]);
+  const others = collections?.others ?? null;
+  const patterns = others && { include: others.include?.toSorted(), exclude: others.exclude?.toSorted() };
+  return JSON.stringify([postgres.schema, ...tables.toSorted(), ...(patterns === null ? [] : [patterns])]);
 }

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { otherCollection, replicationOf, selectionOf } from "../../config/replication.ts";
 import { PRODUCER_SERVERS } from "../../operations/checks/run-checks.ts";
 import { kafkaClient, schemaRegistry } from "../../operations/connections.ts";
 import type { Context } from "../../operations/context.ts";
@@ -28,7 +29,7 @@ interface ProducingOptions extends Context {
 
 /** Runs the producer of a config. Resolves when it ends or when `signal` aborts. @throws HeadraceError */
 export async function produceFrom({ config, observer, logger, signal, once }: ProducingOptions): Promise<void> {
-  const { name, mongodb, kafka, collections, snapshot, documents, deadLetters } = config;
+  const { name, mongodb, kafka, snapshot, documents, deadLetters } = config;
   const options = {
     name,
     // Not Date.now(): a process that hangs during its start must still count as the older one.
@@ -44,7 +45,9 @@ export async function produceFrom({ config, observer, logger, signal, once }: Pr
       retentionMs: kafka.retentionMs,
       deadLetterRetentionMs: deadLetters.retentionMs,
     },
-    collections: collections === undefined ? null : [...collections.values()].map(({ mapping }) => mapping),
+    collections: selectionOf(config),
+    mappingOf: (collection: string) =>
+      (replicationOf(config, collection) ?? otherCollection(config, collection)).mapping,
     snapshot,
     transactionIntervalMs: kafka.transactionIntervalMs,
     nulCharacters: documents.nulCharacters,

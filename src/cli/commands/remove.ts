@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { Config } from "../../config/config-schema.ts";
+import { replicationOf } from "../../config/replication.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { withRemoval } from "../../operations/removal.ts";
 import type { Removal } from "../../operations/removal.ts";
@@ -85,9 +86,8 @@ function removalText(removal: Removal, dropsTables: boolean): string {
   return `To be removed:\n${lines.map((line) => `  ${line}\n`).join("")}${kept}${unknown}`;
 }
 
-function whatHappensNext({ collections }: Config, collection: string): string {
-  const isInConfig = collections === undefined || collections.has(collection);
-  return isInConfig
+function whatHappensNext(config: Config, collection: string): string {
+  return replicationOf(config, collection) !== undefined
     ? "The config still includes this collection: the next start copies it again from a new snapshot.\n"
     : "";
 }

@@ -1,3 +1,4 @@
+import { takesOthers } from "../../config/replication.ts";
 import type { Context } from "../context.ts";
 import { openPipelineReader } from "../pipeline-reader.ts";
 import type { PipelineReader } from "../pipeline-reader.ts";
@@ -37,10 +38,10 @@ function checkProducer(context: Context, reader: PipelineReader): Promise<CheckR
   });
 }
 
-/** Where the config names none, those of the database. */
+/** Where the config takes collections without naming them, those of the database. */
 async function collectionsOf(context: Context): Promise<readonly string[] | undefined> {
-  const { mongodb, collections } = context.config;
-  if (collections !== undefined) return undefined;
+  const { mongodb } = context.config;
+  if (!takesOthers(context.config)) return undefined;
   const { replicatedCollections, withDatabase } = await import("../source-database.ts");
   return await withDatabase(mongodb, (db) => replicatedCollections(context, db));
 }

@@ -1,6 +1,7 @@
 import type { Db } from "mongodb";
 import type { Config } from "../../config/config-schema.ts";
 import { closest } from "../../config/explain-issues.ts";
+import { selectionOf } from "../../config/replication.ts";
 import { connectMongo } from "../../producers/mongodb/client.ts";
 import { findCollections, readIdEnds, requireFit } from "../../producers/mongodb/collections.ts";
 import type { ReplicatedCollections } from "../../producers/mongodb/collections.ts";
@@ -11,6 +12,7 @@ import { counted } from "../../runtime/counted.ts";
 import { claimNames } from "../../schemas/collection-names.ts";
 import { idTypeOfDocuments } from "../../schemas/keys/document-key.ts";
 import type { IdType } from "../../schemas/mapping/mapping.ts";
+import { checkFilters } from "./check-filters.ts";
 import { runCheck } from "./check-result.ts";
 import type { CheckResult, CheckWarning } from "./check-result.ts";
 
@@ -45,17 +47,18 @@ export interface MongodbChecks {
 
 async function checkDatabase(
   db: Db,
-  { name: pipeline, collections, mongodb: { database } }: Config,
+  config: Config,
   withTopic: () => Promise<readonly string[]>,
 ): Promise<MongodbChecks> {
+  const { name: pipeline, mongodb } = config;
+  const selection = selectionOf(config);
   let names: readonly string[] = [];
   let notes: readonly string[] = [];
   const idTypes = new Map<string, IdType | undefined>();
   const found = await runCheck("mongodb", "has collections that can be replicated", async () => {
-    const wanted = collections === undefined ? null : [...collections.keys()];
-    const established = wanted === null ? await withTopic() : [];
-    const replicated = await findCollections(db, wanted, claimNames(pipeline, database, established));
-    requireFit(replicated, wanted);
+    const established = [...selection.named, ...(selection.others === null ? [] : await withTopic())];
+    const replicated = await findCollections(db, selection, claimNames(pipeline, mongodb.database, established));
+    requireFit(replicated, selection);
     ({ names } = replicated);
     notes = [...replicated.leftOut].map(([name, why]) => `leaves out ${JSON.stringify(name)}: ${why}`);
     if (replicated.existing.length === 0) return await emptyDatabase(db);
@@ -67,8 +70,9 @@ async function checkDatabase(
   const streamable = await runCheck("mongodb", "allows the user to open a change stream on the database", () =>
     checkChangeStream(db),
   );
+  const filters = await checkFilters(db, config, names);
   return {
-    results: [{ ...found, notes }, readable, streamable, await checkOplog(db)],
+    results: [{ ...found, notes }, readable, ...filters, streamable, await checkOplog(db)],
     idTypes,
   };
 }

@@ -1,6 +1,6 @@
-import { collectionConfig } from "../../config/collections-schema.ts";
 import type { CollectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
+import { replicationOf, takesOthers } from "../../config/replication.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import { START_PATIENCE, logRetries, retry } from "../../runtime/retry.ts";
@@ -22,8 +22,8 @@ export const ALL_SERVERS: readonly ServerKind[] = ["mongodb", "kafka", "schemaRe
 const NO_CHECKS: MongodbChecks = { results: [], idTypes: new Map() };
 
 /**
- * Runs the checks of some servers. The results come in the order in which data passes the servers. The collections are
- * unknown, and not checked, if MongoDB is not among the servers and the config lists none.
+ * Runs the checks of some servers. The results come in the order in which data passes the servers. The collections that the
+ * config does not name are unknown, and not checked, if MongoDB is not among the servers.
  */
 export async function runChecks(
   config: Config,
@@ -52,11 +52,14 @@ async function runMongodbChecks(config: Config, logger: Logger): Promise<Mongodb
   return await checkMongodb(config, () => collectionsWithTopic(config, logger).catch(() => []));
 }
 
-/** The collections of the config; if it lists none, those of the database. */
+/** The collections of the config, and those of the database that it takes without naming them. */
 async function collectionsOf(config: Config, mongodb: Promise<MongodbChecks>): Promise<readonly CollectionConfig[]> {
-  if (config.collections !== undefined) return [...config.collections.values()];
+  const { collections } = config;
+  const named = [...(collections?.values() ?? [])];
+  if (!takesOthers(config)) return named;
   const { idTypes } = await mongodb;
-  return [...idTypes.keys()].map((name) => collectionConfig(name));
+  const others = [...idTypes.keys()].filter((name) => collections?.has(name) !== true);
+  return [...named, ...others.flatMap((name) => replicationOf(config, name) ?? [])];
 }
 
 /**

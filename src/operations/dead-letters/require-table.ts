@@ -1,4 +1,5 @@
 import type { Config } from "../../config/config-schema.ts";
+import { takesOthers } from "../../config/replication.ts";
 import { hasTable, tablesOfDeadLetters } from "../../consumers/dead-letters/queries.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { listTopics } from "../../kafka/topics.ts";
@@ -31,7 +32,11 @@ export async function requireTable(
 
 async function replicatedTables({ kafka }: DeadLetterAccess, config: Config): Promise<readonly string[]> {
   const { collections, postgres } = config;
-  if (collections !== undefined) return [...collections.values()].map(({ table }) => `${postgres.schema}.${table}`);
+  const named = [...(collections?.values() ?? [])].map(({ table }) => `${postgres.schema}.${table}`);
+  if (!takesOthers(config)) return named;
   const topics = await listTopics(kafka, (topic) => tableOf(config, topic) !== undefined);
-  return topics.flatMap((topic) => tableOf(config, topic) ?? []).map(({ schema, table }) => `${schema}.${table}`);
+  const found = topics
+    .flatMap((topic) => tableOf(config, topic) ?? [])
+    .map(({ schema, table }) => `${schema}.${table}`);
+  return [...new Set([...named, ...found])];
 }

@@ -1,6 +1,6 @@
 import type { Kafka } from "kafkajs";
-import { collectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
+import { replicationOf } from "../../config/replication.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA, planInternalTables } from "../../consumers/postgres/internal-tables.ts";
 import { childTable } from "../../consumers/postgres/sql/child-sql.ts";
@@ -172,8 +172,8 @@ export function wantedTables(config: Config, topics: readonly string[]): readonl
   const declared = [...(collections?.keys() ?? [])].map((collection) => topicOf(pipeline, database, collection));
   return [...new Set([...declared, ...topics])].flatMap((topic) => {
     const replica = replicaOf(config, topic);
-    if (replica === undefined) return [];
-    const { mapping } = collections?.get(replica.collection) ?? collectionConfig(replica.collection);
+    const mapping = replica && replicationOf(config, replica.collection)?.mapping;
+    if (replica === undefined || mapping === undefined) return [];
     const children = childSuffixes(mapping).map((suffix) => quoteTable(childTable(replica.table, suffix)));
     return [{ pipeline, database, topic, ...replica, columns: columnNames(mapping), children }];
   });

@@ -1,12 +1,12 @@
 import type { Kafka } from "kafkajs";
-import { collectionConfig } from "../../config/collections-schema.ts";
 import type { Config } from "../../config/config-schema.ts";
+import { otherCollection, replicationOf, takesOthers } from "../../config/replication.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import { listTopics } from "../../kafka/topics.ts";
 import { findLosses, refusalOf } from "../../producers/kafka/losses.ts";
 import type { Position } from "../../schemas/change-event.ts";
 import { mappingFingerprint } from "../../schemas/mapping/fingerprint.ts";
-import { collectionOf } from "../../schemas/topics.ts";
+import { replicaOf } from "../tables.ts";
 
 /** What a start of the producer would do about what the pipeline has in Kafka. */
 export type ProducerVerdict =
@@ -20,8 +20,8 @@ export interface JudgeProducerOptions {
   readonly kafka: Kafka;
   readonly position: () => Promise<Position | null>;
   /**
-   * Where the config names none: those to judge besides those that have a topic. Of the others, the consumer's register
-   * knows which had one.
+   * Of those that the config does not name: those to judge besides those that have a topic. Of the others, the consumer's
+   * register knows which had one.
    */
   readonly collections?: readonly string[] | undefined;
 }
@@ -30,9 +30,11 @@ export interface JudgeProducerOptions {
 export async function judgeProducer(config: Config, options: JudgeProducerOptions): Promise<ProducerVerdict> {
   const { name, mongodb, collections, kafka: settings, snapshot } = config;
   const { kafka, position } = options;
-  const names = collections?.keys() ?? [...(options.collections ?? []), ...(await withTopic(config, kafka))];
+  const named = [...(collections?.keys() ?? [])];
+  const others = takesOthers(config) ? [...(options.collections ?? []), ...(await withTopic(config, kafka))] : [];
+  const names = [...named, ...others];
   const mappingOf = (collection: string): string =>
-    mappingFingerprint((collections?.get(collection) ?? collectionConfig(collection)).mapping);
+    mappingFingerprint((replicationOf(config, collection) ?? otherCollection(config, collection)).mapping);
   try {
     const { database } = mongodb;
     const losses = await findLosses({ kafka, name, database, collections: [...new Set(names)], mappingOf, position });
@@ -60,8 +62,8 @@ export function producerProblem(verdict: ProducerVerdict): string | null {
   return `it does not start: ${code}: ${message} ${remedy}`;
 }
 
-/** The collections that have a topic. */
-async function withTopic({ name, mongodb }: Config, kafka: Kafka): Promise<readonly string[]> {
-  const topics = await listTopics(kafka, (topic) => collectionOf(name, mongodb.database, topic) !== undefined);
-  return topics.flatMap((topic) => collectionOf(name, mongodb.database, topic) ?? []);
+/** The collections of the pipeline that have a topic. */
+async function withTopic(config: Config, kafka: Kafka): Promise<readonly string[]> {
+  const topics = await listTopics(kafka, (topic) => replicaOf(config, topic) !== undefined);
+  return topics.flatMap((topic) => replicaOf(config, topic)?.collection ?? []);
 }

@@ -1,3 +1,4 @@
+import { selectionOf } from "../../config/replication.ts";
 import type { PostgresClient } from "../../consumers/postgres/client.ts";
 import { INTERNAL_SCHEMA } from "../../consumers/postgres/internal-tables.ts";
 import { quoteTable } from "../../consumers/postgres/sql/upsert-sql.ts";
@@ -60,10 +61,11 @@ async function requireOwnPosition({ config, logger }: Context, postgres: Postgre
   }
 }
 
-async function collectionsOf({ collections, mongodb }: Context["config"]): Promise<readonly string[]> {
-  if (collections !== undefined) return [...collections.keys()];
+async function collectionsOf(config: Context["config"]): Promise<readonly string[]> {
+  const selection = selectionOf(config);
+  if (selection.others === null) return selection.named;
   const { findCollections } = await import("../../producers/mongodb/collections.ts");
-  return withDatabase(mongodb, async (db) => (await findCollections(db, null, () => null)).names);
+  return withDatabase(config.mongodb, async (db) => (await findCollections(db, selection, () => null)).names);
 }
 
 /** What the copy reads must count as newer than what is there. Another cluster's clock may be ahead of MongoDB's. */

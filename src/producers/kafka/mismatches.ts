@@ -1,8 +1,9 @@
 import type { ErrorKind } from "../../errors/error-table.ts";
 import { HeadraceError } from "../../errors/error.ts";
-import { newSnapshot } from "../../schemas/change-event.ts";
+import { latest, newSnapshot } from "../../schemas/change-event.ts";
 import type { CollectionIdentity, Position } from "../../schemas/change-event.ts";
 import { isOther } from "../../schemas/identity.ts";
+import { isOtherFilter } from "../../schemas/mapping/fingerprint.ts";
 
 /** What a pipeline is now, to be compared with its position. */
 export interface PipelineNow {
@@ -30,6 +31,8 @@ export interface SignalsNow {
 /** Why the position no longer fits a collection. After each of them the collection has to be copied anew. */
 export type Mismatch = (LostTopic | { readonly topic: string; readonly why: "mapping changed" }) & {
   readonly collection: string;
+  /** Whether the filter is another one: then the rows of documents that do not match it must go. */
+  readonly hasOtherFilter: boolean;
 };
 
 export interface LostTopic {
@@ -43,7 +46,7 @@ export function isLost(mismatch: Mismatch): mismatch is Mismatch & LostTopic {
 
 /**
  * Compares a stored position with what the pipeline is now. A collection that the position does not know cannot mismatch:
- * it is new. What a position of version 0.1.0 does not say counts as the same. Pure.
+ * it is new. What a position of version 0.1.0 does not say counts as the same, without a filter. Pure.
  * @throws HeadraceError POSITION_OF_OTHER_DATABASE
  */
 export function findMismatches(position: Position | null, now: PipelineNow): readonly Mismatch[] {
@@ -54,8 +57,11 @@ export function findMismatches(position: Position | null, now: PipelineNow): rea
     // A collection of the config that does not exist yet has no topic.
     const isUnused = identities !== undefined && !identities.has(collection);
     if (!snapshots.has(collection) || isUnused) return [];
-    const why = compare(identities?.get(collection), found);
-    return why === null ? [] : [{ collection, topic: found.topic, why }];
+    const stored = identities?.get(collection);
+    // Version 0.1.0 had no filters.
+    const hasOtherFilter = isOtherFilter(stored?.mapping ?? "", found.mapping);
+    const why = compare(stored, found) ?? (hasOtherFilter ? "mapping changed" : null);
+    return why === null ? [] : [{ collection, topic: found.topic, why, hasOtherFilter }];
   });
 }
 
@@ -108,10 +114,24 @@ export function topicsLost(lost: readonly LostTopic[], kind: ErrorKind, cause?: 
   return new HeadraceError(deleted.length > 0 ? "TOPIC_DELETED" : "TOPIC_RECREATED", { kind, message }, cause);
 }
 
-/** The position from which these collections are copied anew, each with a sweep at the end. */
-export function copyAnew(position: Position, collections: readonly string[]): Position {
-  const restarted = collections.map((collection) => [collection, newSnapshot(position.clusterTime)] as const);
-  return { ...position, snapshots: new Map([...position.snapshots, ...restarted]) };
+/**
+ * The position from which these collections are copied anew, each with a sweep at the end. After a change of the filter, the
+ * sweep takes everything that was published before, also what is as new as the position, so the copy begins after that.
+ * @param otherFilters those of the collections whose filter has changed
+ */
+export function copyAnew(
+  position: Position,
+  collections: readonly string[],
+  otherFilters: ReadonlySet<string> = new Set(),
+): Position {
+  const { clusterTime, horizon, snapshots } = position;
+  const restarted = collections.map((collection) => {
+    const before = snapshots.get(collection);
+    const owed = before?.state === "running" ? (before.sweepBelow ?? 0n) : 0n;
+    const sweepBelow = otherFilters.has(collection) ? latest(clusterTime, horizon) + 1n : clusterTime;
+    return [collection, newSnapshot(latest(sweepBelow, owed))] as const;
+  });
+  return { ...position, snapshots: new Map([...snapshots, ...restarted]) };
 }
 
 /** @throws HeadraceError POSITION_OF_OTHER_DATABASE */

@@ -108,6 +108,7 @@ export class TopicWatch {
       ? copyAnew(
           position,
           mismatches.map(({ collection }) => collection),
+          new Set(mismatches.flatMap(({ collection, hasOtherFilter }) => (hasOtherFilter ? [collection] : []))),
         )
       : position;
   }

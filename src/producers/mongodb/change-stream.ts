@@ -2,6 +2,8 @@ import type { Db, Document } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import { committedByMs } from "../../schemas/change-event.ts";
 import type { Position, Version } from "../../schemas/change-event.ts";
+import { patternSource } from "../../schemas/collection-selection.ts";
+import type { CollectionSelection } from "../../schemas/collection-selection.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
 import { clusterTimes } from "./client.ts";
 import { tokenTime, versionTimestamp } from "./cluster-time.ts";
@@ -30,8 +32,7 @@ export interface StreamBatch {
 export type StreamStart = Pick<Position, "resumeToken" | "clusterTime">;
 
 export interface ChangeStreamOptions {
-  /** Null: all collections except MongoDB's own. */
-  readonly collections: readonly string[] | null;
+  readonly collections: CollectionSelection;
   readonly signal: AbortSignal;
 }
 
@@ -166,18 +167,29 @@ function startOptions(start: StreamStart | null): Document {
   return { startAtOperationTime: versionTimestamp(start.clusterTime) };
 }
 
-/** Includes renames to one of the collections. The event of a dropped database names no collection. */
-function collectionFilter(collections: readonly string[] | null): Document {
-  if (collections === null) {
-    return { $or: [{ "ns.coll": { $not: INTERNAL_NAME } }, { "to.coll": { $exists: true } }] };
-  }
+/**
+ * Includes renames to one of the collections. The event of a dropped database names no collection. What MongoDB lets through
+ * beyond that, `CollectionWatch.sift` takes out.
+ */
+function collectionFilter({ named, others }: CollectionSelection): Document {
+  const renames = others === null ? { "to.coll": { $in: named } } : { "to.coll": { $exists: true } };
   return {
     $or: [
-      { "ns.coll": { $in: collections } },
-      { "to.coll": { $in: collections } },
+      { "ns.coll": { $in: named } },
+      ...(others === null ? [] : [{ $and: othersFilter(others) }]),
+      renames,
       { operationType: { $in: ["dropDatabase", "invalidate"] } },
     ],
   };
+}
+
+function othersFilter({ include, exclude }: NonNullable<CollectionSelection["others"]>): Document[] {
+  const matches = (pattern: string): Document => ({ "ns.coll": { $regex: patternSource(pattern) } });
+  return [
+    { "ns.coll": { $not: INTERNAL_NAME } },
+    ...(include === null ? [] : [{ $or: include.map(matches) }]),
+    ...(exclude.length === 0 ? [] : [{ $nor: exclude.map(matches) }]),
+  ];
 }
 
 /** @param isFirst the cursor has only been opened: its batch is empty, whatever the server has */

@@ -2,6 +2,8 @@ import type { Db } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import type { Logger } from "../../runtime/logger.ts";
 import type { ClaimName } from "../../schemas/collection-names.ts";
+import { isSelected, whyNotSelected } from "../../schemas/collection-selection.ts";
+import type { CollectionSelection } from "../../schemas/collection-selection.ts";
 import type { LeftOut } from "../order/left-out.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
 import { isOfView, mongoError } from "./errors.ts";
@@ -13,44 +15,51 @@ export interface ReplicatedCollections {
   readonly names: readonly string[];
   /** Those of `names` that do not exist now. */
   readonly missing: readonly string[];
-  /** Those that cannot be replicated, with the reason: of the whole database, or of the config's. */
+  /** Those that are not replicated, with the reason: named ones that cannot be, and others that cannot be or are not wanted. */
   readonly leftOut: ReadonlyMap<string, string>;
+  /** Those of them that could be, but that the config's patterns do not want. */
+  readonly unwanted: ReadonlySet<string>;
 }
 
 /**
  * Finds the collections to replicate.
- * @param wanted the collections of the config; null: all of the database
- * @param claimName for the whole database: tells which names cannot be replicated
+ * @param claimName for collections that the config does not name: tells which names cannot be replicated
  */
 export async function findCollections(
   db: Db,
-  wanted: readonly string[] | null,
+  { named, others }: CollectionSelection,
   claimName: ClaimName,
 ): Promise<ReplicatedCollections> {
   const listed = await listCollections(db);
   const existing = listed.map(({ name }) => name).filter((name) => !isInternal(name));
   const unfit = new Map(listed.flatMap((info) => unfitness(info) ?? []));
-  if (wanted !== null) {
-    const known = new Set(existing);
-    const leftOut = new Map([...unfit].filter(([name]) => wanted.includes(name)));
-    const names = wanted.filter((name) => !leftOut.has(name));
-    return { existing, names, missing: names.filter((name) => !known.has(name)), leftOut };
-  }
-  const names = existing.filter((name) => !unfit.has(name));
-  const claims = names.toSorted().map((name) => [name, claimName(name)] as const);
-  const refused = claims.filter((claim): claim is [string, string] => claim[1] !== null);
-  return {
-    existing,
-    names: claims.filter(([, why]) => why === null).map(([name]) => name),
-    missing: [],
-    leftOut: new Map([...unfit, ...refused]),
-  };
+  const isNamed = new Set(named);
+  const unfitNamed = [...unfit].filter(([name]) => isNamed.has(name));
+  const fitNamed = named.filter((name) => !unfit.has(name));
+  const missing = fitNamed.filter((name) => !existing.includes(name));
+  if (others === null)
+    return { existing, names: fitNamed, missing, leftOut: new Map(unfitNamed), unwanted: new Set<string>() };
+  const unnamed = [...new Set([...existing, ...unfit.keys()])].filter((name) => !isNamed.has(name)).toSorted();
+  const unwanted = withReason(unnamed, (name) => whyNotSelected(name, others));
+  const wanted = unnamed.filter((name) => !unwanted.has(name));
+  // A name is claimed only by a collection that can be replicated.
+  const refused = withReason(wanted, (name) => unfit.get(name) ?? claimName(name));
+  const leftOut = new Map([...unfitNamed, ...unwanted, ...refused]);
+  const taken = wanted.filter((name) => !refused.has(name));
+  return { existing, names: [...fitNamed, ...taken], missing, leftOut, unwanted: new Set(unwanted.keys()) };
 }
 
-/** @throws HeadraceError COLLECTION_UNFIT for collections of the config that cannot be replicated */
-export function requireFit({ leftOut }: ReplicatedCollections, wanted: readonly string[] | null): void {
-  if (wanted === null || leftOut.size === 0) return;
-  const refusals = [...leftOut].map(([name, why]) => `${quoted(name)}: ${why}`);
+function withReason(names: readonly string[], whyNot: (name: string) => string | null): Map<string, string> {
+  const reasons = names.map((name) => [name, whyNot(name)] as const);
+  return new Map(reasons.filter((reason): reason is [string, string] => reason[1] !== null));
+}
+
+/** @throws HeadraceError COLLECTION_UNFIT for collections that the config names and that cannot be replicated */
+export function requireFit({ leftOut }: ReplicatedCollections, { named }: CollectionSelection): void {
+  const refusals = [...leftOut]
+    .filter(([name]) => named.includes(name))
+    .map(([name, why]) => `${quoted(name)}: ${why}`);
+  if (refusals.length === 0) return;
   throw new HeadraceError("COLLECTION_UNFIT", {
     message: `These collections of the config cannot be replicated: ${refusals.join("; ")}.`,
   });
@@ -109,9 +118,10 @@ function unfitness({ name, type, options }: CollectionInfo): [[name: string, why
     : undefined;
 }
 
-/** @param wanted null: every collection of the database */
-export function isReplicated(name: string, wanted: readonly string[] | null): boolean {
-  return wanted === null ? name !== "" && !isInternal(name) : wanted.includes(name);
+/** Whether a collection is replicated if it can be. */
+export function isReplicated(name: string, selection: CollectionSelection): boolean {
+  if (selection.named.includes(name)) return true;
+  return name !== "" && !isInternal(name) && isSelected(name, selection);
 }
 
 /**
@@ -130,8 +140,7 @@ function quoted(name: string): string {
 }
 
 export interface CollectionWatchOptions {
-  /** Null: every collection of the database. */
-  readonly collections: readonly string[] | null;
+  readonly collections: CollectionSelection;
   readonly claimName: ClaimName;
   readonly logger: Logger;
   /** How often the database is looked at, ms: the change stream does not tell of new views. */
@@ -153,7 +162,7 @@ const RENAMING: ReadonlySet<string> = new Set(["drop", "rename", "dropDatabase",
 export class CollectionWatch {
   readonly #db: Db;
   readonly #options: CollectionWatchOptions;
-  readonly #warned = new Set<string>();
+  readonly #told = new Set<string>();
   #fit: ReadonlySet<string> = new Set();
   #leftOut: ReadonlyMap<string, string> = new Map();
   #looksAt = 0;
@@ -163,16 +172,20 @@ export class CollectionWatch {
     this.#options = options;
   }
 
-  /** Looks at the database. Logs one warning for each collection that is left out or missing. */
+  /** Looks at the database. Logs one line for each collection that is left out or missing. */
   async look(): Promise<ReplicatedCollections> {
     const { collections, claimName, lookEveryMs = 60_000 } = this.#options;
     this.#looksAt = performance.now() + lookEveryMs;
     const found = await findCollections(this.#db, collections, claimName);
     this.#fit = new Set(found.names.filter((name) => !found.missing.includes(name)));
     this.#leftOut = found.leftOut;
-    this.#warn([...found.leftOut], "collections cannot be replicated and are left out");
+    const { wanted = [], unwanted = [] } = Object.groupBy(found.leftOut, ([name]) =>
+      found.unwanted.has(name) ? "unwanted" : "wanted",
+    );
+    this.#tell("info", unwanted, "collections are left out, as the config says");
+    this.#tell("warn", wanted, "collections cannot be replicated and are left out");
     const missing = found.missing.map((name) => [name, "it does not exist"] as const);
-    this.#warn(missing, "collections of the config do not exist; waiting for them");
+    this.#tell("warn", missing, "collections of the config do not exist; waiting for them");
     return found;
   }
 
@@ -194,16 +207,17 @@ export class CollectionWatch {
     return why === undefined ? !this.#fit.has(collection) : why === VIEW || why === TIME_SERIES;
   }
 
-  /** Whether the name of a collection that no longer exists cannot be replicated. */
+  /** Whether the name of a collection that no longer exists cannot be replicated, or is not wanted. */
   #isRefused(collection: string): boolean {
     const { collections, claimName } = this.#options;
-    return collections === null && !this.#fit.has(collection) && claimName(collection) !== null;
+    if (this.#fit.has(collection) || collections.named.includes(collection)) return false;
+    return !isReplicated(collection, collections) || claimName(collection) !== null;
   }
 
-  #warn(reasons: readonly (readonly [name: string, why: string])[], message: string): void {
-    const fresh = reasons.filter(([name, why]) => !this.#warned.has(`${name}\0${why}`));
+  #tell(level: "info" | "warn", reasons: readonly (readonly [name: string, why: string])[], message: string): void {
+    const fresh = reasons.filter(([name, why]) => !this.#told.has(`${name}\0${why}`));
     if (fresh.length === 0) return;
-    for (const [name, why] of fresh) this.#warned.add(`${name}\0${why}`);
-    this.#options.logger.warn({ collections: Object.fromEntries(fresh) }, message);
+    for (const [name, why] of fresh) this.#told.add(`${name}\0${why}`);
+    this.#options.logger[level]({ collections: Object.fromEntries(fresh) }, message);
   }
 }

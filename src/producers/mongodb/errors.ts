@@ -117,6 +117,18 @@ function settingMistake(error: unknown): HeadraceError | null {
   );
 }
 
+/**
+ * The error of a read with a collection's filter. MongoDB took the filter at the start, so a document is the reason: what
+ * MongoDB says may quote it.
+ */
+export function filterError(error: unknown, collection: string): unknown {
+  if (!isRefused(error)) return error;
+  const message = `MongoDB could not apply the filter of ${JSON.stringify(collection)} to one of its documents: ${nameOf(error.cause)}.`;
+  const remedy =
+    "Write the filter so that it holds for documents of every shape: in $expr, give $convert an onError, and test a value before you calculate with it.";
+  return new HeadraceError("FILTER_REFUSED", { message, remedy }, error);
+}
+
 /** Whether a read at a given cluster time failed because MongoDB cannot read that time any more. */
 export function isSnapshotGone(error: unknown): boolean {
   const code = serverCode(error);
@@ -153,6 +165,10 @@ export function isStreamLost(error: unknown): boolean {
 
 /** Whether the server refused a command with an unknown code. For a resume token that it cannot read it has many codes. */
 export function isTokenRefused(error: unknown): boolean {
+  return isRefused(error);
+}
+
+function isRefused(error: unknown): error is HeadraceError {
   return (
     error instanceof HeadraceError && error.code === "MONGODB_UNEXPECTED" && error.cause instanceof MongoServerError
   );

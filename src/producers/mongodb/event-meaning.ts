@@ -1,4 +1,5 @@
 import { HeadraceError } from "../../errors/error.ts";
+import type { CollectionSelection } from "../../schemas/collection-selection.ts";
 import type { StreamEvent } from "../order/plan-images.ts";
 import type { Meaning } from "../order/truncates.ts";
 import { isReplicated } from "./collections.ts";
@@ -7,8 +8,7 @@ import { isReplicated } from "./collections.ts";
 export type OnDrop = "apply" | "fail";
 
 export interface MeaningOptions {
-  /** Null: every collection of the database. */
-  readonly collections: readonly string[] | null;
+  readonly collections: CollectionSelection;
   readonly onDrop: OnDrop;
 }
 
@@ -28,9 +28,12 @@ export function meaningOf(event: StreamEvent, { collections, onDrop }: MeaningOp
       if (documentKey === null) throw unknownEvent(`${operationType} without documentKey`);
       return { ...event, operationType, documentKey };
     case "drop":
-    case "rename":
-      if (onDrop === "fail") throw collectionLost(event);
-      return [collection, ...(renamedTo === null ? [] : [renamedTo])].filter((name) => isReplicated(name, collections));
+    case "rename": {
+      const names = [collection, ...(renamedTo === null ? [] : [renamedTo])];
+      const replicated = names.filter((name) => isReplicated(name, collections));
+      if (onDrop === "fail" && replicated.length > 0) throw collectionLost(event);
+      return replicated;
+    }
     case "dropDatabase":
     case "invalidate":
       if (onDrop === "fail") throw collectionLost(event);

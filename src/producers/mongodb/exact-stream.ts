@@ -119,12 +119,13 @@ async function* exactSteps(
   options: ImageReaderOptions,
 ): AsyncGenerator<StreamStep, void, void> {
   const gone = new Set<string>();
+  const isFiltered = (collection: string): boolean => options.filterOf(collection) !== null;
   let { horizon } = before;
   let at = batch.clusterTime;
   let resolves = at < horizon;
   for (;;) {
     if (resolves) at = latest(at, horizon, (await clusterTimes(db)).majority);
-    const plan = planImages(batch.events, options.keyOf, resolves ? batch.clusterTime : horizon);
+    const plan = planImages(batch.events, options.keyOf, resolves ? batch.clusterTime : horizon, isFiltered);
     try {
       for await (const step of steps(db, { before: { ...before, horizon }, batch, plan, at, gone }, options)) {
         horizon = step.position.horizon;

@@ -1,5 +1,6 @@
-import type { Db } from "mongodb";
+import type { Db, Document } from "mongodb";
 import type { Version } from "../../schemas/change-event.ts";
+import { matchingBoth } from "../../schemas/filter.ts";
 import { keyToId } from "../../schemas/keys/document-key.ts";
 import { readSignalId } from "../../schemas/signal.ts";
 import type { SignalId } from "../../schemas/signal.ts";
@@ -13,19 +14,22 @@ const CHUNK_IDS = 250;
 /** Most bytes of their texts. MongoDB accepts commands of 16 MB. */
 const CHUNK_ID_BYTES = 4 * 1024 * 1024;
 
-/** Reads the documents of a signal's next ids at one time: as many as fit into one reply of MongoDB. */
+/**
+ * Reads the documents of a signal's next ids at one time: as many as fit into one reply of MongoDB.
+ * @param options `filter`: as in `SnapshotOptions`
+ */
 export async function readIds(
   db: Db,
   { collection, selection, after, notBefore }: ChunkRequest,
   ids: readonly SignalId[],
-  { signal }: { signal: AbortSignal },
+  { filter, signal }: { readonly filter: Document | null; readonly signal: AbortSignal },
 ): Promise<Chunk> {
   const from = Number(after ?? 0);
   let some = firstOf(ids.slice(from, from + CHUNK_IDS));
-  let reply = await find(db, { collection, ids: some, notBefore, signal });
+  let reply = await find(db, { collection, ids: some, filter, notBefore, signal });
   while (!reply.isComplete) {
     some = some.slice(0, Math.max(1, Math.floor(reply.documents.length / 2)));
-    reply = await find(db, { collection, ids: some, notBefore, signal });
+    reply = await find(db, { collection, ids: some, filter, notBefore, signal });
   }
   const wanted = new Map(some.map((each) => [keyOf(readSignalId(each.id)), each]));
   // With a collation, `$in` also finds documents that have other ids.
@@ -58,6 +62,7 @@ function firstOf(ids: readonly SignalId[]): readonly SignalId[] {
 interface IdsQuery {
   readonly collection: string;
   readonly ids: readonly SignalId[];
+  readonly filter: Document | null;
   readonly notBefore: Version;
   readonly signal: AbortSignal;
 }
@@ -70,12 +75,12 @@ interface ReadDocuments {
   readonly isComplete: boolean;
 }
 
-async function find(db: Db, { collection, ids, notBefore, signal }: IdsQuery): Promise<ReadDocuments> {
+async function find(db: Db, { collection, ids, filter, notBefore, signal }: IdsQuery): Promise<ReadDocuments> {
   const doing = `reading documents of ${JSON.stringify(collection)} by their _id`;
   const cursor = new RawCursor(db, collection, { signal, doing });
   const command = (since: Version) => ({
     find: collection,
-    filter: { _id: { $in: ids.map(({ id }) => keyToId("mixed", id)) } },
+    filter: matchingBoth({ _id: { $in: ids.map(({ id }) => keyToId("mixed", id)) } }, filter),
     // One more than there can be: a batch that is full does not show that the cursor is at its end.
     batchSize: ids.length + 1,
     readConcern: { level: "snapshot", afterClusterTime: versionTimestamp(since) },

@@ -1,14 +1,18 @@
 import type { Db, Document } from "mongodb";
 import type { ChangeEvent, Version } from "../../schemas/change-event.ts";
+import { matchingBoth } from "../../schemas/filter.ts";
+import type { FilterOf } from "../../schemas/filter.ts";
 import { imageEvent, unreadableEvent } from "../order/plan-images.ts";
 import type { ImageRead, KeyOf } from "../order/plan-images.ts";
 import { versionTimestamp } from "./cluster-time.ts";
 import { RawCursor } from "./cursor.ts";
 import type { CursorBatch } from "./cursor.ts";
 import { isSentBackUnchanged, readId } from "./document-key.ts";
+import { filterError } from "./errors.ts";
 
 export interface ImageReaderOptions {
   readonly keyOf: KeyOf;
+  readonly filterOf: FilterOf;
   readonly signal: AbortSignal;
 }
 
@@ -33,7 +37,7 @@ const READ_KEY_BYTES = 8 * 1024 * 1024;
 
 /**
  * Reads documents as they were at one cluster time and yields an event for each, in any order. One yield has the events
- * of one reply (at most 16 MB).
+ * of one reply (at most 16 MB). A document that does not match its collection's filter at that time does not exist.
  * @param gone collections that do not exist at that time: their documents become deletes
  * @throws CollectionGone for any other collection that does not exist; HeadraceError if the time cannot be read
  * (`isSnapshotGone`) or the server fails
@@ -60,12 +64,13 @@ interface ReadQuery {
 async function* readSome(
   db: Db,
   { collection, reads, at, gone }: ReadQuery,
-  { keyOf, signal }: ImageReaderOptions,
+  { keyOf, filterOf, signal }: ImageReaderOptions,
 ): AsyncGenerator<readonly ChangeEvent[], void, void> {
   const [readable, unreadable] = partition(reads, ({ documentKey }) => isSentBackUnchanged(documentKey));
   if (unreadable.length > 0) yield unreadable.map((read) => unreadableEvent(read, at));
   const missing = new Map(readable.map((read) => [read.key, read]));
-  for await (const reply of find(db, collection, findByIds(collection, readable, at), signal)) {
+  const command = findByIds({ collection, reads: readable, at, filter: filterOf(collection) });
+  for await (const reply of find(db, command, signal)) {
     if (reply.atClusterTime === null && !gone.has(collection))
       throw new CollectionGone(collection, reply.operationTime);
     yield reply.documents.flatMap((document) => {
@@ -82,26 +87,34 @@ async function* readSome(
 
 async function* find(
   db: Db,
-  collection: string,
-  command: Document,
+  { collection, command, filter }: FindById,
   signal: AbortSignal,
 ): AsyncGenerator<CursorBatch, void, void> {
   const cursor = new RawCursor(db, collection, { signal, doing: "reading changed documents" });
   try {
     yield await cursor.find(command);
     while (!cursor.isAtEnd) yield await cursor.more({ batchSize: READ_KEYS });
+  } catch (error) {
+    throw filter === null ? error : filterError(error, collection);
   } finally {
     await cursor.close();
   }
 }
 
-function findByIds(collection: string, reads: readonly ImageRead[], at: Version): Document {
-  return {
+interface FindById {
+  readonly collection: string;
+  readonly command: Document;
+  readonly filter: Document | null;
+}
+
+function findByIds({ collection, reads, at, filter }: Omit<ReadQuery, "gone"> & Pick<FindById, "filter">): FindById {
+  const command = {
     find: collection,
-    filter: { _id: { $in: reads.map((read) => readId(read.documentKey)) } },
+    filter: matchingBoth({ _id: { $in: reads.map((read) => readId(read.documentKey)) } }, filter),
     batchSize: READ_KEYS,
     readConcern: { level: "snapshot", atClusterTime: versionTimestamp(at) },
   };
+  return { collection, command, filter };
 }
 
 function* slices(reads: readonly ImageRead[]): Generator<readonly ImageRead[]> {

@@ -3,23 +3,32 @@ import type { Db, Document } from "mongodb";
 import { HeadraceError } from "../../errors/error.ts";
 import { counted } from "../../runtime/counted.ts";
 import { retry } from "../../runtime/retry.ts";
+import { pause } from "../../runtime/waiting.ts";
 import type { Version } from "../../schemas/change-event.ts";
+import { matchingBoth } from "../../schemas/filter.ts";
 import { readFilter } from "../../schemas/signal.ts";
 import { NOT_BY_ID } from "../order/chunk-reader.ts";
 import type { Chunk, ChunkRequest } from "../order/chunk-reader.ts";
+import { clusterTimes } from "./client.ts";
 import { versionTimestamp } from "./cluster-time.ts";
 import { RawCursor } from "./cursor.ts";
 import { isSentBackUnchanged, keyDocument, readId } from "./document-key.ts";
+import { filterError } from "./errors.ts";
 import { readIds } from "./id-reader.ts";
 
 export interface SnapshotOptions {
   /** Most documents of a read. It may give fewer, because a reply of MongoDB has at most 16 MB. */
   readonly chunkDocuments: number;
+  /** The collection's filter: documents that do not match it do not exist. Null: it has none. */
+  readonly filter: Document | null;
   readonly signal: AbortSignal;
 }
 
 /** How long a failed read is retried here, ms: it may fail for a short time, for example during an index build. */
 const RETRY_MS = 10_000;
+
+/** How often to look whether MongoDB has reached a time, ms. */
+const LOOK_MS = 100;
 
 /** A read is split into chunks of this many documents, so that changes can be published between them. */
 const PART_DOCUMENTS = 250;
@@ -32,19 +41,33 @@ const SCAN_END_DOCUMENTS = 20;
 /**
  * Reads chunks of one time along the `_id` index of the collection. It uses bounds of the index, because `$gt` would skip
  * `_id`s of other BSON types. A collection that does not exist is empty.
- * @throws HeadraceError, classified; SIGNAL_FAILED (poison) if MongoDB refuses the signal's filter
+ * @throws HeadraceError, classified; SIGNAL_FAILED (poison) if MongoDB refuses the signal's filter; FILTER_REFUSED if it
+ * cannot apply the collection's filter to a document
  */
 export async function readChunk(db: Db, request: ChunkRequest, options: SnapshotOptions): Promise<readonly Chunk[]> {
   const { signal: asked } = request.selection ?? {};
+  const { filter, signal } = options;
   const read = async (): Promise<readonly Chunk[]> => {
     if (asked?.ids !== undefined) return [await readIds(db, request, asked.ids, options)];
-    return await tryChunk(db, request, asked?.filter === undefined ? null : readFilter(asked.filter), options);
+    const wanted = asked?.filter === undefined ? filter : matchingBoth(readFilter(asked.filter), filter);
+    return await tryChunk(db, request, wanted, options);
   };
   try {
-    return await retry(read, { signal: options.signal, maxElapsedMs: RETRY_MS });
+    if (request.selection === null && request.after === null) await untilTime(db, request.notBefore, signal);
+    return await retry(read, { signal, maxElapsedMs: RETRY_MS });
   } catch (error) {
-    throw asked?.filter !== undefined && isOfFilter(error) ? filterFailed(error) : error;
+    if (asked?.filter !== undefined && isOfFilter(error)) throw filterFailed(error);
+    throw filter === null ? error : filterError(error, request.collection);
   }
+}
+
+/**
+ * Waits until MongoDB has reached a time: it refuses to read what is still to come. A snapshot may have to begin after
+ * everything that was published before (`sweepBelow`). Without writes, MongoDB's time moves every 10 s.
+ */
+async function untilTime(db: Db, time: Version, signal: AbortSignal): Promise<void> {
+  const now = () => retry(() => clusterTimes(db), { signal, maxElapsedMs: RETRY_MS });
+  while ((await now()).latest < time) await pause(LOOK_MS, signal);
 }
 
 /** @param filter null: all documents */

@@ -4,6 +4,7 @@ import type { Logger } from "../../runtime/logger.ts";
 import { latest, newSnapshot, versionToMs } from "../../schemas/change-event.ts";
 import type { Position, SnapshotState, Version } from "../../schemas/change-event.ts";
 import type { ClaimName } from "../../schemas/collection-names.ts";
+import type { CollectionSelection } from "../../schemas/collection-selection.ts";
 import type { ReadAhead } from "../order/read-ahead.ts";
 import { SHORT_WAIT_MS } from "../order/sequence.ts";
 import { resnapshot } from "../order/timeline.ts";
@@ -25,14 +26,13 @@ export type SnapshotMode = "initial" | "always" | "never" | "only";
 export type OnHistoryLost = "fail" | "resnapshot";
 
 export interface StartOptions {
-  /** Null: every collection of the database. */
-  readonly collections: readonly string[] | null;
+  readonly collections: CollectionSelection;
   readonly snapshotMode: SnapshotMode;
   readonly onDrop: OnDrop;
   readonly onHistoryLost: OnHistoryLost;
   /** Whether nobody can have applied records of the collection yet. Default: nobody has. */
   readonly isNewTopic?: ((collection: string) => boolean) | undefined;
-  /** For a whole database. */
+  /** For collections that the config does not name. */
   readonly claimName: ClaimName;
   readonly observer: Pick<ProducerObserver, "historyLost">;
   readonly logger: Logger;

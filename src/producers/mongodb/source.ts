@@ -1,5 +1,6 @@
 import type { Db } from "mongodb";
 import type { Position, Version } from "../../schemas/change-event.ts";
+import type { FilterOf } from "../../schemas/filter.ts";
 import { ChunkReader, bytesOf, documentsIn } from "../order/chunk-reader.ts";
 import { ChunkSize } from "../order/chunk-size.ts";
 import { ReadAhead } from "../order/read-ahead.ts";
@@ -16,6 +17,7 @@ import { startSource } from "./source-start.ts";
 import type { StartOptions } from "./source-start.ts";
 
 export interface MongoSourceOptions extends StartOptions {
+  readonly filterOf: FilterOf;
   /** Most documents of a chunk. */
   readonly chunkDocuments: number;
   /** The source ends when the stream has passed this time and all snapshots and signals are done. Default: never. */
@@ -75,9 +77,9 @@ export class MongoSource implements ChangeSource {
   }
 
   #openStream(start: StreamPosition | null, signal: AbortSignal): ReadAhead<StreamStep> {
-    const { collections, onDrop } = this.#options;
+    const { collections, filterOf, onDrop } = this.#options;
     return new ReadAhead(
-      new ExactStream(this.#db, start, { collections, onDrop, watch: this.#watch, keyOf, signal }),
+      new ExactStream(this.#db, start, { collections, filterOf, onDrop, watch: this.#watch, keyOf, signal }),
       SHORT_WAIT_MS,
     );
   }
@@ -85,7 +87,8 @@ export class MongoSource implements ChangeSource {
   #chunkReader(signal: AbortSignal): ChunkReader {
     const size = new ChunkSize(this.#options.chunkDocuments);
     return new ChunkReader(async (request) => {
-      const chunks = await readChunk(this.#db, request, { chunkDocuments: size.documents, signal });
+      const filter = this.#options.filterOf(request.collection);
+      const chunks = await readChunk(this.#db, request, { chunkDocuments: size.documents, filter, signal });
       size.read(documentsIn(chunks), bytesOf(chunks));
       return chunks;
     });
@@ -100,7 +103,7 @@ export class MongoSource implements ChangeSource {
       heldBytes: HELD_BYTES,
       rememberedBytes: REMEMBERED_BYTES,
       hasStream: snapshotMode !== "only",
-      findsCollections: collections === null && snapshotMode !== "never",
+      findsCollections: collections.others !== null && snapshotMode !== "never",
       until: until ?? null,
       intervalMs,
       isReplicated: async (collection) => {

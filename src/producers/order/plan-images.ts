@@ -45,10 +45,17 @@ export type KeyOf = (documentKey: Uint8Array) => string;
  * read once if any of its events
  * - has no document although the document exists: an update, or an insert too large for an event;
  * - belongs to a MongoDB transaction: its events share one time, and at that time the document has only one state;
- * - is not later than `readUpTo`: up to that time the key may already be published.
+ * - is not later than `readUpTo`: up to that time the key may already be published;
+ * - has a document of a filtered collection: only MongoDB can tell whether it matches.
  * All events of such a key are dropped, because the document that is read is newer.
+ * @param isFiltered whether a collection has a filter
  */
-export function planImages(events: readonly DocumentStreamEvent[], keyOf: KeyOf, readUpTo: Version): BatchPlan {
+export function planImages(
+  events: readonly DocumentStreamEvent[],
+  keyOf: KeyOf,
+  readUpTo: Version,
+  isFiltered: (collection: string) => boolean,
+): BatchPlan {
   const keyed = events.map((event) => {
     const key = keyOf(event.documentKey);
     return { event, key, id: `${event.collection}\0${key}` };
@@ -58,7 +65,7 @@ export function planImages(events: readonly DocumentStreamEvent[], keyOf: KeyOf,
   for (const { event, key, id } of keyed) {
     const op = firstOps.get(id) ?? (event.operationType === "insert" ? "c" : "u");
     firstOps.set(id, op);
-    if (!needsRead(event, readUpTo) || reads.has(id)) continue;
+    if (!needsRead(event, readUpTo, isFiltered) || reads.has(id)) continue;
     reads.set(id, { collection: event.collection, key, documentKey: event.documentKey, op });
   }
   return {
@@ -67,7 +74,7 @@ export function planImages(events: readonly DocumentStreamEvent[], keyOf: KeyOf,
   };
 }
 
-/** @param document as it was at `version`; null if it did not exist */
+/** @param document as it was at `version`; null if it did not exist or did not match its collection's filter */
 export function imageEvent({ op, ...read }: ImageRead, document: Uint8Array | null, version: Version): ChangeEvent {
   const { collection, documentKey } = read;
   return { op: document === null ? "d" : op, collection, documentKey, document, version };
@@ -79,9 +86,13 @@ export function unreadableEvent({ op, ...read }: ImageRead, version: Version): C
   return { op, collection, documentKey, document: null, version };
 }
 
-function needsRead(event: DocumentStreamEvent, readUpTo: Version): boolean {
-  const lacksDocument = event.document === null && event.operationType !== "delete";
-  return lacksDocument || event.inTransaction || event.version <= readUpTo;
+function needsRead(
+  { operationType, collection, document, inTransaction, version }: DocumentStreamEvent,
+  readUpTo: Version,
+  isFiltered: (collection: string) => boolean,
+): boolean {
+  const mustBeRead = operationType !== "delete" && (document === null || isFiltered(collection));
+  return mustBeRead || inTransaction || version <= readUpTo;
 }
 
 function changeEvent({ operationType, collection, documentKey, document, version }: DocumentStreamEvent): ChangeEvent {

@@ -29,6 +29,7 @@ import type { KeyOf } from "./plan-images.ts";
 import { eventsOf, forget, giveUp, remember, rememberedBytes } from "./remembered-keys.ts";
 import type { ChunksInWork } from "./remembered-keys.ts";
 import { withEndMarked } from "./snapshot-marks.ts";
+import { beginOf, owedSweep, sweepAfter, sweepOf } from "./sweeps.ts";
 
 /** Some events of the change stream, and the stream's part of the position after them. */
 export interface StreamStep {
@@ -77,7 +78,9 @@ export function startTimeline(position: Position): Timeline {
  * truncate below the stream's start, which deletes the rows whose documents it has not found.
  */
 export function resnapshot(position: Position, stream: StreamPosition): Position {
-  const restarted = [...position.snapshots.keys()].map((name) => [name, newSnapshot(stream.clusterTime)] as const);
+  const restarted = [...position.snapshots].map(
+    ([name, state]) => [name, newSnapshot(latest(stream.clusterTime, sweepOf(state) ?? 0n))] as const,
+  );
   return { ...position, ...stream, snapshots: new Map(restarted) };
 }
 
@@ -94,7 +97,7 @@ export function nextRequest(timeline: Timeline, options: TimelineOptions): Chunk
   const cursor = cursorOf(timeline);
   // Not before the held chunks: a signal may ask for keys that they have, too.
   const notBefore = latest(position.clusterTime, position.horizon, ...held.map(({ version }) => version));
-  return cursor && { ...cursor, notBefore };
+  return cursor && { ...cursor, notBefore: latest(notBefore, beginOf(cursor, position)) };
 }
 
 export function ask(timeline: Timeline, request: ChunkRequest): Timeline {
@@ -119,7 +122,9 @@ export function passStep(timeline: Timeline, step: StreamStep, options: Timeline
   const events = withoutUnknown(step.events, timeline.position, step.leftOut);
   const position = { ...timeline.position, ...step.position };
   const truncated = new Map(events.filter(({ op }) => op === "t").map((t) => [t.collection, t.version]));
-  const restarted = restart({ ...timeline, position }, truncated, () => newSnapshot());
+  const restarted = restart({ ...timeline, position }, truncated, (before, version) =>
+    newSnapshot(owedSweep(before, version)),
+  );
   const found = options.findsCollections ? beginFound(restarted, events) : restarted;
   const ended = { ...found, position: forgetEnded(found.position, truncated, step.leftOut) };
   const passed = remember(ended, events, options.keyOf);
@@ -178,9 +183,9 @@ export function takeSignal(timeline: Timeline, { offset, signal }: LoggedSignal)
   const begin = (sweepBelow: (before: SnapshotState | undefined) => Version | null): Timeline =>
     restart(passed, new Map([[collection, clusterTime]]), (before) => newSnapshot(sweepBelow(before)));
   if (signal.type === "snapshot") return published(begin(sweepOf));
-  if (signal.empty !== true) return published(begin(() => clusterTime));
+  if (signal.empty !== true) return published(begin((before) => owedSweep(before, clusterTime) ?? clusterTime));
   return published(
-    begin(() => null),
+    begin((before) => owedSweep(before, clusterTime)),
     [{ op: "t", collection, version: clusterTime }],
   );
 }
@@ -216,19 +221,6 @@ export function isReady({ position, held }: Timeline, { hasStream }: TimelineOpt
   const [chunk] = held;
   if (chunk === undefined) return false;
   return !hasStream || position.clusterTime >= chunk.version;
-}
-
-function sweepOf(state: SnapshotState | undefined): Version | null {
-  return state?.state === "running" ? state.sweepBelow : null;
-}
-
-/**
- * The version below which the snapshot sweeps, after a chunk of version `version`. Every document that exists gets the
- * version of the first chunk or a later one. The stream may have been far behind that: in snapshot mode `only` it stands.
- */
-function sweepAfter(state: SnapshotState | undefined, version: Version): Version | null {
-  if (state?.state !== "running" || state.sweepBelow === null) return null;
-  return state.after === null ? latest(state.sweepBelow, version) : state.sweepBelow;
 }
 
 /** Below the horizon, Kafka may have keys as of up to the horizon. A chunk would have to wait until the stream is there. */
@@ -273,11 +265,13 @@ function positionAfter(position: Position, { collection, selection, version, aft
 function restart(
   timeline: Timeline,
   since: ReadonlyMap<string, Version>,
-  snapshotOf: (before: SnapshotState | undefined) => SnapshotState,
+  snapshotOf: (before: SnapshotState | undefined, since: Version) => SnapshotState,
 ): Timeline {
   if (since.size === 0) return timeline;
   const { position, held, asked } = timeline;
-  const restarted = [...since.keys()].map((name) => [name, snapshotOf(position.snapshots.get(name))] as const);
+  const restarted = [...since].map(
+    ([name, version]) => [name, snapshotOf(position.snapshots.get(name), version)] as const,
+  );
   return {
     ...timeline,
     position: { ...position, snapshots: new Map([...position.snapshots, ...restarted]) },

@@ -3,17 +3,29 @@ import type { ChildMapping, CollectionMapping, ColumnMapping, RedactionRules } f
 
 /**
  * The same text for mappings that make the same rows of the same documents. The order of the columns does not count. The
- * `_id` type is not part of it: it cannot be changed at all. Stored positions have it: a mapping without what version 0.1.0
- * did not know has the one that it always had.
+ * `_id` type is not part of it: it cannot be changed at all. A filter is a part of its own, so that `isOtherFilter` can tell
+ * whether it has changed. Stored positions have it: a mapping without what version 0.1.0 did not know has the one that it
+ * always had.
  */
-export function mappingFingerprint({ mode, columns, children, redaction }: CollectionMapping): string {
+export function mappingFingerprint({ mode, columns, children, redaction, filter }: CollectionMapping): string {
   const content = [
     mode,
     ...columnsContent(columns),
     ...(children.length === 0 ? [] : [childrenContent(children)]),
     ...(redaction === undefined ? [] : [redactionContent(redaction)]),
   ];
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+  return [JSON.stringify(content), ...(filter === undefined ? [] : [filter])].map(hashOf).join(FILTER_MARK);
+}
+
+/** Whether the filter is another one: then rows may be there whose documents are absent by the new one. */
+export function isOtherFilter(fingerprint: string, other: string): boolean {
+  return fingerprint.split(FILTER_MARK)[1] !== other.split(FILTER_MARK)[1];
+}
+
+const FILTER_MARK = "-";
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 function columnsContent(columns: readonly ColumnMapping[]): readonly unknown[] {

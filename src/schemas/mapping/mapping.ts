@@ -59,6 +59,11 @@ export interface CollectionMapping {
   readonly redaction?: RedactionRules | undefined;
   /** Undefined if the config does not declare it. Then the registered key schema has it once it is known. */
   readonly idType: IdType | undefined;
+  /**
+   * A MongoDB query in canonical Extended JSON: a document that does not match is absent, as if it did not exist. Undefined: all
+   * documents are replicated.
+   */
+  readonly filter?: string | undefined;
 }
 
 /** One nullable field of the Avro record `Value`. */

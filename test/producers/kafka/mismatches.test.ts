@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { copyAnew, findMismatches, signalsLoss } from "../../../src/producers/kafka/mismatches.ts";
 import type { CollectionNow, SignalsNow } from "../../../src/producers/kafka/mismatches.ts";
 import type { CollectionIdentity, Position } from "../../../src/schemas/change-event.ts";
+import { mappingFingerprint } from "../../../src/schemas/mapping/fingerprint.ts";
 
 const POSITION: Position = {
   resumeToken: null,
@@ -87,4 +88,55 @@ test("what is copied anew ends with a sweep; the other collections stay as they 
     ["things", { state: "running", after: null, sweepBelow: 7n }],
     ["others", { state: "done", at: 2n }],
   ]);
+});
+
+describe("a filter that has changed", () => {
+  const mapping = (filter?: string) =>
+    mappingFingerprint({
+      collection: "things",
+      mode: "document",
+      columns: [],
+      children: [],
+      idType: undefined,
+      filter,
+    });
+  const positionWith = (filter?: string): Position => ({
+    ...POSITION,
+    horizon: 9n,
+    identities: new Map([["things", { topicId: "id 1", mapping: mapping(filter) }]]),
+  });
+  const found = (position: Position, filter?: string) =>
+    findMismatches(position, {
+      database: "shop",
+      collections: new Map([["things", { ...NOW, mapping: mapping(filter) }]]),
+    });
+
+  test.each([
+    ["is added", undefined, '{"a":1}'],
+    ["is another one", '{"a":1}', '{"a":2}'],
+    ["is removed", '{"a":1}', undefined],
+  ])("%s", (_, before, after) => {
+    expect(found(positionWith(before), after)).toMatchObject([{ why: "mapping changed", hasOtherFilter: true }]);
+  });
+
+  test("is added at the upgrade from version 0.1.0, which knew none", () => {
+    const old = { ...positionWith(), identities: undefined };
+    expect(found(old, '{"a":1}')).toMatchObject([{ why: "mapping changed", hasOtherFilter: true }]);
+    expect(found(old)).toEqual([]);
+  });
+
+  test("the same one is no mismatch, and other columns are no other filter", () => {
+    expect(found(positionWith('{"a":1}'), '{"a":1}')).toEqual([]);
+    const columns = { ...NOW, mapping: "m 2" };
+    expect(findMismatches(POSITION, { database: "shop", collections: new Map([["things", columns]]) })).toMatchObject([
+      { why: "mapping changed", hasOtherFilter: false },
+    ]);
+  });
+
+  test("sweeps all that was published before, up to the horizon, and the copy begins after it", () => {
+    const copied = copyAnew(positionWith(), ["things"], new Set(["things"]));
+    expect(copied.snapshots.get("things")).toEqual({ state: "running", after: null, sweepBelow: 10n });
+    // Copied again before it has begun, it still sweeps all of that.
+    expect(copyAnew(copied, ["things"]).snapshots.get("things")).toMatchObject({ sweepBelow: 10n });
+  });
 });

@@ -6,6 +6,9 @@ import type { MongoSourceOptions } from "../../../src/producers/mongodb/source.t
 import type { ChangeSource, SignalLog, SourceBatch } from "../../../src/producers/ports.ts";
 import type { Logger } from "../../../src/runtime/logger.ts";
 import type { ChangeEvent, Position, Version } from "../../../src/schemas/change-event.ts";
+import { WHOLE_DATABASE } from "../../../src/schemas/collection-selection.ts";
+import type { CollectionSelection } from "../../../src/schemas/collection-selection.ts";
+import type { FilterOf } from "../../../src/schemas/filter.ts";
 import { canonicalKey } from "../../../src/schemas/keys/document-key.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 
@@ -62,10 +65,14 @@ export async function clusterTimeOf(db: Db): Promise<Version> {
 }
 
 /** The content of the collections, in the form of `finalState`. */
-export async function contentOf(db: Db, collections: readonly string[]): Promise<Map<string, string>> {
+export async function contentOf(
+  db: Db,
+  collections: readonly string[],
+  filterOf: FilterOf = () => null,
+): Promise<Map<string, string>> {
   const content = new Map<string, string>();
   for (const collection of collections) {
-    for await (const document of db.collection(collection).find({}, { raw: true })) {
+    for await (const document of db.collection(collection).find(filterOf(collection) ?? {}, { raw: true })) {
       const raw = document as unknown as Uint8Array;
       content.set(`${collection}/${canonicalKey("mixed", raw)}`, extendedJson(raw));
     }
@@ -99,10 +106,21 @@ export function signalsOf(signals: readonly (Signal | null)[]): SignalLog {
   };
 }
 
+/** Options of a source. `collections`: names, or null for the whole database. */
+export type SourceOptions = Omit<Partial<MongoSourceOptions>, "collections"> & {
+  readonly collections?: readonly string[] | CollectionSelection | null;
+};
+
+function selectionOf(collections: SourceOptions["collections"]): CollectionSelection {
+  if (collections === null || collections === undefined) return WHOLE_DATABASE;
+  return "named" in collections ? collections : { named: collections, others: null };
+}
+
 /** A source of a database that only this test writes to. */
-export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): MongoSource {
+export function sourceOf(db: Db, { collections, ...options }: SourceOptions = {}): MongoSource {
   return new MongoSource(db, {
-    collections: null,
+    collections: selectionOf(collections),
+    filterOf: () => null,
     claimName: () => null,
     snapshotMode: "initial",
     chunkDocuments: 3,
@@ -116,11 +134,7 @@ export function sourceOf(db: Db, options: Partial<MongoSourceOptions> = {}): Mon
 }
 
 /** Reads everything that the source has now. */
-export async function catchUp(
-  db: Db,
-  from: Position | null,
-  options: Partial<MongoSourceOptions> = {},
-): Promise<SourceBatch[]> {
+export async function catchUp(db: Db, from: Position | null, options: SourceOptions = {}): Promise<SourceBatch[]> {
   return await collect(sourceOf(db, { until: await clusterTimeOf(db), ...options }), from);
 }
 

@@ -13,6 +13,9 @@ interface State {
   readonly document: Buffer | null;
 }
 
+/** The model's filter: whether the number of a document is even, or odd. */
+export type Parity = "even" | "odd";
+
 export class CollectionModel {
   /** In the stream's order. */
   readonly events: StreamEvent[] = [];
@@ -39,6 +42,18 @@ export class CollectionModel {
 
   documentAt(collection: string, key: string, version: Version): Buffer | null {
     return this.#states.get(`${collection}/${key}`)?.findLast((state) => state.version <= version)?.document ?? null;
+  }
+
+  /** The same, as far as it matches the filter; null: there is none. */
+  matchAt(collection: string, key: string, version: Version, filter: Parity | null): Buffer | null {
+    const document = this.documentAt(collection, key, version);
+    if (document === null || filter === null) return document;
+    return (Number(document.toString().slice(1)) % 2 === 0) === (filter === "even") ? document : null;
+  }
+
+  /** Lets time pass without a write. */
+  passTo(time: Version): void {
+    if (time > this.now) this.now = time;
   }
 
   #write({ collection, key, kind }: Write, inTransaction: boolean): void {

@@ -1,6 +1,7 @@
 // A producer on a model of two collections: its random steps, and the batches that it publishes.
 import * as fc from "fast-check";
 import { expect } from "vitest";
+import { copyAnew } from "../../../src/producers/kafka/mismatches.ts";
 import { NOT_BY_ID } from "../../../src/producers/order/chunk-reader.ts";
 import type { Chunk, ChunkRequest } from "../../../src/producers/order/chunk-reader.ts";
 import { imageEvent, planImages } from "../../../src/producers/order/plan-images.ts";
@@ -33,10 +34,18 @@ import { newSnapshot } from "../../../src/schemas/change-event.ts";
 import type { Position, Version } from "../../../src/schemas/change-event.ts";
 import type { Signal } from "../../../src/schemas/signal.ts";
 import { CollectionModel } from "./collection-model.ts";
-import type { Write } from "./collection-model.ts";
+import type { Parity, Write } from "./collection-model.ts";
 
 export const KEYS = ["a", "b", "c", "d", "e", "f"];
+/** Of the second, only documents that match a filter are replicated. */
 export const COLLECTIONS = ["one", "two"];
+const FILTERED = "two";
+
+/** @param filter the one in force */
+export function filterOf(collection: string, filter: Parity): Parity | null {
+  return collection === FILTERED ? filter : null;
+}
+
 const READ_DOCUMENTS = 3;
 export const keyOf = (documentKey: Uint8Array): string => Buffer.from(documentKey).toString().charAt(0);
 
@@ -54,6 +63,8 @@ export type Step =
   | { readonly kind: "crash" }
   /** The process ends; another finds that the stream cannot resume there any more. */
   | { readonly kind: "history lost" }
+  /** The process ends; another resumes with another filter. */
+  | { readonly kind: "other filter" }
   /** The process ends; another resumes after a gap in the stream, and an operator resyncs all collections. */
   | { readonly kind: "gap" }
   | { readonly kind: "send"; readonly signal: Signal | null }
@@ -108,6 +119,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("chunk"), most: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("history lost") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("other filter") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("gap") }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("send"), signal }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("take signal") }) },
@@ -131,6 +143,8 @@ export const START: Position = {
 export class Run {
   readonly model = new CollectionModel();
   readonly published: SourceBatch[] = [];
+  /** For each of these batches, the filter with which it was made. */
+  readonly filters: Parity[] = [];
   readonly signals: (Signal | null)[] = [];
   /** When each signal was first taken. */
   readonly takenAt = new Map<bigint, Version>();
@@ -140,6 +154,7 @@ export class Run {
   /** Steps of a batch that is published in parts. */
   #steps: StreamStep[] = [];
   #read: readonly Chunk[] | null = null;
+  filter: Parity = "even";
 
   constructor(rememberedKeys: number) {
     this.#options = { ...ends, rememberedBytes: rememberedKeys * KEY_BYTES };
@@ -177,6 +192,9 @@ export class Run {
         return this.#restart(this.#stored);
       case "history lost":
         return this.#restart(resnapshot(this.#stored, this.#streamNow()));
+      case "other filter":
+        this.filter = this.filter === "even" ? "odd" : "even";
+        return this.#restart(copyAnew(this.#stored, [FILTERED], new Set([FILTERED])));
       case "gap":
         for (const each of COLLECTIONS) this.signals.push({ type: "resync", collection: each });
         return this.#restart({ ...this.#stored, ...this.#streamNow() });
@@ -211,6 +229,10 @@ export class Run {
     return { resumeToken, clusterTime: this.model.now, horizon: this.#stored.horizon };
   }
 
+  #stateAt(collection: string, key: string, version: Version): Buffer | null {
+    return this.model.matchAt(collection, key, version, filterOf(collection, this.filter));
+  }
+
   get isDone(): boolean {
     const { position } = this.#timeline;
     const isCaughtUp = Number(position.resumeToken) === this.model.events.length && this.#steps.length === 0;
@@ -233,6 +255,7 @@ export class Run {
   read(writesAgo: number): void {
     const { asked } = this.#timeline;
     if (asked === null || this.#read !== null) return;
+    this.model.passTo(asked.notBefore);
     // Sometimes a little too old, which a real server would not be.
     const time = this.model.now - BigInt(writesAgo);
     const version = time < asked.notBefore - 1n ? asked.notBefore - 1n : time;
@@ -243,12 +266,12 @@ export class Run {
     const { filter } = selection?.signal ?? {};
     const found = KEYS.filter((key) => after === null || key > after)
       .filter((key) => filter === undefined || filter.includes(key))
-      .filter((key) => this.model.documentAt(collection, key, version) !== null);
+      .filter((key) => this.#stateAt(collection, key, version) !== null);
     const some = found.slice(0, READ_DOCUMENTS);
     const isLast = some.length < READ_DOCUMENTS;
     const read = { ...NOT_BY_ID, collection, selection, version };
     const parts = some.map((key): Chunk => {
-      const documents = [this.model.documentAt(collection, key, version) ?? Buffer.alloc(0)];
+      const documents = [this.#stateAt(collection, key, version) ?? Buffer.alloc(0)];
       return { ...read, documents, after: key, isLast: false };
     });
     return isLast ? [...parts, { ...read, documents: [], after: null, isLast }] : parts;
@@ -258,7 +281,7 @@ export class Run {
     const ids = (selection?.signal.ids ?? []).map(({ id }) => id);
     const next = Number(after ?? 0) + READ_DOCUMENTS;
     const asked = ids.slice(Number(after ?? 0), next);
-    const found = asked.map((key) => [key, this.model.documentAt(collection, key, version)] as const);
+    const found = asked.map((key) => [key, this.#stateAt(collection, key, version)] as const);
     const documents = found.flatMap(([, document]) => document ?? []);
     const absent = found.filter(([, document]) => document === null).map(([key]) => Buffer.from(key));
     const isLast = next >= ids.length;
@@ -288,8 +311,8 @@ export class Run {
     const resolves = batch.length > 0 && (clusterTime < horizon || isTooOld);
     const at = resolves ? this.model.now : clusterTime;
     const { truncates, events } = splitTruncates(batch, meaningOf);
-    const plan = planImages(events, keyOf, resolves ? clusterTime : horizon);
-    const images = plan.reads.map((read) => imageEvent(read, this.model.documentAt(read.collection, read.key, at), at));
+    const plan = planImages(events, keyOf, resolves ? clusterTime : horizon, (name) => name === FILTERED);
+    const images = plan.reads.map((read) => imageEvent(read, this.#stateAt(read.collection, read.key, at), at));
     const after = { resumeToken, clusterTime, horizon: at > clusterTime && at > horizon ? at : horizon };
     const head = [...truncates, ...plan.events];
     if (!isCut || images.length < 2) return [{ events: [...head, ...images], position: after }];
@@ -310,6 +333,7 @@ export class Run {
     expect(rememberedBytes(timeline)).toBeLessThanOrEqual(most);
     if (isIdle) return;
     this.published.push(batch);
+    this.filters.push(this.filter);
     this.#stored = batch.position;
   }
 }

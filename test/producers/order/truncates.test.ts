@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { meaningOf } from "../../../src/producers/mongodb/event-meaning.ts";
 import type { StreamEvent } from "../../../src/producers/order/plan-images.ts";
 import { splitTruncates } from "../../../src/producers/order/truncates.ts";
+import { WHOLE_DATABASE } from "../../../src/schemas/collection-selection.ts";
 
 function event(
   operationType: string,
@@ -15,7 +16,10 @@ function event(
 
 function split(collections: readonly string[] | null, events: readonly StreamEvent[]) {
   const { truncates, events: documents } = splitTruncates(events, (one) =>
-    meaningOf(one, { collections, onDrop: "apply" }),
+    meaningOf(one, {
+      collections: collections === null ? WHOLE_DATABASE : { named: collections, others: null },
+      onDrop: "apply",
+    }),
   );
   return {
     truncates: truncates.map(({ collection, version }) => [collection, version]),
