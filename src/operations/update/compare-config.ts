@@ -1,0 +1,185 @@
+import { chooseType } from "../propose/column-type.ts";
+import { bounded, kindsText, MISFIT_MARK, misfitsText, numberText } from "../propose/comments.ts";
+import type { DocumentSummary, FieldSummary } from "../propose/field-summary.ts";
+import type { ArrayStyle } from "../propose/find-columns.ts";
+import { snakeCase } from "../propose/names.ts";
+import type { NameStyle } from "../propose/names.ts";
+import { KEY_PATH, proposeAdditions, proposeCollections } from "../propose/propose-tables.ts";
+import type { ProposedTable, SampledCollection, Style } from "../propose/propose-tables.ts";
+import { childLines, collectionLines, columnLine, linesText } from "../propose/yaml-text.ts";
+import { declaredCollections, declaredTables, hasAllOthers } from "./declared.ts";
+import type { DeclaredTable } from "./declared.ts";
+import { EditedYaml } from "./yaml-insertion.ts";
+import type { Addition, Insertion } from "./yaml-insertion.ts";
+
+/** A collection with a sample of its documents, and how many of them do not fit the columns that the file declares. */
+export interface ComparedCollection extends SampledCollection {
+  readonly misfits: ReadonlyMap<string, number>;
+}
+
+export interface CompareOptions {
+  /** Undefined: as the names that the file has. */
+  readonly names: NameStyle | undefined;
+  readonly arrays: ArrayStyle;
+  /** Collections that cannot be replicated, with the reason. */
+  readonly leftOut: ReadonlyMap<string, string>;
+}
+
+/** What a file lacks. */
+export interface Comparison {
+  readonly insertions: readonly Insertion[];
+  /** What was found, a line each. */
+  readonly report: readonly string[];
+}
+
+/**
+ * Compares a config file with what its database looks like. What the file says is never changed or removed: columns,
+ * child tables, collections and comments are only added.
+ * @param text of a valid config
+ */
+export function compareConfig(
+  text: string,
+  collections: readonly ComparedCollection[],
+  options: CompareOptions,
+): Comparison {
+  const file = new EditedYaml(text);
+  const declared = declaredCollections(file.data);
+  if (declared === null) return { insertions: [], report: [WHOLE_DATABASE] };
+  return new Comparer(file, declared, options).compare(collections);
+}
+
+const WHOLE_DATABASE =
+  "the file lists no collections, so that each has one jsonb column; for typed columns, write a new file with --out";
+
+class Comparer {
+  readonly #file: EditedYaml;
+  readonly #declared: ReadonlyMap<string, DeclaredTable>;
+  readonly #leftOut: ReadonlyMap<string, string>;
+  readonly #style: Style & { readonly tables: Set<string> };
+  readonly #insertions: Insertion[] = [];
+  readonly #report: string[] = [];
+
+  constructor(
+    file: EditedYaml,
+    declared: ReadonlyMap<string, DeclaredTable>,
+    { names, arrays, leftOut }: CompareOptions,
+  ) {
+    this.#file = file;
+    this.#declared = declared;
+    this.#leftOut = leftOut;
+    const tables = new Set(declaredTables(declared.values()));
+    this.#style = { names: names ?? usualStyle(declared.values()), arrays, tables };
+  }
+
+  compare(collections: readonly ComparedCollection[]): Comparison {
+    for (const sampled of collections) {
+      const table = this.#declared.get(sampled.name);
+      if (table === undefined) continue;
+      if (table.columns === null) this.#report.push(`${sampled.name}: document mode, has no columns to compare`);
+      else {
+        this.#compareTable(table, sampled.summary);
+        this.#compareMisfits(table, sampled);
+      }
+    }
+    for (const [name, why] of this.#leftOut) {
+      if (this.#declared.has(name)) this.#report.push(`${name}: cannot be replicated: ${why}`);
+    }
+    this.#addCollections(collections.filter(({ name }) => !this.#declared.has(name)));
+    return { insertions: this.#insertions, report: this.#report };
+  }
+
+  /** Children come first: where their lines end, those of their parent end, too. */
+  #compareTable(declared: DeclaredTable, summary: DocumentSummary): void {
+    const { at, table, columns, children, paths } = declared;
+    if (columns === null) return;
+    for (const child of children) {
+      const items = fieldAt(summary, child.path)?.items;
+      if (items !== null && items !== undefined) this.#compareTable(child, items);
+    }
+    const existing = {
+      table,
+      columns: columns.map(({ name }) => name),
+      children: children.map(({ name }) => name),
+      declared: at.length === 2 ? [...paths, KEY_PATH] : paths,
+    };
+    this.#addToTable(at, proposeAdditions(summary, existing, this.#style), children.length > 0);
+  }
+
+  #addToTable(at: readonly string[], { columns, children }: ProposedTable, hasChildren: boolean): void {
+    if (columns.length > 0) {
+      const lines = columns.map((column) => columnLine(column));
+      this.#add({ path: [...at, "columns"], lines }, `${placeText(at)}: new columns: ${namesText(columns)}`);
+    }
+    if (children.length === 0) return;
+    const lines = children.flatMap((child) => childLines(child, hasChildren ? 0 : 1));
+    const addition = hasChildren
+      ? { path: [...at, "children"], lines }
+      : { path: at, lines: [{ level: 0, text: "children:" }, ...lines] };
+    this.#add(addition, `${placeText(at)}: new children: ${namesText(children)}`);
+  }
+
+  #addCollections(collections: readonly ComparedCollection[]): void {
+    if (collections.length === 0 || hasAllOthers(this.#declared)) return;
+    const { tables } = this.#style;
+    for (const proposed of proposeCollections(collections, this.#style, tables)) {
+      this.#add({ path: ["collections"], lines: collectionLines(proposed) }, `new collection: ${proposed.name}`);
+    }
+  }
+
+  #add(addition: Addition, what: string): void {
+    const insertion = this.#file.add(addition);
+    if (insertion !== null) this.#insertions.push(insertion);
+    this.#report.push(insertion === null ? byHand(addition, what) : bounded(what));
+  }
+
+  #compareMisfits({ at, columns }: DeclaredTable, { name, summary, misfits }: ComparedCollection): void {
+    for (const column of columns ?? []) {
+      const number = misfits.get(column.name) ?? 0;
+      if (number === 0) continue;
+      const documents = numberText(summary.documents);
+      const text = `${misfitsText(number, `of ${documents} documents`)}${seenText(fieldAt(summary, column.path))}`;
+      this.#report.push(bounded(`${name}.${column.name}: ${text}`));
+      const insertion = this.#file.comment([...at, "columns", column.name], bounded(text), MISFIT_MARK);
+      if (insertion !== null) this.#insertions.push(insertion);
+    }
+  }
+}
+
+/** `: seen string, double; numeric holds all`. */
+function seenText(field: FieldSummary | undefined): string {
+  if (field === undefined) return "";
+  const choice = chooseType(field);
+  const better = choice.is === "column" && choice.misfits === 0 ? `; ${choice.type} holds all` : "";
+  return `: ${kindsText(field.kinds, field.itemKinds)}${better}`;
+}
+
+function byHand({ path, lines }: Addition, what: string): string {
+  const place = path.join(".");
+  return `${bounded(what)}\n  cannot be inserted into ${bounded(place)}; add by hand:\n${linesText(lines, "    ").trimEnd()}`;
+}
+
+function placeText(at: readonly string[]): string {
+  return at.filter((_key, index) => index % 2 === 1).join(".");
+}
+
+function namesText(entries: readonly { readonly name: string }[]): string {
+  return entries.map(({ name }) => name).join(", ");
+}
+
+/** The summary of the values at a path; undefined if the sample has none. */
+function fieldAt(summary: DocumentSummary, path: readonly string[]): FieldSummary | undefined {
+  const [name = "", ...rest] = path;
+  const field = summary.fields.get(name);
+  if (rest.length === 0 || field === undefined) return field;
+  return field.object === null ? undefined : fieldAt(field.object, rest);
+}
+
+/** `keep` if a column of the file has a name that snake case would not give. */
+function usualStyle(declared: Iterable<DeclaredTable>): NameStyle {
+  const tables = [...declared];
+  const isSnake = tables.every(({ columns, children }) => {
+    const names = [...(columns ?? []), ...children].map(({ name }) => name);
+    return names.every((name) => snakeCase(name) === name) && usualStyle(children) === "snake";
+  });
+  return isSnake ? "snake" : "keep";
+}
