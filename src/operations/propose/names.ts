@@ -26,7 +26,7 @@ export function columnNames(
   style: NameStyle,
   taken: Iterable<string> = [],
 ): string[] {
-  const wanted = paths.map((path) => ({ path, name: allowed(styled(path.join("_"), style)) }));
+  const wanted = paths.map((path) => ({ path, name: wantedName(path, style) }));
   const names = uniqueNames(
     wanted.map(({ path, name }) => ({ key: JSON.stringify(path), name, isOwn: path.length === 1 && path[0] === name })),
     { taken, most: MOST_BYTES },
@@ -34,8 +34,9 @@ export function columnNames(
   return paths.map((path) => names.get(JSON.stringify(path)) ?? "");
 }
 
-/** A name that PostgreSQL and Headrace allow for a column. */
-function allowed(name: string): string {
+/** The name of a column or child for a path, as PostgreSQL and Headrace allow it, before it is made unique. */
+export function wantedName(path: readonly string[], style: NameStyle): string {
+  const name = styled(path.join("_"), style);
   if (name === "") return "unnamed";
   const isTaken = TAKEN.has(name) || /^_position_\d+$/.test(name);
   return isTaken ? `${name}_` : name;

@@ -2,7 +2,7 @@ import { numberText } from "./comments.ts";
 import type { DocumentSummary } from "./field-summary.ts";
 import { findTable } from "./find-columns.ts";
 import type { ArrayStyle, FindOptions, FoundChild, FoundColumn, FoundTable } from "./find-columns.ts";
-import { columnNames, MOST_BYTES, shortened, tableName, uniqueName, uniqueNames } from "./names.ts";
+import { columnNames, MOST_BYTES, shortened, tableName, uniqueName, uniqueNames, wantedName } from "./names.ts";
 import type { NameStyle } from "./names.ts";
 
 export interface ProposedColumn extends FoundColumn {
@@ -70,7 +70,7 @@ export function proposeCollections(
   const found = collections.map((sample) => ({
     name: sample.name,
     sampled: sampledText(sample),
-    table: findTable(sample.summary, { arrays: style.arrays, declared: [KEY_PATH] }),
+    table: findCollection(sample.summary, style.arrays),
   }));
   const names = uniqueNames(
     found.map(({ name, table }) => {
@@ -85,6 +85,12 @@ export function proposeCollections(
     const proposed = nameTable(table, existing, { names: style.names, tables });
     return { ...proposed, name, table: existing.table, sampled };
   });
+}
+
+/** Only a collection with columns can have children. */
+function findCollection(summary: DocumentSummary, arrays: ArrayStyle): FoundTable {
+  const found = findTable(summary, { arrays, declared: [KEY_PATH] });
+  return found.columns.length > 0 ? found : findTable(summary, { arrays: "jsonb", declared: [KEY_PATH] });
 }
 
 function sampledText({ summary: { documents }, isRandom, unreadable }: SampledCollection): string {
@@ -116,20 +122,20 @@ function nameTable({ columns, children, notes }: FoundTable, existing: Existing,
   const names = columnNames(
     columns.map(({ path }) => path),
     naming.names,
-    existing.columns,
+    [...existing.columns, ...existing.children],
   );
   return {
     columns: columns.map((column, index) => ({ ...column, name: names[index] ?? "" })),
-    children: nameChildren(children, existing, naming),
+    children: nameChildren(children, { ...existing, columns: [...existing.columns, ...names] }, naming),
     notes,
   };
 }
 
 function nameChildren(children: readonly FoundChild[], existing: Existing, naming: Naming): ProposedChild[] {
   const { tables, names } = naming;
-  const used = new Set(existing.children);
+  const used = new Set([...existing.columns, ...existing.children]);
   return children.map((child) => {
-    const wanted = tableName(child.path.join("_"), names);
+    const wanted = wantedName(child.path, names);
     const most = roomOf(child) - Buffer.byteLength(existing.table) - 1;
     const isTaken = (name: string) => used.has(name) || tables.has(`${existing.table}_${name}`);
     const name = uniqueName(wanted, most, isTaken);

@@ -1,6 +1,7 @@
 import { chooseType } from "../propose/column-type.ts";
 import { bounded, kindsText, MISFIT_MARK, misfitsText, numberText } from "../propose/comments.ts";
-import type { DocumentSummary, FieldSummary } from "../propose/field-summary.ts";
+import { DocumentSummary } from "../propose/field-summary.ts";
+import type { FieldSummary } from "../propose/field-summary.ts";
 import type { ArrayStyle } from "../propose/find-columns.ts";
 import { snakeCase } from "../propose/names.ts";
 import type { NameStyle } from "../propose/names.ts";
@@ -78,7 +79,7 @@ class Comparer {
       if (table.columns === null) this.#report.push(`${sampled.name}: document mode, has no columns to compare`);
       else {
         this.#compareTable(table, sampled.summary);
-        this.#compareMisfits(table, sampled);
+        this.#compareMisfits(table, { ...sampled, documents: sampled.summary.documents });
       }
     }
     for (const [name, why] of this.#leftOut) {
@@ -132,18 +133,43 @@ class Comparer {
     this.#report.push(insertion === null ? byHand(addition, what) : bounded(what));
   }
 
-  #compareMisfits({ at, columns }: DeclaredTable, { name, summary, misfits }: ComparedCollection): void {
-    for (const column of columns ?? []) {
-      const number = misfits.get(column.name) ?? 0;
-      if (number === 0) continue;
-      const documents = numberText(summary.documents);
-      const text = `${misfitsText(number, `of ${documents} documents`)}${seenText(fieldAt(summary, column.path))}`;
-      this.#report.push(bounded(`${name}.${column.name}: ${text}`));
-      const insertion = this.#file.comment([...at, "columns", column.name], bounded(text), MISFIT_MARK);
-      if (insertion !== null) this.#insertions.push(insertion);
+  /** @param prefix what stands before the names of the table's misfits: the children that lead to it */
+  #compareMisfits(declared: DeclaredTable, { summary, ...sampled }: Misfitting, prefix = ""): void {
+    const { at, columns, children } = declared;
+    for (const { name, path } of columns ?? []) {
+      this.#addMisfits([...at, "columns", name], `${prefix}${name}`, { ...sampled, field: fieldAt(summary, path) });
+    }
+    for (const child of children) {
+      const field = fieldAt(summary, child.path);
+      this.#addMisfits(child.at, `${prefix}${child.name}`, { ...sampled, field });
+      const items = field?.items ?? EMPTY;
+      this.#compareMisfits(child, { ...sampled, summary: items }, `${prefix}${child.name}.`);
     }
   }
+
+  #addMisfits(at: readonly string[], name: string, { documents, misfits, field }: Misfits): void {
+    const number = misfits.get(name) ?? 0;
+    if (number === 0) return;
+    const text = `${misfitsText(number, `of ${numberText(documents)} documents`)}${seenText(field)}`;
+    this.#report.push(bounded(`${at[1]}.${name}: ${text}`));
+    const insertion = this.#file.comment(at, bounded(text), MISFIT_MARK);
+    if (insertion !== null) this.#insertions.push(insertion);
+  }
 }
+
+interface Misfits {
+  /** How many documents were sampled. */
+  readonly documents: number;
+  readonly misfits: ReadonlyMap<string, number>;
+  readonly field: FieldSummary | undefined;
+}
+
+interface Misfitting extends Omit<Misfits, "field"> {
+  /** Of the documents, or of a child's items. */
+  readonly summary: DocumentSummary;
+}
+
+const EMPTY = new DocumentSummary();
 
 /** `: seen string, double; numeric holds all`. */
 function seenText(field: FieldSummary | undefined): string {

@@ -96,7 +96,7 @@ test("an invalid day or another text is no date", () => {
 
 test("table names are unique with those of the children, and short enough for them", () => {
   const long = "a".repeat(100);
-  const documents = [{ items: [{ sku: "a", taxes: [{ rate: 1 }] }], [long]: [{ sku: "a" }] }];
+  const documents = [{ total: 1, items: [{ sku: "a", taxes: [{ rate: 1 }] }], [long]: [{ sku: "a" }] }];
   const collections = proposed({ orders: documents, orders_items: [{ a: 1 }], Orders: documents, [long]: documents });
   const tables: string[] = [];
   const collect = (table: string, children: (typeof collections)[number]["children"]): void => {
@@ -108,6 +108,16 @@ test("table names are unique with those of the children, and short enough for th
   expect(new Set(tables).size).toBe(tables.length);
   expect(tables.filter((table) => Buffer.byteLength(table) > 63)).toEqual([]);
   expect(tables).toEqual(expect.arrayContaining(["orders", "orders_items", "orders_items_2", "orders_2"]));
+});
+
+test("columns and children have different names, and a collection without columns has no children", () => {
+  const [mixed, only] = proposed({
+    mixed: [{ a_b: "x", a: { b: [{ c: 1 }] }, doc: [{ d: 1 }] }],
+    only: [{ items: [{ sku: "a" }] }],
+  });
+  expect(mixed?.columns.map(({ name }) => name)).toEqual(["a_b"]);
+  expect(mixed?.children.map(({ name }) => name)).toEqual(["a_b_2", "doc_"]);
+  expect(only).toMatchObject({ columns: [{ name: "items", type: "jsonb" }], children: [] });
 });
 
 test("collections that cannot be replicated are comments", () => {

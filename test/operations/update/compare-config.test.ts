@@ -6,6 +6,9 @@ import * as fc from "fast-check";
 import { Double, Int32, type Document } from "mongodb";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { parseConfig } from "../../../src/config/load-config.ts";
+import { configText } from "../../../src/operations/propose/config-text.ts";
+import { proposeCollections } from "../../../src/operations/propose/propose-tables.ts";
 import { compareConfig } from "../../../src/operations/update/compare-config.ts";
 import { unifiedDiff } from "../../../src/operations/update/unified-diff.ts";
 import { applied } from "../../../src/operations/update/yaml-insertion.ts";
@@ -96,6 +99,38 @@ test("misfits are counted above their column, once", () => {
   expect(compare(after, { orders: total }, { total: 2 }).after).toBe(after);
 });
 
+test("misfits in children are counted above the child or its column", () => {
+  const text = `collections:
+  orders:
+    columns: { total: numeric }
+    children:
+      items:
+        columns:
+          sku: text
+`;
+  const items = [{ sku: new Int32(1) }, { sku: "a" }];
+  const { after } = compare(
+    text,
+    {
+      orders: [
+        { total: 1, items },
+        { total: 2, items: "none" },
+      ],
+    },
+    { items: 1, "items.sku": 1 },
+  );
+  expect(after).toBe(`collections:
+  orders:
+    columns: { total: numeric }
+    children:
+      # 1 of 2 documents does not fit: array of object, string; jsonb holds all
+      items:
+        columns:
+          # 1 of 2 documents does not fit: int, string; jsonb holds all
+          sku: text
+`);
+});
+
 test("a declared child gets new columns and children of its own", () => {
   const text = `collections:
   orders:
@@ -178,6 +213,43 @@ describe("a file in another form", () => {
     expect(report).toEqual(["log: cannot be replicated: it is capped"]);
   });
 });
+
+const scalarValue = fc.constantFrom<unknown>("a", true, null, new Int32(1), new Double(0.5), [], ["a"], [{ b: 1 }], {
+  c: "x",
+});
+const document = fc.dictionary(fc.constantFrom("a", "b", "a_b", "userName", "order", "x.y"), scalarValue, {
+  noNullPrototype: true,
+});
+const documents = fc.array(document, { minLength: 1, maxLength: 4 });
+
+test.for(["children", "jsonb"] as const)(
+  "an update of what init wrote only adds, and leaves nothing to add (%s)",
+  (arrays) => {
+    fc.assert(
+      fc.property(documents, documents, documents, (before, added, other) => {
+        const collections = proposeCollections([sampleOf("c", before)], { names: "snake", arrays });
+        const text = configText({ database: "shop", collections, leftOut: new Map() });
+        const update = (file: string) => {
+          const samples = [sampleOf("c", [...before, ...added]), sampleOf("d", other)];
+          const compared = samples.map((sample) => ({ ...sample, misfits: new Map<string, number>() }));
+          return compareConfig(file, compared, { names: "snake", arrays, leftOut: new Map() });
+        };
+        const { insertions, report } = update(text);
+        const after = applied(text, insertions);
+        expect(report.filter((line) => line.includes("by hand"))).toEqual([]);
+        expect(update(after).insertions).toEqual([]);
+        expect(parse(after)).toMatchObject(parse(text) as object);
+        const environment = {
+          MONGODB_URI: "mongodb://h",
+          KAFKA_BROKERS: "h:9092",
+          SCHEMA_REGISTRY_URL: "http://h",
+          POSTGRES_URL: "postgres://h/d",
+        };
+        if (arrays === "jsonb") expect(parseConfig(after, { file: "f", environment }).collections?.size).toBe(2);
+      }),
+    );
+  },
+);
 
 /** Whether `whole` is `part` with insertions only. */
 function isSubsequence(part: string, whole: string): boolean {
