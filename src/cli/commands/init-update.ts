@@ -1,6 +1,6 @@
 import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import type { Config } from "../../config/config-schema.ts";
-import { loadConfig } from "../../config/load-config.ts";
+import { loadConfig, parseConfig } from "../../config/load-config.ts";
 import { HeadraceError } from "../../errors/error.ts";
 import type { ArrayStyle } from "../../operations/propose/find-columns.ts";
 import type { NameStyle } from "../../operations/propose/names.ts";
@@ -45,9 +45,12 @@ export async function updateConfig(file: string, options: InitOptions, signal: A
     process.stderr.write(`${file} has nothing to add.\n`);
     return EXIT_DONE;
   }
+  const after = applied(text, insertions);
+  // Before anybody applies it: what init adds must be valid beside all that people wrote.
+  parseConfig(after, { file: `${file} with the additions`, environment: process.env });
   process.stdout.write(unifiedDiff(file, text, insertions));
   if (yes !== true && !(await isConfirmed(`Add this to ${file}?`, signal))) return EXIT_USAGE;
-  const complaint = await replaceFile(file, text, applied(text, insertions));
+  const complaint = await replaceFile(file, text, after);
   if (complaint !== null) return usage(complaint);
   process.stderr.write(`Wrote ${file}.\n`);
   return EXIT_DONE;

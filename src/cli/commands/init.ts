@@ -66,10 +66,12 @@ async function init(file: string, options: InitOptions, signal: AbortSignal): Pr
     const pipeline = pipelineName(database);
     const sampled = await sampleDatabase(db, { pipeline, established: [], limits, signal });
     if (sampled.collections.length === 0) {
-      return usage(`The database ${JSON.stringify(database)} has no collections that can be replicated.`);
+      const reasons = [...sampled.leftOut].map(([name, why]) => ` ${JSON.stringify(name)}: ${why}.`);
+      return usage(`The database ${JSON.stringify(database)} has no collections to replicate.${reasons.join("")}`);
     }
     const collections = proposeCollections(sampled.collections, { names, arrays });
-    await writeFile(file, configText({ database, collections, leftOut: sampled.leftOut }), { flag: "wx" });
+    const written = await writeComplaint(file, configText({ database, collections, leftOut: sampled.leftOut }));
+    if (written !== null) return usage(written);
     process.stdout.write(report(file, collections));
     return EXIT_DONE;
   });
@@ -90,10 +92,16 @@ function usage(mistake: string): number {
 
 /** Why a new file cannot be written, asked before the documents are read; null if it can. */
 async function fileComplaint(file: string): Promise<string | null> {
+  // Makes the file and removes it: only that shows everything that may be wrong.
+  const complaint = await writeComplaint(file, "");
+  if (complaint === null) await rm(file);
+  return complaint;
+}
+
+/** Writes a new file. @returns why that is not possible; null if it is done */
+async function writeComplaint(file: string, text: string): Promise<string | null> {
   try {
-    // Makes the file and removes it: only that shows everything that may be wrong.
-    await writeFile(file, "", { flag: "wx" });
-    await rm(file);
+    await writeFile(file, text, { flag: "wx" });
     return null;
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;

@@ -51,6 +51,8 @@ export function compareConfig(
 
 const WHOLE_DATABASE =
   "the file lists no collections, so that each has one jsonb column; for typed columns, write a new file with --out";
+const DOCUMENT_MODE =
+  "in document mode; for typed columns, delete its lines from the file and run headrace init --update again";
 
 class Comparer {
   readonly #file: EditedYaml;
@@ -76,7 +78,7 @@ class Comparer {
     for (const sampled of collections) {
       const table = this.#declared.get(sampled.name);
       if (table === undefined) continue;
-      if (table.columns === null) this.#report.push(`${sampled.name}: document mode, has no columns to compare`);
+      if (table.columns === null) this.#report.push(`${sampled.name}: ${DOCUMENT_MODE}`);
       else {
         this.#compareTable(table, sampled.summary);
         this.#compareMisfits(table, { ...sampled, documents: sampled.summary.documents });
@@ -121,8 +123,11 @@ class Comparer {
 
   #addCollections(collections: readonly ComparedCollection[]): void {
     if (collections.length === 0 || hasAllOthers(this.#declared)) return;
-    const { tables } = this.#style;
-    for (const proposed of proposeCollections(collections, this.#style, tables)) {
+    const filled = collections.filter(({ summary }) => summary.documents > 0);
+    for (const { name } of collections) {
+      if (!filled.some((each) => each.name === name)) this.#report.push(`${name}: a new collection without documents`);
+    }
+    for (const proposed of proposeCollections(filled, this.#style, this.#style.tables)) {
       this.#add({ path: ["collections"], lines: collectionLines(proposed) }, `new collection: ${proposed.name}`);
     }
   }

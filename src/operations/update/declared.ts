@@ -64,8 +64,13 @@ function declaredTable(value: unknown, at: readonly string[], table: string): De
 /** The path that is given, or the one that the name stands for. */
 function pathOf(value: unknown, name: string): string[] {
   const { path } = record(value);
-  if (Array.isArray(path)) return path.map(String);
-  return (typeof path === "string" ? path : name).split(".");
+  if (Array.isArray(path)) return path.map((part) => unescaped(String(part)));
+  return typeof path === "string" ? unescaped(path).split(".") : name.split(".");
+}
+
+/** In values, but not in keys, `$${` stands for `${`. */
+function unescaped(text: string): string {
+  return text.replaceAll("$${", () => "${");
 }
 
 function named(value: unknown): [string, unknown][] {

@@ -68,9 +68,12 @@ test("init writes a config without addresses that check accepts, and never overw
 });
 
 test("init refuses a database without collections, and a start without a database", async () => {
-  const { name } = await freshMongoDatabase();
+  const { name, db } = await freshMongoDatabase();
   const none = await run("init", "-d", name, "-o", join(folder, "none.yaml"));
-  expect(none).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("has no collections") });
+  expect(none).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("has no collections to replicate.\n") });
+  await db.createCollection("log", { capped: true, size: 4096 });
+  const unfit = await run("init", "-d", name, "-o", join(folder, "none.yaml"));
+  expect(unfit).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('"log": it is capped') });
   const missing = await run("init", "-o", join(folder, "none.yaml"));
   expect(missing).toMatchObject({ exitCode: 2, stderr: "error: Give the database with --database NAME.\n" });
 });
