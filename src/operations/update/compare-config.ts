@@ -1,3 +1,4 @@
+import { EXTRA_COLUMN, VALUE_COLUMN } from "../../schemas/mapping/column-names.ts";
 import { chooseType } from "../propose/column-type.ts";
 import { bounded, kindsText, MISFIT_MARK, misfitsText, numberText } from "../propose/comments.ts";
 import { DocumentSummary } from "../propose/field-summary.ts";
@@ -142,21 +143,24 @@ class Comparer {
   #compareMisfits(declared: DeclaredTable, { summary, ...sampled }: Misfitting, prefix = ""): void {
     const { at, columns, children } = declared;
     for (const { name, path } of columns ?? []) {
-      this.#addMisfits([...at, "columns", name], `${prefix}${name}`, { ...sampled, field: fieldAt(summary, path) });
+      this.#addMisfits([...at, "columns", name], [`${prefix}${name}`], { ...sampled, field: fieldAt(summary, path) });
     }
     for (const child of children) {
       const field = fieldAt(summary, child.path);
-      this.#addMisfits(child.at, `${prefix}${child.name}`, { ...sampled, field });
-      const items = field?.items ?? EMPTY;
-      this.#compareMisfits(child, { ...sampled, summary: items }, `${prefix}${child.name}.`);
+      const name = `${prefix}${child.name}`;
+      // The array, its elements, and the elements of an array of scalars.
+      const names = [name, `${name}.${EXTRA_COLUMN}`, ...(child.columns === null ? [`${name}.${VALUE_COLUMN}`] : [])];
+      this.#addMisfits(child.at, names, { ...sampled, field });
+      this.#compareMisfits(child, { ...sampled, summary: field?.items ?? EMPTY }, `${name}.`);
     }
   }
 
-  #addMisfits(at: readonly string[], name: string, { documents, misfits, field }: Misfits): void {
-    const number = misfits.get(name) ?? 0;
+  /** @param names under which the misfits are counted; the first one names them in the report */
+  #addMisfits(at: readonly string[], names: readonly string[], { documents, misfits, field }: Misfits): void {
+    const number = names.reduce((total, name) => total + (misfits.get(name) ?? 0), 0);
     if (number === 0) return;
     const text = `${misfitsText(number, `of ${numberText(documents)} documents`)}${seenText(field)}`;
-    this.#report.push(bounded(`${at[1]}.${name}: ${text}`));
+    this.#report.push(bounded(`${at[1]}.${names[0]}: ${text}`));
     const insertion = this.#file.comment(at, bounded(text), MISFIT_MARK);
     if (insertion !== null) this.#insertions.push(insertion);
   }

@@ -58,9 +58,9 @@ test("the names in MongoDB stay with the style keep", () => {
   );
 });
 
-test("the same shop with jsonb for arrays is a valid config", () => {
+test.for(["children", "jsonb"] as const)("the shop with %s for arrays is a valid config", (arrays) => {
   for (const names of ["snake", "keep"] as const) {
-    const { collections } = load(textFor(SHOP, names, "jsonb"));
+    const { collections } = load(textFor(SHOP, names, arrays));
     expect([...(collections?.keys() ?? [])]).toEqual(Object.keys(SHOP));
   }
 });
@@ -165,32 +165,31 @@ const { value } = fc.letrec<{ value: unknown }>((tie) => ({
     scalar,
     fc.dictionary(name, tie("value"), { maxKeys: 4, noNullPrototype: true }),
     fc.array(tie("value"), { maxLength: 3 }),
+    fc.array(fc.dictionary(name, tie("value"), { maxKeys: 4, noNullPrototype: true }), { maxLength: 3 }),
   ),
 }));
 const documents = fc.array(fc.dictionary(name, value, { maxKeys: 5, noNullPrototype: true }), { maxLength: 5 });
 const collectionName = name.filter((text) => text !== "" && !text.includes("$") && !text.startsWith("system."));
 
-test.for(["snake", "keep"] as const)("%s: any documents give a valid config whose columns hold all values", (names) => {
+test.for([
+  ["snake", "children"],
+  ["snake", "jsonb"],
+  ["keep", "children"],
+  ["keep", "jsonb"],
+] as const)("%s, %s: any documents give a valid config whose tables hold all values", ([names, arrays]) => {
+  const collections = fc.dictionary(collectionName, documents, { maxKeys: 3, minKeys: 1, noNullPrototype: true });
   fc.assert(
-    fc.property(fc.dictionary(collectionName, documents, { maxKeys: 3, minKeys: 1, noNullPrototype: true }), (any) => {
-      const text = textFor(any, names, "jsonb");
-      const { collections } = load(text);
+    fc.property(collections, (any) => {
+      const text = textFor(any, names, arrays);
+      const loaded = load(text).collections;
       for (const [name, some] of Object.entries(any)) {
-        const mapping = collections?.get(name)?.mapping;
+        const mapping = loaded?.get(name)?.mapping;
         if (mapping === undefined) throw new Error(`no ${name}`);
         const misfits = new MisfitCount(mapping);
         for (const document of some) misfits.add(bsonOf(document));
-        expect([...misfits.byColumn]).toEqual([]);
+        // Of many elements a few may be of another type. The text says so.
+        if (!/ not fit|which are no documents/.test(text)) expect([...misfits.byColumn]).toEqual([]);
       }
-    }),
-  );
-});
-
-test.for(["snake", "keep"] as const)("%s: any documents give valid YAML with children", (names) => {
-  fc.assert(
-    fc.property(documents, (some) => {
-      const data = dataOf(textFor({ c: some }, names)) as { c: Record<string, unknown> };
-      expect(Object.keys(data.c).filter((key) => !["table", "columns", "children"].includes(key))).toEqual([]);
     }),
   );
 });

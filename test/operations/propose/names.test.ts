@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { columnNames, shortened, snakeCase } from "../../../src/operations/propose/names.ts";
-import { mappingMistakes } from "../../../src/schemas/mapping/collection-schema.ts";
 import { parseColumnType } from "../../../src/schemas/mapping/column-type.ts";
+import { mappingMistakes } from "../../../src/schemas/mapping/mapping-mistakes.ts";
 
 test.for([
   ["customerName", "customer_name"],
@@ -64,7 +64,9 @@ describe("column names", () => {
         const names = columnNames(some, style);
         expect(new Set(names).size).toBe(some.length);
         const columns = names.map((name, index) => ({ name, path: [`f${index}`], type: parseColumnType("text") }));
-        expect(mappingMistakes({ collection: "c", mode: "columns", columns, idType: undefined })).toEqual([]);
+        expect(mappingMistakes({ collection: "c", mode: "columns", columns, children: [], idType: undefined })).toEqual(
+          [],
+        );
       }),
     );
   });
