@@ -154,16 +154,22 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     may: [...GROUND, "config", "kafka", ...ALL_SCHEMAS, ...CONSUMERS, "operations"],
     packages: ["kafkajs/types"],
   },
-  "operations/propose-config.ts": {
+  "operations/propose": { may: ["schemas/formats"] },
+  "operations/update": {
+    may: ["operations/propose", "schemas/mapping", "schemas/formats", "schemas/encoding"],
+    packages: ["yaml"],
+  },
+  "operations/sample-database.ts": {
     may: [
-      "operations/propose-columns.ts",
+      "errors",
+      "operations/propose",
       "schemas/collection-names.ts",
       "schemas/collection-selection.ts",
+      "schemas/topics.ts",
       ...["collections", "errors"].map((file) => `producers/mongodb/${file}.ts`),
     ],
-    packages: ["mongodb/types", "yaml"],
+    packages: ["mongodb"],
   },
-  "operations/propose-columns.ts": { may: ["schemas", "schemas/mapping"], packages: ["mongodb"] },
 
   // verify shares no code with the writer: of the data path it knows who to ask, not how values are written.
   verify: {

@@ -10,6 +10,7 @@ const packageJson = JSON.parse(read("package.json")) as {
 
 const pages = [
   "docs/debugging.md",
+  "docs/init.md",
   "docs/reading-the-topics.md",
   "bench/history/README.md",
   "CONTRIBUTING.md",
