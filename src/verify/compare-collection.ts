@@ -1,6 +1,7 @@
 import type { Version } from "../schemas/change-event.ts";
 import { compareBatch, idsOf } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
+import { checkOrphans } from "./orphans.ts";
 import { lastingFindings } from "./suspects.ts";
 import { readDocumentId } from "./values/bson.ts";
 import { expectedKey } from "./values/key.ts";
@@ -17,11 +18,13 @@ export interface CollectionCheck extends ComparedCollection {
   waitUntilCaughtUp(): Promise<Version | null>;
   /** Called with the keys that still differ at the end, each once; never with an empty map. */
   record(findings: ReadonlyMap<string, Finding>): Promise<void>;
+  /** The same for the keys of orphans: elements whose document has no row. They may also be missing. */
+  recordOrphans(keys: readonly string[]): void;
 }
 
 /**
- * Compares a collection with its table: first each document with its row, then each row's key with the collection. Keys
- * that differ are compared again after the pipeline has caught up.
+ * Compares a collection with its tables: first each document with its rows, then each row's key with the collection, then
+ * each element's with the rows. Keys that differ are compared again after the pipeline has caught up.
  * @returns the numbers of documents and rows
  * @throws HeadraceError
  */
@@ -30,6 +33,7 @@ export async function checkCollection(check: CollectionCheck): Promise<{ documen
   const documents = await checkDocuments(check, suspects);
   const rows = await checkKeys(check, suspects);
   await suspects.settle();
+  await checkOrphans(check);
   return { documents, rows };
 }
 

@@ -1,14 +1,20 @@
 import type { CollectionMapping, IdType } from "../schemas/mapping/mapping.ts";
 import type { DocumentBatch, DocumentReader } from "./document-reader.ts";
-import type { TableReader } from "./table-reader.ts";
+import type { RowTexts, TableReader } from "./table-reader.ts";
 import { readBson, readDocumentId } from "./values/bson.ts";
-import { comparedColumns, differingColumns } from "./values/document-row.ts";
+import type { BsonDocument } from "./values/bson.ts";
+import { childColumns } from "./values/child-tables.ts";
+import type { ComparedChild } from "./values/child-tables.ts";
+import { comparedColumns } from "./values/document-row.ts";
 import { expectedKey, idOfKey, mixedKey } from "./values/key.ts";
+import { RowsComparison } from "./values/rows-comparison.ts";
 
 /** What is wrong with a key. */
 export type Finding =
   | MissingRow
   | { readonly kind: "extra" }
+  /** The tables of children have rows of it, but its own table has none. */
+  | { readonly kind: "orphaned" }
   | { readonly kind: "different"; /** never empty */ readonly columns: readonly string[] };
 
 export interface MissingRow {
@@ -20,6 +26,8 @@ export interface MissingRow {
 /** A collection and its table. */
 export interface ComparedCollection {
   readonly mapping: CollectionMapping;
+  /** All of the mapping's. The reader of the table has them in this order. */
+  readonly children: readonly ComparedChild[];
   readonly idType: IdType;
   /** What replaces a NUL character in PostgreSQL. */
   readonly nulText: string;
@@ -36,30 +44,91 @@ export interface ComparedBatch {
 }
 
 /** Compares documents with the rows that their keys have now. @throws HeadraceError */
-export async function compareBatch(
-  { mapping, idType, nulText, table }: ComparedCollection,
-  batch: DocumentBatch,
-): Promise<ComparedBatch> {
+export async function compareBatch(compared: ComparedCollection, batch: DocumentBatch): Promise<ComparedBatch> {
   const byKey = new Map<string, Uint8Array>();
   const keyless: string[] = [];
   for (const raw of batch) {
     const id = readDocumentId(raw);
-    const key = expectedKey(idType, id);
+    const key = expectedKey(compared.idType, id);
     if (key === undefined) keyless.push(mixedKey(id.id));
     else byKey.set(key, raw);
   }
   const keys = [...byKey.keys()];
   const versions = new Map<string, bigint | null>(keys.map((key) => [key, null]));
-  const findings = new Map<string, Finding>(keys.map((key) => [key, { kind: "missing" }]));
-  await table.rows(keys, comparedColumns(mapping), (key, version, texts) => {
-    const raw = byKey.get(key);
-    if (raw === undefined) return;
-    versions.set(key, version);
-    const columns = differingColumns(mapping, readBson(raw, nulText), texts);
-    if (columns.length === 0) findings.delete(key);
-    else findings.set(key, { kind: "different", columns });
+  const rows = new BatchRows(compared, byKey);
+  await readRows(compared, keys, {
+    onRow(key, version, texts) {
+      if (byKey.has(key)) versions.set(key, version);
+      rows.addRow(key, texts);
+    },
+    onElement: (key, place, texts) => rows.addElement(key, place, texts),
   });
-  return { versions, keyless, findings };
+  return { versions, keyless, findings: rows.findings() };
+}
+
+/** What to do with each row of a document, and with each of its elements'. */
+export interface RowsSink {
+  onRow(key: string, version: bigint | null, texts: RowTexts): void;
+  onElement(key: string, place: number, texts: RowTexts): void;
+}
+
+/** Reads the columns to compare of the rows of these keys, and of their elements. @throws HeadraceError */
+export function readRows(
+  { mapping, children, table }: ComparedCollection,
+  keys: readonly string[],
+  { onRow, onElement }: RowsSink,
+): Promise<void> {
+  return table.rows(keys, comparedColumns(mapping), onRow, { columns: children.map(childColumns), onElement });
+}
+
+/** Compares the rows of a batch of documents. The rows of a document come together, so only one document is parsed. */
+class BatchRows {
+  readonly #compared: ComparedCollection;
+  readonly #byKey: ReadonlyMap<string, Uint8Array>;
+  readonly #comparisons = new Map<string, RowsComparison>();
+  #last: { readonly key: string; readonly document: BsonDocument } | undefined;
+
+  constructor(compared: ComparedCollection, byKey: ReadonlyMap<string, Uint8Array>) {
+    this.#compared = compared;
+    this.#byKey = byKey;
+  }
+
+  addRow(key: string, texts: RowTexts): void {
+    const document = this.#documentOf(key);
+    if (document !== undefined) this.#comparisonOf(key, document).addRow(document, texts);
+  }
+
+  addElement(key: string, place: number, texts: RowTexts): void {
+    const document = this.#documentOf(key);
+    if (document !== undefined) this.#comparisonOf(key, document).addElement(document, place, texts);
+  }
+
+  findings(): ReadonlyMap<string, Finding> {
+    const findings = new Map<string, Finding>();
+    for (const key of this.#byKey.keys()) {
+      const comparison = this.#comparisons.get(key);
+      const columns = comparison?.differing();
+      if (columns === undefined) findings.set(key, { kind: "missing" });
+      else if (columns.length > 0) findings.set(key, { kind: "different", columns });
+    }
+    return findings;
+  }
+
+  #documentOf(key: string): BsonDocument | undefined {
+    if (this.#last?.key === key) return this.#last.document;
+    const raw = this.#byKey.get(key);
+    if (raw === undefined) return undefined;
+    const document = readBson(raw, this.#compared.nulText);
+    this.#last = { key, document };
+    return document;
+  }
+
+  #comparisonOf(key: string, document: BsonDocument): RowsComparison {
+    const { mapping, children } = this.#compared;
+    const comparison = this.#comparisons.get(key) ?? new RowsComparison(mapping, children, document);
+    this.#comparisons.set(key, comparison);
+    return comparison;
+  }
 }
 
 /** The `_id`s that find the documents of the keys. Keys that no document can have are left out. */

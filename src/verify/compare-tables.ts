@@ -10,6 +10,7 @@ import { DocumentReader } from "./document-reader.ts";
 import { CollectionTally, isEqual } from "./result.ts";
 import type { CollectionResult, VerifyResult } from "./result.ts";
 import { TableReader } from "./table-reader.ts";
+import { comparedChildren } from "./values/child-tables.ts";
 
 /** Both sides of a pipeline, and how to ask about it. */
 export interface ComparedPipeline {
@@ -65,9 +66,11 @@ async function compareTable(
   const documents = new DocumentReader(db, collection, { filter, signal });
   const idType = await idTypeToCompare(pipeline, mapping, documents);
   const tally = new CollectionTally();
-  const reader = await TableReader.open(client, schema, table);
+  const children = comparedChildren(mapping);
+  const reader = await TableReader.open(client, { schema, table, suffixes: children.map(({ suffix }) => suffix) });
   const counts = await checkCollection({
     mapping,
+    children,
     idType,
     nulText: pipeline.nulCharacters === "strip" ? "" : "\ufffd",
     documents,
@@ -81,6 +84,12 @@ async function compareTable(
       const deadLettered = await pipeline.openDeadLetters(collection, findings);
       for (const [key, finding] of findings) tally.add(key, finding, deadLettered.has(key));
       pipeline.found?.(collection, idType, new Map([...findings].filter(([key]) => !deadLettered.has(key))));
+    },
+    recordOrphans(keys) {
+      const orphans = new Map<string, Finding>(keys.map((key) => [key, { kind: "orphaned" }]));
+      // No record of the pipeline leaves orphans, so no dead letter explains them.
+      for (const [key, finding] of orphans) tally.add(key, finding, false);
+      pipeline.found?.(collection, idType, orphans);
     },
   });
   return tally.result({ collection, table: `${schema}.${table}`, ...counts });

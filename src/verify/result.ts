@@ -5,7 +5,7 @@ const NAMED_KEYS = 100;
 
 /** The result of comparing collections with tables. `headrace verify --json` prints it, so the shape must not change. */
 export interface VerifyResult {
-  /** Whether no key is missing, extra or different, except keys with an open dead letter. */
+  /** Whether no key is missing, extra, different or orphaned, except keys with an open dead letter. */
   readonly equal: boolean;
   /**
    * Whether the pipeline had caught up before the last comparison of the keys that differed; false if it did not in time.
@@ -36,8 +36,14 @@ export interface CollectionResult {
   /** Rows that do not match their documents. */
   readonly different: readonly string[];
   readonly differentCount: number;
-  /** For each column, the number of these rows in which it is wrong. */
+  /**
+   * For each column, the number of these rows in which it is wrong. `items.price` and `items._extra` are columns of the child
+   * `items`; `items` itself counts the documents with another number of elements, or with an element at another position.
+   */
   readonly differentColumns: Readonly<Record<string, number>>;
+  /** Keys in the tables of children that are not in `table`: elements without their document's row. */
+  readonly orphaned: readonly string[];
+  readonly orphanedCount: number;
   /** Missing, extra or different keys with an open dead letter. They are in no other list. */
   readonly deadLettered: readonly string[];
   readonly deadLetteredCount: number;
@@ -49,6 +55,7 @@ export class CollectionTally {
     missing: new KeyList(),
     extra: new KeyList(),
     different: new KeyList(),
+    orphaned: new KeyList(),
     deadLettered: new KeyList(),
   };
   readonly #columns = new Map<string, number>();
@@ -60,7 +67,7 @@ export class CollectionTally {
   }
 
   result(of: Pick<CollectionResult, "collection" | "table" | "documents" | "rows">): CollectionResult {
-    const { missing, extra, different, deadLettered } = this.#lists;
+    const { missing, extra, different, orphaned, deadLettered } = this.#lists;
     return {
       ...of,
       missing: missing.keys,
@@ -70,6 +77,8 @@ export class CollectionTally {
       different: different.keys,
       differentCount: different.count,
       differentColumns: Object.fromEntries(this.#columns),
+      orphaned: orphaned.keys,
+      orphanedCount: orphaned.count,
       deadLettered: deadLettered.keys,
       deadLetteredCount: deadLettered.count,
     };
@@ -86,6 +95,6 @@ class KeyList {
   }
 }
 
-export function isEqual({ missingCount, extraCount, differentCount }: CollectionResult): boolean {
-  return missingCount + extraCount + differentCount === 0;
+export function isEqual({ missingCount, extraCount, differentCount, orphanedCount }: CollectionResult): boolean {
+  return missingCount + extraCount + differentCount + orphanedCount === 0;
 }

@@ -1,17 +1,17 @@
 import { isSnapshotGone } from "../producers/mongodb/errors.ts";
 import type { Version } from "../schemas/change-event.ts";
-import { compareBatch, idsOf } from "./compare-rows.ts";
+import { compareBatch, idsOf, readRows } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
 import type { RowTexts } from "./table-reader.ts";
 import { readBson, readDocumentId } from "./values/bson.ts";
-import { comparedColumns, differingColumns } from "./values/document-row.ts";
 import { expectedKey } from "./values/key.ts";
+import { RowsComparison } from "./values/rows-comparison.ts";
 
 /**
  * A key must differ in this many rounds. One round can be wrong if a row is written or deleted during it, or if its
  * cluster time can no longer be read.
  */
-const ROUNDS = 3;
+export const ROUNDS = 3;
 const PAGE_KEYS = 1_000;
 
 /**
@@ -107,15 +107,23 @@ async function lookAtNewer(
   key: string,
   before: Finding | undefined,
 ): Promise<Finding | undefined> {
-  const { mapping, nulText, table } = compared;
+  const { mapping, children, nulText, table } = compared;
   let row: { readonly version: bigint | null; readonly texts: RowTexts } | undefined;
-  await table.rows([key], comparedColumns(mapping), (_key, version, texts) => (row = { version, texts }));
+  const elements: { readonly place: number; readonly texts: RowTexts }[] = [];
+  await readRows(compared, [key], {
+    onRow: (_key, version, texts) => (row = { version, texts }),
+    onElement: (_key, place, texts) => elements.push({ place, texts }),
+  });
   const version = row?.version ?? (await table.deletions([key])).get(key);
   if (version === undefined) return before;
   const raw = await documentAt(compared, key, version);
   if (raw === undefined) return row === undefined ? undefined : { kind: "extra" };
   if (row === undefined) return { kind: "missing" };
-  const columns = differingColumns(mapping, readBson(raw, nulText), row.texts);
+  const document = readBson(raw, nulText);
+  const comparison = new RowsComparison(mapping, children, document);
+  comparison.addRow(document, row.texts);
+  for (const { place, texts } of elements) comparison.addElement(document, place, texts);
+  const columns = comparison.differing();
   return columns.length === 0 ? undefined : { kind: "different", columns };
 }
 

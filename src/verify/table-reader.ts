@@ -2,6 +2,9 @@ import { Query, escapeIdentifier } from "pg";
 import type { ClientBase, QueryArrayConfig } from "pg";
 import { classifyPostgresError } from "../consumers/postgres/errors.ts";
 import { storedKey } from "../consumers/postgres/sql/stored-key.ts";
+import { keyTypeOf } from "./key-types.ts";
+import { hasParent, orphansText, parentsText, rowsText, rowsWithElementsText } from "./rows-sql.ts";
+import type { ReadTable } from "./rows-sql.ts";
 
 /**
  * PostgreSQL prints numbers with all digits, and dates in ISO style and UTC. Only for a transaction: behind a pooler, the
@@ -19,23 +22,40 @@ export type RowTexts = readonly (string | null)[];
 /** @param version the row's `_version`; null if the row has none, because another program wrote it */
 export type OnRow = (key: string, version: bigint | null, texts: RowTexts) => void;
 
+/** The rows of the children, to be read beside those of the documents. */
+export interface ElementRows {
+  /** The columns of each child's table. */
+  readonly columns: readonly (readonly string[])[];
+  /** @param key of the document @param place of the child */
+  readonly onElement: (key: string, place: number, texts: RowTexts) => void;
+}
+
 /**
- * Reads a table for `verify`. A missing table counts as empty, and a missing column as NULL. Throws HeadraceError for
- * every error of PostgreSQL.
+ * Reads a table for `verify`, and those of its children. A missing table counts as empty, and a missing column as NULL.
+ * Throws HeadraceError for every error of PostgreSQL.
  */
 export class TableReader {
   readonly #client: ClientBase;
-  readonly #relation: string;
-  #catalog: Catalog = { types: new Map(), hasTombstones: false };
+  /** Of the documents, then of the children; each quoted, with its schema. */
+  readonly #relations: readonly [string, ...string[]];
+  #catalog: Catalog = { types: [], hasTombstones: false };
 
-  private constructor(client: ClientBase, relation: string) {
+  private constructor(client: ClientBase, relations: readonly [string, ...string[]]) {
     this.#client = client;
-    this.#relation = relation;
+    this.#relations = relations;
   }
 
-  /** @param client for this reader alone, which begins transactions */
-  static async open(client: ClientBase, schema: string, table: string): Promise<TableReader> {
-    const reader = new TableReader(client, `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`);
+  /**
+   * @param client for this reader alone, which begins transactions
+   * @param suffixes of the tables of the children: each has the name of the documents' table, `_`, and this
+   */
+  static async open(
+    client: ClientBase,
+    { schema, table, suffixes = [] }: { schema: string; table: string; suffixes?: readonly string[] },
+  ): Promise<TableReader> {
+    const relation = (name: string) => `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+    const children = suffixes.map((suffix) => relation(`${table}_${suffix}`));
+    const reader = new TableReader(client, [relation(table), ...children]);
     await reader.lookAgain();
     return reader;
   }
@@ -43,25 +63,30 @@ export class TableReader {
   /** Reads the catalog again: the pipeline creates tables and columns while `verify` waits. */
   async lookAgain(): Promise<void> {
     try {
-      this.#catalog = await readCatalog(this.#client, this.#relation);
+      this.#catalog = await readCatalog(this.#client, this.#relations);
     } catch (error) {
       throw classifyPostgresError(error, { connectionLost: true });
     }
   }
 
-  /** Reads the rows of these keys one by one, so that at most one large row is in memory. */
-  async rows(keys: readonly string[], columns: readonly string[], onRow: OnRow): Promise<void> {
-    const type = this.#keyType();
+  /**
+   * Reads the rows of these keys one by one, so that at most one large row is in memory.
+   * @param elements also reads the rows of the children, as of the same moment, those of a document mostly behind its row
+   */
+  async rows(keys: readonly string[], columns: readonly string[], onRow: OnRow, elements?: ElementRows): Promise<void> {
+    const documents = this.#documents();
+    const type = keyTypeOf(documents.types.get("_id"));
     const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
     if (type === undefined || possible.length === 0) return;
-    const selected = ["_version", ...columns].map((name) =>
-      this.#catalog.types.has(name) ? escapeIdentifier(name) : "NULL",
-    );
-    await this.#stream(
-      `SELECT _id, ${selected.join(", ")} FROM ${this.#relation} WHERE _id = ANY($1::${type.sql}[])`,
-      [possible],
-      ([key, version, ...texts]) => onRow(key ?? "", versionOf(version), texts),
-    );
+    const read = { ...documents, columns: ["_version", ...columns] };
+    const onDocument: OnTexts = ([key, version, ...texts]) => onRow(key ?? "", versionOf(version), texts);
+    if (elements === undefined || elements.columns.length === 0)
+      return this.#stream(rowsText(read, type.sql), [possible], onDocument);
+    const children = this.#children().map((child, place) => ({ ...child, columns: elements.columns[place] ?? [] }));
+    await this.#stream(rowsWithElementsText(read, children, type.sql), [possible], ([key, place, ...texts]) => {
+      if (place === "0") onDocument([key ?? "", ...texts]);
+      else elements.onElement(key ?? "", Number(place) - 1, texts);
+    });
   }
 
   /** The versions of the deletes of these keys that the sink remembers. */
@@ -71,7 +96,7 @@ export class TableReader {
     await this.#stream(
       `SELECT wanted.key, version FROM unnest($2::text[]) AS wanted (key)
        JOIN headrace.tombstones AS known ON relation = $1 AND known.key = ${storedKey("wanted.key")}`,
-      [this.#relation, keys],
+      [this.#documents().relation, keys],
       ([key, version]) => versions.set(key ?? "", BigInt(version ?? 0)),
     );
     return versions;
@@ -80,22 +105,61 @@ export class TableReader {
   /** Up to `limit` keys in order, beginning after a given key; null: from the first. */
   async keysAfter(after: string | null, limit: number): Promise<string[]> {
     const keys: string[] = [];
-    if (this.#keyType() === undefined) return keys;
+    const { relation, types } = this.#documents();
+    if (!types.has("_id")) return keys;
     const where = after === null ? "" : "WHERE _id > $2";
     await this.#stream(
-      `SELECT _id FROM ${this.#relation} ${where} ORDER BY _id LIMIT $1`,
+      `SELECT _id FROM ${relation} ${where} ORDER BY _id LIMIT $1`,
       after === null ? [limit] : [limit, after],
       ([key]) => keys.push(key ?? ""),
     );
     return keys;
   }
 
-  #keyType(): KeyType | undefined {
-    const name = this.#catalog.types.get("_id");
-    return name === undefined ? undefined : (KEY_TYPES.get(name) ?? TEXT_KEYS);
+  /** Looks at up to `limit` keys in the tables of children, in order, and says which of them have no row. */
+  async orphansAfter(after: string | null, limit: number): Promise<OrphansStep> {
+    const children = this.#readableChildren();
+    const orphans: string[] = [];
+    let last: string | null = null;
+    if (children.length === 0) return { last, orphans };
+    await this.#stream(
+      parentsText(this.#documents(), children, after === null),
+      after === null ? [limit] : [limit, after],
+      ([key = "", isGone]) => {
+        last = key;
+        if (isGone === "t") orphans.push(key ?? "");
+      },
+    );
+    return { last, orphans };
   }
 
-  async #stream(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
+  /** Those of the keys that are still in the tables of children, and have no row. */
+  async orphansAmong(keys: readonly string[]): Promise<readonly string[]> {
+    const children = this.#readableChildren();
+    const type = keyTypeOf(children[0]?.types.get("_parent"));
+    const possible = type === undefined ? [] : keys.filter((key) => type.canHold(key));
+    const orphans: string[] = [];
+    if (type === undefined || possible.length === 0) return orphans;
+    await this.#stream(orphansText(this.#documents(), children, type.sql), [possible], ([key]) =>
+      orphans.push(key ?? ""),
+    );
+    return orphans;
+  }
+
+  #documents(): ReadTable {
+    return { relation: this.#relations[0], types: this.#catalog.types[0] ?? NO_COLUMNS };
+  }
+
+  #children(): readonly ReadTable[] {
+    const [, ...children] = this.#relations;
+    return children.map((relation, place) => ({ relation, types: this.#catalog.types[place + 1] ?? NO_COLUMNS }));
+  }
+
+  #readableChildren(): readonly ReadTable[] {
+    return this.#children().filter(hasParent);
+  }
+
+  async #stream(text: string, values: unknown[], onRow: OnTexts): Promise<void> {
     try {
       await this.#client.query(BEGIN);
       await this.#streamRows(text, values, onRow);
@@ -107,7 +171,7 @@ export class TableReader {
     }
   }
 
-  #streamRows(text: string, values: unknown[], onRow: (row: RowTexts) => void): Promise<void> {
+  #streamRows(text: string, values: unknown[], onRow: OnTexts): Promise<void> {
     return new Promise((resolve, reject) => {
       let failure: unknown;
       const config: QueryArrayConfig = { text, values, rowMode: "array", types: AS_TEXT };
@@ -127,41 +191,35 @@ export class TableReader {
   }
 }
 
+type OnTexts = (row: RowTexts) => void;
+
+/** @param last the last key that was looked at; null if there is no further one */
+export interface OrphansStep {
+  readonly last: string | null;
+  readonly orphans: readonly string[];
+}
+
+const NO_COLUMNS: ReadonlyMap<string, string> = new Map();
+
 interface Catalog {
-  /** The types of the table's columns, by name. */
-  readonly types: ReadonlyMap<string, string>;
+  /** For each relation, the types of its columns by name. */
+  readonly types: readonly ReadonlyMap<string, string>[];
   readonly hasTombstones: boolean;
 }
 
-async function readCatalog(client: ClientBase, relation: string): Promise<Catalog> {
-  const { rows } = await client.query<{ name: string; type: string }>(
-    `SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute
-     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    [relation],
+async function readCatalog(client: ClientBase, relations: readonly string[]): Promise<Catalog> {
+  const { rows } = await client.query<{ relation: string; name: string; type: string }>(
+    `SELECT relation, attname AS name, format_type(atttypid, NULL) AS type
+     FROM unnest($1::text[]) AS relation JOIN pg_attribute ON attrelid = to_regclass(relation)
+     WHERE attnum > 0 AND NOT attisdropped`,
+    [relations],
   );
   const found = await client.query("SELECT WHERE to_regclass('headrace.tombstones') IS NOT NULL");
-  return { types: new Map(rows.map(({ name, type }) => [name, type])), hasTombstones: found.rowCount === 1 };
+  const typesOf = (wanted: string) =>
+    new Map(rows.filter(({ relation }) => relation === wanted).map(({ name, type }) => [name, type]));
+  return { types: relations.map(typesOf), hasTombstones: found.rowCount === 1 };
 }
 
 function versionOf(text: string | null | undefined): bigint | null {
   return typeof text === "string" && /^\d+$/.test(text) ? BigInt(text) : null;
 }
-
-interface KeyType {
-  readonly sql: string;
-  /** Whether the text can be cast to the type. Otherwise no row has the key. */
-  canHold(key: string): boolean;
-}
-
-const INTEGER_KEYS: KeyType = {
-  sql: "bigint",
-  canHold: (key) => /^-?\d{1,19}$/.test(key) && BigInt.asIntN(64, BigInt(key)) === BigInt(key),
-};
-const TEXT_KEYS: KeyType = { sql: "text", canHold: () => true };
-const UUID_KEYS: KeyType = { sql: "uuid", canHold: (key) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key) };
-const KEY_TYPES: ReadonlyMap<string, KeyType> = new Map([
-  ["smallint", INTEGER_KEYS],
-  ["integer", INTEGER_KEYS],
-  ["bigint", INTEGER_KEYS],
-  ["uuid", UUID_KEYS],
-]);

@@ -132,7 +132,7 @@ test("nothing of verify's reader leaks", async () => {
   const client = new Client({ ...attempt });
   await client.connect();
   onTestFinished(() => client.end());
-  const reader = await TableReader.open(client, schema, "mine");
+  const reader = await TableReader.open(client, { schema, table: "mine" });
   const read: unknown[] = [];
   await reader.rows(["a"], ["at"], (key, version, texts) => read.push([key, version, ...texts]));
   expect(read).toEqual([["a", 1n, "2026-01-02 01:04:05+00"]]);

@@ -8,7 +8,9 @@ import { stopWaiting } from "../send-request.ts";
 
 export function verifyCommand(): Command {
   const command = new Command("verify")
-    .description("Compare every document with its row, and list the keys that are missing, extra or different.")
+    .description(
+      "Compare every document with its row, and its arrays with their tables, and list the keys that are missing, extra, different or orphaned.",
+    )
     .option("--repair", "have the running pipeline read the differing documents again, then compare again")
     .option("--json", "print JSON")
     .option("--collection <name>", "compare only this collection; can be repeated", addName)

@@ -26,9 +26,11 @@ function verdict(equal: boolean, collections: readonly CollectionResult[]): stri
 }
 
 function countsTable(collections: readonly CollectionResult[]): string {
-  const head = ["collection", "table", "documents", "rows", "missing", "extra", "different", "dead letters"];
+  // Rare, and only where arrays have tables of their own.
+  const hasOrphans = collections.some(({ orphanedCount }) => orphanedCount > 0);
+  const counts = ["missing", "extra", "different", ...(hasOrphans ? ["orphaned"] : []), "dead letters"];
   return textTable(
-    head,
+    ["collection", "table", "documents", "rows", ...counts],
     collections.map((each) => [
       each.collection,
       each.table,
@@ -37,6 +39,7 @@ function countsTable(collections: readonly CollectionResult[]): string {
       each.missingCount,
       each.extraCount,
       each.differentCount,
+      ...(hasOrphans ? [each.orphanedCount] : []),
       each.deadLetteredCount,
     ]),
   );
@@ -49,6 +52,11 @@ function keyLines(result: CollectionResult): string[] {
     ...keyList(`Missing in ${table}`, result.missing, result.missingCount),
     ...keyList(`Extra in ${table}, not in the collection ${collection}`, result.extra, result.extraCount),
     ...keyList(`Different in ${table} (${columns.join(", ")})`, result.different, result.differentCount),
+    ...keyList(
+      `Orphaned: not in ${table}, but in the tables of its arrays, whose rows \`headrace verify --repair\` deletes`,
+      result.orphaned,
+      result.orphanedCount,
+    ),
     ...keyList(
       `Not up to date in ${table}, because of an open dead letter`,
       result.deadLettered,

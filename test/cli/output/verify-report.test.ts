@@ -61,3 +61,14 @@ test("the report of equal tables lists no keys", () => {
   const report = verifyReport({ equal: true, caughtUp: null, collections: [result(() => {})] });
   expect(report).toMatch(/┘\n\nEqual: every document was compared with its row\.\n$/);
 });
+
+test("the report says what orphaned keys are, and what deletes their rows", () => {
+  const collection = result((tally) => tally.add("o", { kind: "orphaned" }, false));
+  expect(isEqual(collection)).toBe(false);
+  const report = verifyReport({ equal: false, caughtUp: true, collections: [collection] });
+  expect(report).toMatch(/different │ orphaned │ dead letters/);
+  expect(report).toContain(
+    "Orphaned: not in public.cities, but in the tables of its arrays, whose rows `headrace verify --repair` deletes:\n  o\n",
+  );
+  expect(verifyReport({ equal: true, caughtUp: null, collections: [result(() => {})] })).not.toContain("orphan");
+});

@@ -37,7 +37,7 @@ async function written(columns: readonly ColumnMapping[] | undefined, documents:
     await pool.query(insert, [i, ...targets.map(({ name }, c) => toCellTexts[c]?.(columnOf(event, name)))]);
   }
   const rows: Texts[] = [];
-  const table = await TableReader.open(client, schema, "things");
+  const table = await TableReader.open(client, { schema, table: "things" });
   await table.rows(
     documents.map((_, i) => String(i)),
     comparedColumns(mappingOf(columns)),
