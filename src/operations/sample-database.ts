@@ -3,6 +3,7 @@ import type { AbstractCursor, Db, Document } from "mongodb";
 import { HeadraceError } from "../errors/error.ts";
 import { findCollections } from "../producers/mongodb/collections.ts";
 import { mongoError } from "../producers/mongodb/errors.ts";
+import { WHOLE_DATABASE } from "../schemas/collection-selection.ts";
 import { TopicNames } from "../schemas/topics.ts";
 import { DocumentSummary } from "./propose/field-summary.ts";
 import type { SampledCollection } from "./propose/propose-tables.ts";

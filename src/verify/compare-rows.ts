@@ -76,9 +76,13 @@ export interface RowsSink {
 export function readRows(
   { mapping, children, table }: ComparedCollection,
   keys: readonly string[],
-  { onRow, onElement }: RowsSink,
+  sink: RowsSink,
 ): Promise<void> {
-  return table.rows(keys, comparedColumns(mapping), onRow, { columns: children.map(childColumns), onElement });
+  const onElement: RowsSink["onElement"] = (...element) => sink.onElement(...element);
+  return table.rows(keys, comparedColumns(mapping), (...row) => sink.onRow(...row), {
+    columns: children.map(childColumns),
+    onElement,
+  });
 }
 
 /** Compares the rows of a batch of documents. The rows of a document come together, so only one document is parsed. */

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
-import { runOnce } from "./things.ts";
+import { expectEqual, runOnce, runUntilEqual } from "./things.ts";
 
 const ORDERS = {
   idType: "integer",
@@ -37,7 +37,7 @@ function orderOf(id: number, items = 2): Order {
 async function pipelineOfOrders(): Promise<Pipeline> {
   const pipeline = await freshPipeline({ collections: { orders: ORDERS } });
   await pipeline.db.collection<Order>("orders").insertMany([1, 2, 3].map((id) => orderOf(id)));
-  await runOnce(pipeline);
+  await runUntilEqual(pipeline);
   return pipeline;
 }
 
@@ -61,7 +61,7 @@ test("each element of an array has a row, which follows the document", async () 
   const orders = pipeline.db.collection<Order>("orders");
   await orders.updateOne({ _id: 1 }, { $push: { items: { $each: [{ sku: "new", qty: 9 }], $position: 0 } } });
   await orders.deleteOne({ _id: 2 });
-  await runOnce(pipeline);
+  await runUntilEqual(pipeline);
   expect(await counts(pipeline)).toEqual({ orders: 2, orders_items: 5, orders_items_taxes: 4, orders_tags: 4 });
   const { rows } = await pipeline.pool.query(
     `SELECT _position, sku FROM "${pipeline.schema}".orders_items WHERE _parent = 1 ORDER BY _position`,
@@ -81,7 +81,7 @@ test.each([
   await pipeline.pool.query(sql(`"${pipeline.schema}".orders_tags`));
   const { stderr } = await runOnce(pipeline);
   expect(stderr).toContain("the table of a child was dropped, replaced or emptied");
-  await runOnce(pipeline);
+  await runUntilEqual(pipeline);
   expect(await counts(pipeline)).toEqual(FULL);
 });
 
@@ -100,6 +100,7 @@ test("a sweep deletes the elements of documents that are gone without an event",
   const process = pipeline.start("run");
   expect(await pipeline.run("resync", "--collection", "orders", "--wait")).toMatchObject({ exitCode: 0 });
   await process.stop();
+  await expectEqual(pipeline);
   expect(await counts(pipeline)).toEqual(FULL);
 });
 
@@ -112,7 +113,7 @@ test("a child that the config gets and loses is filled and emptied by the copy t
   const { rows } = await pipeline.pool.query(`SELECT _extra FROM "${pipeline.schema}".orders WHERE _id = 1`);
   expect(rows).toEqual([{ _extra: { tags: ["a", "b"] } }]);
   await runOnce(pipeline);
-  await runOnce(pipeline);
+  await runUntilEqual(pipeline);
   expect(await counts(pipeline)).toEqual(FULL);
 });
 

@@ -166,7 +166,7 @@ test("only orphans that stay after the pipeline has caught up count, and a dead 
   const orders = await freshOrders();
   await orders.apply(new Map([["k", ORDER]]));
   await orders.pool.query("DELETE FROM orders");
-  const openDeadLetters: ComparedPipeline["openDeadLetters"] = async (_, { keys }) => new Set(keys());
+  const openDeadLetters: ComparedPipeline["openDeadLetters"] = async (_, findings) => new Set(findings.keys());
   expect(found(await orders.compare({ openDeadLetters }))).toEqual({ ...NOTHING, orphaned: ["k"] });
   const swept = await orders.compare({
     async waitUntilCaughtUp() {
