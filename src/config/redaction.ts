@@ -3,10 +3,13 @@ import { REDACTION_ACTIONS } from "../schemas/mapping/mapping.ts";
 import type { CollectionMapping, Redaction, RedactionRules } from "../schemas/mapping/mapping.ts";
 import { byName, namedEntries } from "./columns-schema.ts";
 
-const redaction = z.enum(REDACTION_ACTIONS).describe("What becomes of the field.");
+// `phone: null` without quotes is null in YAML.
+const redaction = z
+  .preprocess((value) => value ?? "null", z.enum(REDACTION_ACTIONS))
+  .describe("What becomes of the field.");
 
 export const redactShape = byName(z.record(z.string().min(1), redaction)).describe(
-  "Fields whose values do not leave MongoDB as they are, by path, with dots between the names. A path leads through arrays, into each element. `drop`: the field is left out. `null`: it is null. `hash`: in its place is the HMAC-SHA-256 of its value, made with `documents.hashKey`. Neither Kafka nor PostgreSQL nor the logs ever have the values.",
+  "Fields whose values do not leave MongoDB as they are, by path, with dots between the names. A path leads through arrays, into each element. `drop`: the field is left out. `null`: it is null. `hash`: in its place is the HMAC-SHA-256 of its value, made with `documents.hashKey`; in an array or document, of each value in it. Neither Kafka nor PostgreSQL nor the logs ever have the values.",
 );
 
 type RedactInput = Record<string, Redaction["action"]>;

@@ -1,12 +1,13 @@
 import type { CollectionMapping, IdType } from "../schemas/mapping/mapping.ts";
 import type { DocumentBatch, DocumentReader } from "./document-reader.ts";
 import type { RowTexts, TableReader } from "./table-reader.ts";
-import { readBson, readDocumentId } from "./values/bson.ts";
+import { readBson, readDocumentId, withoutNul } from "./values/bson.ts";
 import type { BsonDocument } from "./values/bson.ts";
 import { childColumns } from "./values/child-tables.ts";
 import type { ComparedChild } from "./values/child-tables.ts";
 import { comparedColumns } from "./values/document-row.ts";
 import { expectedKey, idOfKey, mixedKey } from "./values/key.ts";
+import { redacted } from "./values/redacted.ts";
 import { RowsComparison } from "./values/rows-comparison.ts";
 
 /** What is wrong with a key. */
@@ -122,7 +123,7 @@ class BatchRows {
     if (this.#last?.key === key) return this.#last.document;
     const raw = this.#byKey.get(key);
     if (raw === undefined) return undefined;
-    const document = readBson(raw, this.#compared.nulText);
+    const document = readDocument(this.#compared, raw);
     this.#last = { key, document };
     return document;
   }
@@ -133,6 +134,15 @@ class BatchRows {
     this.#comparisons.set(key, comparison);
     return comparison;
   }
+}
+
+/** A document as the rows must have it. */
+export function readDocument({ mapping, nulText }: ComparedCollection, raw: Uint8Array): BsonDocument {
+  const { redaction } = mapping;
+  // Hashes are made before a NUL is replaced.
+  return redaction === undefined
+    ? readBson(raw, nulText)
+    : withoutNul(redacted(readBson(raw, "\0"), redaction), nulText);
 }
 
 /** The `_id`s that find the documents of the keys. Keys that no document can have are left out. */

@@ -1,9 +1,9 @@
 import { isSnapshotGone } from "../producers/mongodb/errors.ts";
 import type { Version } from "../schemas/change-event.ts";
-import { compareBatch, idsOf, readRows } from "./compare-rows.ts";
+import { compareBatch, idsOf, readDocument, readRows } from "./compare-rows.ts";
 import type { ComparedCollection, Finding } from "./compare-rows.ts";
 import type { RowTexts } from "./table-reader.ts";
-import { readBson, readDocumentId } from "./values/bson.ts";
+import { readDocumentId } from "./values/bson.ts";
 import { expectedKey } from "./values/key.ts";
 import { RowsComparison } from "./values/rows-comparison.ts";
 
@@ -107,7 +107,7 @@ async function lookAtNewer(
   key: string,
   before: Finding | undefined,
 ): Promise<Finding | undefined> {
-  const { mapping, children, nulText, table } = compared;
+  const { mapping, children, table } = compared;
   let row: { readonly version: bigint | null; readonly texts: RowTexts } | undefined;
   const elements: { readonly place: number; readonly texts: RowTexts }[] = [];
   await readRows(compared, [key], {
@@ -119,7 +119,7 @@ async function lookAtNewer(
   const raw = await documentAt(compared, key, version);
   if (raw === undefined) return row === undefined ? undefined : { kind: "extra" };
   if (row === undefined) return { kind: "missing" };
-  const document = readBson(raw, nulText);
+  const document = readDocument(compared, raw);
   const comparison = new RowsComparison(mapping, children, document);
   comparison.addRow(document, row.texts);
   for (const { place, texts } of elements) comparison.addElement(document, place, texts);

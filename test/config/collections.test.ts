@@ -135,6 +135,7 @@ describe("redactions", () => {
       hashKey: "",
     });
     expect(mappingOf({ redact: { a: "hash" } }, { documents }).redaction?.hashKey).toBe(HASH_KEY);
+    expect(mappingOf({ redact: { a: null } }).redaction?.redactions).toEqual([{ path: ["a"], action: "null" }]);
   });
 
   test.each([

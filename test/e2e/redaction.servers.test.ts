@@ -100,6 +100,14 @@ test("redacted values reach neither Kafka nor PostgreSQL, the dead letters, the 
     expect(text).not.toContain(HASH_KEY);
   }
 
+  const verified = await pipeline.run("verify", "--json");
+  expect(JSON.parse(verified.stdout), verified.stderr).toMatchObject({
+    collections: [
+      { different: [], missing: [] },
+      { different: [], missing: [] },
+    ],
+  });
+
   const hash = createHmac("sha256", HASH_KEY).update(SECRET).digest("hex");
   const { rows } = await pool.query(`SELECT _id::int, name, _extra FROM "${schema}".customers ORDER BY _id`);
   expect(rows).toEqual([

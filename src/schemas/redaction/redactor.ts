@@ -14,7 +14,8 @@ const HASH_VALUE_BYTES = 4 + 64 + 1;
 
 /**
  * Takes values out of documents, before anything else sees these. A path leads through arrays: `emails.address` is the
- * address in the document `emails`, or in each element of the array `emails`.
+ * address in the document `emails`, or in each element of the array `emails`. A hash of a document or array is one of each
+ * value in it.
  */
 export class Redactor {
   readonly #root: Step = newStep();
@@ -48,13 +49,13 @@ export class Redactor {
     // Grows where short values become hashes.
     this.#target = Buffer.allocUnsafe(bytes.length + 1024);
     this.#position = 0;
-    this.#copyElements(0, end, this.#root, "document");
+    this.#copyElements(0, end, this.#root, "named steps");
     this.#source = Buffer.alloc(0);
     return this.#target.subarray(0, this.#position);
   }
 
-  /** @param step of the document, or that of the array itself: its elements have no names of their own */
-  #copyElements(start: number, end: number, step: Step, of: "document" | "array"): void {
+  /** @param inner whether all elements are at the same step, as those of an array are, or each at that of its name */
+  #copyElements(start: number, end: number, step: Step, inner: "same step" | "named steps"): void {
     const at = this.#position;
     this.#ensure(LENGTH_BYTES);
     this.#position += LENGTH_BYTES;
@@ -63,8 +64,8 @@ export class Redactor {
       const type = this.#source[element] as number;
       const valueStart = cstringEnd(this.#source, element + 1, last);
       const next = valueEnd(this.#source, type, valueStart, last);
-      const inner = of === "array" ? step : this.#stepOf(step, element + 1, valueStart - 1);
-      this.#copyElement({ element, type, valueStart, end: next }, inner);
+      const own = inner === "same step" ? step : this.#stepOf(step, element + 1, valueStart - 1);
+      this.#copyElement({ element, type, valueStart, end: next }, own);
       element = next;
     }
     this.#ensure(1);
@@ -81,26 +82,27 @@ export class Redactor {
     const { element, type, valueStart, end } = found;
     const isArray = type === BsonType.array;
     if (step?.action === "drop") return;
-    const isEntered =
-      step !== undefined && (step.action === undefined ? isArray || type === BsonType.document : isArray);
-    if (isEntered && step.action !== "null") {
-      this.#copyBytes(element, valueStart);
-      this.#copyElements(valueStart, end, step, isArray ? "array" : "document");
-    } else if (step?.action === undefined) {
+    if (step === undefined || (step.action === undefined && !isArray && type !== BsonType.document)) {
       this.#copyBytes(element, end);
+    } else if (step.action !== "null" && (isArray || type === BsonType.document)) {
+      this.#copyBytes(element, valueStart);
+      // What a hash replaces are the values in the document, whatever their names.
+      const isSameStep = isArray || step.action === "hash";
+      this.#copyElements(valueStart, end, step, isSameStep ? "same step" : "named steps");
     } else {
-      this.#replace(found, step.action);
+      this.#replace(found, step.action === "hash");
     }
   }
 
-  #replace({ element, type, valueStart, end }: Element, action: RedactionAction): void {
-    const hash = action === "hash" && type !== BsonType.null;
+  /** By a hash, or by null. */
+  #replace({ element, type, valueStart, end }: Element, isHash: boolean): void {
+    const hash = isHash ? hashOf(this.#source, { type, start: valueStart, end }, this.#key) : null;
     this.#copyBytes(element, valueStart);
-    this.#target[this.#position - (valueStart - element)] = hash ? BsonType.string : BsonType.null;
-    if (!hash) return;
+    this.#target[this.#position - (valueStart - element)] = hash === null ? BsonType.null : BsonType.string;
+    if (hash === null) return;
     this.#ensure(HASH_VALUE_BYTES);
-    this.#target.writeInt32LE(HASH_VALUE_BYTES - 4, this.#position);
-    this.#target.write(hashOf(this.#source, { type, start: valueStart, end }, this.#key), this.#position + 4, "latin1");
+    this.#target.writeInt32LE(HASH_VALUE_BYTES - LENGTH_BYTES, this.#position);
+    this.#target.write(hash, this.#position + LENGTH_BYTES, "latin1");
     this.#position += HASH_VALUE_BYTES;
     this.#target[this.#position - 1] = 0;
   }

@@ -42,6 +42,27 @@ export function readBson(raw: Uint8Array, nulText: string): BsonDocument {
   return new Reader(raw, nulText).document();
 }
 
+/** A value with `nulText` in place of each NUL character, as `readBson` reads it. */
+export function withoutNul<T extends BsonValue>(value: T, nulText: string): T {
+  return replaceNul(value, (text) => text.replaceAll("\0", nulText)) as T;
+}
+
+function replaceNul(value: BsonValue, clean: (text: string) => string): BsonValue {
+  const { kind } = value;
+  if (kind === "string" || kind === "symbol") return { kind, value: clean(value.value) };
+  if (kind === "array") return { kind, items: value.items.map((item) => replaceNul(item, clean)) };
+  if (kind === "document") return replaceNulIn(value, clean);
+  if (kind === "dbPointer") return { ...value, namespace: clean(value.namespace) };
+  if (kind !== "code") return value;
+  const scope = value.scope === undefined ? undefined : replaceNulIn(value.scope, clean);
+  return { kind, code: clean(value.code), scope };
+}
+
+function replaceNulIn({ fields }: BsonDocument, clean: (text: string) => string): BsonDocument {
+  const cleaned = Array.from(fields, ([name, each]): [string, BsonValue] => [clean(name), replaceNul(each, clean)]);
+  return { kind: "document", fields: new Map(cleaned) };
+}
+
 /** A document's `_id`. Nothing in it is replaced or left out, because two keys could become one. */
 export interface DocumentId {
   readonly id: BsonValue;

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { Binary, BSON, Decimal128, Int32, Long, ObjectId } from "bson";
+import { Binary, BSON, Code, Decimal128, Int32, Long, ObjectId } from "bson";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Redaction } from "../../../src/schemas/mapping/mapping.ts";
@@ -44,15 +44,18 @@ test("equal numbers have equal hashes, whatever their types", () => {
     ["5", [new Int32(5), Long.fromNumber(5), 5, Decimal128.fromString("5.00")]],
     ["1.5", [1.5, Decimal128.fromString("1.50")]],
     ["100", [100, Decimal128.fromString("1E+2")]],
+    ["1000000000000000000000", [1e21, Decimal128.fromString("1E+21")]],
+    ["-0.00012", [-0.00012, Decimal128.fromString("-1.2E-4")]],
+    ["0", [-0, Decimal128.fromString("-0.00")]],
   ] as const)
     for (const value of values) expect(redacted({ value }, { value: "hash" })).toEqual({ value: hmac(text) });
 });
 
-test("of a document, and of any other value, the hash is that of its BSON", () => {
-  const inner = { a: 1, b: [true] };
-  const bytes = BSON.serialize(inner);
-  expect(redacted({ inner }, { inner: "hash" })).toEqual({ inner: hmac(Buffer.concat([Buffer.of(3), bytes])) });
-  expect(redacted({ flag: true }, { flag: "hash" })).toEqual({ flag: hmac(Buffer.of(8, 1)) });
+test("in a document, hash replaces each value; what has no text becomes null", () => {
+  const inner = { a: 1, b: [true, { c: new Date(0) }], code: new Code("x"), none: null };
+  expect(redacted({ inner }, { inner: "hash" })).toEqual({
+    inner: { a: hmac("1"), b: [hmac("true"), { c: hmac("1970-01-01T00:00:00.000Z") }], code: null, none: null },
+  });
   const uuid = new Binary(Buffer.from("00112233445566778899aabbccddeeff", "hex"), 4);
   expect(redacted({ uuid }, { uuid: "hash" })).toEqual({ uuid: hmac("00112233-4455-6677-8899-aabbccddeeff") });
 });
