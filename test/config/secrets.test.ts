@@ -125,6 +125,11 @@ describe("a password is never shown, however its address is written", () => {
   });
 });
 
+test("a password with an & that is not encoded is not shown as the name of an option", async () => {
+  const uri = "mongodb://127.0.0.1:1/shop?password=+q0z0&}q1z1";
+  await expectHidden("q0z0 q1z1", stringify({ ...MINIMAL_CONFIG, mongodb: { uri, database: "shop" } }));
+});
+
 test("addresses that must stay allowed", () => {
   for (const uri of [
     "mongodb://u:p%2Fss@a:1,b:2/db?replicaSet=r&tls=true",

@@ -122,14 +122,15 @@ function tooOld(version: string): HeadraceError {
   });
 }
 
-/** Options whose values are or hold secrets. */
-const SECRET_OPTIONS = /[?&][^=&]*(?:password|token|properties)[^=&]*=([^&]*)/gi;
+/** An option whose value is or holds a secret, with all that stands behind it. */
+const SECRET_OPTION = /[?&][^=&]*(?:password|token|properties)[^=&]*=(.*)$/is;
 
 /** Has no cause: the driver's errors may quote the address. Its message is shown if it has nothing of a secret. */
 function invalidUri(uri: string, error: unknown): HeadraceError {
   const [, userinfo = ""] = /\/\/([^/?]*)@/.exec(uri) ?? [];
-  const secrets = [userinfo, ...Array.from(uri.matchAll(SECRET_OPTIONS), ([, value = ""]) => value)];
-  const parts = secrets.flatMap((secret) => secret.split(/[:,]/)).filter((part) => part !== "");
+  // A password may have an `&` that should have been percent-encoded. So everything behind it may be a part of it.
+  const [, behindSecret = ""] = SECRET_OPTION.exec(uri) ?? [];
+  const parts = [userinfo, behindSecret].flatMap((secret) => secret.split(/[:,&=]/)).filter((part) => part !== "");
   const reason = error instanceof Error ? error.message : "";
   // The driver decodes what is percent-encoded.
   const isShown = reason !== "" && !parts.some((part) => part.includes("%") || reason.includes(part));
