@@ -2,8 +2,7 @@ import type { DeadLetter } from "../../consumers/dead-letters/letter.ts";
 import type { KeyedDeadLetter } from "../../consumers/dead-letters/queries.ts";
 import type { DecodedDeadLetter, ReplayProspect } from "../../operations/dead-letters/decode-dead-letter.ts";
 import type { ReplayResults } from "../../operations/dead-letters/replay-dead-letters.ts";
-import { cellTexts } from "../../schemas/decoding/cells.ts";
-import type { Change } from "../../schemas/row-schema.ts";
+import { elementRows, rowLines, rowOf } from "./dead-letter-rows.ts";
 import { textTable } from "./text-table.ts";
 
 /** A dead letter as `--json` prints it. The shape must not change. */
@@ -69,6 +68,7 @@ export function shownJson({ details, key, change }: DecodedDeadLetter): object {
     op: change?.op ?? null,
     version: change === null ? null : String(change.version),
     row: change === null ? null : rowOf(change),
+    ...(change === null || change.children.length === 0 ? {} : { children: elementRows(change) }),
     history: details.history.map(({ attempts, failedAt, info }) => ({
       attempts,
       failedAt: failedAt.toISOString(),
@@ -97,8 +97,7 @@ export function shownText({ details, key, change, replay }: DecodedDeadLetter): 
   else if (change === null) lines.push("record    cannot be read");
   else {
     lines.push(`record    op ${change.op}, version ${change.version}`);
-    for (const [column, value] of Object.entries(rowOf(change) ?? {}))
-      lines.push(`          ${column} = ${value ?? "NULL"}`);
+    lines.push(...rowLines(change).map((line) => `          ${line}`));
   }
   if (outcome === null) lines.push(`replay    ${REPLAY_TEXTS[replay]}`);
   return `${lines.join("\n")}\n`;
@@ -127,13 +126,6 @@ export function replayText(results: ReplayResults): string {
     ...(unknownTopic > 0 ? [`${unknownTopic} still open: ${UNKNOWN_TOPIC}`] : []),
   ];
   return `${lines.join("\n")}\n`;
-}
-
-/** Values as PostgreSQL's input texts: numbers keep all digits. Null for a delete. */
-function rowOf({ rowSchema, cells }: Change): Record<string, string | null> | null {
-  if (cells === null) return null;
-  const values = cellTexts(cells);
-  return Object.fromEntries(rowSchema.columns.map(({ name }, index) => [name, values[index] ?? null]));
 }
 
 function errorText({ sqlstate, code }: { readonly sqlstate: string | null; readonly code: string | null }): string {
