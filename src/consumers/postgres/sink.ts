@@ -197,7 +197,7 @@ export class PostgresSink implements Sink, DeadLetterOutcomes {
       await session.commit(...marking);
       return "applied";
     });
-    if (outcome === "applied") await this.#truncates.sweep(table);
+    if (outcome === "applied") await this.#truncates.sweep(table, partition.topic);
     return outcome;
   }
 

@@ -1,7 +1,8 @@
 import type { TopicPartition } from "../../schemas/partitions.ts";
 import type { TableName } from "../ports.ts";
 import type { PostgresClient } from "./client.ts";
-import type { Query } from "./session.ts";
+import { BEGIN } from "./session.ts";
+import type { Query, Result } from "./session.ts";
 import { TruncateSql } from "./sql/truncate-sql.ts";
 
 const SWEEP_STEP_ROWS = 5_000;
@@ -43,7 +44,7 @@ export class PostgresTruncates {
    * Sweeps the table in small transactions, where its floor says so. The progress moves past a truncate only afterwards,
    * so that the next delivery of the truncate repeats a sweep that was interrupted.
    */
-  async sweep(table: TableName): Promise<void> {
+  async sweep(table: TableName, topic: string): Promise<void> {
     const [found] = await this.#client.run(this.#sql.readUnswept(table));
     const version = found?.rows[0]?.["version"];
     if (typeof version !== "string") return;
@@ -51,20 +52,38 @@ export class PostgresTruncates {
     // A sweep that waits for locked rows deadlocks again and again with upserts that wait for its rows (see
     // docs/performance.md). So the first pass skips locked rows. Few are left for the second: most get a newer version.
     for (const locked of ["skip", "wait"] as const)
-      await this.#walk((after) => this.#sql.sweepStep(table, { floor, after, rows: SWEEP_STEP_ROWS, locked }));
+      await this.#walk((after) =>
+        this.#step(this.#sql.sweepStep(table, { floor, after, rows: SWEEP_STEP_ROWS, locked })),
+      );
     const [children] = await this.#client.run(this.#sql.readChildren(table));
     for (const row of children?.rows ?? [])
-      await this.#walk((after) => this.#sql.orphanStep(table, String(row["child"]), { after, rows: SWEEP_STEP_ROWS }));
+      await this.#walk((after) =>
+        this.#underLock(topic, this.#sql.orphanStep(table, String(row["child"]), { after, rows: SWEEP_STEP_ROWS })),
+      );
     await this.#client.run(this.#sql.forgetUnapplied(table, floor), this.#sql.setSwept(table, floor));
   }
 
-  /** @param stepAfter the step behind a key */
-  async #walk(stepAfter: (after: string | undefined) => Query): Promise<void> {
-    for (let after: string | undefined, done = false; !done;) {
-      const [step] = await this.#client.run(stepAfter(after));
-      const last = step?.rows[0]?.["last"];
-      if (typeof last === "string") after = last;
-      else done = true;
-    }
+  /** @param step takes the step behind a key, and gives the last key that it has looked at; undefined if there was none */
+  async #walk(step: (after: string | undefined) => Promise<string | undefined>): Promise<void> {
+    let last = await step(undefined);
+    while (last !== undefined) last = await step(last);
   }
+
+  async #step(step: Query): Promise<string | undefined> {
+    const [result] = await this.#client.run(step);
+    return lastOf(result);
+  }
+
+  async #underLock(topic: string, step: Query): Promise<string | undefined> {
+    return await this.#client.session(async (session) => {
+      const [, , result] = await session.run(BEGIN, this.#sql.lockTopic(topic), step);
+      await session.commit();
+      return lastOf(result);
+    });
+  }
+}
+
+function lastOf(result: Result | undefined): string | undefined {
+  const last = result?.rows[0]?.["last"];
+  return typeof last === "string" ? last : undefined;
 }

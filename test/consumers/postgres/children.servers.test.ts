@@ -1,7 +1,7 @@
 // The tables of arrays: written with their documents, under the same guard.
 import * as fc from "fast-check";
 import type { Pool } from "pg";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Change } from "../../../src/schemas/row-schema.ts";
 import { expectedRows, JSON_NULL, orderChanges, orderFields, ordersMapping } from "../../support/orders.ts";
 import type { Order, OrderRows } from "../../support/orders.ts";
@@ -179,4 +179,27 @@ test("an array of 100,000 elements is written, made shorter, and deleted with it
   expect(await count()).toBe(10);
   await sink.apply(batchAt(2, table, [change("k", 3, null)]));
   expect(await count()).toBe(0);
+});
+
+test("a sweep does not take the elements of a document that another transaction is writing again", async () => {
+  const { schema, pool, sink } = await freshSink();
+  const table = { schema, table: "orders" };
+  await sink.readProgress([0, 1].map((partition) => ({ topic: "t", partition })));
+  await sink.apply(batchAt(0, table, [change("k", 1, { tags: ["x"] })]));
+  await pool.query(
+    "INSERT INTO orders_tags (_parent, _position, value) VALUES ('z', 0, 'kept'), ('nobody', 0, 'gone')",
+  );
+  const writer = await pool.connect();
+  await writer.query("BEGIN");
+  await writer.query("SELECT FROM progress WHERE partition = 1 FOR UPDATE");
+  await writer.query("INSERT INTO orders (_id, _version) VALUES ('z', 100)");
+  const swept = sink.apply(batchAt(1, table, [{ ...change("k", 50, null), op: "t", key: "" }]));
+  const waits =
+    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ORDER BY partition FOR UPDATE%'";
+  await vi.waitFor(async () => expect((await pool.query(waits)).rowCount).toBeGreaterThan(0), { timeout: 30_000 });
+  await writer.query("COMMIT");
+  writer.release();
+  expect(await swept).toBe("applied");
+  const { rows } = await pool.query("SELECT _parent AS key FROM orders_tags");
+  expect(rows).toEqual([{ key: "z" }]);
 });

@@ -198,14 +198,15 @@ function cutText(target: ChildTarget, level: number, levels: number): string {
   const parameters = aliases.map((_, index) => `$${index + 1}::text[]`);
   const table = quoteTable(target.table);
   const key = [PARENT, ...positionColumns(levels).map(quoteIdentifier)];
+  // Only other programs write negative positions.
+  const elementsWhose = (condition: string): string =>
+    `SELECT * FROM ${table} AS old WHERE old.${PARENT} = parent."_id"${around.map((name, index) => ` AND old.${name} = new.p${index}::integer`).join("")} AND old.${positions.at(-1)} ${condition}`;
   return `DELETE FROM ${table} AS target USING (
   SELECT ${key.map((name) => `old.${name}`).join(", ")}
   FROM unnest(${parameters.join(", ")}) AS new (${aliases.join(", ")})
   ${joinParent(target)}
   CROSS JOIN LATERAL (
-    SELECT * FROM ${table} AS old
-    WHERE old.${PARENT} = parent."_id"${around.map((name, index) => ` AND old.${name} = new.p${index}::integer`).join("")}
-      AND old.${positions.at(-1)} >= new.length::integer OFFSET 0
+    ${[">= new.length::integer", "< 0"].map(elementsWhose).join("\n    UNION ALL ")} OFFSET 0
   ) AS old
   OFFSET 0
 ) AS beyond WHERE ${key.map((name) => `target.${name} = beyond.${name}`).join(" AND ")}`;

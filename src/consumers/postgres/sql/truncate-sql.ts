@@ -102,6 +102,18 @@ SELECT "_id"::text AS last FROM step ORDER BY "_id" DESC LIMIT 1`,
     };
   }
 
+  /**
+   * Waits for all transactions that write keys of the topic, and keeps others waiting. In the order of the partitions, so that
+   * two of these do not deadlock.
+   */
+  lockTopic(topic: string): Query {
+    return {
+      name: "headrace_lock_topic",
+      text: `SELECT FROM ${this.#schema}.progress WHERE topic = $1 ORDER BY partition FOR UPDATE`,
+      values: [topic],
+    };
+  }
+
   /** Rows of `child`: the tables of the children. */
   readChildren(table: TableName): Query {
     return {
@@ -112,7 +124,8 @@ SELECT "_id"::text AS last FROM step ORDER BY "_id" DESC LIMIT 1`,
   }
 
   /**
-   * Looks at the next keys in the table of a child and deletes the elements of documents that are gone. Returns one row with
+   * Looks at the next keys in the table of a child and deletes the elements of documents that are gone. To run behind
+   * `lockTopic`: a transaction that inserts a document again does not write elements that are already there. Returns one row with
    * `last` as `sweepStep` does.
    * @param child as `quoteTable` writes it
    */
