@@ -1,5 +1,6 @@
 import { ObjectId } from "mongodb";
 import { expect, test } from "vitest";
+import type { VerifyResult } from "../../src/verify/result.ts";
 import { freshPipeline } from "../support/pipeline.ts";
 import type { Pipeline } from "../support/pipeline.ts";
 
@@ -42,6 +43,65 @@ test("repair corrects rows that somebody changed in the tables", async () => {
   pipeline.start("consume");
   const { exitCode, stdout, stderr } = await pipeline.run("verify", "--repair", "--json", "--wait", "120");
   expect(stderr).toContain(REPAIRING);
+  expect(JSON.parse(stdout), stderr).toMatchObject({ equal: true });
+  expect(exitCode).toBe(0);
+});
+
+const ORDERS = {
+  columns: { status: "text" },
+  children: {
+    items: {
+      path: "cart.items",
+      columns: { sku: "character(3)", isGift: "boolean", price: "numeric(10,2)", at: "timestamptz", sizes: "text[]" },
+      children: { taxes: { columns: { rate: "double precision", more: "jsonb" } } },
+    },
+    tags: { value: "text" },
+  },
+};
+
+function orderOf(_id: number) {
+  const taxes = [{ rate: 0.19, more: { a: [_id, null] } }, { rate: -0 }, "odd"];
+  const item = { sku: "abc", isGift: true, price: 9.99, at: new Date(_id), sizes: ["S", null, "x,y"], taxes };
+  return { _id, status: "open", cart: { items: [item, { isGift: "no" }, null] }, tags: ["a", 1, null] };
+}
+
+test("repair corrects the tables of arrays, and deletes elements whose document is gone", async () => {
+  const carts = { columns: { n: "integer" }, children: { lines: { value: "integer" } } };
+  const pipeline = await freshPipeline({ collections: { orders: ORDERS, carts } });
+  const { db, pool } = pipeline;
+  await db.collection<Numbered>("orders").insertMany(Array.from({ length: 2_000 }, (_, number) => orderOf(number)));
+  await db.collection("carts").insertOne({ _id: new ObjectId(), lines: [1, 2] });
+  expect((await pipeline.run("run", "--once")).exitCode).toBe(0);
+  expect(await pipeline.run("verify", "--json")).toMatchObject({ exitCode: 0 });
+
+  await pool.query(`UPDATE orders_items SET "isGift" = NOT "isGift" WHERE _parent = 1 AND _position = 0`);
+  await pool.query("UPDATE orders_items SET sizes = '{S}', _extra = '{}' WHERE _parent = 2 AND _position = 0");
+  await pool.query("DELETE FROM orders_items WHERE _parent = 3 AND _position = 1");
+  await pool.query("UPDATE orders_items_taxes SET rate = 0 WHERE _parent = 4 AND _position_2 = 1");
+  await pool.query("INSERT INTO orders_items_taxes VALUES (5, 0, 3), (5, -1, 0)");
+  await pool.query("TRUNCATE orders_tags");
+  await pool.query("DELETE FROM orders WHERE _id = 6");
+  await pool.query("INSERT INTO orders_tags VALUES (-1, 0, 'nobody''s')");
+  await pool.query("INSERT INTO carts_lines VALUES ('no ObjectId', 0)");
+  const { exitCode: unequal, stdout: found } = await pipeline.run("verify", "--json");
+  expect(unequal).toBe(1);
+  const [orders, others] = (JSON.parse(found) as VerifyResult).collections;
+  expect(orders).toMatchObject({ missing: ["6"], extra: [], orphaned: ["-1", "6"], orphanedCount: 2 });
+  expect(orders).toMatchObject({ differentCount: 1_999, documents: 2_000, rows: 1_999 });
+  expect(orders?.differentColumns).toEqual({
+    "items.isGift": 1,
+    "items.sizes": 1,
+    "items._extra": 1,
+    items: 1,
+    "items.taxes.rate": 1,
+    "items.taxes": 1,
+    tags: 1_999,
+  });
+  expect(others).toMatchObject({ missing: [], different: [], orphaned: ["no ObjectId"] });
+
+  pipeline.start("produce");
+  pipeline.start("consume");
+  const { exitCode, stdout, stderr } = await pipeline.run("verify", "--repair", "--json", "--wait", "120");
   expect(JSON.parse(stdout), stderr).toMatchObject({ equal: true });
   expect(exitCode).toBe(0);
 });
