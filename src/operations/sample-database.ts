@@ -45,8 +45,10 @@ export interface SampledDatabase {
 export async function sampleDatabase(db: Db, options: SampleOptions): Promise<SampledDatabase> {
   const topics = new TopicNames(options.pipeline, db.databaseName);
   for (const name of options.established) topics.claim(name);
-  const { existing, names, leftOut } = await findCollections(db, WHOLE_DATABASE, (name) =>
-    name.includes("$") ? "its name has a $" : (topics.claim(name)?.message ?? null),
+  const { existing, names, leftOut } = await findCollections(
+    db,
+    WHOLE_DATABASE,
+    (name) => nameComplaint(name) ?? topics.claim(name)?.message ?? null,
   );
   const collections: SampledCollection[] = [];
   for (const name of names) {
@@ -58,6 +60,12 @@ export async function sampleDatabase(db: Db, options: SampleOptions): Promise<Sa
     }
   }
   return { existing, collections, leftOut };
+}
+
+/** Why a config cannot name a collection. */
+function nameComplaint(name: string): string | null {
+  if (name.includes("$")) return "its name has a $";
+  return name === "*" ? 'in the config, "*" stands for all collections that are not named' : null;
 }
 
 async function sampleCollection(db: Db, name: string, options: SampleOptions): Promise<SampledCollection> {

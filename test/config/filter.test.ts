@@ -85,7 +85,9 @@ describe("a filter", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.stringMatching(/^[a-z.]{1,8}$/), condition, { minKeys: 1 }), (query) => {
         fc.pre(!hasUnsafeInteger(query));
-        const text = filterOf(stringify(query, { collectionStyle: "flow", lineWidth: 0 }).trim());
+        const yaml = stringify(query, { collectionStyle: "flow", lineWidth: 0 }).trim();
+        // A variable of the environment begins with it.
+        const text = filterOf(yaml.replaceAll("${", () => "$${"));
         expect(BSON.EJSON.stringify(parseFilter(text ?? ""), { relaxed: false })).toBe(text);
         expect(BSON.deserialize(BSON.serialize(parseFilter(text ?? "")))).toEqual(
           BSON.deserialize(BSON.serialize(query)),

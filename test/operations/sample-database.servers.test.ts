@@ -24,6 +24,7 @@ test("collections that cannot be replicated are named with the reason; long name
   const { db } = await freshMongoDatabase();
   const long = "a".repeat(80);
   await db.collection("plain").insertOne({ a: 1 });
+  await db.collection("*").insertOne({ a: 1 });
   await db.collection(long).insertOne({ a: 1 });
   await db.createCollection("log", { capped: true, size: 4096 });
   await db.createCollection("seen", { viewOn: "plain", pipeline: [] });
@@ -31,6 +32,7 @@ test("collections that cannot be replicated are named with the reason; long name
   const { collections, leftOut } = await sampleDatabase(db, optionsWith());
   expect(collections.map(({ name }) => name).toSorted()).toEqual([long, "plain"]);
   expect(Object.fromEntries(leftOut)).toEqual({
+    "*": 'in the config, "*" stands for all collections that are not named',
     log: expect.stringContaining("capped"),
     seen: "it is a view",
     weather: "it is a time-series collection",
