@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { HeadraceError } from "../errors/error.ts";
-import { VALUE_COLUMN } from "../schemas/mapping/column-names.ts";
+import { childTableName, VALUE_COLUMN } from "../schemas/mapping/column-names.ts";
 import { parseColumnType } from "../schemas/mapping/column-type.ts";
 import type { ColumnType } from "../schemas/mapping/column-type.ts";
 import type { ChildMapping, ColumnMapping } from "../schemas/mapping/mapping.ts";
@@ -167,7 +167,7 @@ export function childTables(
   names: readonly string[] = [],
 ): readonly ChildTable[] {
   return namedEntries(children).flatMap(([name, child]) => {
-    const own = { names: [...names, name], table: `${table}_${name}` };
+    const own = { names: [...names, name], table: childTableName(table, name) };
     return [own, ...childTables(own.table, child.children ?? {}, own.names)];
   });
 }

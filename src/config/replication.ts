@@ -1,6 +1,6 @@
 import { WHOLE_DATABASE, isSelected } from "../schemas/collection-selection.ts";
 import type { CollectionSelection } from "../schemas/collection-selection.ts";
-import { childSuffixes } from "../schemas/mapping/column-names.ts";
+import { childSuffixes, childTableName } from "../schemas/mapping/column-names.ts";
 import { collectionConfig } from "./collections-schema.ts";
 import type { CollectionConfig } from "./collections-schema.ts";
 import type { Config } from "./config-schema.ts";
@@ -28,7 +28,7 @@ function makeSelection(collections: NonNullable<Collections["collections"]>): Co
 }
 
 function tablesOf({ table, mapping }: CollectionConfig): readonly string[] {
-  return [table, ...childSuffixes(mapping).map((suffix) => `${table}_${suffix}`)];
+  return [table, ...childSuffixes(mapping).map((suffix) => childTableName(table, suffix))];
 }
 
 /** Whether the config replicates collections that it does not name. */

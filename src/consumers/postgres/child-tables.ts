@@ -38,11 +38,11 @@ export async function lookAtChildren(
 ): Promise<ChildFindings> {
   const { table, rowSchema, internalSchema } = documents;
   const known = await readChildren(session, internalSchema, table);
-  const problems = childNeeds(table, rowSchema).flatMap(nameProblems);
+  const needs = childNeeds(table, rowSchema);
+  const problems = needs.flatMap(nameProblems);
   if (problems.length > 0) return { plan: { ddl: [], problems }, notes: [], statements: [] };
   const found: FoundChild[] = [];
-  for (const need of childNeeds(table, rowSchema))
-    found.push(await lookAtChild(session, documents, { need, schema, known }));
+  for (const need of needs) found.push(await lookAtChild(session, documents, { need, schema, known }));
   const own = new Set(found.map(({ relation }) => relation));
   const others = [...known].filter(([relation, { isThere }]) => !own.has(relation) && isThere);
   return {

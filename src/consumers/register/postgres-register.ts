@@ -79,7 +79,7 @@ export class PostgresRegister implements Register {
       const hasOldRows = await this.#hasOldRows(session, table, row);
       const isForeign = row["topic"] === null && row["oid"] !== null && row["has_progress"] === false;
       const hasForeignRows = isForeign && (await exists(session, table, this.#sql.hasRows(table)));
-      const children = await this.#childFacts(session, table, row["known_xid"]);
+      const children = await this.#childFacts(session, row);
       facts.push(factsOf(quoteTable(table), row, { hasOldRows, hasForeignRows, ...children }));
     }
     return facts;
@@ -100,21 +100,17 @@ export class PostgresRegister implements Register {
   }
 
   /** A child's table with another file may have been truncated, or rewritten with its rows. */
-  async #childFacts(session: PostgresSession, table: TableName, xid: unknown): Promise<ChildFacts> {
-    const [found] = await session.run(this.#sql.lookAtChildren(table));
-    const changed = (found?.rows ?? []).filter((row) => row["is_same"] === false);
+  async #childFacts(session: PostgresSession, { changed_children: changed, known_xid: xid }: Row): Promise<ChildFacts> {
     const lostChildren: string[] = [];
-    for (const row of changed) {
-      const relation = String(row["child"]);
+    for (const { relation, hasSameOid } of (changed as readonly ChangedChild[] | null) ?? []) {
       const child = parseTable(relation);
       const isKept =
-        row["is_there"] === true &&
-        row["is_same_table"] === true &&
+        hasSameOid === true &&
         typeof xid === "string" &&
         (await exists(session, child, this.#sql.hasRowsBefore(child, xid)));
       if (!isKept) lostChildren.push(relation);
     }
-    return { lostChildren, haveChildrenChanged: changed.length > 0 };
+    return { lostChildren, haveChildrenChanged: Array.isArray(changed) && changed.length > 0 };
   }
 
   #statements({ wanted, facts, decision, topicId, copySignal }: RegisterChange): readonly Query[] {
@@ -133,6 +129,13 @@ export class PostgresRegister implements Register {
       ...(decision.kind === "reread" ? this.#sql.rereadTopic(wanted.topic) : []),
     ];
   }
+}
+
+interface ChangedChild {
+  /** As `quoteTable` writes it. */
+  readonly relation: string;
+  /** Null: the table is gone. */
+  readonly hasSameOid: boolean | null;
 }
 
 type ChildFacts = Pick<TableFacts, "lostChildren" | "haveChildrenChanged">;

@@ -42,6 +42,9 @@ export class RegisterSql {
         -- Another table, and a restored one, may number its columns otherwise.
         AND (filled.attnum = found.attnum OR filled.attnum IS NULL OR known.table_oid <> class.oid
           OR known.register_oid <> register.oid))) AS lost_columns,
+  ARRAY(SELECT json_build_object('relation', child, 'hasSameOid', changed.table_oid = to_regclass(child)::oid)
+    FROM ${this.#schema}.children AS changed
+    WHERE changed.relation = wanted.relation AND ${isOtherChild("changed")} ORDER BY child) AS changed_children,
   EXISTS (SELECT FROM ${this.#schema}.progress WHERE topic = wanted.topic AND next_offset > 0) AS has_progress,
   EXISTS (SELECT FROM ${this.#schema}.columns WHERE relation = wanted.relation) AS is_filled,
   (SELECT array_agg(relation) FROM ${this.#schema}.tables
@@ -57,16 +60,6 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (relation, topic, 
   LEFT JOIN pg_class AS kind ON kind.oid = class.oid
 ORDER BY wanted.number`,
       values: [wanted.map(({ table }) => quoteTable(table)), wanted.map(({ topic }) => topic), this.#name],
-    };
-  }
-
-  /** Rows of `child`, `is_there`, `is_same_table` and `is_same`: the filled tables of a table's children. */
-  lookAtChildren(table: TableName): Query {
-    return {
-      text: `SELECT child, to_regclass(child) IS NOT NULL AS is_there, table_oid IS NOT DISTINCT FROM to_regclass(child)::oid AS is_same_table,
-  NOT ${isOtherChild("known")} AS is_same
-FROM ${this.#schema}.children AS known WHERE relation = $1 ORDER BY child`,
-      values: [quoteTable(table)],
     };
   }
 

@@ -48,7 +48,7 @@ function declaredTable(value: unknown, at: readonly string[], table: string): De
   const { columns, children, redact } = record(value);
   const declaredColumns = named(columns).map(([name, column]) => ({ name, path: pathOf(column, name) }));
   const declaredChildren = named(children).map(([name, child]): DeclaredChild => {
-    const below = declaredTable(child, [...at, "children", name], `${table}_${name}`);
+    const below = declaredTable(child, [...at, "children", name], childTableName(table, name));
     return { ...below, name, path: pathOf(child, name) };
   });
   const redacted = named(redact).map(([path]) => path.split("."));

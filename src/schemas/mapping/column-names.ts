@@ -27,3 +27,8 @@ export function columnNames({ mode, columns }: CollectionMapping): readonly stri
 export function childSuffixes({ children }: Pick<ChildMapping, "children">): readonly string[] {
   return children.flatMap((child) => [child.name, ...childSuffixes(child).map((inner) => `${child.name}_${inner}`)]);
 }
+
+/** The name of a child's table. @param table of the documents, or of the child around it @param suffix as in `RowChild` */
+export function childTableName(table: string, suffix: string): string {
+  return `${table}_${suffix}`;
+}

@@ -48,7 +48,7 @@ function childrenContent(children: readonly ChildMapping[]): unknown {
 /** Another key makes other hashes. */
 function redactionContent({ redactions, hashKey }: RedactionRules): unknown {
   const sorted = redactions.map(({ path, action }) => JSON.stringify([path, action])).toSorted();
-  return { redactions: sorted, key: createHash("sha256").update(hashKey).digest("hex") };
+  return { redactions: sorted, key: hashOf(hashKey) };
 }
 
 function byName<T extends { readonly name: string }>(named: readonly T[]): readonly T[] {

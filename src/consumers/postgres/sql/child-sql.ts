@@ -1,5 +1,5 @@
 import { keyColumnType } from "../../../schemas/keys/document-key.ts";
-import { PARENT_COLUMN, positionColumns } from "../../../schemas/mapping/column-names.ts";
+import { childTableName, PARENT_COLUMN, positionColumns } from "../../../schemas/mapping/column-names.ts";
 import { parseColumnType } from "../../../schemas/mapping/column-type.ts";
 import type { IdType } from "../../../schemas/mapping/mapping.ts";
 import type { Change, ChildRows, RowChild, RowColumn } from "../../../schemas/row-schema.ts";
@@ -35,7 +35,7 @@ export interface ChildTarget {
 
 /** The table of a child. @param suffix as in `RowChild` */
 export function childTable({ schema, table }: TableName, suffix: string): TableName {
-  return { schema, table: `${table}_${suffix}` };
+  return { schema, table: childTableName(table, suffix) };
 }
 
 /**
