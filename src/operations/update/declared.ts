@@ -1,3 +1,5 @@
+import { childTableName } from "../../schemas/mapping/column-names.ts";
+
 /** What a file says of a table: of a collection, or of a child. */
 export interface DeclaredTable {
   /** Where it stands in the file: keys from the top. */
